@@ -9,8 +9,12 @@
 #[cfg(test)]
 extern crate std;
 
+mod exchange;
+mod mapping;
 mod packet;
 mod time;
 
+pub use exchange::{Exchange, KissCode, Rejection, ServerReply};
+pub use mapping::{Mapping, Reading};
 pub use packet::{DecodeError, Leap, Mode, NtpShort, NtpTimestamp, Packet, ReferenceId};
 pub use time::{LocalTime, Span, SystemTime, UnixTime};
