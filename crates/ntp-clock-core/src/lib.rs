@@ -9,11 +9,18 @@
 #[cfg(test)]
 extern crate std;
 
+mod engine;
+mod estimator;
 mod exchange;
 mod mapping;
 mod packet;
 mod time;
 
+pub use engine::{
+    AttemptError, EngineConfig, EngineStatus, EpochReason, Event, Held, RequestId, SendToken,
+    SyncEngine, SyncState, Transmit,
+};
+pub use estimator::{Estimate, Estimator, Verdict};
 pub use exchange::{Exchange, KissCode, Rejection, ServerReply};
 pub use mapping::{Mapping, Reading};
 pub use packet::{DecodeError, Leap, Mode, NtpShort, NtpTimestamp, Packet, ReferenceId};

@@ -1,0 +1,213 @@
+//! What the engine tells: events as they happen, and a status at any time.
+
+use core::fmt;
+
+use crate::exchange::{KissCode, Rejection};
+use crate::packet::{Leap, ReferenceId};
+use crate::time::{LocalTime, Span, UnixTime};
+
+/// Something that users of a clock may want to know when it happens.
+#[derive(Clone, Copy, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A round ended with at least one believed reply.
+    Synchronised {
+        /// Epoch of the readings.
+        epoch: u64,
+        /// Hard bound at this moment.
+        max_error: Span,
+        /// One standard deviation at this moment.
+        est_error: Span,
+        /// Smallest round trip in the window.
+        delay: Span,
+        /// Believed replies of this round.
+        believed: u8,
+        /// Requests of this round.
+        sent: u8,
+        /// The clock had no valid reading before this round.
+        recovered: bool,
+    },
+    /// A round ended without a believed reply.
+    AttemptFailed {
+        /// Which attempt in a row, from 1.
+        attempt: u32,
+        /// Why.
+        reason: AttemptError,
+    },
+    /// The clock has no reading any more (or never had one) and keeps trying.
+    Failed {
+        /// Why the last attempt failed.
+        reason: AttemptError,
+        /// When the next attempt is due.
+        retry_at: LocalTime,
+    },
+    /// Readings may start earlier than before.
+    EpochChanged {
+        /// The new epoch.
+        epoch: u64,
+        /// What broke the old one.
+        reason: EpochReason,
+    },
+    /// Offset and frequency were estimated afresh, within the old bound.
+    EstimateRestarted,
+    /// A reply was not believed.
+    Rejected(Rejection),
+}
+
+/// Why a round had no believed reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttemptError {
+    /// Nothing came back in time.
+    #[error("no reply within 2 s")]
+    NoReply,
+    /// Something came back and was not believed.
+    #[error("{0}")]
+    Rejected(Rejection),
+    /// The request could not be sent; the carrier knows why (name resolution, no route ...).
+    #[error("request could not be sent")]
+    NotSent,
+    /// The server refused (DENY, RSTR) or asked for fewer requests (RATE).
+    #[error("server sent kiss-o'-death {0}")]
+    Kiss(KissCode),
+}
+
+/// Why an epoch ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum EpochReason {
+    /// What the server says now and what it said before cannot both be true: it stepped, it lied,
+    /// a leap second happened, or the local oscillator left its allowance.
+    ServerContradiction,
+    /// The local counter lost time: the machine slept, or a virtual machine was paused.
+    Suspend,
+}
+
+impl fmt::Display for EpochReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EpochReason::ServerContradiction => "the server contradicted what it said before",
+            EpochReason::Suspend => "the local counter lost time (suspend)",
+        })
+    }
+}
+
+/// Whether the clock tells the time, and if not, why not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
+pub enum SyncState {
+    /// Not synchronised yet (or not again since a suspend); the first attempts are under way.
+    Unsynchronised,
+    /// Readings are given.
+    Synchronised,
+    /// The server is lost, readings go on within a growing bound because the user asked for that.
+    Holdover,
+    /// Three attempts failed; no readings; attempts go on with growing pauses.
+    Failed,
+}
+
+impl SyncState {
+    /// The state in one word, as in status reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            SyncState::Unsynchronised => "unsynchronised",
+            SyncState::Synchronised => "synchronised",
+            SyncState::Holdover => "holdover",
+            SyncState::Failed => "failed",
+        }
+    }
+}
+
+/// Everything that the engine knows about itself at one moment.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct EngineStatus {
+    /// Whether the clock tells the time.
+    pub state: SyncState,
+    /// Epoch of the current or next readings.
+    pub epoch: u64,
+    /// When the last believed reply arrived, by the counter.
+    pub last_sync_local: Option<LocalTime>,
+    /// When the last believed reply arrived, by the estimate of then.
+    pub last_sync: Option<UnixTime>,
+    /// Smallest round trip in the window.
+    pub delay: Option<Span>,
+    /// How much faster true time runs than the counter, parts per million.
+    pub rate_ppm: Option<f64>,
+    /// Leap indicator of the last believed reply.
+    pub leap: Option<Leap>,
+    /// Stratum of the last believed reply.
+    pub stratum: Option<u8>,
+    /// Reference id of the last believed reply.
+    pub reference_id: Option<ReferenceId>,
+    /// Attempts failed in a row; 0 while all is well.
+    pub attempts: u32,
+    /// Replies not believed since the start, by [`Rejection::index`].
+    pub rejections: [u64; Rejection::COUNT],
+    /// Requests sent since the start.
+    pub requests: u64,
+    /// Replies believed since the start.
+    pub believed: u64,
+    /// Successful rounds since the start.
+    pub rounds: u64,
+    /// Why the last attempt failed; `None` once one succeeds.
+    pub last_error: Option<AttemptError>,
+    /// When the next round is due; now or earlier while one is under way.
+    pub next_sync: LocalTime,
+    /// A round is under way.
+    pub in_round: bool,
+}
+
+/// The newest events that nobody has taken yet; when full, the oldest gives way.
+#[derive(Clone, Debug)]
+pub(super) struct EventQueue {
+    ring: [Option<Event>; EVENTS],
+    start: usize,
+    len: usize,
+}
+
+impl EventQueue {
+    pub(super) const fn new() -> Self {
+        EventQueue { ring: [None; EVENTS], start: 0, len: 0 }
+    }
+
+    pub(super) fn push(&mut self, event: Event) {
+        if self.len == EVENTS {
+            self.pop();
+        }
+        if let Some(slot) = self.ring.get_mut((self.start + self.len) % EVENTS) {
+            *slot = Some(event);
+            self.len += 1;
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Event> {
+        if self.len == 0 {
+            return None;
+        }
+        let event = self.ring.get_mut(self.start)?.take();
+        self.start = (self.start + 1) % EVENTS;
+        self.len -= 1;
+        event
+    }
+}
+
+const EVENTS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_keeps_the_newest_events_in_order() {
+        let mut queue = EventQueue::new();
+        for epoch in 0..20 {
+            queue.push(Event::EpochChanged { epoch, reason: EpochReason::Suspend });
+        }
+        for expected in 4..20 {
+            let Some(Event::EpochChanged { epoch, .. }) = queue.pop() else { panic!("empty") };
+            assert_eq!(epoch, expected);
+        }
+        assert_eq!(queue.pop(), None);
+    }
+}
