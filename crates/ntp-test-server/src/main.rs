@@ -1,0 +1,5 @@
+//! The `ntp-test-server` command.
+
+#![forbid(unsafe_code)]
+
+fn main() {}
