@@ -46,6 +46,28 @@ impl Mapping {
     /// How many 64-bit words a mapping takes.
     pub const WORDS: usize = 15;
 
+    /// A line through one reading, for clocks that are set by hand: rate and errors stay what they
+    /// are, and it holds for ever.
+    #[must_use]
+    pub fn through(reading: &Reading, at: LocalTime) -> Self {
+        let max_error = (reading.max_error.as_nanos().saturating_sub(ROUNDING_NS)) as f64;
+        Mapping {
+            anchor: at,
+            centre: reading.time,
+            rate: 0.0,
+            left_ns: 0.0,
+            slew_rate: 0.0,
+            upper_ns: max_error,
+            lower_ns: max_error,
+            growth: 0.0,
+            variance: [reading.variance_ns2, 0.0, 0.0],
+            valid_from: LocalTime::MIN,
+            valid_until: LocalTime::MAX,
+            leap_at: LocalTime::MAX,
+            epoch: reading.epoch,
+        }
+    }
+
     /// The reading at a moment of the local counter, or `None` outside the time for which this
     /// mapping speaks.
     ///
