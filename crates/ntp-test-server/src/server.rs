@@ -46,8 +46,8 @@ impl TestServer {
     /// Stops serving and frees the port; replies still under way are gone. Returns when the threads
     /// have ended, within some milliseconds. Does nothing if it is stopped already.
     ///
-    /// A client whose request reaches the free port gets a "connection refused", as from a host
-    /// whose server was killed; to be merely unheard of, use [`Fault::Silence`](crate::Fault).
+    /// To a client this is a killed server: where its socket is connected, its requests are
+    /// refused by the system. To be merely silent, use [`Fault::Silence`](crate::Fault::Silence).
     pub fn stop(&mut self) {
         self.run = None;
     }
