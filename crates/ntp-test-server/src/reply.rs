@@ -120,7 +120,7 @@ fn befall_tail(wire: &mut Wire, fault: Fault, rng: &mut Rng) {
 
 /// How long before a request a primary server's clock was last set: it has a pulse each second.
 const SINCE_SET: Span = Span::from_secs(1);
-/// From the range that RFC 7821 and its successors leave to experiments (0xF000 to 0xFFFF).
+/// From the range that RFC 9748 reserves for experiments (0xF000 to 0xFFFF).
 const EXTENSION_TYPE: u16 = 0xf5ff;
 /// The least that RFC 7822 section 3 allows the last field of a packet without a MAC.
 const EXTENSION_LEN: usize = 28;
