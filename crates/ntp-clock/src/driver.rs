@@ -1,0 +1,409 @@
+//! The background thread: feeds the engine, publishes its mapping, sleeps until there is more.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ntp_clock_core::{AttemptError, Event, LocalTime, Mapping, Span, SyncEngine, Transmit};
+
+use crate::connection::Connection;
+use crate::event::ClockEvent;
+use crate::lookup::Lookup;
+use crate::os::{self, Waiter};
+use crate::page::Reference;
+use crate::server::Server;
+use crate::shared::Shared;
+
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    waiter: Waiter,
+    engine: SyncEngine,
+    lookup: Option<Lookup>,
+    /// The round for which a lookup was begun last.
+    looked_up: u64,
+    connection: Option<Connection>,
+    /// Counts failed attempts: each goes to the name's next address.
+    address: usize,
+    /// A request that waits for the server's address.
+    parked: Option<Transmit>,
+    /// What went wrong with the carrier in this round, in words.
+    trouble: Option<String>,
+    reference: Reference,
+    published: Option<Mapping>,
+    poll_interval: Span,
+    /// The user's request whose round is under way.
+    answering: Option<u64>,
+    /// Whether the last round to end had a believed reply, or why not.
+    outcome: Result<(), String>,
+}
+
+impl Driver {
+    /// `inherited` is the parent's mapping in a forked child.
+    pub(crate) fn new(shared: Arc<Shared>, waiter: Waiter, inherited: Option<Mapping>) -> Self {
+        let now = shared.counters.local();
+        let config = shared.config();
+        let engine = match inherited {
+            Some(mapping) => SyncEngine::resume(config, mapping, now, entropy().unwrap_or(0)),
+            None => SyncEngine::new(config, now),
+        };
+        Driver {
+            lookup: shared.server.clone().ok().map(Lookup::new),
+            looked_up: 0,
+            reference: shared.counters.reference(),
+            published: inherited,
+            poll_interval: config.poll_interval,
+            waiter,
+            engine,
+            connection: None,
+            address: 0,
+            parked: None,
+            trouble: None,
+            answering: None,
+            outcome: Ok(()),
+            shared,
+        }
+    }
+
+    /// Runs until the clock is dropped.
+    pub(crate) fn run(mut self) {
+        os::quiet_thread();
+        while !self.shared.runtime().is_stopped() {
+            self.notice_suspend();
+            self.take_requests();
+            self.receive();
+            self.with_engine(|engine, now| engine.handle_timeout(now));
+            self.transmit();
+            self.close_finished_round();
+            self.report();
+            let timeout = self.engine.poll_timeout() - self.shared.counters.local();
+            let socket = self.connection.as_ref().map(|connection| &connection.socket);
+            let woken = self.waiter.wait(socket, Duration::from(timeout));
+            if woken.clock_set || self.shared.runtime().take_alarm() {
+                self.refresh_reference();
+            }
+        }
+    }
+
+    /// Feeds the engine and publishes what it makes of it. The transition is announced first, so
+    /// that the moment handed to the engine is the one where the new line starts.
+    fn with_engine<T>(&mut self, input: impl FnOnce(&mut SyncEngine, LocalTime) -> T) -> T {
+        let (page, counters) = (&self.shared.page, &self.shared.counters);
+        page.announce();
+        settle();
+        let result = input(&mut self.engine, counters.local());
+        let mapping = self.engine.mapping().copied();
+        if mapping == self.published {
+            page.end_transition();
+        } else {
+            // The reference stays on the safe side of a suspend: its sleep is read first.
+            self.reference = Reference { slept: self.reference.slept, ..counters.reference() };
+            page.publish(mapping.as_ref(), self.reference, || counters.local());
+            self.published = mapping;
+        }
+        result
+    }
+
+    /// The counter may have lost time since the last look.
+    fn notice_suspend(&mut self) {
+        let slept = self.shared.counters.slept();
+        let elapsed = self.shared.counters.local() - self.reference.local;
+        if os::has_slept(self.reference.slept, slept, elapsed) {
+            self.reference.slept = slept;
+            self.drop_round();
+            self.with_engine(|engine, now| engine.handle_suspend(now));
+            self.refresh_reference();
+        }
+    }
+
+    /// The wall clock was set, or a reader saw it drift: readers compare with a fresh pair.
+    fn refresh_reference(&mut self) {
+        self.notice_suspend();
+        let counters = &self.shared.counters;
+        // A suspend since the look just above shows at the next one.
+        self.reference = Reference { slept: self.reference.slept, ..counters.reference() };
+        self.shared.page.announce();
+        self.shared.page.publish(self.published.as_ref(), self.reference, || counters.local());
+    }
+
+    /// What the program asked for since the last look.
+    fn take_requests(&mut self) {
+        let interval = self.shared.poll_interval();
+        if interval != self.poll_interval {
+            self.poll_interval = interval;
+            self.with_engine(|engine, now| engine.set_poll_interval(interval, now));
+        }
+        let asked = {
+            let state = self.shared.runtime().lock();
+            (state.requested > state.answered.max(self.answering.unwrap_or(0)))
+                .then_some(state.requested)
+        };
+        let Some(request) = asked else { return };
+        match self.with_engine(|engine, now| engine.request_sync(now)) {
+            Ok(()) => self.answering = Some(request),
+            Err(held) => {
+                let wait = held.until - self.shared.counters.local();
+                let error = format!("{held}; asking again in {:.0} s", wait.as_secs_f64());
+                self.answer(request, Err(error));
+            }
+        }
+    }
+
+    fn receive(&mut self) {
+        let mut buffer = [0; DATAGRAM_MAX];
+        for _ in 0..DATAGRAMS_AT_ONCE {
+            let Some(connection) = &self.connection else { return };
+            let counters = &self.shared.counters;
+            if let Some((id, at)) = connection.departure(counters) {
+                self.engine.refine_sent(id, at);
+                continue;
+            }
+            match connection.socket.receive(&mut buffer) {
+                Ok(Some(received)) => {
+                    let read_at = counters.local();
+                    let t4 = connection.arrival(received.kernel_time, read_at, counters);
+                    let datagram = buffer.get(..received.len).unwrap_or(&buffer);
+                    // A rejection is counted by the engine and reported as an event.
+                    let _ =
+                        self.with_engine(|engine, now| engine.handle_datagram(datagram, t4, now));
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    self.trouble = Some(format!("{}: {error}", connection.address));
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self) {
+        let in_hand = self.parked.take();
+        let mut next = in_hand.or_else(|| self.next_transmit());
+        while let Some(transmit) = next {
+            match self.connect() {
+                Connecting::Ready => self.send(transmit),
+                Connecting::Waiting => {
+                    self.parked = Some(transmit);
+                    return;
+                }
+                Connecting::Failed(trouble) => self.give_up(transmit, trouble),
+            }
+            next = self.next_transmit();
+        }
+    }
+
+    fn next_transmit(&mut self) -> Option<Transmit> {
+        let now = self.shared.counters.local();
+        if !self.engine.in_round() || now < self.engine.poll_timeout() {
+            return None;
+        }
+        match entropy() {
+            Ok(entropy) => self.engine.poll_transmit(now, entropy),
+            // Without randomness a reply could be forged; the round ends for want of requests.
+            Err(error) => {
+                let transmit = self.engine.poll_transmit(now, 0)?;
+                self.give_up(transmit, format!("no randomness from the system: {error}"));
+                None
+            }
+        }
+    }
+
+    fn send(&mut self, transmit: Transmit) {
+        let Some(connection) = &mut self.connection else { return };
+        match connection.send(transmit.id, &transmit.ntp_request(), &self.shared.counters) {
+            Ok(at) => self.engine.handle_sent(transmit.token, at),
+            Err(error) => {
+                let trouble = format!("{}: {error}", connection.address);
+                self.give_up(transmit, trouble);
+            }
+        }
+    }
+
+    fn give_up(&mut self, transmit: Transmit, trouble: String) {
+        self.trouble = Some(trouble);
+        self.engine.handle_send_failed(transmit.token, self.shared.counters.local());
+    }
+
+    /// Makes sure that this round has its socket.
+    fn connect(&mut self) -> Connecting {
+        let round = self.engine.round_number();
+        if self.connection.as_ref().is_some_and(|connection| connection.round == round) {
+            return Connecting::Ready;
+        }
+        let Some(lookup) = &mut self.lookup else {
+            return Connecting::Failed("no server".to_owned());
+        };
+        if self.looked_up != round {
+            // Once a round, while the addresses known from earlier ones serve.
+            self.looked_up = round;
+            lookup.refresh(self.waiter.bell());
+        }
+        lookup.collect();
+        let addresses = lookup.addresses();
+        if addresses.is_empty() {
+            return if lookup.is_searching() {
+                Connecting::Waiting
+            } else {
+                Connecting::Failed(lookup.failure())
+            };
+        }
+        // An address without a route costs no packet and no time: on to the next.
+        let mut trouble = String::new();
+        for turn in 0..addresses.len() {
+            let Some(address) = addresses.get((self.address + turn) % addresses.len()) else {
+                continue;
+            };
+            match Connection::open(*address, round) {
+                Ok(connection) => {
+                    self.shared.runtime().set_socket(Some(connection.socket.descriptor()));
+                    self.connection = Some(connection);
+                    return Connecting::Ready;
+                }
+                Err(error) => trouble = format!("{address}: {error}"),
+            }
+        }
+        Connecting::Failed(trouble)
+    }
+
+    /// After a round its socket is closed, so that a late reply meets nobody.
+    fn close_finished_round(&mut self) {
+        let in_round = self.engine.in_round();
+        let round = self.engine.round_number();
+        if self.connection.as_ref().is_some_and(|c| !in_round || c.round != round) {
+            self.shared.runtime().set_socket(None);
+            self.connection = None;
+        }
+        if !in_round && self.parked.take().is_some() {
+            self.trouble = self.lookup.as_ref().map(Lookup::failure);
+        }
+    }
+
+    fn drop_round(&mut self) {
+        self.shared.runtime().set_socket(None);
+        self.connection = None;
+        self.parked = None;
+    }
+
+    /// Tells subscribers what happened and leaves the status for whoever asks.
+    fn report(&mut self) {
+        let mut events = Vec::new();
+        let mut ended = false;
+        while let Some(event) = self.engine.poll_event() {
+            match &event {
+                Event::Synchronised { .. } => {
+                    ended = true;
+                    self.trouble = None;
+                    self.outcome = Ok(());
+                }
+                Event::AttemptFailed { reason, .. } => {
+                    ended = true;
+                    self.address = self.address.wrapping_add(1);
+                    self.outcome = Err(self.explain(*reason));
+                    self.trouble = None;
+                }
+                _ => {}
+            }
+            let message = self.describe(&event);
+            events.push(ClockEvent::new(event, message));
+        }
+        let now = self.shared.counters.local();
+        let runtime = self.shared.runtime();
+        let mut state = runtime.lock();
+        let status = self.engine.status(now);
+        state.last_error = self.outcome.clone().err();
+        state.status = Some(status);
+        state.instant = Some((now, Instant::now()));
+        if let Some(connection) = &self.connection {
+            state.address = Some(connection.address);
+        }
+        let answered = self.answering.filter(|_| ended);
+        if let Some(request) = answered {
+            self.answering = None;
+            state.answered = request;
+            state.answer = Some(self.outcome.clone());
+        }
+        if !events.is_empty() || answered.is_some() {
+            state.subscribers.send(&events);
+        }
+        drop(state);
+        runtime.notify();
+    }
+
+    fn answer(&mut self, request: u64, answer: Result<(), String>) {
+        let runtime = self.shared.runtime();
+        let mut state = runtime.lock();
+        state.answered = request;
+        state.answer = Some(answer);
+        state.subscribers.send(&[]);
+        drop(state);
+        runtime.notify();
+    }
+
+    /// A failure in words: what the carrier met says more than that nothing came.
+    fn explain(&self, reason: AttemptError) -> String {
+        match (&self.trouble, reason) {
+            (Some(trouble), AttemptError::NoReply | AttemptError::NotSent) => {
+                format!("{reason} ({trouble})")
+            }
+            _ => reason.to_string(),
+        }
+    }
+
+    fn describe(&self, event: &Event) -> String {
+        let server =
+            self.shared.server.as_ref().map_or_else(|e| e.text().to_owned(), Server::to_string);
+        match event {
+            Event::Synchronised { max_error, est_error, delay, believed, sent, epoch, .. } => {
+                format!(
+                    "synchronised with {server}: max_error {:.3} ms, est_error {:.3} ms, delay \
+                     {:.3} ms, {believed} of {sent} replies believed, epoch {epoch}",
+                    max_error.as_millis_f64(),
+                    est_error.as_millis_f64(),
+                    delay.as_millis_f64(),
+                )
+            }
+            Event::AttemptFailed { attempt, .. } => {
+                let error = self.outcome.as_ref().err().map_or("", String::as_str);
+                format!("attempt {attempt} at {server} failed: {error}")
+            }
+            Event::Failed { retry_at, .. } => {
+                let error =
+                    self.outcome.as_ref().err().map_or("its mapping expired", String::as_str);
+                let wait = *retry_at - self.shared.counters.local();
+                format!(
+                    "clock failed, no readings until {server} answers: {error}; next attempt in \
+                     {:.0} s",
+                    wait.as_secs_f64().max(0.0)
+                )
+            }
+            Event::EpochChanged { epoch, reason } => format!("epoch {epoch} begins: {reason}"),
+            Event::EstimateRestarted => {
+                format!("{server} or the path to it moved: estimate started afresh")
+            }
+            Event::Rejected(rejection) => format!("reply of {server} not believed: {rejection}"),
+            // `Event` may grow.
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+enum Connecting {
+    Ready,
+    /// The server's name is being resolved.
+    Waiting,
+    Failed(String),
+}
+
+fn entropy() -> Result<u64, getrandom::Error> {
+    getrandom::u64()
+}
+
+/// Lets the announcement reach readers that had already looked: they read their counter within
+/// nanoseconds of looking.
+fn settle() {
+    for _ in 0..SETTLE_SPINS {
+        std::hint::spin_loop();
+    }
+}
+
+const SETTLE_SPINS: usize = 64;
+const DATAGRAM_MAX: usize = 2_048;
+/// Datagrams handled before timers have their turn.
+const DATAGRAMS_AT_ONCE: usize = 64;

@@ -1,0 +1,130 @@
+//! What a clock tells its subscribers.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use ntp_clock_core::Event;
+
+/// Something that happened to the clock, with its story in one line.
+///
+/// `Display` gives the line; [`ClockEvent::kind`] the data.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ClockEvent {
+    kind: Event,
+    message: String,
+}
+
+impl ClockEvent {
+    pub(crate) fn new(kind: Event, message: String) -> Self {
+        ClockEvent { kind, message }
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn kind(&self) -> &Event {
+        &self.kind
+    }
+
+    /// Whether somebody should look: the clock failed, an attempt did, or an epoch ended.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        matches!(
+            self.kind,
+            Event::AttemptFailed { .. } | Event::Failed { .. } | Event::EpochChanged { .. }
+        )
+    }
+}
+
+impl fmt::Display for ClockEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// A subscription: the events since it was made, of which the newest 256 are kept until taken.
+///
+/// Ends when dropped, and with its clock.
+#[derive(Debug)]
+pub struct Events(Arc<Queue>);
+
+impl Events {
+    /// The next event, waiting for it no longer than `timeout`.
+    #[must_use]
+    pub fn next_timeout(&self, timeout: Duration) -> Option<ClockEvent> {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(event) = waiting.pop_front() {
+                return Some(event);
+            }
+            let left = match deadline {
+                None => timeout,
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+            };
+            if left.is_zero() {
+                return None;
+            }
+            waiting = self
+                .0
+                .arrived
+                .wait_timeout(waiting, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// The next event, if one is waiting.
+    #[must_use]
+    pub fn try_next(&self) -> Option<ClockEvent> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
+struct Queue {
+    waiting: Mutex<VecDeque<ClockEvent>>,
+    arrived: Condvar,
+    notify: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+/// All subscriptions of a clock that are still alive.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribers(Vec<Weak<Queue>>);
+
+impl Subscribers {
+    pub(crate) fn subscribe(&mut self, notify: Option<Box<dyn Fn() + Send + Sync>>) -> Events {
+        let queue = Arc::new(Queue { waiting: Mutex::default(), arrived: Condvar::new(), notify });
+        self.0.push(Arc::downgrade(&queue));
+        Events(queue)
+    }
+
+    /// Hands out events; whoever asked to be notified is told even where there are none, because
+    /// something else changed.
+    pub(crate) fn send(&mut self, events: &[ClockEvent]) {
+        self.0.retain(|queue| {
+            let Some(queue) = queue.upgrade() else { return false };
+            let mut waiting = queue.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            for event in events {
+                if waiting.len() == KEPT {
+                    waiting.pop_front();
+                }
+                waiting.push_back(event.clone());
+            }
+            drop(waiting);
+            queue.arrived.notify_all();
+            if let Some(notify) = &queue.notify {
+                notify();
+            }
+            true
+        });
+    }
+}
+
+const KEPT: usize = 256;

@@ -1,0 +1,41 @@
+//! A synchronised clock for distributed tracing: in-process, no root, no daemon, nothing to
+//! configure, and an honest error on every reading.
+//!
+//! There is one time source, `time.cloudflare.com`. A reading is either right within its stated
+//! error or it is `None`; nothing is ever guessed, and the system's clock is never a substitute.
+//!
+//! Three kinds of time are kept apart by type: [`LocalTime`] is a free-running counter of this
+//! machine, [`SystemTime`] its wall clock, [`UnixTime`] true time.
+//!
+//! ```no_run
+//! use ntp_clock::Clock;
+//! let reading = Clock::global().now(); // `None` until the first reply, one round trip later
+//! ```
+
+mod clock;
+mod connection;
+mod counters;
+mod driver;
+mod event;
+mod fork;
+mod lookup;
+mod manual;
+mod os;
+mod page;
+mod server;
+mod shared;
+mod status;
+#[cfg(feature = "tracing-subscriber")]
+mod tracing_time;
+
+pub use clock::{Builder, Clock, ConfigError, SyncError, SyncTicket};
+pub use event::{ClockEvent, Events};
+pub use manual::ManualClock;
+pub use ntp_clock_core::{
+    AttemptError, EpochReason, Event, KissCode, Leap, LocalTime, Mapping, Reading, ReferenceId,
+    Rejection, Span, SyncState, SystemTime, UnixTime,
+};
+pub use server::{Server, ServerError};
+pub use status::Status;
+#[cfg(feature = "tracing-subscriber")]
+pub use tracing_time::NtpTime;

@@ -1,0 +1,50 @@
+//! The operating system behind one small surface: counters, sleep, one waiting point, a socket.
+//!
+//! Linux has a module of its own; every other system shares the portable one. Both have the same
+//! items, so nothing outside this folder asks which system it runs on.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{
+    Bell, Socket, Waiter, close_inherited, counter_name, has_slept, local_now, quiet_thread, slept,
+    wall_coarse,
+};
+
+#[cfg(any(not(target_os = "linux"), test))]
+mod portable;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::{
+    Bell, Socket, Waiter, close_inherited, counter_name, has_slept, local_now, quiet_thread, slept,
+    wall_coarse,
+};
+
+use std::time::UNIX_EPOCH;
+
+use ntp_clock_core::{Span, SystemTime};
+
+/// The wall clock, read through the C library so that a faked one is seen as the program sees it.
+pub(crate) fn system_now() -> SystemTime {
+    let now = std::time::SystemTime::now();
+    let nanos = match now.duration_since(UNIX_EPOCH) {
+        Ok(since) => Span::from(since),
+        Err(before) => -Span::from(before.duration()),
+    };
+    SystemTime::from_nanos(nanos.as_nanos())
+}
+
+/// What woke the thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Woken {
+    /// The socket has something to read.
+    pub(crate) socket: bool,
+    /// The wall clock was set, or the machine has woken from sleep.
+    pub(crate) clock_set: bool,
+}
+
+/// A datagram as it came in: its length, and when the kernel saw it by the wall clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Received {
+    pub(crate) len: usize,
+    pub(crate) kernel_time: Option<SystemTime>,
+}

@@ -1,0 +1,150 @@
+//! Systems other than Linux, on the standard library alone: no kernel timestamps, and sleep cannot
+//! be told from a step of the wall clock, so that either means a fresh start.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use ntp_clock_core::{LocalTime, Span, SystemTime};
+
+use super::{Received, Woken, system_now};
+
+/// Name of the counter, for the status.
+pub(crate) fn counter_name() -> &'static str {
+    "std::time::Instant"
+}
+
+/// The standard library's monotonic clock since its first use here.
+#[inline]
+pub(crate) fn local_now() -> LocalTime {
+    static ZERO: OnceLock<Instant> = OnceLock::new();
+    let since = ZERO.get_or_init(Instant::now).elapsed();
+    LocalTime::from_nanos(Span::from(since).as_nanos())
+}
+
+#[inline]
+pub(crate) fn wall_coarse() -> SystemTime {
+    system_now()
+}
+
+/// The wall clock less the counter: sleep moves it, and so does setting the wall clock.
+pub(crate) fn slept() -> Span {
+    Span::from_nanos(system_now().as_nanos()) - Span::from_nanos(local_now().as_nanos())
+}
+
+/// Whether two readings of [`slept`] differ by more than steering explains.
+pub(crate) fn has_slept(before: Span, now: Span, elapsed: Span) -> bool {
+    let steering = Span::from_nanos(elapsed.abs().as_nanos() / 1_600);
+    (now - before).abs() > Span::from_millis(50) + steering
+}
+
+pub(crate) fn quiet_thread() {}
+
+pub(crate) fn close_inherited(_descriptors: &[i32]) {}
+
+/// Wakes the thread that waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Bell(Arc<Signal>);
+
+#[derive(Debug, Default)]
+struct Signal {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        *self.0.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.changed.notify_one();
+    }
+}
+
+/// The one point where the background thread waits.
+#[derive(Debug)]
+pub(crate) struct Waiter(Arc<Signal>);
+
+impl Waiter {
+    // Fallible like its Linux twin.
+    #[allow(clippy::unnecessary_wraps)]
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Waiter(Arc::default()))
+    }
+
+    pub(crate) fn bell(&self) -> Bell {
+        Bell(Arc::clone(&self.0))
+    }
+
+    pub(crate) fn descriptors(&self) -> Vec<i32> {
+        Vec::new()
+    }
+
+    /// Waits for the bell, the socket or the time-out. While a socket is open (a few seconds
+    /// around each round) it is looked at every few milliseconds.
+    pub(crate) fn wait(&self, socket: Option<&Socket>, timeout: Duration) -> Woken {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if socket.is_some_and(Socket::is_readable) {
+                return Woken { socket: true, clock_set: false };
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let nap = if socket.is_some() { left.min(SOCKET_NAP) } else { left };
+            let rung = self.0.rung.lock().unwrap_or_else(PoisonError::into_inner);
+            let (mut rung, _) = self
+                .0
+                .changed
+                .wait_timeout_while(rung, nap, |rung| !*rung)
+                .unwrap_or_else(PoisonError::into_inner);
+            if std::mem::take(&mut *rung) || Instant::now() >= deadline {
+                return Woken::default();
+            }
+        }
+    }
+}
+
+/// A UDP socket connected to one server, from a random port.
+#[derive(Debug)]
+pub(crate) struct Socket(UdpSocket);
+
+impl Socket {
+    pub(crate) fn connect(server: SocketAddr) -> io::Result<Self> {
+        let any: SocketAddr = match server {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(any)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(server)?;
+        Ok(Socket(socket))
+    }
+
+    pub(crate) fn descriptor(&self) -> i32 {
+        -1
+    }
+
+    pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        self.0.send(datagram).map(drop)
+    }
+
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+        match self.0.recv(buffer) {
+            Ok(len) => Ok(Some(Received { len, kernel_time: None })),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn transmit_stamp(&self) -> Option<(u32, SystemTime)> {
+        None
+    }
+
+    fn is_readable(&self) -> bool {
+        match self.0.peek(&mut [0; 1]) {
+            Ok(_) => true,
+            // Windows reports a datagram larger than the buffer as an error; it is readable.
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+const SOCKET_NAP: Duration = Duration::from_millis(5);
