@@ -107,6 +107,19 @@ impl Mapping {
         }
     }
 
+    /// Whether the mapping is one that an engine may go on from: it speaks of some time, and its
+    /// numbers are numbers.
+    pub(crate) fn is_sound(&self) -> bool {
+        let [v0, v1, v2] = self.variance;
+        let numbers =
+            [self.rate, self.left_ns, self.upper_ns, self.lower_ns, self.growth, v0, v1, v2];
+        self.valid_from <= self.valid_until
+            && numbers.into_iter().all(f64::is_finite)
+            && self.rate > -1.0
+            && self.growth >= 0.0
+            && self.upper_ns + self.lower_ns >= 0.0
+    }
+
     /// What is still to be slewed at this distance from the anchor. Backwards it shrinks as well,
     /// which keeps earlier moments in order and close to the centre.
     #[inline]

@@ -67,6 +67,10 @@ pub enum AttemptError {
     /// The request could not be sent; the carrier knows why (name resolution, no route ...).
     #[error("request could not be sent")]
     NotSent,
+    /// Nobody asked the server in time: the process was stopped or starved, and the last readings
+    /// ran out.
+    #[error("readings expired before the server was asked again")]
+    Expired,
     /// The server refused (DENY, RSTR) or asked for fewer requests (RATE).
     #[error("server sent kiss-o'-death {0}")]
     Kiss(KissCode),
@@ -152,7 +156,7 @@ pub struct EngineStatus {
     pub rounds: u64,
     /// Why the last attempt failed; `None` once one succeeds.
     pub last_error: Option<AttemptError>,
-    /// When the next round is due; now or earlier while one is under way.
+    /// When the next round is due; now or earlier while a scheduled one is under way.
     pub next_sync: LocalTime,
     /// A round is under way.
     pub in_round: bool,

@@ -7,82 +7,26 @@
 //! [`SyncEngine::poll_transmit`] and [`SyncEngine::poll_event`] until they give nothing, then
 //! publish [`SyncEngine::mapping`] and sleep until [`SyncEngine::poll_timeout`].
 
+mod attempts;
+mod config;
 mod event;
+mod publication;
 mod round;
 mod schedule;
+mod transmit;
 
+pub use config::EngineConfig;
 pub use event::{AttemptError, EngineStatus, EpochReason, Event, SyncState};
+pub use transmit::{Held, RequestId, SendToken, Transmit};
 
-use crate::estimator::{Estimate, Estimator, Verdict};
-use crate::exchange::{Exchange, KissCode, Rejection, ServerReply};
+use crate::estimator::{Estimator, Verdict};
+use crate::exchange::{Exchange, Rejection, ServerReply};
 use crate::mapping::Mapping;
-use crate::packet::{Leap, NtpTimestamp, Packet, ReferenceId};
+use crate::packet::{Leap, Packet, ReferenceId};
 use crate::time::{LocalTime, Span, UnixTime};
 use event::EventQueue;
 use round::{Purpose, Round};
 use schedule::{Backoff, Budget};
-
-/// What can be chosen about an engine.
-///
-/// ```
-/// use ntp_clock_core::{EngineConfig, Span};
-/// let config = EngineConfig { poll_interval: Span::from_secs(60), ..EngineConfig::default() };
-/// assert_eq!(config.holdover, Span::ZERO);
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct EngineConfig {
-    /// Pause between rounds once the frequency is learnt; 300 s by default.
-    pub poll_interval: Span,
-    /// For how long after failure readings go on, with growing bounds; zero by default.
-    pub holdover: Span,
-    /// Coarseness of the local counter; 1 ns by default.
-    pub counter_resolution: Span,
-    /// Before this moment the counter is not known to have run without a pause; the beginning of
-    /// time by default. Readings of earlier moments are refused.
-    pub counter_whole_since: LocalTime,
-}
-
-impl Default for EngineConfig {
-    fn default() -> Self {
-        EngineConfig {
-            poll_interval: Span::from_secs(300),
-            holdover: Span::ZERO,
-            counter_resolution: Span::from_nanos(1),
-            counter_whole_since: LocalTime::MIN,
-        }
-    }
-}
-
-/// A request to be sent now.
-#[derive(Debug)]
-#[must_use = "the token goes back through handle_sent or handle_send_failed"]
-pub struct Transmit {
-    /// Goes back to the engine with the moment of sending.
-    pub token: SendToken,
-    /// Names the request when a better timestamp for it turns up later.
-    pub id: RequestId,
-    /// What the reply must return to be believed: 64 random bits.
-    pub cookie: u64,
-}
-
-impl Transmit {
-    /// The request as an NTP packet.
-    #[must_use]
-    pub fn ntp_request(&self) -> [u8; Packet::LEN] {
-        Packet::request(NtpTimestamp::from_bits(self.cookie)).encode()
-    }
-}
-
-/// Proof that a request was handed out; given back exactly once.
-#[derive(Debug)]
-pub struct SendToken(RequestId);
-
-/// Which request of which round.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub struct RequestId {
-    round: u64,
-    place: u8,
-}
 
 /// The synchronisation state machine of one clock and one server.
 ///
@@ -125,7 +69,7 @@ pub struct SyncEngine {
     round: Option<Round>,
     round_number: u64,
     next_round: LocalTime,
-    /// When the poll that the current attempts belong to was due.
+    /// When the first of the current attempts began.
     due: LocalTime,
     /// No request leaves before this (kiss-o'-death).
     hold_until: Option<LocalTime>,
@@ -140,6 +84,8 @@ pub struct SyncEngine {
     entropy: u64,
     events: EventQueue,
     tally: Tally,
+    /// When an announced leap second is expected to be over or, if deleted, missed.
+    leap: Option<UnixTime>,
 }
 
 /// Counts and last values for the status.
@@ -182,21 +128,28 @@ impl SyncEngine {
             entropy: 0,
             events: EventQueue::new(),
             tally: Tally::default(),
+            leap: None,
         }
     }
 
     /// An engine that goes on from another one's mapping, as a forked child does: readings
     /// continue in the same epoch while the first round of its own is held within a second.
+    ///
+    /// A mapping that never gives a reading makes an engine that knows nothing.
     #[must_use]
     pub fn resume(config: EngineConfig, mapping: Mapping, now: LocalTime, entropy: u64) -> Self {
+        if !mapping.is_sound() {
+            return SyncEngine { epoch: mapping.epoch.max(1), ..SyncEngine::new(config, now) };
+        }
         let first_round = now + Span::from_secs(1).share(entropy);
+        let expiry = mapping.valid_until.min(first_round + schedule::EXPIRY_GRACE);
+        let mapping = Mapping { valid_until: expiry, ..mapping };
         SyncEngine {
             estimator: Estimator::resume(config.counter_resolution, &mapping),
             counter_whole_since: mapping.valid_from,
             epoch: mapping.epoch,
-            rounds: 1,
+            rounds: if mapping.slew_rate > publication::SLEW_RATE { 1 } else { 2 },
             next_round: first_round,
-            due: first_round,
             mapping: Some(mapping),
             published: Some(mapping),
             ..SyncEngine::new(config, now)
@@ -207,8 +160,9 @@ impl SyncEngine {
     ///
     /// A token of a round that is over changes nothing.
     pub fn handle_sent(&mut self, token: SendToken, at: LocalTime) {
-        if let Some(round) = self.round_of(token.0) {
-            round.sent(token.0.place, at);
+        self.budget.sent(token.slot, at);
+        if let Some(round) = self.round_of(token.id) {
+            round.sent(token.id.place, at);
         }
     }
 
@@ -224,10 +178,11 @@ impl SyncEngine {
     /// when a reply to it would have been too late. A network that is down for a moment, as at
     /// boot, so does not use up all attempts in that moment.
     pub fn handle_send_failed(&mut self, token: SendToken, now: LocalTime) {
-        if let Some(round) = self.round_of(token.0) {
-            round.send_failed(now);
-            self.tally.requests = self.tally.requests.saturating_sub(1);
+        self.tally.requests = self.tally.requests.saturating_sub(1);
+        if let Some(round) = self.round_of(token.id) {
+            round.send_failed(token.id.place, now);
         }
+        self.settle(now);
     }
 
     /// A datagram of our server's address arrived at `t4`.
@@ -250,7 +205,10 @@ impl SyncEngine {
             Err(rejection @ (Rejection::Mode | Rejection::Version)) => Err(self.reject(rejection)),
             Err(rejection) => {
                 let answered = self.answer(cookie);
-                Err(self.reject_or_obey(answered.err().unwrap_or(rejection), now))
+                let rejection = answered.err().unwrap_or(rejection);
+                let rejection = self.reject_or_obey(rejection, now);
+                self.settle(now);
+                Err(rejection)
             }
         }
     }
@@ -268,38 +226,48 @@ impl SyncEngine {
         now: LocalTime,
     ) -> Result<Exchange, Rejection> {
         let exchange = self.answer(cookie).and_then(|t1| Exchange::new(t1, reply, t4));
-        let exchange = exchange.map_err(|rejection| self.reject_or_obey(rejection, now))?;
+        let exchange = exchange.map_err(|rejection| self.reject_or_obey(rejection, now));
+        let believed = exchange.and_then(|exchange| self.weigh(exchange, now));
+        self.settle(now);
+        believed
+    }
+
+    /// Believes an exchange unless it contradicts what is known.
+    fn weigh(&mut self, exchange: Exchange, now: LocalTime) -> Result<Exchange, Rejection> {
         match self.estimator.add(&exchange) {
             Verdict::Accepted => {}
             Verdict::Restarted => self.events.push(Event::EstimateRestarted),
             Verdict::Contradiction => return Err(self.reject(Rejection::Contradiction)),
             Verdict::Broken => {
-                // What the counter read before a break of the server's is as good as ever.
+                // What the counter read before a break of the server's is as good as ever,
+                // except that a leap second lies between.
+                self.forget_before_leap(now);
                 self.begin_epoch(EpochReason::ServerContradiction);
             }
         }
-        self.believe(&exchange, now);
+        let reply = exchange.reply();
+        self.tally.believed += 1;
+        self.tally.leap = Some(reply.leap);
+        self.tally.stratum = Some(reply.stratum);
+        self.tally.reference_id = Some(reply.reference_id);
+        self.note_leap(reply);
+        if let Some(round) = &mut self.round {
+            round.believed = round.believed.saturating_add(1);
+        }
+        self.failed = false;
+        // Until the round's end fixes the next poll, it is due an interval from now.
+        self.publish(now + self.poll_interval(), now);
+        self.tally.last_sync = self.mapping.map(|m| (now, m.extrapolate(now).time()));
         Ok(exchange)
     }
 
     /// Time has passed; to be called whenever [`SyncEngine::poll_timeout`] is reached.
     pub fn handle_timeout(&mut self, now: LocalTime) {
-        if let Some(round) = &self.round
-            && round.is_over(now)
-        {
-            if round.believed > 0 {
-                self.finish_round(now);
-            } else {
-                let error = round.error();
-                self.fail_round(error, now);
-            }
-        }
+        self.settle(now);
         if self.round.is_none() && now >= self.next_round {
             self.start_round(Purpose::Scheduled, now);
         }
-        if self.mapping.is_some_and(|mapping| now > mapping.valid_until) {
-            self.fail(self.tally.last_error.unwrap_or(AttemptError::NoReply), now);
-        }
+        self.expire(now);
     }
 
     /// The local counter lost an unknown length of time: no reading stands, a new epoch begins,
@@ -335,10 +303,13 @@ impl SyncEngine {
     /// Changes the pause between rounds; an earlier next round is drawn nearer at once.
     pub fn set_poll_interval(&mut self, interval: Span, now: LocalTime) {
         self.config.poll_interval = interval;
-        let latest = now + interval;
-        if self.failed_attempts == 0 && self.next_round > latest && self.hold_until.is_none() {
-            self.next_round = latest;
-            self.due = latest;
+        let latest = now + self.poll_interval();
+        if self.failed_attempts > 0 || self.next_round <= latest || self.hold_until.is_some() {
+            return;
+        }
+        self.next_round = latest;
+        for mapping in [&mut self.mapping, &mut self.published].into_iter().flatten() {
+            mapping.valid_until = mapping.valid_until.min(latest + schedule::EXPIRY_GRACE);
         }
     }
 }
@@ -352,20 +323,15 @@ impl SyncEngine {
         if now < next {
             return None;
         }
-        let allowed = self.budget.allows(now);
-        let round = self.round.as_mut()?;
-        if !allowed {
-            if round.requests_sent() > 0 {
-                round.stop_sending();
-            }
+        if !self.budget.allows(now) {
             return None;
         }
-        self.budget.spend(now);
+        let place = self.round.as_mut()?.hand_out(entropy, now);
+        let slot = self.budget.spend(now);
         self.tally.requests += 1;
         self.entropy = scramble(entropy);
-        let place = round.hand_out(entropy, now);
         let id = RequestId { round: self.round_number, place };
-        Some(Transmit { token: SendToken(id), id, cookie: entropy })
+        Some(Transmit { token: SendToken { id, slot }, id, cookie: entropy })
     }
 
     /// The oldest event not yet taken.
@@ -381,13 +347,11 @@ impl SyncEngine {
             None => self.next_round,
             Some(round) => match round.next_send() {
                 None => round.deadline(),
+                Some(next) if round.requests_sent() > 0 => next,
                 Some(next) => self.budget.free_at().map_or(next, |free| next.max(free)),
             },
         };
-        match self.mapping {
-            Some(mapping) => wanted.min(mapping.valid_until + Span::from_nanos(1)),
-            None => wanted,
-        }
+        self.expiry_due().map_or(wanted, |expiry| wanted.min(expiry))
     }
 
     /// What readers may use now; `None` while not synchronised.
@@ -438,231 +402,10 @@ impl SyncEngine {
             in_round: self.round.is_some(),
         }
     }
-}
 
-/// Rounds and attempts.
-impl SyncEngine {
-    fn start_round(&mut self, purpose: Purpose, now: LocalTime) {
-        if self.failed_attempts == 0 {
-            self.due = now;
-        }
-        self.hold_until = None;
-        self.round_number += 1;
-        let probes = match purpose {
-            Purpose::Scheduled => schedule::probes(self.rounds > 0, self.failed_attempts),
-            Purpose::Manual => schedule::LATER_BURST,
-        };
-        let burst = if self.rounds == 0 { schedule::FIRST_BURST } else { schedule::LATER_BURST };
-        let synchronised = self.mapping.is_some_and(|mapping| now <= mapping.valid_until);
-        self.round = Some(Round::new(purpose, now, probes, burst, synchronised));
+    fn poll_interval(&self) -> Span {
+        self.config.poll_interval.max(EngineConfig::POLL_INTERVAL_MIN)
     }
-
-    fn round_of(&mut self, id: RequestId) -> Option<&mut Round> {
-        let current = self.round_number;
-        self.round.as_mut().filter(|_| id.round == current)
-    }
-
-    fn answer(&mut self, cookie: u64) -> Result<LocalTime, Rejection> {
-        self.round.as_mut().ok_or(Rejection::Origin)?.answer(cookie)
-    }
-
-    /// Counts a reply that is not believed and, where it is a kiss-o'-death, does as it says.
-    fn reject_or_obey(&mut self, rejection: Rejection, now: LocalTime) -> Rejection {
-        self.reject(rejection);
-        if let Rejection::Kiss(code) = rejection {
-            let hold = match code {
-                KissCode::Deny | KissCode::Restrict => schedule::DENY_HOLD,
-                KissCode::Rate => self.rate_hold.step(),
-                KissCode::Other(_) => return rejection,
-            };
-            self.hold_until = Some(now + hold);
-            let error = AttemptError::Kiss(code);
-            if self.round.as_ref().is_some_and(|round| round.believed > 0) {
-                self.finish_round(now);
-                self.obey_hold();
-            } else {
-                self.fail_round(error, now);
-            }
-            if self.mapping.is_none() {
-                self.fail(error, now);
-            }
-        }
-        rejection
-    }
-
-    fn reject(&mut self, rejection: Rejection) -> Rejection {
-        if let Some(count) = self.tally.rejections.get_mut(rejection.index()) {
-            *count += 1;
-        }
-        if let Some(round) = &mut self.round {
-            round.last_rejection = Some(rejection);
-        }
-        self.events.push(Event::Rejected(rejection));
-        rejection
-    }
-
-    fn believe(&mut self, exchange: &Exchange, now: LocalTime) {
-        let reply = exchange.reply();
-        self.tally.believed += 1;
-        self.tally.leap = Some(reply.leap);
-        self.tally.stratum = Some(reply.stratum);
-        self.tally.reference_id = Some(reply.reference_id);
-        if let Some(round) = &mut self.round {
-            round.believed = round.believed.saturating_add(1);
-        }
-        // Until the round's end fixes the next poll, it is due an interval from now.
-        self.publish(now + self.config.poll_interval, now);
-        self.tally.last_sync = self.mapping.map(|m| (now, m.extrapolate(now).time()));
-        if self.round.as_ref().is_some_and(Round::is_complete) {
-            self.finish_round(now);
-        }
-    }
-
-    /// The round under way had a believed reply: schedule the next.
-    fn finish_round(&mut self, now: LocalTime) {
-        let Some(round) = self.round.take() else { return };
-        self.rounds = self.rounds.saturating_add(1);
-        self.tally.rounds += 1;
-        self.tally.last_error = None;
-        self.failed_attempts = 0;
-        self.failed = false;
-        self.backoff.reset();
-        self.rate_hold.reset();
-        self.next_round =
-            now + schedule::poll_gap(self.rounds, self.config.poll_interval, self.entropy);
-        self.due = self.next_round;
-        self.publish(self.next_round, now);
-        let Some(reading) = self.mapping.map(|mapping| mapping.extrapolate(now)) else { return };
-        self.events.push(Event::Synchronised {
-            epoch: self.epoch,
-            max_error: reading.max_error(),
-            est_error: reading.est_error(),
-            delay: self.estimator.min_delay().unwrap_or(Span::ZERO),
-            believed: round.believed,
-            sent: round.requests_sent(),
-            recovered: !round.began_synchronised,
-        });
-    }
-
-    /// The round under way had no believed reply.
-    fn fail_round(&mut self, error: AttemptError, now: LocalTime) {
-        let Some(round) = self.round.take() else { return };
-        self.tally.last_error = Some(error);
-        if round.purpose == Purpose::Manual {
-            self.events.push(Event::AttemptFailed { attempt: self.failed_attempts, reason: error });
-            self.next_round = self.next_round.max(now);
-            self.obey_hold();
-            return;
-        }
-        self.failed_attempts = self.failed_attempts.saturating_add(1);
-        self.events.push(Event::AttemptFailed { attempt: self.failed_attempts, reason: error });
-        if self.failed_attempts >= schedule::ATTEMPTS {
-            self.next_round = now + schedule::less_jitter(self.backoff.step(), self.entropy);
-            self.obey_hold();
-            self.fail(error, now);
-            return;
-        }
-        self.next_round = if self.rounds > 0 {
-            schedule::retry_at(self.due, self.failed_attempts, self.entropy).max(now)
-        } else {
-            now
-        };
-        self.obey_hold();
-    }
-
-    fn obey_hold(&mut self) {
-        if let Some(hold) = self.hold_until {
-            self.next_round = self.next_round.max(hold);
-        }
-    }
-
-    /// The clock is failed: no readings, unless the user asked for holdover.
-    fn fail(&mut self, reason: AttemptError, now: LocalTime) {
-        let expired = self.mapping.is_none_or(|mapping| now > mapping.valid_until);
-        if expired || self.config.holdover <= Span::ZERO {
-            self.withdraw(now);
-        }
-        if !self.failed {
-            self.failed = true;
-            self.events.push(Event::Failed { reason, retry_at: self.next_round });
-        }
-    }
-}
-
-/// The published mapping.
-impl SyncEngine {
-    /// Makes the estimate of now the mapping, continuing from what readers saw last.
-    fn publish(&mut self, next_poll: LocalTime, now: LocalTime) {
-        let Some(estimate) = self.estimator.estimate(now) else { return };
-        let slew_rate = if self.rounds < 2 { SLEW_RATE_EARLY } else { SLEW_RATE };
-        let mapping = Mapping {
-            anchor: estimate.at,
-            centre: estimate.centre,
-            rate: estimate.rate,
-            left_ns: self.left_to_slew(&estimate),
-            slew_rate,
-            upper_ns: estimate.upper_ns,
-            lower_ns: estimate.lower_ns,
-            growth: estimate.growth,
-            variance: estimate.variance,
-            valid_from: self.counter_whole_since,
-            valid_until: next_poll + schedule::EXPIRY_GRACE + self.config.holdover,
-            leap_at: self.leap_at(&estimate),
-            epoch: self.epoch,
-        };
-        self.mapping = Some(mapping);
-        self.published = Some(mapping);
-    }
-
-    /// How far the reading stands from the new centre so that it neither jumps back nor, within
-    /// the old bound, forward.
-    fn left_to_slew(&self, estimate: &Estimate) -> f64 {
-        let Some(old) = &self.published else { return 0.0 };
-        if estimate.at > old.valid_until {
-            // Nobody has read since it expired: only falling back would show.
-            let floor = old.extrapolate(old.valid_until).time() - estimate.centre;
-            return floor.max(Span::ZERO).as_nanos() as f64;
-        }
-        let reading = old.extrapolate(estimate.at);
-        let left = reading.time() - estimate.centre;
-        if left < -reading.max_error() { 0.0 } else { left.as_nanos() as f64 }
-    }
-
-    fn leap_at(&self, estimate: &Estimate) -> LocalTime {
-        match self.tally.leap {
-            Some(Leap::Insert | Leap::Delete) => {
-                estimate.at + (estimate.centre.next_month() - estimate.centre)
-            }
-            _ => LocalTime::MAX,
-        }
-    }
-
-    /// Readings stop; should they resume in this epoch, they do so no earlier than they stopped.
-    fn withdraw(&mut self, now: LocalTime) {
-        self.mapping = None;
-        if let Some(published) = &mut self.published {
-            published.valid_until = published.valid_until.min(now);
-        }
-    }
-
-    fn begin_epoch(&mut self, reason: EpochReason) {
-        if self.published.is_none() && self.mapping.is_none() {
-            return;
-        }
-        self.mapping = None;
-        self.published = None;
-        self.epoch += 1;
-        self.rounds = 0;
-        self.events.push(Event::EpochChanged { epoch: self.epoch, reason });
-    }
-}
-
-/// A kiss-o'-death forbids asking for now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the server asked not to be asked for now (kiss-o'-death)")]
-pub struct Held {
-    /// When asking is allowed again.
-    pub until: LocalTime,
 }
 
 /// A bijection that spreads every input bit over the whole word (the finaliser of SplitMix64), so
@@ -672,8 +415,3 @@ fn scramble(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
 }
-
-/// Slewing is at most 500 ppm, the rate of RFC 5905's clock discipline ...
-const SLEW_RATE: f64 = 500e-6;
-/// ... but 5 % until the second round is done, when corrections are still large.
-const SLEW_RATE_EARLY: f64 = 0.05;

@@ -100,17 +100,22 @@ impl Round {
     /// The driver sent the request at `place`.
     pub(super) fn sent(&mut self, place: u8, at: LocalTime) {
         self.in_hand = false;
-        self.last_sent = self.last_sent.max(at);
+        // Whoever takes longer than a reply may take to send gets no more time for the reply.
+        self.last_sent = self.last_sent.max(at.min(self.last_sent + REPLY_TIMEOUT));
         if let Some(Some(request)) = self.requests.get_mut(usize::from(place)) {
             request.sent_at = Some(at);
         }
     }
 
     /// The request in hand could not be sent, so no other one will be.
-    pub(super) fn send_failed(&mut self, now: LocalTime) {
+    pub(super) fn send_failed(&mut self, place: u8, now: LocalTime) {
         self.in_hand = false;
         self.send_failed = true;
-        self.last_sent = self.last_sent.max(now);
+        self.last_sent = self.last_sent.max(now.min(self.last_sent + REPLY_TIMEOUT));
+        if let Some(slot) = self.requests.get_mut(usize::from(place)) {
+            *slot = None;
+        }
+        self.sent = self.sent.min(place);
         self.stop_sending();
     }
 

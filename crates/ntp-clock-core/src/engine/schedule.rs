@@ -127,11 +127,21 @@ impl Budget {
         self.free_at().is_none_or(|free| now >= free)
     }
 
-    pub(super) fn spend(&mut self, now: LocalTime) {
-        if let Some(slot) = self.sent.get_mut(self.next) {
-            *slot = Some(now);
+    /// Counts a packet handed out and returns its slot.
+    pub(super) fn spend(&mut self, now: LocalTime) -> usize {
+        let slot = self.next;
+        if let Some(sent) = self.sent.get_mut(slot) {
+            *sent = Some(now);
         }
-        self.next = (self.next + 1) % BUDGET_PACKETS;
+        self.next = (slot + 1) % BUDGET_PACKETS;
+        slot
+    }
+
+    /// The packet in this slot left later than it was handed out.
+    pub(super) fn sent(&mut self, slot: usize, at: LocalTime) {
+        if let Some(Some(sent)) = self.sent.get_mut(slot) {
+            *sent = (*sent).max(at.min(*sent + BUDGET_WINDOW));
+        }
     }
 }
 

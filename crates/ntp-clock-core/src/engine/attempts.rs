@@ -1,0 +1,158 @@
+//! Rounds and attempts: how they begin, how they end, what follows.
+
+use super::event::{AttemptError, Event};
+use super::round::{Purpose, Round};
+use super::transmit::RequestId;
+use super::{SyncEngine, schedule};
+use crate::exchange::{KissCode, Rejection};
+use crate::time::{LocalTime, Span};
+
+impl SyncEngine {
+    pub(super) fn start_round(&mut self, purpose: Purpose, now: LocalTime) {
+        if self.failed_attempts == 0 {
+            self.due = now;
+        }
+        self.hold_until = None;
+        self.round_number += 1;
+        let probes = match purpose {
+            Purpose::Scheduled => schedule::probes(self.rounds > 0, self.failed_attempts),
+            Purpose::Manual => schedule::LATER_BURST,
+        };
+        let burst = if self.rounds == 0 { schedule::FIRST_BURST } else { schedule::LATER_BURST };
+        let synchronised = self.mapping.is_some_and(|mapping| now <= mapping.valid_until);
+        self.round = Some(Round::new(purpose, now, probes, burst, synchronised));
+    }
+
+    pub(super) fn round_of(&mut self, id: RequestId) -> Option<&mut Round> {
+        let current = self.round_number;
+        self.round.as_mut().filter(|_| id.round == current)
+    }
+
+    pub(super) fn answer(&mut self, cookie: u64) -> Result<LocalTime, Rejection> {
+        self.round.as_mut().ok_or(Rejection::Origin)?.answer(cookie)
+    }
+
+    /// Ends the round under way if nothing more can come of it.
+    pub(super) fn settle(&mut self, now: LocalTime) {
+        let Some(round) = &mut self.round else { return };
+        // A round that has begun does not wait for the budget: its requests belong together.
+        let begun = round.requests_sent() > 0;
+        if begun && round.next_send().is_some_and(|next| now >= next) && !self.budget.allows(now) {
+            round.stop_sending();
+        }
+        if !round.is_over(now) {
+            return;
+        }
+        if round.believed > 0 {
+            self.finish_round(now);
+        } else {
+            let error = round.error();
+            self.fail_round(error, now);
+        }
+    }
+
+    /// Counts a reply that is not believed and, where it is a kiss-o'-death, does as it says.
+    pub(super) fn reject_or_obey(&mut self, rejection: Rejection, now: LocalTime) -> Rejection {
+        self.reject(rejection);
+        if let Rejection::Kiss(code) = rejection {
+            let hold = match code {
+                KissCode::Deny | KissCode::Restrict => schedule::DENY_HOLD,
+                KissCode::Rate => self.rate_hold.step(),
+                KissCode::Other(_) => return rejection,
+            };
+            self.hold_until = Some(now + hold);
+            let error = AttemptError::Kiss(code);
+            if self.round.as_ref().is_some_and(|round| round.believed > 0) {
+                self.finish_round(now);
+            } else {
+                self.fail_round(error, now);
+            }
+            if self.mapping.is_none() {
+                self.fail(error, now);
+            }
+        }
+        rejection
+    }
+
+    pub(super) fn reject(&mut self, rejection: Rejection) -> Rejection {
+        if let Some(count) = self.tally.rejections.get_mut(rejection.index()) {
+            *count += 1;
+        }
+        if let Some(round) = &mut self.round {
+            round.last_rejection = Some(rejection);
+        }
+        self.events.push(Event::Rejected(rejection));
+        rejection
+    }
+
+    /// The round under way had a believed reply: schedule the next.
+    fn finish_round(&mut self, now: LocalTime) {
+        let Some(round) = self.round.take() else { return };
+        self.rounds = self.rounds.saturating_add(1);
+        self.tally.rounds += 1;
+        self.tally.last_error = None;
+        self.failed_attempts = 0;
+        self.failed = false;
+        self.backoff.reset();
+        if self.hold_until.is_none() {
+            self.rate_hold.reset();
+        }
+        let interval = self.poll_interval();
+        self.next_round = now + schedule::poll_gap(self.rounds, interval, self.entropy);
+        self.obey_hold();
+        // A server that wants to be left alone for longer than an interval is a lost server.
+        self.publish(self.next_round.min(now + interval), now);
+        let Some(reading) = self.mapping.map(|mapping| mapping.extrapolate(now)) else { return };
+        self.events.push(Event::Synchronised {
+            epoch: self.epoch,
+            max_error: reading.max_error(),
+            est_error: reading.est_error(),
+            delay: self.estimator.min_delay().unwrap_or(Span::ZERO),
+            believed: round.believed,
+            sent: round.requests_sent(),
+            recovered: !round.began_synchronised,
+        });
+    }
+
+    /// The round under way had no believed reply.
+    fn fail_round(&mut self, error: AttemptError, now: LocalTime) {
+        let Some(round) = self.round.take() else { return };
+        self.tally.last_error = Some(error);
+        if round.purpose == Purpose::Manual {
+            self.events.push(Event::AttemptFailed { attempt: self.failed_attempts, reason: error });
+            self.next_round = self.next_round.max(now);
+            self.obey_hold();
+            return;
+        }
+        self.failed_attempts = self.failed_attempts.saturating_add(1);
+        self.events.push(Event::AttemptFailed { attempt: self.failed_attempts, reason: error });
+        if self.failed_attempts >= schedule::ATTEMPTS {
+            self.next_round = now + schedule::less_jitter(self.backoff.step(), self.entropy);
+            self.obey_hold();
+            self.fail(error, now);
+            return;
+        }
+        self.next_round = if self.rounds > 0 {
+            schedule::retry_at(self.due, self.failed_attempts, self.entropy).max(now)
+        } else {
+            now
+        };
+        self.obey_hold();
+    }
+
+    fn obey_hold(&mut self) {
+        if let Some(hold) = self.hold_until {
+            self.next_round = self.next_round.max(hold);
+        }
+    }
+
+    /// The clock is failed: no readings from now on, or from the end of the holdover.
+    pub(super) fn fail(&mut self, reason: AttemptError, now: LocalTime) {
+        if self.failed {
+            return;
+        }
+        self.failed = true;
+        self.hold_over(now);
+        self.events.push(Event::Failed { reason, retry_at: self.next_round });
+    }
+}

@@ -1,0 +1,47 @@
+//! Requests on their way out.
+
+use crate::packet::{NtpTimestamp, Packet};
+use crate::time::LocalTime;
+
+/// A request to be sent now.
+#[derive(Debug)]
+#[must_use = "the token goes back through handle_sent or handle_send_failed"]
+pub struct Transmit {
+    /// Goes back to the engine with the moment of sending.
+    pub token: SendToken,
+    /// Names the request when a better timestamp for it turns up later.
+    pub id: RequestId,
+    /// What the reply must return to be believed: 64 random bits.
+    pub cookie: u64,
+}
+
+impl Transmit {
+    /// The request as an NTP packet.
+    #[must_use]
+    pub fn ntp_request(&self) -> [u8; Packet::LEN] {
+        Packet::request(NtpTimestamp::from_bits(self.cookie)).encode()
+    }
+}
+
+/// Proof that a request was handed out; given back exactly once.
+#[derive(Debug)]
+pub struct SendToken {
+    pub(super) id: RequestId,
+    /// Which packet of the budget it is.
+    pub(super) slot: usize,
+}
+
+/// Which request of which round.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct RequestId {
+    pub(super) round: u64,
+    pub(super) place: u8,
+}
+
+/// A kiss-o'-death forbids asking for now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the server asked not to be asked for now (kiss-o'-death)")]
+pub struct Held {
+    /// When asking is allowed again.
+    pub until: LocalTime,
+}
