@@ -57,6 +57,14 @@ impl Counters {
         }
     }
 
+    /// Whether the counter may have lost time between boot and now.
+    pub(crate) fn may_have_slept(&self) -> bool {
+        match self {
+            Counters::Os => os::may_have_slept(),
+            Counters::StandIn(_) => self.slept() != Span::ZERO,
+        }
+    }
+
     /// All of them at one moment. Sleep is read first: a suspend in between then shows later.
     pub(crate) fn reference(&self) -> Reference {
         let slept = self.slept();

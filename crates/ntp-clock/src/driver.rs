@@ -88,7 +88,6 @@ impl Driver {
     fn with_engine<T>(&mut self, input: impl FnOnce(&mut SyncEngine, LocalTime) -> T) -> T {
         let (page, counters) = (&self.shared.page, &self.shared.counters);
         page.announce();
-        settle();
         let result = input(&mut self.engine, counters.local());
         let mapping = self.engine.mapping().copied();
         if mapping == self.published {
@@ -395,15 +394,6 @@ fn entropy() -> Result<u64, getrandom::Error> {
     getrandom::u64()
 }
 
-/// Lets the announcement reach readers that had already looked: they read their counter within
-/// nanoseconds of looking.
-fn settle() {
-    for _ in 0..SETTLE_SPINS {
-        std::hint::spin_loop();
-    }
-}
-
-const SETTLE_SPINS: usize = 64;
 const DATAGRAM_MAX: usize = 2_048;
 /// Datagrams handled before timers have their turn.
 const DATAGRAMS_AT_ONCE: usize = 64;

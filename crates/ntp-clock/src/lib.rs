@@ -18,6 +18,7 @@ mod counters;
 mod driver;
 mod event;
 mod fork;
+mod latch;
 mod lookup;
 mod manual;
 mod os;

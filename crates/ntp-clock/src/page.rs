@@ -1,24 +1,18 @@
-//! The published mapping: one writer, any number of readers that never lock or wait.
+//! The published mapping: a [`Latch`] that holds it, and what keeps readings in order while it
+//! changes.
 //!
-//! Two slots of atomic words and a sequence number. The writer fills the slot that nobody is told
-//! to read, then flips the sequence; a writer that dies half-way (the other threads of a forked
-//! child are gone) leaves readers with the whole old slot. A reader copies the slot, reads the
-//! counter, and takes both only if the sequence has not moved meanwhile.
-//!
-//! # Never backwards, across a change of mapping
 //! The new line starts where the old one stood at one moment of the counter, and may run slower
-//! from there on. A writer that is preempted between choosing that moment and flipping would let
-//! readers run ahead on the old line. So the writer first *announces* a transition, then chooses
-//! the moment; from the announcement on readers record what they return in a floor and return no
-//! less than it, until the new line has passed everything that the old one may have given.
+//! from there on. A writer that is preempted between choosing that moment and publishing would
+//! let readers run ahead on the old line. So the writer first *announces* a transition, then
+//! chooses the moment. From the announcement on, readers record what they return in a floor and
+//! return no less than it, until the new line has passed everything that the old one may have
+//! given. Readers that had not seen the announcement read their counter before that moment.
 
-#[cfg(not(loom))]
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
-
-#[cfg(loom)]
-use loom::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use ntp_clock_core::{LocalTime, Mapping, Reading, Span, SystemTime, UnixTime};
+
+use crate::latch::Latch;
 
 /// What tells whether the counter lost time: readings of all clocks at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,20 +27,14 @@ pub(crate) struct Reference {
 
 /// The page that one writer publishes and everybody reads.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub(crate) struct Page {
-    /// Count of flips, then [`TRANSITION`], then the slot to read.
-    sequence: AtomicU64,
+    latch: Latch<WORDS>,
     /// What readers returned during transitions, for even and odd epochs.
     floors: [AtomicI64; 2],
-    slots: [Slot; 2],
 }
 
-#[derive(Debug)]
-#[repr(C, align(64))]
-struct Slot([AtomicU64; SLOT_WORDS]);
-
-/// A consistent copy of the page and a reading of the counter that it held for.
+/// A consistent copy of the page and a reading of the counter for which it held.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) mapping: Mapping,
@@ -58,29 +46,22 @@ pub(crate) struct Snapshot {
 impl Page {
     /// A page that says "not synchronised".
     pub(crate) fn new(reference: Reference) -> Self {
-        let page = Page {
-            sequence: AtomicU64::new(0),
+        Page {
+            latch: Latch::new(to_words(None, reference)),
             floors: [AtomicI64::new(i64::MIN), AtomicI64::new(i64::MIN)],
-            slots: [Slot::new(), Slot::new()],
-        };
-        page.slots[0].store(None, reference);
-        page
+        }
     }
 
     /// Reads the page and the counter together.
     #[inline]
     pub(crate) fn snapshot(&self, counter: impl Fn() -> LocalTime) -> Snapshot {
-        loop {
-            let before = self.sequence.load(Ordering::Acquire);
-            let (mapping, reference) = self.slots[(before & SLOT) as usize].load();
-            let local = counter();
-            fence(Ordering::Acquire);
-            if self.sequence.load(Ordering::Relaxed) == before {
-                let in_transition = before & TRANSITION != 0;
-                return Snapshot { mapping, reference, local, in_transition };
-            }
-            #[cfg(loom)]
-            loom::thread::yield_now();
+        let snapshot = self.latch.read(counter);
+        let (mapping, reference) = from_words(snapshot.words);
+        Snapshot {
+            mapping,
+            reference,
+            local: snapshot.during,
+            in_transition: snapshot.in_transition,
         }
     }
 
@@ -106,14 +87,17 @@ impl Page {
     }
 }
 
-/// The writer's side; there is one [`Writer`] for a page at a time.
+/// The writer's side; a page has one writer at a time.
 impl Page {
-    /// Announces that the mapping may change. The counter is to be read for the new anchor after
-    /// this returns.
+    /// Announces that the mapping may change. The moment at which the new line is to meet the old
+    /// one is to be read from the counter after this.
     pub(crate) fn announce(&self) {
-        let now = self.sequence.load(Ordering::Relaxed);
-        // A full barrier: the announcement is visible before the counter is read again.
-        self.sequence.swap((now | TRANSITION) + COUNT, Ordering::SeqCst);
+        self.latch.announce();
+        // The counter may be read a little ahead of the check that belongs to it: give readers
+        // that are in between the time to be done.
+        for _ in 0..SETTLE_SPINS {
+            std::hint::spin_loop();
+        }
     }
 
     /// Publishes, then ends the transition as soon as the new line has passed everything that
@@ -124,78 +108,170 @@ impl Page {
         reference: Reference,
         counter: impl Fn() -> LocalTime,
     ) {
-        let now = self.sequence.load(Ordering::Relaxed);
-        let (old, _) = self.slots[(now & SLOT) as usize].load();
+        let (old, _) = from_words(self.latch.words());
         if let Some(new) = mapping
             && new.epoch() != old.epoch()
         {
             // Nobody reads in this epoch yet; what stands here is of the epoch before the last.
             self.floor(new.epoch()).store(i64::MIN, Ordering::Relaxed);
         }
-        // Readers that still copy the other slot must see the flip that took them off it before
-        // they see any word of what is written there now.
-        fence(Ordering::Release);
-        self.slots[((now & SLOT) ^ 1) as usize].store(mapping, reference);
-        self.sequence.swap((now ^ SLOT) + COUNT, Ordering::SeqCst);
-
+        self.latch.write(to_words(mapping, reference));
         if let Some(new) = mapping {
-            let flipped = counter();
-            let seen = old.read(flipped).filter(|reading| reading.epoch() == new.epoch());
+            let last_seen = old.read(counter()).filter(|reading| reading.epoch() == new.epoch());
             let floor = self.floor(new.epoch()).load(Ordering::Acquire);
-            let highest = seen.map_or(floor, |reading| reading.time().as_nanos().max(floor));
+            let highest = last_seen.map_or(floor, |reading| floor.max(reading.time().as_nanos()));
             while new.read(counter()).is_some_and(|r| r.time().as_nanos() < highest) {
                 std::hint::spin_loop();
             }
         }
-        self.end_transition();
+        self.latch.end_transition();
     }
 
     /// Ends an announced transition in which nothing changed.
     pub(crate) fn end_transition(&self) {
-        let now = self.sequence.load(Ordering::Relaxed);
-        self.sequence.store((now & !TRANSITION) + COUNT, Ordering::Release);
+        self.latch.end_transition();
     }
 }
 
-impl Slot {
-    fn new() -> Self {
-        Slot(std::array::from_fn(|_| AtomicU64::new(0)))
-    }
-
-    #[inline]
-    fn load(&self) -> (Mapping, Reference) {
-        let mut words = [0; SLOT_WORDS];
-        for (word, atomic) in words.iter_mut().zip(&self.0) {
-            *word = atomic.load(Ordering::Relaxed);
-        }
-        let [local, wall, slept, mapping @ ..] = words;
-        let reference = Reference {
-            local: LocalTime::from_nanos(local as i64),
-            wall: SystemTime::from_nanos(wall as i64),
-            slept: Span::from_nanos(slept as i64),
-        };
-        (Mapping::from_words(mapping), reference)
-    }
-
-    fn store(&self, mapping: Option<&Mapping>, reference: Reference) {
-        let head = [
-            reference.local.as_nanos() as u64,
-            reference.wall.as_nanos() as u64,
-            reference.slept.as_nanos() as u64,
-        ];
-        let words = mapping.map_or(Mapping::UNSYNCHRONISED, Mapping::to_words);
-        for (atomic, word) in self.0.iter().zip(head.into_iter().chain(words)) {
-            atomic.store(word, Ordering::Relaxed);
-        }
-    }
+#[inline]
+fn from_words(words: [u64; WORDS]) -> (Mapping, Reference) {
+    let [local, wall, slept, mapping @ ..] = words;
+    let reference = Reference {
+        local: LocalTime::from_nanos(local as i64),
+        wall: SystemTime::from_nanos(wall as i64),
+        slept: Span::from_nanos(slept as i64),
+    };
+    (Mapping::from_words(mapping), reference)
 }
 
-const SLOT: u64 = 1;
-const TRANSITION: u64 = 2;
-const COUNT: u64 = 4;
-const SLOT_WORDS: usize = REFERENCE_WORDS + Mapping::WORDS;
+fn to_words(mapping: Option<&Mapping>, reference: Reference) -> [u64; WORDS] {
+    let mut words = [0; WORDS];
+    let (head, tail) = words.split_at_mut(REFERENCE_WORDS);
+    head.copy_from_slice(&[
+        reference.local.as_nanos() as u64,
+        reference.wall.as_nanos() as u64,
+        reference.slept.as_nanos() as u64,
+    ]);
+    tail.copy_from_slice(&mapping.map_or(Mapping::UNSYNCHRONISED, Mapping::to_words));
+    words
+}
+
 const REFERENCE_WORDS: usize = 3;
+const WORDS: usize = REFERENCE_WORDS + Mapping::WORDS;
+const SETTLE_SPINS: usize = 64;
 
 // The layout is meant for shared memory one day: pin it.
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Page>() == 64 + 2 * 192);
+const _: () = assert!(size_of::<Latch<WORDS>>() == 64 + 2 * 192 && WORDS == 18);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicBool, AtomicU64};
+
+    use crate::os;
+
+    /// A line in the test's epoch. The words' order is pinned by `Mapping::to_words`.
+    fn line(anchor: LocalTime, centre_ns: i64, rate: f64, left_ns: f64) -> Mapping {
+        let mut words = Mapping::UNSYNCHRONISED;
+        words[0] = anchor.as_nanos() as u64;
+        words[1] = centre_ns as u64;
+        words[2] = rate.to_bits();
+        words[3] = left_ns.to_bits();
+        words[4] = 0.05_f64.to_bits();
+        words[11] = i64::MIN as u64;
+        words[12] = i64::MAX as u64;
+        words[14] = 7;
+        Mapping::from_words(words)
+    }
+
+    fn reference(local: LocalTime) -> Reference {
+        // Equal words everywhere show whether a reader ever mixes two writes.
+        let nanos = local.as_nanos();
+        Reference { local, wall: SystemTime::from_nanos(nanos), slept: Span::from_nanos(nanos) }
+    }
+
+    /// Publishes lines that meet the one before at the announced moment and then run at another
+    /// speed, as the engine's do.
+    fn republish(page: &Page, old: &Mapping, turn: u64) -> Mapping {
+        page.announce();
+        let now = os::local_now();
+        let stood = old.read(now).expect("valid for ever").time().as_nanos();
+        let swing = ((turn * 7_919) % 2_001) as f64 - 1_000.0;
+        let left = swing * 1_000.0;
+        let new = line(now, stood - left as i64, swing * 5e-7, left);
+        page.publish(Some(&new), reference(now), os::local_now);
+        new
+    }
+
+    fn read(page: &Page) -> i64 {
+        let snapshot = page.snapshot(os::local_now);
+        let Reference { local, wall, slept } = snapshot.reference;
+        assert_eq!((local.as_nanos(), local.as_nanos()), (wall.as_nanos(), slept.as_nanos()));
+        page.reading(&snapshot).expect("synchronised").time().as_nanos()
+    }
+
+    fn page() -> (Page, Mapping) {
+        let now = os::local_now();
+        let page = Page::new(reference(now));
+        let first = line(now, 1_800_000_000_000_000_000, 0.0, 0.0);
+        page.announce();
+        page.publish(Some(&first), reference(now), os::local_now);
+        (page, first)
+    }
+
+    #[test]
+    fn sixty_four_readers_see_no_torn_and_no_backward_reading_while_the_mapping_changes() {
+        let (readers, updates) = if cfg!(miri) { (3, 20) } else { (64, 100_000) };
+        let (page, first) = page();
+        let stop = AtomicBool::new(false);
+        let started = Barrier::new(readers + 1);
+        let latest = AtomicI64::new(i64::MIN);
+        let readings = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..readers {
+                scope.spawn(|| {
+                    started.wait();
+                    while !stop.load(Ordering::Relaxed) {
+                        // Whatever any thread returned before this began is a floor for it.
+                        let before = latest.load(Ordering::SeqCst);
+                        let time = read(&page);
+                        assert!(time >= before, "{time} after {before}: back {}", before - time);
+                        latest.fetch_max(time, Ordering::SeqCst);
+                        readings.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            started.wait();
+            let mut current = first;
+            for turn in 0..updates {
+                current = republish(&page, &current, turn);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert!(readings.into_inner() > 0);
+    }
+
+    #[test]
+    fn a_new_epoch_may_start_earlier() {
+        let (page, _) = page();
+        page.announce();
+        let seen = read(&page);
+        let now = os::local_now();
+        let mut words = line(now, seen - 1_000_000_000, 0.0, 0.0).to_words();
+        words[14] = 8;
+        page.publish(Some(&Mapping::from_words(words)), reference(now), os::local_now);
+        page.announce();
+        assert!(read(&page) < seen);
+    }
+
+    #[test]
+    fn nothing_is_read_from_a_page_that_says_not_synchronised() {
+        let (page, _) = page();
+        page.announce();
+        page.publish(None, reference(os::local_now()), os::local_now);
+        let snapshot = page.snapshot(os::local_now);
+        assert_eq!(page.reading(&snapshot), None);
+    }
+}

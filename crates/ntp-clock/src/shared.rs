@@ -69,7 +69,7 @@ impl Shared {
         fork::watch();
         // Had the machine slept before, an earlier reading of the counter might be from before.
         let counter_whole_since =
-            if counters.slept() == Span::ZERO { LocalTime::MIN } else { counters.local() };
+            if counters.may_have_slept() { counters.local() } else { LocalTime::MIN };
         let shared = Arc::new(Shared {
             page: Page::new(counters.reference()),
             poll_interval_ns: AtomicI64::new(config.poll_interval.as_nanos()),

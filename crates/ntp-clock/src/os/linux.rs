@@ -61,6 +61,11 @@ pub(crate) fn has_slept(before: Span, now: Span, _elapsed: Span) -> bool {
     (now - before).abs() > SLEEP_TOLERANCE
 }
 
+/// Whether the machine has slept since boot.
+pub(crate) fn may_have_slept() -> bool {
+    has_slept(Span::ZERO, slept(), Span::ZERO)
+}
+
 /// Keeps signals, which are the program's business, away from this thread.
 pub(crate) fn quiet_thread() {
     // Fails only for an invalid `how`.

@@ -7,16 +7,16 @@
 mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    Bell, Socket, Waiter, close_inherited, counter_name, has_slept, local_now, quiet_thread, slept,
-    wall_coarse,
+    Bell, Socket, Waiter, close_inherited, counter_name, has_slept, local_now, may_have_slept,
+    quiet_thread, slept, wall_coarse,
 };
 
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{
-    Bell, Socket, Waiter, close_inherited, counter_name, has_slept, local_now, quiet_thread, slept,
-    wall_coarse,
+    Bell, Socket, Waiter, close_inherited, counter_name, has_slept, local_now, may_have_slept,
+    quiet_thread, slept, wall_coarse,
 };
 
 use std::time::UNIX_EPOCH;

@@ -1,6 +1,9 @@
 //! Systems other than Linux, on the standard library alone: no kernel timestamps, and sleep cannot
 //! be told from a step of the wall clock, so that either means a fresh start.
 
+// On Linux this is compiled for its tests alone.
+#![cfg_attr(target_os = "linux", allow(dead_code))]
+
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -37,6 +40,11 @@ pub(crate) fn slept() -> Span {
 pub(crate) fn has_slept(before: Span, now: Span, elapsed: Span) -> bool {
     let steering = Span::from_nanos(elapsed.abs().as_nanos() / 1_600);
     (now - before).abs() > Span::from_millis(50) + steering
+}
+
+/// Nothing here tells how the time before was spent.
+pub(crate) fn may_have_slept() -> bool {
+    true
 }
 
 pub(crate) fn quiet_thread() {}
@@ -148,3 +156,42 @@ impl Socket {
 }
 
 const SOCKET_NAP: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_wakes_the_waiter_and_is_received() {
+        let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = Socket::connect(peer.local_addr().unwrap()).unwrap();
+        let waiter = Waiter::new().unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(socket.receive(&mut buffer).unwrap(), None);
+        socket.send(b"ping").unwrap();
+        let (len, from) = peer.recv_from(&mut buffer).unwrap();
+        peer.send_to(&buffer[..len], from).unwrap();
+        assert!(waiter.wait(Some(&socket), Duration::from_secs(10)).socket);
+        let received = socket.receive(&mut buffer).unwrap();
+        assert_eq!(received, Some(Received { len: 4, kernel_time: None }));
+    }
+
+    #[test]
+    fn the_bell_wakes_the_waiter_once_also_when_rung_before() {
+        let waiter = Waiter::new().unwrap();
+        waiter.bell().ring();
+        let begun = Instant::now();
+        assert_eq!(waiter.wait(None, Duration::from_secs(60)), Woken::default());
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        waiter.wait(None, Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_looks_like_sleep_and_one_that_is_steered_does_not() {
+        let (zero, hour) = (Span::ZERO, Span::from_secs(3600));
+        assert!(has_slept(zero, hour, Span::from_secs(1)));
+        assert!(!has_slept(zero, Span::from_millis(500), Span::from_secs(1_000)));
+        let (before, after) = (local_now(), local_now());
+        assert!(after >= before && !has_slept(slept(), slept(), zero));
+    }
+}

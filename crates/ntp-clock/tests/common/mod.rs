@@ -1,0 +1,201 @@
+//! What the scenario tests share: servers, and a watch over every promise of a clock.
+#![allow(dead_code, unreachable_pub)]
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ntp_clock::{Clock, Reading, Server};
+use ntp_test_server::{Behaviour, TestServer};
+
+pub fn serve(behaviour: impl FnOnce(&mut Behaviour) + Send + 'static) -> TestServer {
+    TestServer::builder().seed(7).behaviour(behaviour).spawn().expect("loopback")
+}
+
+pub fn server_of(test_server: &TestServer) -> Server {
+    test_server.addr().to_string().parse().expect("an address is a server")
+}
+
+pub fn clock_of(test_server: &TestServer) -> Clock {
+    Clock::builder().server(server_of(test_server)).build().expect("valid")
+}
+
+/// A clock that polls every second, for tests that need many rounds.
+pub fn busy_clock_of(test_server: &TestServer) -> Clock {
+    Clock::builder()
+        .server(server_of(test_server))
+        .poll_interval(Duration::from_secs(1))
+        .build()
+        .expect("valid")
+}
+
+/// The system clock of this machine, which is what an honest test server serves.
+pub fn truth_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_nanos()).expect("before 2262")
+}
+
+/// A reading with the truth just before and just after it.
+pub fn read(clock: &Clock) -> Option<(i64, Reading, i64)> {
+    let before = truth_ns();
+    let reading = clock.now()?;
+    Some((before, reading, truth_ns()))
+}
+
+/// How far a reading certainly is from the truth, nanoseconds.
+pub fn error_ns((before, reading, after): (i64, Reading, i64)) -> i64 {
+    let time = reading.time().as_nanos();
+    (before - time).max(time - after).max(0)
+}
+
+pub fn eventually(what: &str, limit: Duration, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// Reads a clock all the time and checks every reading: truth within `max_error` (unless the
+/// server lies), and no step back within an epoch.
+pub struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Watched>,
+}
+
+#[derive(Debug, Default)]
+pub struct Watched {
+    pub readings: u64,
+    pub nones: u64,
+    pub epochs: BTreeMap<u64, i64>,
+    pub problems: Vec<String>,
+}
+
+impl Watch {
+    pub fn over(clock: &Clock) -> Self {
+        Watch::start(clock, true)
+    }
+
+    /// For servers that lie: only the order is checked.
+    pub fn over_order(clock: &Clock) -> Self {
+        Watch::start(clock, false)
+    }
+
+    fn start(clock: &Clock, honest: bool) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (clock, stopped) = (clock.clone(), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let mut watched = Watched::default();
+            while !stopped.load(Ordering::Relaxed) {
+                watched.look(&clock, honest);
+                sleep(Duration::from_micros(200));
+            }
+            watched
+        });
+        Watch { stop, thread }
+    }
+
+    /// Ends the watch; any broken promise fails the test.
+    pub fn finish(self) -> Watched {
+        self.stop.store(true, Ordering::Relaxed);
+        let watched = self.thread.join().expect("the watch itself is sound");
+        assert!(watched.problems.is_empty(), "{:#?}", watched.problems);
+        watched
+    }
+}
+
+impl Watched {
+    fn look(&mut self, clock: &Clock, honest: bool) {
+        let Some(look) = read(clock) else {
+            self.nones += 1;
+            return;
+        };
+        self.readings += 1;
+        let (_, reading, _) = look;
+        let error = error_ns(look);
+        if honest && error > reading.max_error().as_nanos() && self.problems.len() < 10 {
+            self.problems.push(format!("off by {error} ns: {reading:?}"));
+        }
+        let time = reading.time().as_nanos();
+        let last = self.epochs.entry(reading.epoch()).or_insert(time);
+        if time < *last && self.problems.len() < 10 {
+            self.problems.push(format!("back by {} ns: {reading:?}", *last - time));
+        }
+        *last = time;
+    }
+}
+
+/// Debian's chrony as a server: a primary of its own on an unprivileged port of the loopback
+/// interface, which never touches this machine's clock (`-x`).
+pub struct Chrony {
+    child: Child,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl Chrony {
+    /// `None`, said aloud, where chrony is not installed.
+    pub fn start() -> Option<Self> {
+        let path = ["/usr/sbin/chronyd", "/usr/local/sbin/chronyd", "/sbin/chronyd"];
+        let Some(program) = path.into_iter().find(|path| std::path::Path::new(path).exists())
+        else {
+            // Written past the capture, so that whoever counts skips sees it.
+            let _ =
+                writeln!(std::io::stderr(), "SKIPPED: chronyd is missing: apt-get install chrony");
+            return None;
+        };
+        let port = free_port();
+        let folder = std::env::temp_dir().join(format!("ntp-clock-chrony-{port}"));
+        std::fs::create_dir_all(&folder).expect("temporary folder");
+        let conf = folder.join("chrony.conf");
+        let text = format!(
+            "port {port}\ncmdport 0\nlocal stratum 1\nallow 127.0.0.1\nbindaddress 127.0.0.1\n\
+             pidfile {0}/pid\ndriftfile {0}/drift\n",
+            folder.display()
+        );
+        std::fs::write(&conf, text).expect("configuration");
+        let child = Command::new(program)
+            .args(["-x", "-d", "-f"])
+            .arg(&conf)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chronyd starts");
+        let chrony = Chrony { child, port, folder };
+        eventually("chronyd answers", Duration::from_secs(20), || chrony.answers());
+        Some(chrony)
+    }
+
+    pub fn server(&self) -> Server {
+        format!("127.0.0.1:{}", self.port).parse().expect("valid")
+    }
+
+    fn answers(&self) -> bool {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("valid");
+        let mut request = [0; 48];
+        request[0] = 0x23;
+        request[47] = 1;
+        let sent = socket.send_to(&request, ("127.0.0.1", self.port));
+        sent.is_ok() && matches!(socket.recv(&mut request), Ok(48)) && request[1] == 1
+    }
+}
+
+impl Drop for Chrony {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn free_port() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    socket.local_addr().expect("bound").port()
+}
