@@ -72,11 +72,12 @@ pub struct Estimate {
 }
 
 impl Estimator {
-    /// An estimator that knows nothing. `resolution` is the coarseness of the local counter.
+    /// An estimator that knows nothing. `resolution` is the coarseness of the local counter;
+    /// a negative one counts as none.
     #[must_use]
     pub fn new(resolution: Span) -> Self {
         Estimator {
-            resolution,
+            resolution: resolution.max(Span::ZERO),
             samples: Window::new(),
             suspects: Window::new(),
             strays: 0,
@@ -95,9 +96,12 @@ impl Estimator {
         estimator
     }
 
-    /// Takes one exchange into account.
+    /// Takes one exchange into account; one that is known already changes nothing.
     pub fn add(&mut self, exchange: &Exchange) -> Verdict {
         let sample = Sample::new(exchange, self.resolution);
+        if self.samples.contains(&sample) {
+            return Verdict::Accepted;
+        }
         let stray = match &self.fit {
             None => false,
             Some(fit) if fit.contradicts(&sample) => return self.suspect(sample),
@@ -164,6 +168,9 @@ impl Estimator {
     /// do and that agree with one another: then the assumptions behind the bound did not hold,
     /// and they are the new beginning.
     fn suspect(&mut self, sample: Sample) -> Verdict {
+        if self.suspects.contains(&sample) {
+            return Verdict::Contradiction;
+        }
         self.suspects.push(sample);
         if !self.suspects.is_full() {
             return Verdict::Contradiction;

@@ -5,7 +5,7 @@ use crate::mapping::Mapping;
 use crate::time::{LocalTime, Span, UnixTime};
 
 /// An exchange as the estimator sees it. Offsets are true less local time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Sample {
     pub(super) t1: LocalTime,
     pub(super) t4: LocalTime,
@@ -76,6 +76,10 @@ impl<const N: usize> Window<N> {
 
     pub(super) fn is_full(&self) -> bool {
         self.len == N
+    }
+
+    pub(super) fn contains(&self, sample: &Sample) -> bool {
+        self.iter().any(|known| known == sample)
     }
 
     /// Appends; a full window loses its oldest sample.

@@ -17,7 +17,7 @@ fn a_requested_round_joins_one_under_way() {
 #[test]
 fn a_requested_round_starts_at_once_and_schedules_the_next() {
     let mut world = World::new();
-    world.run(Span::from_secs(1_000));
+    world.run_until(Span::from_secs(2_000), |w| w.status().rounds == 7);
     let (rounds, sent) = (world.status().rounds, world.sent.len());
     world.request_sync().expect("not held");
     assert_eq!(world.sent.len(), sent + 1);
@@ -30,7 +30,7 @@ fn a_requested_round_starts_at_once_and_schedules_the_next() {
 #[test]
 fn a_requested_round_that_fails_is_no_attempt_and_moves_no_schedule() {
     let mut world = World::new();
-    world.run(Span::from_secs(1_000));
+    world.run_until(Span::from_secs(2_000), |w| w.status().rounds == 7);
     world.server.silent = true;
     let due = world.status().next_sync;
     for _ in 0..5 {
@@ -76,7 +76,7 @@ fn asking_without_end_stays_within_the_packet_budget() {
 #[test]
 fn a_shorter_interval_draws_the_next_round_and_the_expiry_nearer_at_once() {
     let mut world = World::new();
-    world.run(Span::from_secs(2_000));
+    world.run_until(Span::from_secs(2_000), |w| w.status().rounds == 8);
     let now = world.now();
     world.set_poll_interval(Span::from_secs(20));
     assert_eq!(world.status().next_sync, now + Span::from_secs(20));
@@ -90,7 +90,7 @@ fn a_shorter_interval_draws_the_next_round_and_the_expiry_nearer_at_once() {
 #[test]
 fn a_longer_interval_holds_from_the_next_round_on() {
     let mut world = World::new();
-    world.run(Span::from_secs(2_000));
+    world.run_until(Span::from_secs(2_000), |w| w.status().rounds == 8);
     let due = world.status().next_sync;
     world.set_poll_interval(Span::from_secs(3_600));
     assert_eq!(world.status().next_sync, due);

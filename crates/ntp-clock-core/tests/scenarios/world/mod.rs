@@ -153,7 +153,7 @@ impl World {
         self.stalled = if next == self.t_ns { self.stalled + 1 } else { 0 };
         assert!(self.stalled < 50, "the engine keeps its driver busy without any time passing");
         self.watch(next);
-        if next == end && wake > end && arrival > end {
+        if next >= end && wake > next && arrival > next {
             return false;
         }
         if arrival == next {

@@ -1,0 +1,207 @@
+//! What every estimator must do, whatever its method: known symmetries and a bound that holds.
+
+use ntp_clock_core::{
+    Estimate, Estimator, Exchange, Leap, LocalTime, ReferenceId, ServerReply, Span, UnixTime,
+    Verdict,
+};
+use proptest::prelude::*;
+
+/// One exchange of an honest server as the world made it.
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    /// True time of sending, from an arbitrary zero.
+    sent_ns: i64,
+    forth_ns: i64,
+    back_ns: i64,
+    hold_ns: i64,
+}
+
+/// How the world's two scales lie to each other.
+#[derive(Clone, Copy)]
+struct Scales {
+    local_ns: i64,
+    unix_ns: i64,
+    ppm: f64,
+}
+
+const PLAIN: Scales = Scales { local_ns: 1_000_000_000, unix_ns: 1_759_639_032 << 30, ppm: 0.0 };
+
+impl Scales {
+    fn local(&self, t_ns: i64) -> LocalTime {
+        let ahead = (t_ns as f64 * self.ppm * 1e-6).floor() as i64;
+        LocalTime::from_nanos(self.local_ns + t_ns + ahead)
+    }
+
+    fn unix(&self, t_ns: i64) -> UnixTime {
+        UnixTime::from_nanos(self.unix_ns + t_ns)
+    }
+
+    fn exchange(&self, made: &Made) -> Exchange {
+        let arrived = made.sent_ns + made.forth_ns;
+        let left = arrived + made.hold_ns;
+        let reply = ServerReply {
+            receive_time: self.unix(arrived),
+            transmit_time: self.unix(left),
+            root_delay: Span::ZERO,
+            root_dispersion: Span::from_micros(5),
+            precision_log2_s: -25,
+            leap: Leap::None,
+            stratum: 1,
+            reference_id: ReferenceId::from_bytes(*b"GPS\0"),
+        };
+        let (t1, t4) = (self.local(made.sent_ns), self.local(left + made.back_ns));
+        Exchange::new(t1, reply, t4).expect("honest")
+    }
+}
+
+/// Rounds of up to four exchanges, minutes apart.
+fn exchanges() -> impl Strategy<Value = Vec<Made>> {
+    let delay = || prop_oneof![0..2_000_000_i64, 0..100_000_000_i64];
+    let one = (delay(), delay(), 0..100_000_i64, 50_000_000..60_000_000_i64);
+    let round = (prop::collection::vec(one, 1..5), 5_000_000_000..400_000_000_000_i64);
+    prop::collection::vec(round, 1..8).prop_map(|rounds| {
+        let mut sent_ns = 0;
+        let mut all = Vec::new();
+        for (round, pause) in rounds {
+            for (forth_ns, back_ns, hold_ns, apart) in round {
+                all.push(Made { sent_ns, forth_ns, back_ns, hold_ns });
+                sent_ns += apart + forth_ns + back_ns;
+            }
+            sent_ns += pause;
+        }
+        all
+    })
+}
+
+fn fed(scales: &Scales, all: &[Made]) -> Estimator {
+    let mut estimator = Estimator::new(Span::from_nanos(1));
+    for made in all {
+        estimator.add(&scales.exchange(made));
+    }
+    estimator
+}
+
+fn estimate(estimator: &Estimator, scales: &Scales, t_ns: i64) -> Estimate {
+    estimator.estimate(scales.local(t_ns)).expect("fed")
+}
+
+fn end_of(all: &[Made]) -> i64 {
+    all.last().map_or(0, |m| m.sent_ns + m.forth_ns + m.hold_ns + m.back_ns)
+}
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 50.0 + 1e-6 * a.abs()
+}
+
+/// Truth less the centre, which must be within the bounds.
+fn truth_in_bounds(estimate: &Estimate, truth: UnixTime) -> Result<f64, TestCaseError> {
+    let late = (truth - estimate.centre).as_nanos() as f64;
+    prop_assert!(late <= estimate.upper_ns, "{late} above {estimate:?}");
+    prop_assert!(-late <= estimate.lower_ns, "{late} below {estimate:?}");
+    Ok(late)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn shifting_all_times_by_a_constant_shifts_the_answer_by_it(
+        all in exchanges(),
+        local in -1_000_000_000_000_000_i64..1_000_000_000_000_000,
+        unix in -1_000_000_000_000_000_000_i64..1_000_000_000_000_000_000,
+    ) {
+        let moved = Scales {
+            local_ns: PLAIN.local_ns + local,
+            unix_ns: PLAIN.unix_ns + unix,
+            ..PLAIN
+        };
+        let (a, b) = (fed(&PLAIN, &all), fed(&moved, &all));
+        for later in [0, 1_000_000_000, 300_000_000_000] {
+            let t = end_of(&all) + later;
+            let (a, b) = (estimate(&a, &PLAIN, t), estimate(&b, &moved, t));
+            let shift = (b.centre - a.centre).as_nanos();
+            prop_assert!((shift - unix).abs() <= 1, "{shift} for {unix}");
+            prop_assert!((a.rate - b.rate).abs() < 1e-12);
+            prop_assert!(close(a.upper_ns, b.upper_ns) && close(a.lower_ns, b.lower_ns));
+        }
+    }
+
+    #[test]
+    fn mirroring_the_path_mirrors_the_error(all in exchanges()) {
+        let mirrored: Vec<Made> = all
+            .iter()
+            .map(|m| Made { forth_ns: m.back_ns, back_ns: m.forth_ns, ..*m })
+            .collect();
+        let (a, b) = (fed(&PLAIN, &all), fed(&PLAIN, &mirrored));
+        let t = end_of(&all);
+        let (a, b) = (estimate(&a, &PLAIN, t), estimate(&b, &PLAIN, t));
+        let truth = PLAIN.unix(t);
+        let errors = [&a, &b].map(|e| (e.centre - truth).as_nanos() as f64);
+        prop_assert!(close(errors[0], -errors[1]), "{errors:?}");
+        prop_assert!((a.rate + b.rate).abs() < 2e-9, "{} {}", a.rate, b.rate);
+        // Time has a direction: the upper bound ages from sending, the lower one from arrival.
+        let slowest = all.iter().map(|m| m.forth_ns + m.back_ns + m.hold_ns).max();
+        let aged = 510e-6 * slowest.unwrap_or(0) as f64 + 50.0;
+        let bounds = [(a.upper_ns, b.lower_ns), (a.lower_ns, b.upper_ns)];
+        prop_assert!(bounds.iter().all(|(a, b)| (a - b).abs() <= aged), "{bounds:?}");
+    }
+
+    #[test]
+    fn the_bound_holds_at_every_moment_and_a_worse_sample_never_excludes_the_truth(
+        all in exchanges(),
+        ppm in -500.0..500.0_f64,
+        worse_ns in 100_000_000..2_000_000_000_i64,
+        share in 0.0..1.0_f64,
+        ask in prop::collection::vec(-1_000_000_000_000_i64..1_000_000_000_000, 4),
+    ) {
+        let scales = Scales { ppm, ..PLAIN };
+        let mut estimator = Estimator::new(Span::from_nanos(1));
+        for made in &all {
+            let verdict = estimator.add(&scales.exchange(made));
+            prop_assert!(verdict == Verdict::Accepted || verdict == Verdict::Restarted);
+            let t = made.sent_ns + made.forth_ns + made.hold_ns + made.back_ns;
+            truth_in_bounds(&estimate(&estimator, &scales, t), scales.unix(t))?;
+        }
+        let end = end_of(&all);
+        let forth_ns = (worse_ns as f64 * share) as i64;
+        let worse =
+            Made { sent_ns: end, forth_ns, back_ns: worse_ns - forth_ns, hold_ns: 1_000 };
+        let before = estimate(&estimator, &scales, end + 3_000_000_000);
+        let width = |e: &Estimate| e.upper_ns + e.lower_ns;
+        let verdict = estimator.add(&scales.exchange(&worse));
+        prop_assert!(verdict == Verdict::Accepted || verdict == Verdict::Restarted);
+        let after = estimate(&estimator, &scales, end + 3_000_000_000);
+        truth_in_bounds(&after, scales.unix(end + 3_000_000_000))?;
+        prop_assert!(width(&before) > 0.0 && width(&after) > 0.0);
+        for ask in ask {
+            let t = end + ask;
+            truth_in_bounds(&estimate(&estimator, &scales, t), scales.unix(t))?;
+        }
+    }
+
+    #[test]
+    fn the_order_of_duplicates_is_irrelevant(
+        all in exchanges(),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
+    ) {
+        let (last, first) = all.split_last().expect("at least one");
+        let mut copies: Vec<Made> = if first.is_empty() {
+            Vec::new()
+        } else {
+            picks.iter().map(|pick| *pick.get(first)).collect()
+        };
+        let answer = |copies: &[Made]| {
+            let mut fed_so: Vec<Made> = first.to_vec();
+            fed_so.extend_from_slice(copies);
+            fed_so.push(*last);
+            estimate(&fed(&PLAIN, &fed_so), &PLAIN, end_of(&all))
+        };
+        let forwards = answer(&copies);
+        copies.reverse();
+        let backwards = answer(&copies);
+        let apart = (forwards.centre - backwards.centre).as_nanos();
+        prop_assert!(apart.abs() <= 2, "{apart}");
+        prop_assert!(close(forwards.upper_ns, backwards.upper_ns));
+        prop_assert!(close(forwards.lower_ns, backwards.lower_ns));
+    }
+}
