@@ -1,0 +1,157 @@
+//! Running other programs: their output goes to a log file, their progress to the terminal.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::project::Project;
+
+/// What one step of the work runs and shows: commands share its log and its line on the terminal.
+#[derive(Debug)]
+pub(crate) struct Job<'a> {
+    project: &'a Project,
+    log: PathBuf,
+    line: ProgressBar,
+}
+
+impl<'a> Job<'a> {
+    /// Starts a job: an empty log `.work/logs/<slug>.log` and a line on the terminal, if it is one.
+    pub(crate) fn start(project: &'a Project, name: &str) -> Result<Self> {
+        let slug: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let log = project.work("logs").join(format!("{}.log", slug.to_lowercase()));
+        fs::create_dir_all(project.work("logs"))
+            .and_then(|()| File::create(&log))
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        let style = ProgressStyle::with_template("  {prefix:<24} {elapsed:>4} {wide_msg:.dim}")
+            .context("progress line")?;
+        let line = ProgressBar::new_spinner().with_style(style).with_prefix(name.to_owned());
+        line.tick();
+        Ok(Job { project, log, line })
+    }
+
+    /// The checkout.
+    pub(crate) fn project(&self) -> &'a Project {
+        self.project
+    }
+
+    /// The log's path.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// What the commands have printed.
+    pub(crate) fn output(&self) -> String {
+        fs::read(&self.log)
+            .map(|raw| String::from_utf8_lossy(&raw).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Writes a line of one's own into the log.
+    pub(crate) fn note(&self, text: &str) -> Result<()> {
+        use std::io::Write;
+        writeln!(self.append()?, "{text}").with_context(|| format!("{}", self.log.display()))
+    }
+
+    /// Runs a command in the checkout's root to its end; without standard input.
+    pub(crate) fn run(&self, command: &mut Command) -> Result<ExitStatus> {
+        self.note(&format!("$ {}", shown(command)))?;
+        let (out, err) = (self.append()?, self.append()?);
+        command.current_dir(self.project.path("")).stdin(Stdio::null()).stdout(out).stderr(err);
+        let mut child =
+            command.spawn().with_context(|| format!("cannot run {}", shown(command)))?;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                self.line.set_message("");
+                return Ok(status);
+            }
+            thread::sleep(TICK);
+            self.line.set_message(self.last_line().unwrap_or_default());
+            self.line.tick();
+        }
+    }
+
+    /// Runs a command that must succeed for anything else to make sense.
+    pub(crate) fn must(&self, command: &mut Command) -> Result<()> {
+        if self.run(command)?.success() { Ok(()) } else { bail!("{} failed", shown(command)) }
+    }
+
+    /// Takes the job's line off the terminal.
+    pub(crate) fn finish(self) {
+        self.line.finish_and_clear();
+    }
+
+    fn append(&self) -> Result<File> {
+        File::options()
+            .append(true)
+            .open(&self.log)
+            .with_context(|| format!("cannot write {}", self.log.display()))
+    }
+
+    fn last_line(&self) -> io::Result<String> {
+        let mut file = File::open(&self.log)?;
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(len.saturating_sub(TAIL_BYTES)))?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail)?;
+        let tail = String::from_utf8_lossy(&tail);
+        let line = tail.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("");
+        Ok(line.trim().chars().filter(|c| !c.is_control()).collect())
+    }
+}
+
+/// A cargo command, by the cargo that runs us.
+pub(crate) fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).env("CARGO_TERM_COLOR", "never");
+    command
+}
+
+/// What a command prints on standard output, or `None` where it cannot run or fails.
+pub(crate) fn answer<S: AsRef<OsStr>>(program: S, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The command as one would type it.
+fn shown(command: &Command) -> String {
+    let mut words: Vec<String> = command
+        .get_envs()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .map(|(key, value)| format!("{}={}", key.display(), quoted(value)))
+        .collect();
+    words.push(quoted(command.get_program()));
+    words.extend(command.get_args().map(quoted));
+    words.join(" ")
+}
+
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    if word.is_empty() || word.contains(char::is_whitespace) {
+        format!("'{word}'")
+    } else {
+        word.into_owned()
+    }
+}
+
+const TICK: Duration = Duration::from_millis(100);
+const TAIL_BYTES: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_one_would_type_it() {
+        let mut command = Command::new("tool");
+        command.args(["run", "two words", ""]).env("FLAGS", "--cfg x");
+        assert_eq!(shown(&command), "FLAGS='--cfg x' tool run 'two words' ''");
+    }
+}

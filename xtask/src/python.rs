@@ -1,0 +1,146 @@
+//! The virtual environment in `.work/venv`, and what is installed into it.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{Job, answer};
+use crate::project::Project;
+
+/// The oldest Python that the package supports.
+const FLOOR: (u32, u32) = (3, 9);
+/// What the tests need, in versions that they were written for.
+pub(crate) const REQUIREMENTS: &str = "tests/python/requirements.txt";
+
+/// Checks that there is a Python to make an environment with; the error names the line that
+/// installs what is missing.
+pub(crate) fn check() -> Result<()> {
+    let python = system_python();
+    let shown = python.to_string_lossy();
+    let probe = "import sys; print(*sys.version_info[:2])";
+    let Some(version) = answer(&python, &["-c", probe]) else {
+        bail!("{shown} (3.9 or newer) is missing: apt-get install python3 python3-venv");
+    };
+    let mut numbers = version.split(' ').filter_map(|number| number.parse().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < FLOOR {
+        let (major, minor) = version;
+        bail!("{shown} is Python {major}.{minor}, and 3.9 is the oldest supported: set PYTHON");
+    }
+    if answer(&python, &["-c", "import venv, ensurepip"]).is_none() {
+        bail!("{shown} has no module venv or ensurepip: apt-get install python3-venv");
+    }
+    Ok(())
+}
+
+/// The virtual environment.
+#[derive(Clone, Debug)]
+pub(crate) struct Venv {
+    dir: PathBuf,
+}
+
+impl Venv {
+    /// Where the environment is, or will be once it is set up.
+    pub(crate) fn of(project: &Project) -> Self {
+        Venv { dir: project.work("venv") }
+    }
+
+    /// Makes the environment, unless it is there already with the same requirements and the same
+    /// Python.
+    pub(crate) fn set_up(job: &Job) -> Result<Self> {
+        let venv = Venv::of(job.project());
+        let requirements = job.project().path(REQUIREMENTS);
+        let wanted = fs::read_to_string(&requirements)
+            .with_context(|| format!("cannot read {}", requirements.display()))?;
+        let python = system_python();
+        let version = answer(&python, &["-VV"]).unwrap_or_default();
+        let stamp = format!("{version}\n{wanted}");
+        let stamp_path = venv.dir.join("xtask.stamp");
+        let made = fs::read_to_string(&stamp_path).is_ok_and(|made| made == stamp);
+        if made && answer(venv.python(), &["-c", ""]).is_some() {
+            job.note("the environment is as required")?;
+            return Ok(venv);
+        }
+        job.must(Command::new(&python).args(["-m", "venv", "--clear"]).arg(&venv.dir))?;
+        job.must(venv.module("pip").args(["install", "--no-input", "-r"]).arg(&requirements))?;
+        fs::write(&stamp_path, stamp).context("cannot write the environment's stamp")?;
+        Ok(venv)
+    }
+
+    /// Its interpreter.
+    pub(crate) fn python(&self) -> PathBuf {
+        let relative = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" };
+        self.dir.join(relative)
+    }
+
+    /// `python -m NAME`, as if the environment were activated; caches stay in `.work`.
+    pub(crate) fn module(&self, name: &str) -> Command {
+        let mut command = Command::new(self.python());
+        let work = self.dir.parent().unwrap_or(&self.dir);
+        let scripts = self.python().parent().map(Path::to_owned).unwrap_or_default();
+        let paths = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths([scripts].into_iter().chain(env::split_paths(&paths)));
+        command
+            .args(["-m", name])
+            .env("VIRTUAL_ENV", &self.dir)
+            .env("PATH", path.unwrap_or(paths))
+            .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+            .env("MYPY_CACHE_DIR", work.join("mypy"))
+            .env("RUFF_CACHE_DIR", work.join("ruff"))
+            .env_remove("PYTHONPATH")
+            .env_remove("PYTHONHOME");
+        command
+    }
+
+    /// A maturin command. Its target directory is its own: it builds with other settings than
+    /// `cargo test` does, and in a shared one each would make the other build anew.
+    pub(crate) fn maturin(&self, project: &Project, args: &[&str]) -> Command {
+        let mut command = self.module("maturin");
+        command.args(args).env("CARGO_TARGET_DIR", project.target("python"));
+        command.env("CARGO_TERM_COLOR", "never");
+        command
+    }
+
+    /// A library to preload that makes a program's system clock wrong, if one works here: the one
+    /// in the PyPI package, else the system's.
+    pub(crate) fn faketime_library(&self) -> Option<PathBuf> {
+        let find = "import importlib.util as u; print(u.find_spec('libfaketime').origin)";
+        let packaged = answer(self.python(), &["-c", find])
+            .and_then(|origin| Some(Path::new(&origin).parent()?.join(PACKAGED_LIBRARY)));
+        let arch = env::consts::ARCH;
+        let debian = PathBuf::from(format!("/usr/lib/{arch}-linux-gnu/faketime/libfaketime.so.1"));
+        packaged.into_iter().chain([debian]).find(|library| self.fakes(library))
+    }
+
+    fn fakes(&self, library: &Path) -> bool {
+        let mut command = Command::new(self.python());
+        command.args(["-c", "import time; print(int(time.time()))"]);
+        fake_clock(&mut command, library, "+3600s");
+        let Ok(output) = command.output() else { return false };
+        let faked = String::from_utf8_lossy(&output.stdout).trim().parse().map(Duration::from_secs);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        faked.is_ok_and(|faked| faked > now + Duration::from_secs(3000))
+    }
+}
+
+/// Makes the program's system clock wrong by `offset`, such as "+1.7s", and no other clock.
+pub(crate) fn fake_clock(command: &mut Command, library: &Path, offset: &str) {
+    command
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME", offset)
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("FAKETIME_DISABLE_SHM", "1");
+}
+
+/// `python3`, or what the environment variable `PYTHON` names.
+fn system_python() -> OsString {
+    env::var_os("PYTHON")
+        .unwrap_or_else(|| if cfg!(windows) { "python".into() } else { "python3".into() })
+}
+
+const PACKAGED_LIBRARY: &str = "vendor/libfaketime/src/libfaketime.so.1";

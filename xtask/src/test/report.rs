@@ -1,0 +1,114 @@
+//! What a person sees of the tests: a line a step, then what failed and why, then the sum.
+
+use std::time::Duration;
+
+use super::Outcome;
+use crate::command::Job;
+use crate::tally::Counts;
+
+/// Gathers outcomes and prints them.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    counts: Counts,
+    no_skip: bool,
+    /// Step, where its log is, what to show of it.
+    failed: Vec<(String, String, String)>,
+    skipped: Vec<String>,
+}
+
+impl Report {
+    /// With `no_skip` every skip is a failure.
+    pub(super) fn new(no_skip: bool) -> Self {
+        Report { no_skip, ..Report::default() }
+    }
+
+    /// Prints a step's line and remembers its outcome.
+    pub(super) fn add(&mut self, name: &str, job: &Job, outcome: Outcome, took: Duration) {
+        let Outcome { mut counts, skips, failures } = outcome;
+        if self.no_skip {
+            counts.failed += counts.skipped;
+            counts.skipped = 0;
+        }
+        let verdict = match counts {
+            Counts { failed: 1.., .. } => "FAILED",
+            Counts { passed: 0, skipped: 1.., .. } => "skipped",
+            _ => "ok",
+        };
+        println!("  {name:<24} {verdict:<8} {:>7}  {}", seconds(took), told(counts));
+        self.skipped.extend(skips.into_iter().map(|skip| format!("{name}: {skip}")));
+        if counts.failed > 0 {
+            let log = job.project().shown(job.log()).to_string();
+            let text = failures.unwrap_or_else(|| tail(&job.output()));
+            self.failed.push((name.to_owned(), log, text));
+        }
+        self.counts += counts;
+    }
+
+    /// A step that makes no sense because what it needs failed.
+    pub(super) fn not_run(&mut self, name: &str) {
+        println!("  {name:<24} not run, for what it needs failed");
+    }
+
+    /// Prints the summary and the closing line; gives whether all is well.
+    pub(super) fn close(self, took: Duration) -> bool {
+        for (name, log, text) in &self.failed {
+            println!("\n--- {name} failed; all of it is in {log}\n{text}");
+        }
+        if !self.skipped.is_empty() {
+            let verdict = if self.no_skip { "failure here" } else { "skipped" };
+            println!("\nNot everything could run ({verdict}):");
+            for skip in &self.skipped {
+                println!("  {skip}");
+            }
+        }
+        if !self.failed.is_empty() {
+            let names: Vec<&str> = self.failed.iter().map(|(name, ..)| name.as_str()).collect();
+            println!("\nFailed: {}", names.join(", "));
+        }
+        let Counts { passed, failed, skipped } = self.counts;
+        println!("\n{} in all\n{passed} passed, {failed} failed, {skipped} skipped", seconds(took));
+        failed == 0
+    }
+}
+
+/// The end of a log, as much as one reads.
+pub(super) fn tail(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// The counts where they say more than the verdict.
+fn told(counts: Counts) -> String {
+    let Counts { passed, failed, skipped } = counts;
+    let mut words = Vec::new();
+    for (count, what) in [(passed, "passed"), (failed, "failed"), (skipped, "skipped")] {
+        if count > 0 {
+            words.push(format!("{count} {what}"));
+        }
+    }
+    if passed + failed + skipped > 1 { words.join(", ") } else { String::new() }
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:.1} s", took.as_secs_f64())
+}
+
+const TAIL_LINES: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_a_long_log_is_shown() {
+        let log: String = (0..200).map(|n| format!("{n}\n")).collect();
+        assert!(tail(&log).starts_with("140\n") && tail(&log).ends_with("199"));
+        assert_eq!(tail("short"), "short");
+    }
+
+    #[test]
+    fn counts_are_told_where_there_is_more_than_one() {
+        assert_eq!(told(Counts::PASSED), "");
+        assert_eq!(told(Counts { passed: 3, failed: 0, skipped: 1 }), "3 passed, 1 skipped");
+    }
+}

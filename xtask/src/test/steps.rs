@@ -1,0 +1,205 @@
+//! What there is to run.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Outcome, Part, Step};
+use crate::command::{Job, answer, cargo};
+use crate::python::Venv;
+use crate::readme;
+use crate::tally::{Counts, PytestReport, cargo_failures, cargo_skips};
+
+/// What a step cannot do without: a tool, or what another step prepares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Need {
+    Rustfmt,
+    Clippy,
+    PythonEnvironment,
+    PythonModule,
+}
+
+/// All steps, quick ones first.
+pub(super) const STEPS: &[Step] = &[
+    check("rustfmt", LINT, Some(Need::Rustfmt), rustfmt),
+    check("clippy", LINT, Some(Need::Clippy), clippy),
+    check("rustdoc", LINT, None, rustdoc),
+    check("Rust tests", RUST, None, rust_tests),
+    check("core without std", RUST, None, core_without_std),
+    check("core for wasm", RUST, None, core_for_wasm),
+    check("clock for Windows", RUST, None, clock_for_windows),
+    check("clock for macOS", RUST, None, clock_for_macos),
+    check("loom models", RUST, None, loom),
+    check("README, Rust", RUST, None, readme_rust),
+    Step {
+        name: "Python environment",
+        parts: LINT_AND_PYTHON,
+        needs: None,
+        prepares: Some(Need::PythonEnvironment),
+        run: python_environment,
+    },
+    check("ruff format", LINT_AND_PYTHON, Some(Need::PythonEnvironment), ruff_format),
+    check("ruff", LINT_AND_PYTHON, Some(Need::PythonEnvironment), ruff),
+    Step {
+        name: "Python module",
+        parts: LINT_AND_PYTHON,
+        needs: Some(Need::PythonEnvironment),
+        prepares: Some(Need::PythonModule),
+        run: python_module,
+    },
+    check("mypy", LINT_AND_PYTHON, Some(Need::PythonModule), mypy),
+    check("stubtest", LINT_AND_PYTHON, Some(Need::PythonModule), stubtest),
+    check("pytest", PYTHON, Some(Need::PythonModule), pytest),
+    check("README, Python", PYTHON, Some(Need::PythonModule), readme_python),
+];
+
+const LINT: &[Part] = &[Part::Lint];
+const RUST: &[Part] = &[Part::Rust];
+const PYTHON: &[Part] = &[Part::Python];
+const LINT_AND_PYTHON: &[Part] = &[Part::Lint, Part::Python];
+
+const fn check(
+    name: &'static str,
+    parts: &'static [Part],
+    needs: Option<Need>,
+    run: fn(&Job) -> Result<Outcome>,
+) -> Step {
+    Step { name, parts, needs, prepares: None, run }
+}
+
+/// Whether a component of the toolchain is there; the error names the line that installs it.
+pub(super) fn check_component(subcommand: &str, component: &str) -> Result<()> {
+    match cargo(&[subcommand, "--version"]).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => bail!("{component} is missing: rustup component add {component}"),
+    }
+}
+
+fn rustfmt(job: &Job) -> Result<Outcome> {
+    passes(job, &mut cargo(&["fmt", "--all", "--check"]))
+}
+
+fn clippy(job: &Job) -> Result<Outcome> {
+    let args = ["clippy", "--workspace", "--all-targets", "--all-features"];
+    passes(job, cargo(&args).args(["--", "--deny", "warnings"]))
+}
+
+fn rustdoc(job: &Job) -> Result<Outcome> {
+    let args = ["doc", "--workspace", "--all-features", "--no-deps"];
+    passes(job, cargo(&args).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+/// All tests, those of the documentation too.
+fn rust_tests(job: &Job) -> Result<Outcome> {
+    let args = ["test", "--workspace", "--all-features", "--no-fail-fast"];
+    cargo_test(job, &mut cargo(&args))
+}
+
+/// A target that has no std at all proves that nothing in the core uses it.
+fn core_without_std(job: &Job) -> Result<Outcome> {
+    checks_for(job, "ntp-clock-core", "thumbv7em-none-eabihf")
+}
+
+fn core_for_wasm(job: &Job) -> Result<Outcome> {
+    checks_for(job, "ntp-clock-core", "wasm32-unknown-unknown")
+}
+
+fn clock_for_windows(job: &Job) -> Result<Outcome> {
+    checks_for(job, "ntp-clock", "x86_64-pc-windows-gnu")
+}
+
+fn clock_for_macos(job: &Job) -> Result<Outcome> {
+    checks_for(job, "ntp-clock", "aarch64-apple-darwin")
+}
+
+/// Every order in which threads can see each other's writes, for the code that has no locks.
+/// Optimised, because there are many orders; in a target directory of its own, because everything
+/// is built with another configuration.
+fn loom(job: &Job) -> Result<Outcome> {
+    let args = ["test", "--release", "--package", "ntp-clock", "--test", "loom"];
+    let mut command = cargo(&args);
+    command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", job.project().target("loom"));
+    cargo_test(job, &mut command)
+}
+
+fn readme_rust(job: &Job) -> Result<Outcome> {
+    Ok(Outcome { counts: readme::run_rust(job)?, ..Outcome::default() })
+}
+
+fn python_environment(job: &Job) -> Result<Outcome> {
+    Venv::set_up(job)?;
+    Ok(Outcome::check(true))
+}
+
+fn ruff_format(job: &Job) -> Result<Outcome> {
+    passes(job, Venv::of(job.project()).module("ruff").args(["format", "--check", "."]))
+}
+
+fn ruff(job: &Job) -> Result<Outcome> {
+    passes(job, Venv::of(job.project()).module("ruff").args(["check", "."]))
+}
+
+fn python_module(job: &Job) -> Result<Outcome> {
+    passes(job, &mut Venv::of(job.project()).maturin(job.project(), &["develop"]))
+}
+
+fn mypy(job: &Job) -> Result<Outcome> {
+    passes(job, Venv::of(job.project()).module("mypy").args(["--strict", "portacode", "tools"]))
+}
+
+/// The stubs say what the compiled module has.
+fn stubtest(job: &Job) -> Result<Outcome> {
+    let mut command = Venv::of(job.project()).module("mypy.stubtest");
+    passes(job, command.arg("portacode._native"))
+}
+
+fn pytest(job: &Job) -> Result<Outcome> {
+    let project = job.project();
+    let report_path = project.work("logs/pytest.xml");
+    if report_path.exists() {
+        std::fs::remove_file(&report_path)?;
+    }
+    let mut command = Venv::of(project).module("pytest");
+    command.args(["tests/python", "--numprocesses", "auto"]);
+    command.arg("-o").arg(format!("cache_dir={}", project.work("pytest").display()));
+    command.arg(format!("--junitxml={}", report_path.display()));
+    let success = job.run(&mut command)?.success();
+    let xml = std::fs::read_to_string(&report_path).context("pytest wrote no report")?;
+    let PytestReport { mut counts, skips } = PytestReport::parse(&xml)?;
+    if !success && counts.failed == 0 {
+        counts += Counts::FAILED;
+    }
+    Ok(Outcome { counts, skips: told(skips), failures: None })
+}
+
+fn readme_python(job: &Job) -> Result<Outcome> {
+    Ok(Outcome { counts: readme::run_python(job)?, ..Outcome::default() })
+}
+
+fn passes(job: &Job, command: &mut Command) -> Result<Outcome> {
+    Ok(Outcome::check(job.run(command)?.success()))
+}
+
+fn cargo_test(job: &Job, command: &mut Command) -> Result<Outcome> {
+    let success = job.run(command)?.success();
+    let output = job.output();
+    let counts = Counts::of_cargo_test(&output, success);
+    let failures = Some(cargo_failures(&output)).filter(|text| !success && !text.is_empty());
+    Ok(Outcome { counts, skips: told(cargo_skips(&output)), failures })
+}
+
+fn told(skips: Vec<(String, u64)>) -> Vec<String> {
+    skips.into_iter().map(|(reason, count)| format!("{count} skipped: {reason}")).collect()
+}
+
+/// Compiles a package's library for another target, whose standard library is fetched if need be.
+fn checks_for(job: &Job, package: &str, target: &str) -> Result<Outcome> {
+    let installed = answer("rustup", &["target", "list", "--installed"]).unwrap_or_default();
+    if !installed.lines().any(|line| line == target) {
+        let added = job.run(Command::new("rustup").args(["target", "add", target]));
+        if !added.is_ok_and(|status| status.success()) {
+            return Ok(Outcome::skipped(format!("needs the target: rustup target add {target}")));
+        }
+    }
+    passes(job, &mut cargo(&["check", "--package", package, "--target", target]))
+}
