@@ -142,6 +142,7 @@ impl Clock {
 
     /// The moment on the local counter, and how far it may be off.
     fn local_at(&self, instant: Instant) -> (LocalTime, Span) {
+        self.0.shared.notice_fork();
         let (local_now, instant_now) = (self.local_now(), Instant::now());
         let gap = Span::from_micros(1);
         let reference = self.0.shared.runtime().lock().instant;
@@ -163,6 +164,15 @@ impl Clock {
 
 /// Looking after it.
 impl Clock {
+    /// The one server, or why there is none: the environment variable that was to name it is
+    /// malformed.
+    ///
+    /// # Errors
+    /// [`ServerError`] for a clock that will never be synchronised.
+    pub fn server(&self) -> Result<&Server, &ServerError> {
+        self.0.shared.server.as_ref()
+    }
+
     /// Everything about the clock at this moment.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -196,7 +206,8 @@ impl Clock {
             max_error: reading.map(|r| r.max_error()),
             est_error: reading.map(|r| r.est_error()),
             delay: engine.and_then(|e| e.delay),
-            drift_ppm: mapping.map(|m| -m.rate_ppm()),
+            // Not `-rate`: a rate of zero would be told as -0.0.
+            drift_ppm: mapping.map(|m| 0.0 - m.rate_ppm()),
             stratum: engine.and_then(|e| e.stratum),
             reference_id: engine.and_then(|e| e.reference_id),
             leap: engine.and_then(|e| e.leap),
@@ -271,6 +282,7 @@ impl Clock {
     /// # Errors
     /// [`ConfigError::PollInterval`] outside 1 s to one day.
     pub fn set_poll_interval(&self, interval: Duration) -> Result<(), ConfigError> {
+        self.0.shared.notice_fork();
         self.0.shared.set_poll_interval(check_poll_interval(interval)?);
         Ok(())
     }
@@ -278,13 +290,15 @@ impl Clock {
     /// Events from now on. In a forked child, subscribe anew.
     #[must_use]
     pub fn subscribe(&self) -> Events {
+        self.0.shared.notice_fork();
         self.0.shared.runtime().lock().subscribers.subscribe(None)
     }
 
-    /// Events from now on; `notify` is called from the clock's thread whenever there are new ones
-    /// or a round asked for is over, and must neither wait nor panic.
+    /// Events from now on; `notify` is called from the clock's thread whenever there are new ones,
+    /// readings begin or end, or a round asked for is over, and must neither wait nor panic.
     #[must_use]
     pub fn subscribe_with(&self, notify: impl Fn() + Send + Sync + 'static) -> Events {
+        self.0.shared.notice_fork();
         self.0.shared.runtime().lock().subscribers.subscribe(Some(Box::new(notify)))
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Driver {
     trouble: Option<String>,
     reference: Reference,
     published: Option<Mapping>,
+    /// Whether there were readings when subscribers were told last.
+    told_serving: bool,
     poll_interval: Span,
     /// The user's request whose round is under way.
     answering: Option<u64>,
@@ -50,6 +52,7 @@ impl Driver {
             looked_up: 0,
             reference: shared.counters.reference(),
             published: inherited,
+            told_serving: inherited.is_some(),
             poll_interval: config.poll_interval,
             waiter,
             engine,
@@ -318,7 +321,11 @@ impl Driver {
             state.answered = request;
             state.answer = Some(self.outcome.clone());
         }
-        if !events.is_empty() || answered.is_some() {
+        // Readings begin with the first reply, the event comes at the end of its round.
+        let serving = self.published.is_some();
+        let turned = serving != self.told_serving;
+        self.told_serving = serving;
+        if !events.is_empty() || answered.is_some() || turned {
             state.subscribers.send(&events);
         }
         drop(state);

@@ -101,6 +101,7 @@ impl Shared {
         let mapping = reading.map(|reading| Mapping::through(&reading, self.counters.local()));
         self.page.announce();
         self.page.publish(mapping.as_ref(), self.counters.reference(), || self.counters.local());
+        self.runtime().lock().subscribers.send(&[]);
         self.runtime().notify();
     }
 
