@@ -1,0 +1,270 @@
+//! The native base of the Python clock: all that is read often, and what the rest is made of.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ntp_clock::{ConfigError, ManualClock, Server, ServerError, Span, UnixTime};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::events::Events;
+use crate::numbers::{self, bad_holdover, bad_poll_interval};
+use crate::reading::Reading;
+use crate::status;
+
+/// Base of NTPClock. Readings never wait, and take no Python frame.
+#[pyclass(frozen, subclass, module = "portacode._native")]
+pub(crate) struct Clock {
+    started: OnceLock<Started>,
+    /// Whether a Python thread attends to the events, in this process.
+    attended: AtomicBool,
+}
+
+struct Started {
+    clock: ntp_clock::Clock,
+    manual: Option<ManualClock>,
+}
+
+#[pymethods]
+impl Clock {
+    // Subclasses may have arguments of their own: `__init__` is what looks at them.
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Clock { started: OnceLock::new(), attended: AtomicBool::new(true) }
+    }
+
+    /// True time in seconds since the Unix epoch, or None while not synchronised.
+    fn now(slf: &Bound<'_, Self>) -> PyResult<Option<f64>> {
+        Ok(Clock::time(slf)?.map(UnixTime::as_secs_f64))
+    }
+
+    /// True time in whole milliseconds since the Unix epoch, or None while not synchronised.
+    ///
+    /// Floored.
+    fn now_ms(slf: &Bound<'_, Self>) -> PyResult<Option<i64>> {
+        Ok(Clock::time(slf)?.map(UnixTime::as_millis_floor))
+    }
+
+    /// True time in nanoseconds since the Unix epoch, or None while not synchronised.
+    fn now_ns(slf: &Bound<'_, Self>) -> PyResult<Option<i64>> {
+        Ok(Clock::time(slf)?.map(UnixTime::as_nanos))
+    }
+
+    /// True time as ISO 8601 text in UTC, or None while not synchronised.
+    ///
+    /// Always with six digits, floored: '2025-10-05T04:37:12.768445+00:00'.
+    fn now_iso(slf: &Bound<'_, Self>) -> PyResult<Option<String>> {
+        Ok(Clock::time(slf)?.map(|time| time.to_string()))
+    }
+
+    /// True time with its errors, or None while not synchronised.
+    fn read(slf: &Bound<'_, Self>) -> PyResult<Option<Reading>> {
+        Ok(Clock::of(slf)?.now().map(Reading::from))
+    }
+
+    /// True time of an event whose time.perf_counter_ns() (nanoseconds) was kept.
+    ///
+    /// Also for events from before the first synchronisation. None while not synchronised, and for
+    /// moments that the clock cannot speak for, such as those before the machine last slept.
+    fn at_perf_counter_ns(
+        slf: &Bound<'_, Self>,
+        perf_counter_ns: i64,
+    ) -> PyResult<Option<Reading>> {
+        static PERF_COUNTER_NS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let clock = Clock::of(slf)?;
+        let counter = PERF_COUNTER_NS.import(slf.py(), "time", "perf_counter_ns")?;
+        // Both counters are the system's monotonic clock, each with a zero of its own.
+        let before = Instant::now();
+        let now_ns: i64 = counter.call0()?.extract()?;
+        let gap = before.elapsed();
+        let ahead = perf_counter_ns.saturating_sub(now_ns);
+        let distance = Duration::from_nanos(ahead.unsigned_abs());
+        let instant =
+            if ahead < 0 { before.checked_sub(distance) } else { before.checked_add(distance) };
+        let reading = instant.and_then(|instant| clock.at_instant(instant));
+        Ok(reading.map(|reading| reading.widened(Span::from(gap)).into()))
+    }
+
+    /// Everything about the clock at this moment; keys name their units.
+    ///
+    /// Values that only a synchronised clock has are None while it is not.
+    fn get_status<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        status::dictionary(slf.py(), Clock::of(slf)?)
+    }
+
+    /// The one server, with its port where it is not 123.
+    #[getter]
+    fn ntp_server(&self) -> PyResult<String> {
+        Ok(match self.clock()?.server() {
+            Ok(server) => server.to_string(),
+            Err(error) => error.text().to_owned(),
+        })
+    }
+
+    /// Synchronised time less the system's, now, in seconds; None while not synchronised.
+    #[getter]
+    fn offset(slf: &Bound<'_, Self>) -> PyResult<Option<f64>> {
+        Ok(Clock::of(slf)?.status().offset.map(Span::as_secs_f64))
+    }
+
+    /// True time of the last believed reply, Unix seconds; None while not synchronised.
+    #[getter]
+    fn last_sync(slf: &Bound<'_, Self>) -> PyResult<Option<f64>> {
+        Ok(Clock::of(slf)?.status().last_sync.map(UnixTime::as_secs_f64))
+    }
+
+    /// Seconds between synchronisations, 1 to 86400; writable.
+    #[getter]
+    fn sync_interval(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let interval = self.clock()?.poll_interval();
+        Ok(if interval.subsec_nanos() == 0 {
+            interval.as_secs().into_pyobject(py)?.into_any().unbind()
+        } else {
+            interval.as_secs_f64().into_pyobject(py)?.into_any().unbind()
+        })
+    }
+
+    #[setter]
+    fn set_sync_interval(&self, seconds: f64) -> PyResult<()> {
+        let interval = numbers::poll_interval(seconds)?;
+        self.clock()?.set_poll_interval(interval).map_err(|_| bad_poll_interval(seconds))
+    }
+
+    // From here on: what NTPClock and ManualClock are made of.
+
+    /// Makes it a clock of its own, which starts at once.
+    fn _start(&self, server: &str, sync_interval: f64, holdover: f64) -> PyResult<()> {
+        let server: Server = server.parse().map_err(value_error)?;
+        let builder = ntp_clock::Clock::builder()
+            .server(server)
+            .poll_interval(numbers::poll_interval(sync_interval)?)
+            .holdover(numbers::holdover(holdover)?);
+        let clock = builder.build().map_err(|error| match error {
+            ConfigError::PollInterval(_) => bad_poll_interval(sync_interval),
+            ConfigError::Holdover(_) => bad_holdover(holdover),
+            other => PyValueError::new_err(other.to_string()),
+        })?;
+        self.become_clock(clock, None)
+    }
+
+    /// Makes it the program's shared clock; gives what is wrong with its variable.
+    fn _start_shared(&self) -> PyResult<Option<String>> {
+        let clock = ntp_clock::Clock::global().clone();
+        let error = clock.server().err().map(ToString::to_string);
+        self.become_clock(clock, None)?;
+        Ok(error)
+    }
+
+    /// Makes it a clock that is set by hand.
+    fn _start_manual(&self) -> PyResult<()> {
+        let manual = ManualClock::new();
+        self.become_clock(manual.clock(), Some(manual))
+    }
+
+    fn _set(&self, time_ns: i64, max_error_ns: i64) -> PyResult<()> {
+        if max_error_ns < 0 {
+            return Err(PyValueError::new_err(format!(
+                "max_error_ns must not be negative, but is {max_error_ns}"
+            )));
+        }
+        let max_error = Span::from_nanos(max_error_ns);
+        self.manual()?.set(UnixTime::from_nanos(time_ns), max_error);
+        Ok(())
+    }
+
+    fn _advance(&self, seconds: f64) -> PyResult<()> {
+        let by = numbers::duration(seconds).ok_or_else(|| {
+            PyValueError::new_err(format!("a clock advances by 0 or more seconds, not {seconds}"))
+        })?;
+        self.manual()?.advance(by);
+        Ok(())
+    }
+
+    fn _fail(&self) -> PyResult<()> {
+        self.manual()?.fail();
+        Ok(())
+    }
+
+    /// Asks for a round, without waiting for it.
+    fn _request_sync(slf: &Bound<'_, Self>) -> PyResult<SyncTicket> {
+        Ok(SyncTicket(Clock::of(slf)?.request_sync()))
+    }
+
+    /// Whether the round asked for succeeded; None while it is not over.
+    fn _sync_outcome(&self, ticket: &SyncTicket) -> PyResult<Option<bool>> {
+        Ok(self.clock()?.sync_outcome(&ticket.0).map(|outcome| outcome.is_ok()))
+    }
+
+    /// Events from now on.
+    fn _subscribe(&self) -> PyResult<Events> {
+        Ok(Events::of(self.clock()?)?)
+    }
+
+    /// Nobody attends to events in this process yet: its first use calls `_attend()`.
+    fn _unattended(&self) {
+        self.attended.store(false, Ordering::Release);
+    }
+}
+
+impl Clock {
+    #[inline]
+    fn time(slf: &Bound<'_, Self>) -> PyResult<Option<UnixTime>> {
+        Ok(Clock::of(slf)?.now().map(|reading| reading.time()))
+    }
+
+    /// The clock, about to be used.
+    #[inline]
+    fn of<'a>(slf: &'a Bound<'_, Self>) -> PyResult<&'a ntp_clock::Clock> {
+        let this = slf.get();
+        if !this.attended.load(Ordering::Acquire) {
+            Clock::call_attendant(slf);
+        }
+        this.clock()
+    }
+
+    #[cold]
+    fn call_attendant(slf: &Bound<'_, Self>) {
+        if !slf.get().attended.swap(true, Ordering::AcqRel)
+            && let Err(error) = slf.call_method0(intern!(slf.py(), "_attend"))
+        {
+            // A reading is no place for an error about log lines.
+            error.write_unraisable(slf.py(), Some(slf));
+        }
+    }
+
+    #[inline]
+    fn clock(&self) -> PyResult<&ntp_clock::Clock> {
+        match self.started.get() {
+            Some(started) => Ok(&started.clock),
+            None => Err(not_started()),
+        }
+    }
+
+    fn manual(&self) -> PyResult<&ManualClock> {
+        self.started.get().and_then(|started| started.manual.as_ref()).ok_or_else(not_started)
+    }
+
+    fn become_clock(&self, clock: ntp_clock::Clock, manual: Option<ManualClock>) -> PyResult<()> {
+        self.started
+            .set(Started { clock, manual })
+            .map_err(|_| PyRuntimeError::new_err("this clock has been started already"))
+    }
+}
+
+/// A round asked for.
+#[pyclass(frozen, module = "portacode._native")]
+pub(crate) struct SyncTicket(ntp_clock::SyncTicket);
+
+#[cold]
+fn not_started() -> PyErr {
+    PyRuntimeError::new_err("this clock was not started: its __init__() has not been called")
+}
+
+fn value_error(error: ServerError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}

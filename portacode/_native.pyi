@@ -1,0 +1,173 @@
+"""Native part of the portacode package; use `portacode.utils.ntp_clock`."""
+
+from typing import Any, TypedDict, final, type_check_only
+
+from typing_extensions import Self, disjoint_base
+
+__all__ = ["Clock", "Events", "Reading", "SyncTicket"]
+
+@type_check_only
+class ClockStatus(TypedDict):
+    """What `get_status()` gives."""
+
+    server: str
+    """The configured server, with its port where it is not 123."""
+    offset_ms: float | None
+    """Synchronised time less the system's, milliseconds."""
+    last_sync: str | None
+    """True time of the last believed reply, ISO 8601."""
+    time_since_sync_sec: float | None
+    """Seconds since then."""
+    is_synced: bool
+    """Whether readings are given now."""
+    state: str
+    """"unsynchronised", "synchronised", "holdover" or "failed"."""
+    max_error_ms: float | None
+    """Hard bound on a reading's error, milliseconds."""
+    est_error_ms: float | None
+    """One standard deviation of a reading, milliseconds."""
+    delay_ms: float | None
+    """Smallest round trip among the exchanges in use, milliseconds."""
+    drift_ppm: float | None
+    """How much faster than true time the local counter runs, parts per million."""
+    stratum: int | None
+    """The server's distance from its primary source, 1 to 15."""
+    reference_id: str | None
+    """What the server is synchronised to."""
+    address: str | None
+    """The address in use, with its port."""
+    attempts: int
+    """Attempts failed in a row; 0 while all is well."""
+    requests: int
+    """Requests sent since the start."""
+    believed: int
+    """Replies believed since the start."""
+    rejections: dict[str, int]
+    """Replies not believed since the start, by reason."""
+    last_error: str | None
+    """Why the last attempt failed; None once one succeeds."""
+    next_sync: str | None
+    """True time of the next synchronisation, ISO 8601."""
+    epoch: int
+    """Epoch of the current or next readings."""
+    counter: str
+    """The local counter in use."""
+
+@final
+class Reading:
+    """What the time is, how far that can be from the truth, and how far it probably is.
+
+    True time is certainly within time_ns ± max_error_ns; est_error_ns is one standard deviation.
+    All are whole nanoseconds. Immutable, hashable, equal where all four values are.
+    """
+
+    def __new__(
+        cls, time_ns: int, max_error_ns: int, est_error_ns: int = 0, epoch: int = 1
+    ) -> Self: ...
+    @property
+    def time_ns(self) -> int:
+        """True time, nanoseconds since the Unix epoch."""
+    @property
+    def max_error_ns(self) -> int:
+        """Hard bound on the distance of time_ns from the truth, nanoseconds."""
+    @property
+    def est_error_ns(self) -> int:
+        """One standard deviation of time_ns, nanoseconds."""
+    @property
+    def epoch(self) -> int:
+        """Readings of one epoch never decrease; between epochs they may."""
+    def definitely_before(self, other: Reading) -> bool:
+        """Whether this moment certainly came before the other, wherever each was read."""
+    def definitely_after(self, other: Reading) -> bool:
+        """Whether this moment certainly came after the other, wherever each was read."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __getnewargs__(self) -> tuple[int, int, int, int]: ...
+
+@final
+class Events:
+    """A subscription to a clock's events."""
+
+    def fileno(self) -> int:
+        """Descriptor from which a byte can be read when there is something to take.
+
+        On Windows it is a new handle. -1 once abandoned.
+        """
+    def take(self) -> list[tuple[int, str]] | None:
+        """The events since the last call, each with its logging level; None once closed.
+
+        To be called after reading the byte.
+        """
+    def close(self) -> None:
+        """Wakes the reader for the last time."""
+    def abandon(self) -> None:
+        """Closes the descriptors that a forked child shares with its parent, and wakes nobody."""
+
+@final
+class SyncTicket:
+    """A round asked for."""
+
+@disjoint_base
+class Clock:
+    """Base of NTPClock. Readings never wait, and take no Python frame."""
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def now(self) -> float | None:
+        """True time in seconds since the Unix epoch, or None while not synchronised."""
+    def now_ms(self) -> int | None:
+        """True time in whole milliseconds since the Unix epoch, or None while not synchronised.
+
+        Floored.
+        """
+    def now_ns(self) -> int | None:
+        """True time in nanoseconds since the Unix epoch, or None while not synchronised."""
+    def now_iso(self) -> str | None:
+        """True time as ISO 8601 text in UTC, or None while not synchronised.
+
+        Always with six digits, floored: '2025-10-05T04:37:12.768445+00:00'.
+        """
+    def read(self) -> Reading | None:
+        """True time with its errors, or None while not synchronised."""
+    def at_perf_counter_ns(self, perf_counter_ns: int) -> Reading | None:
+        """True time of an event whose time.perf_counter_ns() (nanoseconds) was kept.
+
+        Also for events from before the first synchronisation. None while not synchronised, and for
+        moments that the clock cannot speak for, such as those before the machine last slept.
+        """
+    def get_status(self) -> ClockStatus:
+        """Everything about the clock at this moment; keys name their units.
+
+        Values that only a synchronised clock has are None while it is not.
+        """
+    @property
+    def ntp_server(self) -> str:
+        """The one server, with its port where it is not 123."""
+    @property
+    def offset(self) -> float | None:
+        """Synchronised time less the system's, now, in seconds; None while not synchronised."""
+    @property
+    def last_sync(self) -> float | None:
+        """True time of the last believed reply, Unix seconds; None while not synchronised."""
+    @property
+    def sync_interval(self) -> float:
+        """Seconds between synchronisations, 1 to 86400; writable."""
+    @sync_interval.setter
+    def sync_interval(self, seconds: float) -> None: ...
+    def _start(self, server: str, sync_interval: float, holdover: float) -> None:
+        """Makes it a clock of its own, which starts at once."""
+    def _start_shared(self) -> str | None:
+        """Makes it the program's shared clock; gives what is wrong with its variable."""
+    def _start_manual(self) -> None:
+        """Makes it a clock that is set by hand."""
+    def _set(self, time_ns: int, max_error_ns: int) -> None: ...
+    def _advance(self, seconds: float) -> None: ...
+    def _fail(self) -> None: ...
+    def _request_sync(self) -> SyncTicket:
+        """Asks for a round, without waiting for it."""
+    def _sync_outcome(self, ticket: SyncTicket) -> bool | None:
+        """Whether the round asked for succeeded; None while it is not over."""
+    def _subscribe(self) -> Events:
+        """Events from now on."""
+    def _unattended(self) -> None:
+        """Nobody attends to events in this process yet: its first use calls `_attend()`."""

@@ -1,0 +1,377 @@
+"""Time synchronised with time.cloudflare.com, the same for every entity of a trace.
+
+    from portacode.utils.ntp_clock import ntp_clock
+
+    ntp_clock.now_ms()   # int, milliseconds since the Unix epoch, or None
+    ntp_clock.read()     # the time with its error bound, or None
+
+While a clock is not synchronised every answer is None: nothing is ever guessed, and neither
+another server nor the system's clock stands in. The first synchronisation starts on import, in the
+background; the first reading is there one round trip later.
+
+The environment variable PORTACODE_NTP_SERVER (host[:port]) names another server for the shared
+`ntp_clock`, for tests, demonstrations and sites without Internet.
+
+Events are logged as "portacode.utils.ntp_clock".
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from _weakref import ref  # What `weakref` has, a millisecond sooner.
+
+from portacode._native import Clock, Events, Reading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import asyncio
+    from typing import Callable
+
+    from portacode._native import ClockStatus as ClockStatus
+
+__all__ = ["ManualClock", "NTPClock", "Reading", "ntp_clock"]
+
+
+class NTPClock(Clock):
+    """A clock that keeps itself synchronised with one server.
+
+    It starts when it is made, synchronises in the background and never makes a reader wait. All of
+    it may be used from any thread, and in forked children. Most programs want the shared
+    `ntp_clock` instead of one of their own.
+
+    Args:
+        ntp_server: The one server, `host[:port]`.
+        sync_interval: Seconds between synchronisations, 1 to 86400.
+        holdover: Seconds for which readings go on, with growing errors, after the server is lost;
+            at most 30 days.
+
+    Raises:
+        ValueError: Where an argument is malformed or outside its range.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_waiters")
+    _waiters: _Waiters
+
+    def __init__(
+        self,
+        ntp_server: str = "time.cloudflare.com",
+        *,
+        sync_interval: float = 300,
+        holdover: float = 0,
+    ) -> None:
+        self._start(ntp_server, sync_interval, holdover)
+        self._waiters = _Waiters()
+        _clocks[id(self)] = ref(self, _Farewell(id(self), self._waiters))
+        self._attend()
+
+    def sync(self) -> bool:
+        """Synchronises now: blocks for one attempt and tells whether it succeeded.
+
+        Joins an attempt that is under way. Takes a few seconds at most, usually half a second.
+        """
+        ticket = self._request_sync()
+        self._wait_for(lambda: self._sync_outcome(ticket) is not None, _SYNC_LIMIT_S)
+        return bool(self._sync_outcome(ticket))
+
+    def start_auto_sync(self) -> None:
+        """Does nothing: a clock synchronises by itself from the moment it is made."""
+
+    def wait_synced(self, timeout: float | None = None) -> bool:
+        """Waits until the clock is synchronised, and tells whether it is.
+
+        Args:
+            timeout: Seconds to wait at most, 0 or more; None waits for as long as it takes.
+        """
+        timeout = _checked_timeout(timeout)
+        return self._is_synced() or self._wait_for(self._is_synced, timeout)
+
+    async def wait_synced_async(self, timeout: float | None = None) -> bool:
+        """Waits as `wait_synced` does, without blocking the running asyncio loop.
+
+        Args:
+            timeout: Seconds to wait at most, 0 or more; None waits for as long as it takes.
+        """
+        timeout = _checked_timeout(timeout)
+        if self._is_synced():
+            return True
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        self._listen()
+        while True:
+            woken = loop.create_future()
+            self._waiters.add(woken)
+            try:
+                # It may have happened just before the future was there to be told.
+                if self._is_synced():
+                    return True
+                left = None if deadline is None else deadline - loop.time()
+                if left is not None and left <= 0:
+                    return False
+                await asyncio.wait([woken], timeout=left)
+            finally:
+                self._waiters.discard(woken)
+
+    def __repr__(self) -> str:
+        """Server, state, and either the time with its hard bound or what is wrong."""
+        status = self.get_status()
+        reading = self.read()
+        told = str(reading) if reading else status["last_error"] or "no reading"
+        return f"<{type(self).__name__} {status['server']!r} {status['state']}: {told}>"
+
+    def _is_synced(self) -> bool:
+        return self.now_ns() is not None
+
+    def _wait_for(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        # The wait is Python's own, not native: a thread that waits natively at interpreter exit
+        # takes the process down when it comes back.
+        self._listen()
+        condition = self._waiters.condition
+        with condition:
+            return condition.wait_for(ready, timeout)
+
+    def _listen(self) -> None:
+        """Makes sure that somebody wakes those who wait."""
+        with self._waiters.condition:
+            if self._waiters.events is None:
+                events = self._subscribe()
+                thread = threading.Thread(
+                    target=_relay,
+                    args=(events, self._waiters),
+                    name="ntp-clock-events",
+                    daemon=True,
+                )
+                thread.start()
+                self._waiters.events = events
+
+    def _attend(self) -> None:
+        """Called at the first use in a process: from here on events are logged."""
+        # Where no descriptor or thread is to be had, as at interpreter exit, readings need neither;
+        # whoever waits tries again, and is told.
+        try:
+            self._listen()
+        except (OSError, RuntimeError):
+            return
+
+    def _forked(self) -> None:
+        """In a forked child: threads are gone and locks may be held for ever."""
+        self._waiters.renew()
+        self._unattended()
+
+
+class ManualClock(NTPClock):
+    """A clock that is set by hand, so that a program's tests decide what time it is.
+
+    Starts unsynchronised; time stands still between calls, and nothing is sent to anybody. Give it
+    to the code under test in the place of an `NTPClock`.
+
+        clock = ManualClock()
+        assert clock.now_ms() is None
+        clock.set(1_759_639_032_768_000_000, max_error_ns=2_000_000)
+        clock.advance(0.5)
+        assert clock.now_ms() == 1_759_639_033_268
+        clock.fail()
+        assert clock.now_ms() is None
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self._start_manual()
+        self._waiters = _Waiters()
+        _clocks[id(self)] = ref(self, _Farewell(id(self), self._waiters))
+
+    def set(self, time_ns: int, max_error_ns: int = 0) -> None:
+        """Synchronises the clock: it is this time now, within this error.
+
+        A new epoch begins where time would run backwards. The probable error is given as a third
+        of the hard one.
+
+        Args:
+            time_ns: True time, nanoseconds since the Unix epoch.
+            max_error_ns: Hard error bound of readings, nanoseconds.
+        """
+        self._set(time_ns, max_error_ns)
+        self._waiters.wake()
+
+    def advance(self, seconds: float) -> None:
+        """Lets time pass, 0 or more seconds."""
+        self._advance(seconds)
+
+    def fail(self) -> None:
+        """Ends synchronisation, as after three failed attempts."""
+        self._fail()
+        self._waiters.wake()
+
+    def sync(self) -> bool:
+        """Tells whether the clock is set."""
+        return self._is_synced()
+
+    def _listen(self) -> None:
+        """Whoever sets the clock wakes those who wait."""
+
+    def _forked(self) -> None:
+        self._waiters.renew()
+
+
+class _Waiters:
+    """Who waits for a clock: threads on the condition, asyncio tasks by their futures."""
+
+    __slots__ = ("condition", "events", "futures")
+
+    def __init__(self) -> None:
+        self.condition = threading.Condition()
+        self.futures: dict[asyncio.Future[None], None] = {}
+        self.events: Events | None = None
+
+    def renew(self) -> None:
+        events = self.events
+        self.condition = threading.Condition()
+        self.futures = {}
+        self.events = None
+        if events is not None:
+            events.abandon()
+
+    def add(self, future: asyncio.Future[None]) -> None:
+        with self.condition:
+            self.futures[future] = None
+
+    def discard(self, future: asyncio.Future[None]) -> None:
+        with self.condition:
+            self.futures.pop(future, None)
+
+    def wake(self) -> None:
+        """Has everybody look again whether what they wait for is there."""
+        with self.condition:
+            self.condition.notify_all()
+            futures = list(self.futures)
+        for future in futures:
+            try:
+                future.get_loop().call_soon_threadsafe(_resolve, future)
+            except RuntimeError:
+                self.discard(future)  # Its loop was closed.
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class _Farewell:
+    """Ends a clock's thread when the clock is gone."""
+
+    __slots__ = ("clocks", "key", "waiters")
+
+    def __init__(self, key: int, waiters: _Waiters) -> None:
+        # Not looked up when it is needed: a module that is being torn down has no globals.
+        self.clocks = _clocks
+        self.key = key
+        self.waiters = waiters
+
+    def __call__(self, gone: ref[NTPClock]) -> None:
+        if self.clocks.get(self.key) is gone:
+            del self.clocks[self.key]
+        if self.waiters.events is not None:
+            self.waiters.events.close()
+
+
+def _relay(events: Events, waiters: _Waiters) -> None:
+    """Thread: passes events on to logging, and wakes those who wait."""
+    descriptor = events.fileno()
+    if sys.platform == "win32":
+        import msvcrt
+
+        descriptor = msvcrt.open_osfhandle(descriptor, os.O_RDONLY)
+    while os.read(descriptor, 1):
+        taken = events.take()
+        if taken is None:
+            break
+        waiters.wake()
+        for level, message in taken:
+            _log(level, message)
+
+
+def _log(level: int, message: str) -> None:
+    # Without logging imported nobody has asked for lines below a warning.
+    if level < _WARNING and "logging" not in sys.modules:
+        return
+    with _importing:
+        import logging
+    with _writing:
+        logging.getLogger("portacode.utils.ntp_clock").log(level, "%s", message)
+
+
+def _checked_timeout(timeout: float | None) -> float | None:
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be 0 or more seconds, not {timeout!r}")
+    return min(timeout, threading.TIMEOUT_MAX)
+
+
+def _before_fork() -> None:
+    # A child of a half-done import could never import that module.
+    if _importing.acquire(timeout=_PATIENCE_S):
+        _forking.append(threading.get_ident())
+
+
+def _after_fork_in_parent() -> None:
+    if threading.get_ident() in _forking:
+        _forking.remove(threading.get_ident())
+        _importing.release()
+
+
+def _after_fork_in_child() -> None:
+    global _importing, _writing
+    _importing = threading.RLock()
+    _writing = threading.RLock()
+    _forking.clear()
+    for reference in list(_clocks.values()):
+        clock = reference()
+        if clock is not None:
+            clock._forked()
+
+
+def _at_exit() -> None:
+    # A daemon thread that is cut off while it writes to stderr would end the process with a fatal
+    # error. So there are no log lines any more from here on.
+    _writing.acquire(timeout=_PATIENCE_S)
+
+
+def _make_shared_clock() -> NTPClock:
+    clock = NTPClock.__new__(NTPClock)
+    error = clock._start_shared()
+    clock._waiters = _Waiters()
+    _clocks[id(clock)] = ref(clock)
+    if error is not None:
+        _log(_WARNING, f"not synchronised: PORTACODE_NTP_SERVER is malformed: {error}")
+    clock._attend()
+    return clock
+
+
+_WARNING = 30
+_PATIENCE_S = 1.0
+# One attempt may have to wait for another one and for the budget of packets.
+_SYNC_LIMIT_S = 15.0
+
+_clocks: dict[int, ref[NTPClock]] = {}
+_importing = threading.RLock()
+_writing = threading.RLock()
+_forking: list[int] = []
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
+atexit.register(_at_exit)
+
+ntp_clock: NTPClock = _make_shared_clock()
+"""The clock that all of the program shares, already synchronising."""
