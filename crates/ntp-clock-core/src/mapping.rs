@@ -107,16 +107,17 @@ impl Mapping {
         }
     }
 
-    /// Whether the mapping is one that an engine may go on from: it speaks of some time, and its
-    /// numbers are numbers.
+    /// Whether the mapping is one that an engine may go on from: it speaks of some time, its
+    /// numbers are numbers, and its rates those of a counter that counts time at all.
     pub(crate) fn is_sound(&self) -> bool {
         let [v0, v1, v2] = self.variance;
         let numbers =
             [self.rate, self.left_ns, self.upper_ns, self.lower_ns, self.growth, v0, v1, v2];
         self.valid_from <= self.valid_until
             && numbers.into_iter().all(f64::is_finite)
-            && self.rate > -1.0
-            && self.growth >= 0.0
+            && self.rate.abs() < RATES_BELOW
+            && (0.0..RATES_BELOW).contains(&self.growth)
+            && (0.0..RATES_BELOW).contains(&self.slew_rate)
             && self.upper_ns + self.lower_ns >= 0.0
     }
 
@@ -328,6 +329,8 @@ impl Reading {
     }
 }
 
+/// Beyond any oscillator and any slew.
+const RATES_BELOW: f64 = 0.5;
 const LEAP_SECOND_NS: f64 = 1e9;
 /// Truncation of the time (1) and of the bound (1).
 const ROUNDING_NS: i64 = 2;

@@ -20,7 +20,7 @@ pub struct EngineConfig {
     ///
     /// [`SyncEngine::handle_timeout`]: crate::SyncEngine::handle_timeout
     pub holdover: Span,
-    /// Coarseness of the local counter; 1 ns by default.
+    /// Coarseness of the local counter, at most a second; 1 ns by default.
     pub counter_resolution: Span,
     /// Before this moment the counter is not known to have run without a pause; the beginning of
     /// time by default. Readings of earlier moments are refused.

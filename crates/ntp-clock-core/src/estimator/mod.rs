@@ -72,12 +72,12 @@ pub struct Estimate {
 }
 
 impl Estimator {
-    /// An estimator that knows nothing. `resolution` is the coarseness of the local counter;
-    /// a negative one counts as none.
+    /// An estimator that knows nothing. `resolution` is the coarseness of the local counter,
+    /// from nothing to a second.
     #[must_use]
     pub fn new(resolution: Span) -> Self {
         Estimator {
-            resolution: resolution.max(Span::ZERO),
+            resolution: resolution.clamp(Span::ZERO, RESOLUTION_MAX),
             samples: Window::new(),
             suspects: Window::new(),
             strays: 0,
@@ -206,6 +206,8 @@ const RATE_FLOOR: f64 = 0.1e-6;
 const SAMPLE_NOISE_NS: f64 = 1_000.0;
 /// Residuals smaller than foreseen shrink the errors to a half, no further.
 const SCALE_MIN: f64 = 0.25;
+/// A counter coarser than this is no clock.
+const RESOLUTION_MAX: Span = Span::from_secs(1);
 const STRAY_SIGMAS: f64 = 8.0;
 const WINDOW: usize = 64;
 /// One sample that does not fit is an outlier; so many in a row are a change.
