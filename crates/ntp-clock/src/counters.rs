@@ -14,9 +14,12 @@ pub(crate) enum Counters {
     StandIn(Arc<StandIn>),
 }
 
-/// Counters that only move when told to.
+/// Counters that move when told to and, if `running`, with the real counter as well.
 #[derive(Debug, Default)]
 pub(crate) struct StandIn {
+    running: bool,
+    /// How much faster than the counter the wall clock runs, parts per million.
+    wall_ppm: i64,
     local_ns: AtomicI64,
     wall_ns: AtomicI64,
     slept_ns: AtomicI64,
@@ -28,7 +31,7 @@ impl Counters {
     pub(crate) fn local(&self) -> LocalTime {
         match self {
             Counters::Os => os::local_now(),
-            Counters::StandIn(stand_in) => LocalTime::from_nanos(read(&stand_in.local_ns)),
+            Counters::StandIn(stand_in) => stand_in.local(),
         }
     }
 
@@ -37,7 +40,7 @@ impl Counters {
     pub(crate) fn wall_coarse(&self) -> SystemTime {
         match self {
             Counters::Os => os::wall_coarse(),
-            Counters::StandIn(stand_in) => SystemTime::from_nanos(read(&stand_in.wall_ns)),
+            Counters::StandIn(stand_in) => stand_in.wall(),
         }
     }
 
@@ -45,7 +48,7 @@ impl Counters {
     pub(crate) fn system(&self) -> SystemTime {
         match self {
             Counters::Os => os::system_now(),
-            Counters::StandIn(stand_in) => SystemTime::from_nanos(read(&stand_in.wall_ns)),
+            Counters::StandIn(stand_in) => stand_in.wall(),
         }
     }
 
@@ -73,6 +76,26 @@ impl Counters {
 }
 
 impl StandIn {
+    /// A machine of a test's own: its counter is the real one, its wall clock is steered.
+    #[cfg(test)]
+    pub(crate) fn running(wall_ppm: i64) -> Self {
+        StandIn { running: true, wall_ppm, ..StandIn::default() }
+    }
+
+    fn local(&self) -> LocalTime {
+        LocalTime::from_nanos(self.real_ns() + read(&self.local_ns))
+    }
+
+    fn wall(&self) -> SystemTime {
+        let real_ns = self.real_ns();
+        let steered = i128::from(real_ns) * i128::from(self.wall_ppm) / 1_000_000;
+        SystemTime::from_nanos(real_ns + steered as i64 + read(&self.wall_ns))
+    }
+
+    fn real_ns(&self) -> i64 {
+        if self.running { os::local_now().as_nanos() } else { 0 }
+    }
+
     /// Time passes: the counter and the wall clock advance.
     pub(crate) fn advance(&self, by: Span) {
         self.local_ns.fetch_add(by.as_nanos(), Ordering::SeqCst);
@@ -84,7 +107,7 @@ impl StandIn {
         self.wall_ns.fetch_add(by.as_nanos(), Ordering::SeqCst);
     }
 
-    /// The machine sleeps: the counter stands still, the wall clock goes on.
+    /// The machine has slept: the wall clock went on, the counter did not.
     #[cfg(test)]
     pub(crate) fn sleep(&self, by: Span) {
         self.slept_ns.fetch_add(by.as_nanos(), Ordering::SeqCst);

@@ -21,8 +21,8 @@ pub(crate) struct Driver {
     /// The round for which a lookup was begun last.
     looked_up: u64,
     connection: Option<Connection>,
-    /// Counts failed attempts: each goes to the name's next address.
-    address: usize,
+    /// Since the start: each is followed by one at the name's next address.
+    failed_attempts: usize,
     /// A request that waits for the server's address.
     parked: Option<Transmit>,
     /// What went wrong with the carrier in this round, in words.
@@ -57,7 +57,7 @@ impl Driver {
             waiter,
             engine,
             connection: None,
-            address: 0,
+            failed_attempts: 0,
             parked: None,
             trouble: None,
             answering: None,
@@ -238,7 +238,7 @@ impl Driver {
             lookup.refresh(self.waiter.bell());
         }
         lookup.collect();
-        let addresses = lookup.addresses();
+        let addresses = lookup.addresses(self.failed_attempts);
         if addresses.is_empty() {
             return if lookup.is_searching() {
                 Connecting::Waiting
@@ -248,11 +248,8 @@ impl Driver {
         }
         // An address without a route costs no packet and no time: on to the next.
         let mut trouble = String::new();
-        for turn in 0..addresses.len() {
-            let Some(address) = addresses.get((self.address + turn) % addresses.len()) else {
-                continue;
-            };
-            match Connection::open(*address, round) {
+        for address in addresses {
+            match Connection::open(address, round) {
                 Ok(connection) => {
                     self.shared.runtime().set_socket(Some(connection.socket.descriptor()));
                     self.connection = Some(connection);
@@ -296,7 +293,7 @@ impl Driver {
                 }
                 Event::AttemptFailed { reason, .. } => {
                     ended = true;
-                    self.address = self.address.wrapping_add(1);
+                    self.failed_attempts = self.failed_attempts.wrapping_add(1);
                     self.outcome = Err(self.explain(*reason));
                     self.trouble = None;
                 }

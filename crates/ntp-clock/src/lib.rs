@@ -15,6 +15,8 @@
 mod clock;
 mod connection;
 mod counters;
+#[cfg(test)]
+mod disturbances;
 mod driver;
 mod event;
 mod fork;

@@ -70,9 +70,15 @@ impl Lookup {
         }
     }
 
-    /// All known addresses, in the resolver's order.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
-        &self.known
+    /// All known addresses in the resolver's order, turned so that each attempt after a failed one
+    /// begins with the next.
+    pub(crate) fn addresses(&self, failed_attempts: usize) -> Vec<SocketAddr> {
+        let mut addresses = self.known.clone();
+        if !addresses.is_empty() {
+            let turn = failed_attempts % addresses.len();
+            addresses.rotate_left(turn);
+        }
+        addresses
     }
 
     /// Whether an answer may still come.
@@ -88,3 +94,56 @@ impl Lookup {
 }
 
 const THREAD_NAME: &str = "ntp-clock-dns";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    use crate::os::Waiter;
+
+    fn lookup(server: &str) -> Lookup {
+        let waiter = Waiter::new().unwrap();
+        let mut lookup = Lookup::new(server.parse().unwrap());
+        lookup.refresh(waiter.bell());
+        let begun = Instant::now();
+        while lookup.is_searching() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the resolver hangs");
+            let _ = waiter.wait(None, Duration::from_millis(100));
+            lookup.collect();
+        }
+        lookup
+    }
+
+    #[test]
+    fn a_failed_attempt_is_followed_by_one_at_the_names_next_address() {
+        let mut lookup = lookup("localhost:77");
+        assert!(lookup.addresses(0).iter().all(|a| a.ip().is_loopback() && a.port() == 77));
+        let [a, b] = ["192.0.2.1:77", "[2001:db8::1]:77"].map(|a| a.parse().unwrap());
+        lookup.known = vec![a, b];
+        assert_eq!(lookup.addresses(0), [a, b]);
+        assert_eq!(lookup.addresses(1), [b, a]);
+        assert_eq!(lookup.addresses(2), [a, b]);
+    }
+
+    #[test]
+    fn an_address_needs_no_search() {
+        let mut lookup = Lookup::new("192.0.2.1".parse().unwrap());
+        lookup.refresh(Waiter::new().unwrap().bell());
+        assert!(!lookup.is_searching());
+        assert_eq!(lookup.addresses(5), ["192.0.2.1:123".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_name_without_an_address_says_so_and_keeps_what_was_known() {
+        let mut lookup = lookup("no-such-host.invalid");
+        assert!(lookup.addresses(0).is_empty());
+        let failure = lookup.failure();
+        assert!(failure.starts_with("could not resolve \"no-such-host.invalid\": "), "{failure}");
+        let known = vec!["192.0.2.1:123".parse().unwrap()];
+        lookup.known.clone_from(&known);
+        lookup.search = Some(Arc::new(Mutex::new(Some(Err("SERVFAIL".to_owned())))));
+        lookup.collect();
+        assert_eq!(lookup.addresses(0), known);
+    }
+}

@@ -170,7 +170,15 @@ mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicBool, AtomicU64};
 
-    use crate::os;
+    /// The counter; Miri has none of the system's.
+    fn counter() -> LocalTime {
+        static TICKS: AtomicI64 = AtomicI64::new(0);
+        if cfg!(miri) {
+            LocalTime::from_nanos(TICKS.fetch_add(100, Ordering::SeqCst))
+        } else {
+            crate::os::local_now()
+        }
+    }
 
     /// A line in the test's epoch. The words' order is pinned by `Mapping::to_words`.
     fn line(anchor: LocalTime, centre_ns: i64, rate: f64, left_ns: f64) -> Mapping {
@@ -196,28 +204,28 @@ mod tests {
     /// speed, as the engine's do.
     fn republish(page: &Page, old: &Mapping, turn: u64) -> Mapping {
         page.announce();
-        let now = os::local_now();
+        let now = counter();
         let stood = old.read(now).expect("valid for ever").time().as_nanos();
         let swing = ((turn * 7_919) % 2_001) as f64 - 1_000.0;
         let left = swing * 1_000.0;
         let new = line(now, stood - left as i64, swing * 5e-7, left);
-        page.publish(Some(&new), reference(now), os::local_now);
+        page.publish(Some(&new), reference(now), counter);
         new
     }
 
     fn read(page: &Page) -> i64 {
-        let snapshot = page.snapshot(os::local_now);
+        let snapshot = page.snapshot(counter);
         let Reference { local, wall, slept } = snapshot.reference;
         assert_eq!((local.as_nanos(), local.as_nanos()), (wall.as_nanos(), slept.as_nanos()));
         page.reading(&snapshot).expect("synchronised").time().as_nanos()
     }
 
     fn page() -> (Page, Mapping) {
-        let now = os::local_now();
+        let now = counter();
         let page = Page::new(reference(now));
         let first = line(now, 1_800_000_000_000_000_000, 0.0, 0.0);
         page.announce();
-        page.publish(Some(&first), reference(now), os::local_now);
+        page.publish(Some(&first), reference(now), counter);
         (page, first)
     }
 
@@ -253,15 +261,56 @@ mod tests {
         assert!(readings.into_inner() > 0);
     }
 
+    #[cfg(all(unix, not(miri)))]
+    #[test]
+    #[allow(unsafe_code)]
+    fn a_thousand_forks_in_mid_update_leave_every_child_a_whole_page_that_it_can_go_on_from() {
+        use nix::sys::wait::{WaitStatus, waitpid};
+        use nix::unistd::{ForkResult, fork};
+
+        let (page, first) = page();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut current = first;
+                for turn in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    current = republish(&page, &current, turn);
+                }
+            });
+            for turn in 0..1_000 {
+                let before = read(&page);
+                // SAFETY: the child touches only the page, on its own memory, and ends by `_exit`.
+                match unsafe { fork() }.expect("fork") {
+                    ForkResult::Child => {
+                        let inherited = read(&page);
+                        let mapping = page.snapshot(counter).mapping;
+                        republish(&page, &mapping, turn);
+                        let own = read(&page);
+                        let in_order = before <= inherited && inherited <= own;
+                        // SAFETY: ends the process without running anything of the parent's.
+                        unsafe { libc::_exit(i32::from(!in_order)) }
+                    }
+                    ForkResult::Parent { child } => {
+                        assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+                    }
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+
     #[test]
     fn a_new_epoch_may_start_earlier() {
         let (page, _) = page();
         page.announce();
         let seen = read(&page);
-        let now = os::local_now();
+        let now = counter();
         let mut words = line(now, seen - 1_000_000_000, 0.0, 0.0).to_words();
         words[14] = 8;
-        page.publish(Some(&Mapping::from_words(words)), reference(now), os::local_now);
+        page.publish(Some(&Mapping::from_words(words)), reference(now), counter);
         page.announce();
         assert!(read(&page) < seen);
     }
@@ -270,8 +319,8 @@ mod tests {
     fn nothing_is_read_from_a_page_that_says_not_synchronised() {
         let (page, _) = page();
         page.announce();
-        page.publish(None, reference(os::local_now()), os::local_now);
-        let snapshot = page.snapshot(os::local_now);
+        page.publish(None, reference(counter()), counter);
+        let snapshot = page.snapshot(counter);
         assert_eq!(page.reading(&snapshot), None);
     }
 }

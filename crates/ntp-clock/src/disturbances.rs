@@ -1,0 +1,145 @@
+//! Tests of a whole clock whose machine sleeps, and whose wall clock is set and steered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ntp_clock_core::{EngineConfig, EpochReason, Event, Reading, Span};
+use ntp_test_server::TestServer;
+
+use crate::clock::Clock;
+use crate::counters::{Counters, StandIn};
+use crate::shared::Shared;
+
+/// A machine whose wall clock and sleep are ours, with a clock that runs on it.
+struct Machine {
+    stand_in: Arc<StandIn>,
+    clock: Clock,
+    _server: TestServer,
+}
+
+impl Machine {
+    /// The wall clock is steered by so many parts per million.
+    fn start(wall_ppm: i64) -> Self {
+        let server = TestServer::builder().spawn().expect("loopback");
+        let stand_in = Arc::new(StandIn::running(wall_ppm));
+        let shared = Shared::start(
+            Ok(server.addr().to_string().parse().expect("an address")),
+            EngineConfig::default(),
+            Counters::StandIn(Arc::clone(&stand_in)),
+        );
+        let clock = Clock::from_shared(shared);
+        assert!(clock.wait_synced(Duration::from_secs(10)), "{:?}", clock.status());
+        Machine { stand_in, clock, _server: server }
+    }
+
+    fn truth_ns() -> i64 {
+        crate::os::system_now().as_nanos()
+    }
+
+    /// Reads, and checks the reading against the truth.
+    fn read(&self) -> Option<Reading> {
+        let before = Machine::truth_ns();
+        let reading = self.clock.now()?;
+        let after = Machine::truth_ns();
+        let time = reading.time().as_nanos();
+        let error = (before - time).max(time - after);
+        assert!(error <= reading.max_error().as_nanos(), "off by {error} ns: {reading:?}");
+        Some(reading)
+    }
+
+    /// Reads for a while; gives how often, and how often there was nothing.
+    fn read_for(&self, time: Duration) -> (u32, u32) {
+        let (begun, mut readings, mut nones) = (Instant::now(), 0, 0);
+        let mut last: Option<Reading> = None;
+        while begun.elapsed() < time {
+            match self.read() {
+                None => nones += 1,
+                Some(reading) => {
+                    readings += 1;
+                    if let Some(last) = last.filter(|last| last.epoch() == reading.epoch()) {
+                        assert!(reading.time() >= last.time());
+                    }
+                    last = Some(reading);
+                }
+            }
+            sleep(Duration::from_micros(100));
+        }
+        (readings, nones)
+    }
+}
+
+#[test]
+fn a_step_of_the_wall_clock_changes_nothing_but_the_reported_offset() {
+    let machine = Machine::start(0);
+    let offset = machine.clock.status().offset.expect("synchronised");
+    for (hours, sum) in [(1, 1), (-2, -1)] {
+        machine.stand_in.step_wall(Span::from_secs(hours * 3_600));
+        let (readings, nones) = machine.read_for(Duration::from_millis(500));
+        assert!(readings > 50 && nones == 0, "{readings} readings, {nones} times nothing");
+        let status = machine.clock.status();
+        let moved = status.offset.expect("synchronised") - offset + Span::from_secs(sum * 3_600);
+        assert!(moved.abs() < Span::from_millis(100), "offset off by {moved:?}");
+        assert_eq!(status.epoch, 1);
+    }
+}
+
+#[test]
+fn a_wall_clock_steered_by_500_ppm_or_8_percent_changes_nothing_either() {
+    for ppm in [500, -500, 80_000, -80_000] {
+        let machine = Machine::start(ppm);
+        let (readings, nones) = machine.read_for(Duration::from_millis(1_500));
+        assert!(readings > 50 && nones == 0, "{ppm} ppm: {nones} times nothing");
+        assert_eq!(machine.clock.status().epoch, 1);
+    }
+}
+
+#[test]
+fn after_a_suspend_there_is_no_reading_until_a_new_round_and_then_a_new_epoch() {
+    let machine = Machine::start(0);
+    let earlier = machine.clock.local_now();
+    assert!(machine.clock.at(earlier).is_some());
+    let events = machine.clock.subscribe();
+
+    machine.stand_in.sleep(Span::from_secs(3_600));
+    // The reading that notices gives nothing, whoever makes it and however soon.
+    if let Some(reading) = machine.clock.now() {
+        assert_eq!(reading.epoch(), 2, "a reading of the old epoch after a suspend");
+    }
+    let begun = Instant::now();
+    while machine.read().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", machine.clock.status());
+        sleep(Duration::from_millis(1));
+    }
+    assert_eq!(machine.clock.now().expect("synchronised").epoch(), 2);
+    assert!(machine.clock.at(earlier).is_none(), "the counter lost time after that moment");
+    let told = std::iter::from_fn(|| events.next_timeout(Duration::from_secs(1))).any(|event| {
+        matches!(event.kind(), Event::EpochChanged { epoch: 2, reason: EpochReason::Suspend })
+    });
+    assert!(told);
+}
+
+#[test]
+fn many_readers_see_no_time_of_before_a_suspend_after_it() {
+    let machine = Machine::start(0);
+    let slept = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_millis(800) {
+                    let asleep_before = slept.load(Ordering::SeqCst);
+                    if let Some(reading) = machine.clock.now()
+                        && asleep_before
+                    {
+                        assert!(reading.epoch() > 1, "{reading:?} after the suspend");
+                    }
+                }
+            });
+        }
+        sleep(Duration::from_millis(200));
+        machine.stand_in.sleep(Span::from_secs(60));
+        slept.store(true, Ordering::SeqCst);
+    });
+}
