@@ -14,8 +14,6 @@ use crate::project::Project;
 
 /// The oldest Python that the package supports.
 const FLOOR: (u32, u32) = (3, 9);
-/// What the tests need, in versions that they were written for.
-pub(crate) const REQUIREMENTS: &str = "tests/python/requirements.txt";
 
 /// Checks that there is a Python to make an environment with; the error names the line that
 /// installs what is missing.
@@ -53,13 +51,15 @@ impl Venv {
     /// Makes the environment, unless it is there already with the same requirements and the same
     /// Python.
     pub(crate) fn set_up(job: &Job) -> Result<Self> {
-        let venv = Venv::of(job.project());
-        let requirements = job.project().path(REQUIREMENTS);
-        let wanted = fs::read_to_string(&requirements)
-            .with_context(|| format!("cannot read {}", requirements.display()))?;
+        let project = job.project();
+        let venv = Venv::of(project);
+        let read =
+            |path: &str| fs::read_to_string(project.path(path)).with_context(|| path.to_owned());
+        let pyproject = read("pyproject.toml")?;
         let python = system_python();
         let version = answer(&python, &["-VV"]).unwrap_or_default();
-        let stamp = format!("{version}\n{wanted}");
+        let groups = section(&pyproject, "[dependency-groups]");
+        let stamp = format!("{version}\n{groups}\n{}", read(CONSTRAINTS)?);
         let stamp_path = venv.dir.join("xtask.stamp");
         let made = fs::read_to_string(&stamp_path).is_ok_and(|made| made == stamp);
         if made && answer(venv.python(), &["-c", ""]).is_some() {
@@ -67,7 +67,10 @@ impl Venv {
             return Ok(venv);
         }
         job.must(Command::new(&python).args(["-m", "venv", "--clear"]).arg(&venv.dir))?;
-        job.must(venv.module("pip").args(["install", "--no-input", "-r"]).arg(&requirements))?;
+        let install = ["install", "--no-input", "--constraint", CONSTRAINTS];
+        // Older ones know nothing of groups.
+        job.must(venv.module("pip").args(install).args(["--upgrade", "pip>=25.1"]))?;
+        job.must(venv.module("pip").args(install).args(["--group", "test"]).args(TOOLS))?;
         fs::write(&stamp_path, stamp).context("cannot write the environment's stamp")?;
         Ok(venv)
     }
@@ -143,4 +146,27 @@ fn system_python() -> OsString {
         .unwrap_or_else(|| if cfg!(windows) { "python".into() } else { "python3".into() })
 }
 
+/// A section of a TOML file, heading included, up to the next one.
+fn section<'a>(toml: &'a str, heading: &str) -> &'a str {
+    let start = toml.find(heading).unwrap_or(toml.len());
+    let rest = &toml[start..];
+    rest.find("\n[").map_or(rest, |end| &rest[..end])
+}
+
+/// What we need besides the package's group "test", and the versions of all of it.
+const TOOLS: [&str; 2] = ["libfaketime", "maturin"];
+const CONSTRAINTS: &str = "xtask/constraints.txt";
 const PACKAGED_LIBRARY: &str = "vendor/libfaketime/src/libfaketime.so.1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_ends_where_the_next_one_begins() {
+        let toml = "[a]\nx = 1\n\n[b]\ny = [\n    2,\n]\n\n[c]\n";
+        assert_eq!(section(toml, "[b]"), "[b]\ny = [\n    2,\n]\n");
+        assert_eq!(section(toml, "[c]"), "[c]\n");
+        assert_eq!(section(toml, "[d]"), "");
+    }
+}

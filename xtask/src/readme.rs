@@ -96,6 +96,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_readme_explains_every_state_and_rejection() {
+        use ntp_clock_core::{Rejection, SyncState};
+        let readme = include_str!("../../README.md");
+        let states = [
+            SyncState::Unsynchronised,
+            SyncState::Synchronised,
+            SyncState::Holdover,
+            SyncState::Failed,
+        ];
+        let names = states.map(SyncState::name).into_iter().chain(Rejection::NAMES);
+        for name in names {
+            let row = |line: &str| line.starts_with('|') && line.contains(&format!("`{name}`"));
+            assert!(readme.lines().any(row), "README.md has no row for {name:?}");
+        }
+    }
+
+    #[test]
     fn blocks_are_found_by_language_with_their_line() {
         let text = "a\n```rust\nlet x;\n```\n```python\nx = 1\ny = 2\n```\n```\nplain\n```\n";
         assert_eq!(blocks(text, "rust"), [(3, "let x;\n".to_owned())]);
