@@ -1,7 +1,7 @@
 //! The project's own NTP server as a child process.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -11,6 +11,8 @@ use crate::project::Project;
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
+    /// Kept open, for it has more to say than its address.
+    _output: BufReader<ChildStdout>,
     address: String,
 }
 
@@ -25,12 +27,12 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot run {}", project.shown(&program)))?;
+        let stdout = child.stdout.take().context("no pipe to the test server")?;
+        let mut output = BufReader::new(stdout);
         let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
+        output.read_line(&mut line)?;
         match line.trim().strip_prefix("listening on ") {
-            Some(address) => Ok(Server { address: address.to_owned(), child }),
+            Some(address) => Ok(Server { address: address.to_owned(), child, _output: output }),
             None => bail!("the test server said {line:?} instead of its address"),
         }
     }

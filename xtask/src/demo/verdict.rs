@@ -63,36 +63,35 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let greatest = |values: &[i64]| span(values.iter().copied().max().unwrap_or(0));
-        let least = |values: &[i64]| span(values.iter().copied().min().unwrap_or(0));
         writeln!(f, "In {} pairs of readings", self.rows)?;
+        writeln!(f, "  system clocks  {} apart", range(&self.system_apart))?;
         writeln!(
             f,
-            "  the system clocks were {} to {} apart;",
-            least(&self.system_apart),
-            greatest(&self.system_apart)
-        )?;
-        writeln!(
-            f,
-            "  ntp-clock's were {} apart at most, and {} times no further than their max_errors \
-             together ({} to {});",
-            greatest(&self.synced_apart),
+            "  ntp-clock      {} apart, within both max_errors together ({}) in {} of {}",
+            range(&self.synced_apart),
+            range(&self.errors),
             self.within_errors,
-            least(&self.errors),
-            greatest(&self.errors)
+            self.rows
         )?;
         if self.knows_truth {
             writeln!(
                 f,
-                "  the truth, which the server serves, was inside reading ± max_error in {} of {}.",
+                "  the truth      inside reading ± max_error in {} of {} (it is what the server serves)",
                 self.inside,
                 2 * self.rows
             )?;
         } else {
-            writeln!(f, "  the truth is not known here.")?;
+            writeln!(f, "  the truth      is not known here")?;
         }
         f.write_str(if self.is_good() { "Good: every promise kept." } else { "BAD: see above." })
     }
+}
+
+/// From the least to the greatest.
+fn range(spans: &[i64]) -> String {
+    let least = span(spans.iter().copied().min().unwrap_or(0));
+    let greatest = span(spans.iter().copied().max().unwrap_or(0));
+    if least == greatest { least } else { format!("{least} to {greatest}") }
 }
 
 /// The system clocks are set 3.9 s apart; less than this would mean that they were not.
