@@ -99,8 +99,9 @@ impl Mapping {
         let [v0, v1, v2] = self.variance;
         Reading {
             // Rounds towards the centre, by less than a nanosecond, and never makes a later
-            // moment read earlier: the correction falls by less than one while `since` gains one.
-            time: self.centre + since + Span::from_nanos((self.rate * dt + left) as i64),
+            // moment read earlier: the correction falls by less than one while `since` gains one
+            // (added first, so that this is true also where the scale ends).
+            time: self.centre + (since + Span::from_nanos((self.rate * dt + left) as i64)),
             max_error: Span::from_nanos((max_error as i64).saturating_add(ROUNDING_NS)),
             variance_ns2: v0 + (v1 + v2 * dt) * dt + left * left,
             epoch: self.epoch,

@@ -207,7 +207,7 @@ fn assert_sane(engine: &SyncEngine, now: LocalTime) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_input_however_absurd_panics_or_yields_what_is_no_error(

@@ -101,6 +101,18 @@ fn truth_in_bounds(estimate: &Estimate, truth: UnixTime) -> Result<f64, TestCase
     Ok(late)
 }
 
+#[test]
+fn the_bound_holds_for_oscillators_at_the_very_limit_of_their_allowance() {
+    for ppm in [-500.0, 500.0] {
+        let scales = Scales { ppm, ..PLAIN };
+        let made = Made { sent_ns: 0, forth_ns: 0, back_ns: 0, hold_ns: 0 };
+        let estimator = fed(&scales, &[made]);
+        for t in [-1_000_000_000_000, 1_000_000_000, 1_000_000_000_000] {
+            truth_in_bounds(&estimate(&estimator, &scales, t), scales.unix(t)).expect("inside");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 

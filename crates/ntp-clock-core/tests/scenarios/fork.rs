@@ -1,6 +1,6 @@
 //! A forked child goes on from its parent's mapping.
 
-use crate::world::{Oscillator, World};
+use crate::world::{Delay, Oscillator, World};
 use ntp_clock_core::{EngineConfig, Event, LocalTime, Mapping, Span, SyncEngine, SyncState};
 
 #[test]
@@ -64,4 +64,22 @@ fn a_mapping_that_says_nothing_makes_an_engine_that_knows_nothing() {
         engine.handle_timeout(now);
         assert!(engine.poll_transmit(now, 1).is_some(), "it asks at once");
     }
+}
+
+#[test]
+fn what_a_child_inherits_of_the_frequency_does_not_outlive_its_truth() {
+    // From one end of the wander to the other in a day: slow, but much in the end.
+    let oscillator = Oscillator {
+        ppm: 0.0,
+        wander_ppm: 60.0,
+        wander_period_s: 4.0 * 86_400.0,
+        ..Oscillator::default()
+    };
+    let mut world = World::with(EngineConfig::default(), oscillator);
+    world.link.forth = Delay::of_millis(0).with_jitter_micros(100);
+    world.link.back = world.link.forth;
+    world.run(Span::from_secs(5_000));
+    world.fork();
+    world.run(Span::from_secs(86_400));
+    assert_eq!((world.status().epoch, world.rejected("contradiction")), (1, 0));
 }

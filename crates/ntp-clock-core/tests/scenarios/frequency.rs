@@ -86,10 +86,7 @@ fn a_path_that_becomes_asymmetric_moves_readings_only_within_their_bound() {
 fn a_thermal_step_of_10_ppm_is_learnt_again_within_the_same_epoch() {
     let mut world = World::with(EngineConfig::default(), Oscillator::of_ppm(20.0));
     world.run(Span::from_secs(3_000));
-    // The counter goes on from where it is, a little faster.
-    let before = world.now();
-    world.oscillator.ppm = 30.0;
-    world.oscillator.origin_ns += (before - world.now()).as_nanos();
+    world.change_rate(30.0);
     world.run(Span::from_secs(6_000));
     assert_eq!(world.happened(|e| matches!(e, Event::EpochChanged { .. })), 0);
     assert!(rate_error_ppm(&world) < 2.0, "off by {}", rate_error_ppm(&world));

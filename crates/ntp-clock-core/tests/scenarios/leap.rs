@@ -1,7 +1,9 @@
 //! An announced leap second: doubt from the month's end until the next round, then a new epoch.
 
-use crate::world::{Oscillator, World};
-use ntp_clock_core::{EngineConfig, EpochReason, Event, Leap, LocalTime, Span, UnixTime};
+use crate::world::{Delay, Oracle, Oscillator, World};
+use ntp_clock_core::{
+    EngineConfig, EpochReason, Event, Leap, LocalTime, Span, SyncEngine, UnixTime,
+};
 
 /// 2017-01-01T00:00:00Z, right after the leap second of 2016.
 const MONTH_END: UnixTime = UnixTime::from_nanos(1_483_228_800_000_000_000);
@@ -100,6 +102,26 @@ fn a_round_within_the_leap_second_leaves_the_doubt_standing() {
                 assert_eq!(new_epochs(&world), 1);
                 assert!(world.error().abs() < Span::from_millis(1));
             }
+        }
+    }
+}
+
+#[test]
+fn the_doubt_begins_in_time_even_where_truth_is_at_the_edge_of_the_bound() {
+    for leap in [INSERTED, DELETED] {
+        for (forth, back) in [(0, 200), (200, 0)] {
+            let mut world = world_before((UnixTime::MAX, Span::ZERO), 6);
+            world.leap = Some(leap);
+            world.server.leap = if leap == DELETED { Leap::Delete } else { Leap::Insert };
+            world.engine = SyncEngine::new(EngineConfig::default(), world.now());
+            world.oracle = Oracle::new(Span::from_secs(300));
+            world.link.forth = Delay::of_millis(forth);
+            world.link.back = Delay::of_millis(back);
+            run_to(&mut world, Span::from_millis(300));
+            for _ in 0..6_000 {
+                world.run(Span::from_micros(100));
+            }
+            assert!(world.truth() > MONTH_END - SECOND);
         }
     }
 }

@@ -13,6 +13,7 @@ mod manual;
 mod outage;
 mod past;
 mod rejection;
+mod slow_driver;
 mod step;
 mod suspend;
 mod weather;

@@ -80,3 +80,17 @@ fn a_suspend_does_not_shorten_the_silence_after_deny() {
     assert_eq!(world.sent.len(), 1);
     assert_eq!(world.status().rejections[Rejection::Duplicate.index()], 0);
 }
+
+#[test]
+fn an_oscillator_that_is_colder_after_a_suspend_stays_within_the_bound() {
+    for ppm in [42.0, -2.0] {
+        let mut world = World::new();
+        world.link.forth = crate::world::Delay::of_millis(0).with_jitter_micros(100);
+        world.link.back = world.link.forth;
+        world.run(Span::from_secs(5_000));
+        world.suspend(Span::from_secs(30_000));
+        world.change_rate(ppm);
+        world.run(Span::from_secs(5_000));
+        assert_eq!((world.status().epoch, world.rejected("contradiction")), (2, 0));
+    }
+}

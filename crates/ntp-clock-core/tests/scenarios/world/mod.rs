@@ -62,7 +62,7 @@ impl World {
             oscillator,
             link: Link::default(),
             server: Server::default(),
-            oracle: Oracle::new(),
+            oracle: Oracle::new(config.poll_interval),
             events: Vec::new(),
             sent: Vec::new(),
             start: SOME_DAY,
@@ -214,6 +214,7 @@ impl World {
     pub(crate) fn set_poll_interval(&mut self, interval: Span) {
         self.engine.set_poll_interval(interval, self.now());
         self.oracle.forget_expiry();
+        self.oracle.interval = interval;
         self.drain();
     }
 
@@ -235,6 +236,13 @@ impl World {
             self.watch(next);
         }
         self.flights.clear();
+    }
+
+    /// The counter's rate changes, the counter goes on from where it is.
+    pub(crate) fn change_rate(&mut self, ppm: f64) {
+        let before = self.now();
+        self.oscillator.ppm = ppm;
+        self.oscillator.origin_ns += (before - self.now()).as_nanos();
     }
 
     /// The engine gives way to a forked child's.

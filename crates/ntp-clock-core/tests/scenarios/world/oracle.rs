@@ -6,6 +6,8 @@ pub(crate) struct Oracle {
     /// Whether the world keeps the assumptions: the server tells the truth within its stated
     /// error. Scenarios in which it lies switch this off.
     pub(crate) truthful: bool,
+    /// Between polls.
+    pub(crate) interval: Span,
     last: Option<(LocalTime, Reading, [u64; Mapping::WORDS])>,
     mapping: Option<Mapping>,
     expected_expiry: Option<LocalTime>,
@@ -17,9 +19,10 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(interval: Span) -> Self {
         Oracle {
             truthful: true,
+            interval,
             last: None,
             mapping: None,
             expected_expiry: None,
@@ -62,7 +65,9 @@ impl Oracle {
                 assert!(est_error <= max_error && *est_error >= Span::ZERO);
                 let due = engine.status(now).next_sync;
                 assert!(due > now, "the next poll is in the past");
-                self.expected_expiry = Some(due + Span::from_secs(120));
+                // A kiss-o'-death may put the poll off for longer than readings can wait.
+                let waited_for = due.min(now + self.interval.max(Span::from_secs(1)));
+                self.expected_expiry = Some(waited_for + Span::from_secs(120));
             }
             Event::EpochChanged { .. } => {
                 self.rounds = 0;
