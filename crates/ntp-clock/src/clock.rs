@@ -73,7 +73,6 @@ impl Clock {
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
     pub fn builder() -> Builder {
         Builder {
             server: Server::cloudflare(),

@@ -7,7 +7,6 @@
 
 #![allow(unsafe_code)]
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// How many forks lie between the first process that used this crate and this one.
@@ -17,32 +16,24 @@ pub(crate) fn generation() -> u64 {
 }
 
 /// Counts forks from now on.
+#[cfg(unix)]
 pub(crate) fn watch() {
-    #[cfg(unix)]
-    {
-        static REGISTERED: Once = Once::new();
-        REGISTERED.call_once(|| {
-            extern "C" fn in_child() {
-                FORKS.fetch_add(1, Ordering::Relaxed);
-            }
-            // SAFETY: the handler does nothing but one atomic addition, which is
-            // async-signal-safe, and lives as long as the program: a library that could be
-            // unloaded would be a cdylib, which Python never unloads.
-            unsafe { libc_atfork(in_child) };
-        });
+    extern "C" fn in_child() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
     }
+    static REGISTERED: std::sync::Once = std::sync::Once::new();
+    REGISTERED.call_once(|| {
+        // Its only failure is ENOMEM; then forked children go on as if they were the parent:
+        // readings stay right and expire.
+        // SAFETY: the handler does nothing but one atomic addition, which is async-signal-safe,
+        // and lives as long as the program: a Python module is never unloaded.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    });
 }
 
-#[cfg(target_os = "linux")]
-use linux_atfork as libc_atfork;
-
-#[cfg(target_os = "linux")]
-unsafe fn linux_atfork(in_child: extern "C" fn()) {
-    // Its only failure is ENOMEM; then forked children go on as if they were the parent: readings
-    // stay right and expire.
-    // SAFETY: the caller's promise about the handler is what pthread_atfork asks for.
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-}
+/// There is no fork here.
+#[cfg(not(unix))]
+pub(crate) fn watch() {}
 
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
