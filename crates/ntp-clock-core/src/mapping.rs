@@ -142,6 +142,12 @@ impl Mapping {
         self.rate * 1e6
     }
 
+    /// The moment from which the errors grow: when the mapping was made.
+    #[must_use]
+    pub const fn anchor(&self) -> LocalTime {
+        self.anchor
+    }
+
     /// The epoch of every reading that this mapping gives.
     #[must_use]
     pub const fn epoch(&self) -> u64 {

@@ -180,9 +180,12 @@ impl Clock {
         let (local, system) = (self.local_now(), shared.counters.system());
         let state = shared.runtime().lock();
         let engine = state.status;
-        let time_since_sync = engine.and_then(|e| e.last_sync_local).map(|at| local - at);
         let next_in = engine.map(|e| (e.next_sync - local).max(Span::ZERO));
         let mapping = shared.mapping();
+        // A clock set by hand, or inherited by a forked child, knows only its mapping.
+        let made = mapping.and_then(|m| Some((m.anchor(), m.read(m.anchor())?.time())));
+        let replied = engine.and_then(|e| e.last_sync_local.zip(e.last_sync));
+        let (last_sync_local, last_sync) = replied.or(made).unzip();
         let by_hand = !shared.runtime().has_thread();
         Status {
             server: match &shared.server {
@@ -200,8 +203,8 @@ impl Clock {
             offset: reading.map(|r| {
                 Span::from_nanos(r.time().as_nanos()) - Span::from_nanos(system.as_nanos())
             }),
-            last_sync: engine.and_then(|e| e.last_sync).filter(|_| reading.is_some()),
-            time_since_sync,
+            last_sync: last_sync.filter(|_| reading.is_some()),
+            time_since_sync: last_sync_local.map(|at| local - at),
             max_error: reading.map(|r| r.max_error()),
             est_error: reading.map(|r| r.est_error()),
             delay: engine.and_then(|e| e.delay),
