@@ -292,7 +292,12 @@ def _relay(events: Events, waiters: _Waiters) -> None:
             break
         waiters.wake()
         for level, message in taken:
-            _log(level, message)
+            try:
+                _log(level, message)
+            except Exception:
+                # A handler of the program is broken: that is told, and no end of the events.
+                error = (*sys.exc_info(), threading.current_thread())
+                threading.excepthook(threading.ExceptHookArgs(error))
 
 
 def _log(level: int, message: str) -> None:

@@ -70,7 +70,8 @@ impl Clock {
     /// True time of an event whose time.perf_counter_ns() (nanoseconds) was kept.
     ///
     /// Also for events from before the first synchronisation. None while not synchronised, and for
-    /// moments that the clock cannot speak for, such as those before the machine last slept.
+    /// moments that the clock cannot speak for: before the machine last slept, and, where it has
+    /// slept at all, before the clock was made.
     fn at_perf_counter_ns(
         slf: &Bound<'_, Self>,
         perf_counter_ns: i64,

@@ -12,6 +12,11 @@ mod status;
 /// Native part of the portacode package; use `portacode.utils.ntp_clock`.
 #[pyo3::pymodule(gil_used = false)]
 mod _native {
+    use std::sync::OnceLock;
+
+    use pyo3::exceptions::PyImportError;
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::clock::Clock;
     #[pymodule_export]
@@ -20,4 +25,19 @@ mod _native {
     use crate::events::Events;
     #[pymodule_export]
     use crate::reading::Reading;
+
+    /// Objects of one interpreter must not be used by another, and PyO3 keeps some for all.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        static HOME: OnceLock<usize> = OnceLock::new();
+        // Each interpreter has a module `sys` of its own.
+        let here = module.py().import("sys")?.as_ptr().addr();
+        if *HOME.get_or_init(|| here) == here {
+            return Ok(());
+        }
+        Err(PyImportError::new_err(
+            "portacode._native does not support loading in subinterpreters: another interpreter of \
+             this process has loaded it",
+        ))
+    }
 }

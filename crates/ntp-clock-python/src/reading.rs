@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 /// True time is certainly within time_ns ± max_error_ns; est_error_ns is one standard deviation.
 /// All are whole nanoseconds. Immutable, hashable, equal where all four values are.
 #[pyclass(frozen, eq, hash, module = "portacode.utils.ntp_clock")]
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 pub(crate) struct Reading(ntp_clock::Reading);
 
 impl From<ntp_clock::Reading> for Reading {
@@ -20,9 +20,22 @@ impl From<ntp_clock::Reading> for Reading {
     }
 }
 
+impl PartialEq for Reading {
+    fn eq(&self, other: &Self) -> bool {
+        self.values() == other.values()
+    }
+}
+
 impl Hash for Reading {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.time_ns(), self.max_error_ns(), self.epoch()).hash(state);
+        self.values().hash(state);
+    }
+}
+
+impl Reading {
+    /// All that Python sees of it.
+    fn values(&self) -> (i64, i64, i64, u64) {
+        (self.time_ns(), self.max_error_ns(), self.est_error_ns(), self.epoch())
     }
 }
 
@@ -95,6 +108,6 @@ impl Reading {
     }
 
     fn __getnewargs__(&self) -> (i64, i64, i64, u64) {
-        (self.time_ns(), self.max_error_ns(), self.est_error_ns(), self.epoch())
+        self.values()
     }
 }

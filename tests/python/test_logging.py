@@ -1,0 +1,117 @@
+"""What happens to a clock reaches `logging`, at a level that fits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from support import eventually, run_python
+
+from portacode.utils.ntp_clock import NTPClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+    from support import FaultyServer
+
+LOGGER = "portacode.utils.ntp_clock"
+
+
+def messages(caplog: pytest.LogCaptureFixture, address: str, level: int) -> list[str]:
+    return [
+        record.getMessage()
+        for record in list(caplog.records)
+        if record.name == LOGGER and record.levelno == level and address in record.getMessage()
+    ]
+
+
+def test_the_first_synchronisation_is_info_and_later_ones_are_debug(
+    chrony: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, LOGGER)
+    clock = NTPClock(chrony)
+    assert eventually(lambda: bool(messages(caplog, chrony, logging.INFO)), within_s=5)
+    assert clock.sync()
+    assert eventually(lambda: bool(messages(caplog, chrony, logging.DEBUG)), within_s=5)
+    (first,) = messages(caplog, chrony, logging.INFO)
+    assert first.startswith(f"synchronised with {chrony}: max_error ")
+    assert messages(caplog, chrony, logging.DEBUG)[0].startswith(f"synchronised with {chrony}: ")
+    assert messages(caplog, chrony, logging.WARNING) == []
+
+
+def test_records_name_the_thread_and_carry_no_arguments_to_format(
+    chrony: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, LOGGER)
+    clock = NTPClock(chrony)
+    assert clock.wait_synced(5)
+    assert eventually(lambda: bool(messages(caplog, chrony, logging.INFO)), within_s=5)
+    record = next(r for r in caplog.records if chrony in r.getMessage())
+    assert record.threadName == "ntp-clock-events"
+    assert record.levelname == "INFO"
+
+
+def test_a_refusing_server_is_a_warning_and_shows_in_the_status(
+    faulty_server: Callable[..., FaultyServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, LOGGER)
+    address = faulty_server("--fault", "kiss DENY").address
+    clock = NTPClock(address)
+    assert eventually(lambda: len(messages(caplog, address, logging.WARNING)) >= 2, within_s=5)
+    attempt, failed = messages(caplog, address, logging.WARNING)[:2]
+    assert attempt == f"attempt 1 at {address} failed: server sent kiss-o'-death DENY"
+    assert failed.startswith(f"clock failed, no readings until {address} answers: ")
+    (rejected, *_) = messages(caplog, address, logging.DEBUG)
+    assert rejected == f"reply of {address} not believed: kiss-o'-death DENY"
+    status = clock.get_status()
+    assert status["state"] == "failed"
+    assert status["last_error"] == "server sent kiss-o'-death DENY"
+    assert status["rejections"] == {"kiss": 1}
+    assert status["attempts"] >= 1
+    assert clock.now_ms() is None
+
+
+def test_a_reply_that_is_not_believed_is_counted_by_its_reason(
+    faulty_server: Callable[..., FaultyServer],
+) -> None:
+    clock = NTPClock(faulty_server("--fault", "wrong-origin").address)
+    assert clock.sync() is False
+    status = clock.get_status()
+    assert status["rejections"]["origin"] > 0
+    assert status["last_error"] is not None
+    assert clock.now_ms() is None
+
+
+def test_a_warning_is_seen_without_any_configuration_and_nothing_else_is(silent: str) -> None:
+    code = "from portacode.utils.ntp_clock import ntp_clock as c; print(c.wait_synced({}))"
+    ran = run_python("-c", code.format(0.3), server=silent)
+    assert (ran.code, ran.out, ran.err) == (0, "False\n", "")
+    waiting = "; import time; c.sync(); time.sleep(0.3)"
+    ran = run_python("-c", code.format(0.1) + waiting, server="127.0.0.1:1")
+    assert ran.err.startswith("attempt 1 at 127.0.0.1:1 failed: "), ran
+
+
+def test_a_handler_that_raises_is_told_and_does_not_end_the_events(
+    faulty_server: Callable[..., FaultyServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(logging.Handler):
+        def emit(self, _record: logging.LogRecord) -> None:
+            raise ZeroDivisionError
+
+    told: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    logger = logging.getLogger(LOGGER)
+    monkeypatch.setattr(logger, "level", logging.DEBUG)
+    handler = Broken(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        clock = NTPClock(faulty_server("--delay", "50ms").address)
+        assert clock.wait_synced(5)
+        assert eventually(lambda: bool(told), within_s=5)
+        assert clock.sync(), "whoever waits is still woken"
+    finally:
+        logger.removeHandler(handler)
+    assert {args.exc_type for args in told} == {ZeroDivisionError}
+    assert {args.thread.name for args in told if args.thread} == {"ntp-clock-events"}

@@ -1,0 +1,75 @@
+"""The server goes away and comes back."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from support import Chrony, eventually, free_udp_port
+
+from portacode.utils.ntp_clock import NTPClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_readings_go_on_through_three_attempts_then_end_with_the_reason_and_come_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "portacode.utils.ntp_clock")
+    server = Chrony(tmp_path, free_udp_port())
+    server.start()
+    clock = NTPClock(server.address, sync_interval=1)
+    assert clock.wait_synced(5)
+
+    server.stop()
+    assert eventually(lambda: clock.get_status()["attempts"] == 1, within_s=15)
+    first_failure = time.monotonic()
+    newest = clock.now_ns()
+    while clock.get_status()["attempts"] < 3:
+        before, reading, after = time.time_ns(), clock.read(), time.time_ns()
+        if reading is None:
+            break
+        assert before - reading.max_error_ns <= reading.time_ns <= after + reading.max_error_ns
+        assert newest is not None
+        assert reading.time_ns >= newest
+        newest = reading.time_ns
+        assert time.monotonic() - first_failure < 90
+        time.sleep(0.05)
+    assert time.monotonic() - first_failure > 40, "three attempts, a minute apart in all"
+
+    assert eventually(lambda: clock.now_ms() is None, within_s=5)
+    status = clock.get_status()
+    assert status["state"] == "failed"
+    assert status["is_synced"] is False
+    assert status["last_sync"] is None
+    assert status["offset_ms"] is None
+    assert (status["last_error"] or "").startswith("no reply within 2 s")
+    assert status["attempts"] == 3
+    assert any(
+        record.levelno == logging.WARNING and "clock failed, no readings" in record.getMessage()
+        for record in caplog.records
+    )
+
+    server.start()
+    assert clock.wait_synced(25), "by itself"
+    # The round that began with the first reply is to end.
+    assert eventually(lambda: clock.get_status()["attempts"] == 0, within_s=5)
+    assert clock.get_status()["last_error"] is None
+    assert clock.get_status()["state"] == "synchronised"
+    server.stop()
+
+    def told() -> list[str]:
+        records = [r for r in caplog.records if r.levelno == logging.INFO]
+        return [r.getMessage() for r in records if f"with {server.address}:" in r.getMessage()]
+
+    assert eventually(lambda: len(told()) == 2, within_s=5), "first synchronised, then recovered"
+
+
+def test_holdover_serves_on_after_failure(silent: str) -> None:
+    clock = NTPClock(silent, holdover=600)
+    assert clock.now_ms() is None, "there is nothing to hold over before the first reply"

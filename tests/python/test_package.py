@@ -1,0 +1,101 @@
+"""The package around the clock: what it costs to import, what it says about itself."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import statistics
+from importlib import metadata, resources
+from typing import Any
+
+import pytest
+from support import ROOT, run_python
+
+import portacode
+from portacode import _native
+from portacode.utils import ntp_clock as module
+
+IMPORT_MS = """
+import time
+start = time.perf_counter()
+import {}
+print((time.perf_counter() - start) * 1e3)
+"""
+
+
+def test_the_import_takes_milliseconds(silent: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def import_ms(name: str) -> float:
+        runs = [run_python("-c", IMPORT_MS.format(name), server=silent) for _ in range(7)]
+        return statistics.median(float(run.out) for run in runs)
+
+    clock, json = import_ms("portacode.utils.ntp_clock"), import_ms("json")
+    with capsys.disabled():
+        print(f"\nimport of the clock: {clock:.1f} ms, {clock / json:.1f} times that of json")
+    assert clock < 100
+
+
+def test_the_import_brings_neither_logging_nor_asyncio_nor_typing(silent: str) -> None:
+    code = (
+        "import sys, portacode.utils.ntp_clock\n"
+        "print(sorted({'logging', 'asyncio', 'typing', 'socket', 'weakref'} & set(sys.modules)))"
+    )
+    # Without the site module, which may import anything.
+    ran = run_python(
+        "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}", server=silent
+    )
+    assert (ran.out, ran.err) == ("[]\n", "")
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert portacode.__version__ == metadata.version("portacode")
+    assert int(portacode.__version__.split(".")[0]) >= 2
+
+
+def test_the_clock_alone_requires_no_other_package() -> None:
+    required = metadata.requires("portacode") or []
+    assert [line for line in required if "extra ==" not in line] == []
+    assert set(metadata.metadata("portacode").get_all("Provides-Extra") or []) == {
+        "device",
+        "otel",
+        "server",
+    }
+
+
+def test_types_and_stubs_are_shipped() -> None:
+    files = resources.files("portacode")
+    assert files.joinpath("py.typed").is_file()
+    assert files.joinpath("_native.pyi").is_file()
+
+
+def test_everything_public_is_described() -> None:
+    for name in module.__all__:
+        value = getattr(module, name)
+        assert inspect.getdoc(value), name
+        for member in (m for m in dir(value) if not m.startswith("_")):
+            assert inspect.getdoc(getattr(type(value), member, getattr(value, member))), member
+
+
+def test_the_stub_describes_everything_in_the_words_of_the_module() -> None:
+    tree = ast.parse((ROOT / "portacode" / "_native.pyi").read_text())
+    compared = 0
+    for described in tree.body:
+        if not isinstance(described, ast.ClassDef) or described.name == "ClockStatus":
+            continue
+        runtime: Any = getattr(_native, described.name)
+        assert ast.get_docstring(described) == inspect.getdoc(runtime)
+        for member in described.body:
+            if isinstance(member, ast.FunctionDef) and not member.name.startswith("__"):
+                setter = any(isinstance(d, ast.Attribute) for d in member.decorator_list)
+                if not setter:
+                    words = inspect.getdoc(getattr(runtime, member.name))
+                    assert ast.get_docstring(member) == words, member.name
+                    compared += 1
+    assert compared > 25
+
+
+def test_repr_tells_what_a_person_wants_to_know(synced: Any, unsynced: Any) -> None:
+    shown = repr(synced)
+    assert shown.startswith(f"<NTPClock '{synced.ntp_server}' synchronised: 2")
+    assert shown.endswith(" ms>")
+    assert " ± " in shown
+    assert repr(unsynced) == f"<NTPClock '{unsynced.ntp_server}' unsynchronised: no reading>"

@@ -1,0 +1,153 @@
+"""Forked children, pools, web workers: each has a clock of its own and keeps it synchronised."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import PROGRAMS, answer_of, environment, run_python
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+
+
+def test_children_forked_under_readers_read_at_once_and_synchronise(chrony: str) -> None:
+    told = answer_of("fork_often.py", server=chrony)
+    assert told == {"codes": [0] * 60, "synced": True}
+
+
+def test_generations_of_forks_do_not_pile_up_descriptors(chrony: str) -> None:
+    first, *later = answer_of("fork_chain.py", "5", server=chrony)
+    assert later == [first] * 4
+
+
+@pytest.mark.parametrize("use", ["sync", "read"])
+def test_a_forked_child_logs_what_happens_to_its_own_clock(chrony: str, use: str) -> None:
+    ran = run_python(str(PROGRAMS / "fork_logging.py"), use, server=chrony)
+    assert (ran.code, ran.err) == (0, "")
+    (child,) = re.findall(r"^(\d+) child$", ran.out, re.MULTILINE)
+    lines = [line for line in ran.out.splitlines() if f"synchronised with {chrony}" in line]
+    assert {line.split()[0] == child for line in lines} == {True, False}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_every_worker_of_a_pool_reads_and_synchronises(chrony: str, method: str) -> None:
+    told = answer_of("pool.py", method, server=chrony)
+    assert told["synced"] is True
+    assert told["still"] is not None
+    for pid, at_once, waited, off_ms, synced in told["probes"]:
+        assert pid > 0
+        assert at_once or method != "fork", "a forked child goes on with what its parent knew"
+        assert (waited, synced) == (True, True)
+        assert off_ms < 50
+
+
+class Workers:
+    """A web server with several workers, and what they tell."""
+
+    def __init__(self, *command: str, server: str, log: Path) -> None:
+        self._log = log
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env=environment(server),
+                cwd=PROGRAMS,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+
+    def url(self) -> str:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            listening = re.search(r"http://127\.0\.0\.1:\d+", self._log.read_text())
+            if listening:
+                return listening.group()
+            time.sleep(0.05)
+        raise AssertionError(self._log.read_text())
+
+    def told_by(self, count: int) -> dict[int, Any]:
+        """The newest answer of each of `count` workers."""
+        url = self.url()
+        told: dict[int, Any] = {}
+        deadline = time.monotonic() + 30
+        with ThreadPoolExecutor(4 * count) as pool:
+            while len(told) < count and time.monotonic() < deadline:
+                for body in pool.map(self._get, [url] * 4 * count):
+                    if body is not None:
+                        told[body["pid"]] = body
+        assert len(told) == count, self._log.read_text()
+        return told
+
+    @staticmethod
+    def _get(url: str) -> Any:
+        import json
+
+        try:
+            with urllib.request.urlopen(url, timeout=15) as response:
+                return json.load(response)
+        except OSError:
+            return None  # The workers are still starting.
+
+    def stop(self) -> str:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(timeout=20)
+        return self._log.read_text()
+
+
+def served(told: dict[int, Any]) -> None:
+    for answer in told.values():
+        assert answer["now_ms"] is not None
+        assert abs(answer["now_ms"] - answer["time_ms"]) < 50
+
+
+SERVERS = {
+    "gunicorn": (4, ["gunicorn", "--workers=4", "--bind=127.0.0.1:0", "web:wsgi"]),
+    "gunicorn --preload": (
+        4,
+        ["gunicorn", "--preload", "--workers=4", "--bind=127.0.0.1:0", "web:wsgi"],
+    ),
+    "gunicorn --threads": (
+        2,
+        ["gunicorn", "--preload", "--workers=2", "--threads=4", "--bind=127.0.0.1:0", "web:wsgi"],
+    ),
+    "uvicorn": (2, ["uvicorn", "--workers=2", "--port=0", "--lifespan=off", "web:asgi"]),
+}
+
+
+@pytest.fixture(params=SERVERS)
+def workers(
+    request: pytest.FixtureRequest, chrony: str, tmp_path: Path
+) -> Iterator[tuple[int, Workers]]:
+    count, command = SERVERS[request.param]
+    workers = Workers(*command, server=chrony, log=tmp_path / "log")
+    yield count, workers
+    log = workers.stop()
+    assert "Traceback" not in log, log
+
+
+def test_every_web_worker_is_synchronised_and_keeps_synchronising(
+    workers: tuple[int, Workers],
+) -> None:
+    count, web = workers
+    first = web.told_by(count)
+    served(first)
+    # The first round takes the budget of eight seconds.
+    time.sleep(10)
+    second = web.told_by(count)
+    served(second)
+    assert first.keys() == second.keys(), "no worker died"
+    for pid, answer in second.items():
+        assert answer["last_sync"] > first[pid]["last_sync"], "synchronised again"
+        assert answer["believed"] > first[pid]["believed"]

@@ -1,0 +1,166 @@
+"""Waiting, in threads and in tasks, for a clock that is not synchronised yet."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from portacode.utils.ntp_clock import ManualClock, NTPClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support import FaultyServer
+
+
+def test_waiting_in_vain_ends_at_the_timeout(unsynced: NTPClock) -> None:
+    started = time.monotonic()
+    assert unsynced.wait_synced(0.2) is False
+    assert 0.2 <= time.monotonic() - started < 1
+    assert unsynced.wait_synced(0) is False
+
+
+def test_no_timeout_waits_for_as_long_as_it_takes(
+    faulty_server: Callable[..., FaultyServer],
+) -> None:
+    server = faulty_server("--delay", "150ms")
+    clock = NTPClock(server.address)
+    assert clock.now_ms() is None
+    started = time.monotonic()
+    assert clock.wait_synced() is True
+    assert time.monotonic() - started < 1.5, "the first reply is enough, not the whole round"
+    assert clock.now_ms() is not None
+
+
+def test_an_infinite_timeout_is_one(synced: NTPClock) -> None:
+    assert synced.wait_synced(float("inf")) is True
+    assert synced.wait_synced(1e300) is True
+
+
+def test_other_threads_go_on_while_one_waits(unsynced: NTPClock) -> None:
+    counted = 0
+    waiting = threading.Thread(target=unsynced.wait_synced, args=(0.5,))
+    waiting.start()
+    while waiting.is_alive():
+        counted += 1
+        time.sleep(0.001)
+    assert counted > 50
+
+
+def test_all_threads_that_wait_are_woken() -> None:
+    clock = ManualClock()
+    with ThreadPoolExecutor(16) as pool:
+        waiting = [pool.submit(clock.wait_synced, 20) for _ in range(16)]
+        time.sleep(0.1)
+        assert not any(future.done() for future in waiting)
+        clock.set(1)
+        assert all(future.result(5) for future in waiting)
+
+
+def test_threads_that_sync_at_once_share_attempts(synced: NTPClock) -> None:
+    before = synced.get_status()["requests"]
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(lambda _: synced.sync(), range(16)))
+    assert synced.get_status()["requests"] - before <= 16
+
+
+def test_a_task_waits_without_blocking_its_loop(faulty_server: Callable[..., FaultyServer]) -> None:
+    clock = NTPClock(faulty_server("--delay", "100ms").address)
+
+    async def count_until(done: asyncio.Event) -> int:
+        counted = 0
+        while not done.is_set():
+            counted += 1
+            await asyncio.sleep(0.001)
+        return counted
+
+    async def both() -> tuple[bool, int]:
+        done = asyncio.Event()
+        counting = asyncio.ensure_future(count_until(done))
+        synced = await clock.wait_synced_async(5)
+        done.set()
+        return synced, await counting
+
+    synced, counted = asyncio.run(both())
+    assert synced is True
+    assert counted > 20
+
+
+def test_a_task_that_waits_in_vain_ends_at_its_timeout(unsynced: NTPClock) -> None:
+    started = time.monotonic()
+    assert asyncio.run(unsynced.wait_synced_async(0.1)) is False
+    assert 0.1 <= time.monotonic() - started < 1
+    assert asyncio.run(unsynced.wait_synced_async(0)) is False
+    assert unsynced._waiters.futures == {}
+
+
+def test_a_cancelled_task_leaves_nothing_behind(unsynced: NTPClock) -> None:
+    async def cancel_many() -> None:
+        tasks = [asyncio.ensure_future(unsynced.wait_synced_async()) for _ in range(100)]
+        await asyncio.sleep(0.05)
+        assert len(unsynced._waiters.futures) == 100
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+    asyncio.run(cancel_many())
+    assert unsynced._waiters.futures == {}
+
+
+def test_wait_for_may_bound_it(unsynced: NTPClock) -> None:
+    async def bounded() -> None:
+        await asyncio.wait_for(unsynced.wait_synced_async(), 0.05)
+
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(bounded())
+    assert unsynced._waiters.futures == {}
+
+
+def test_tasks_on_many_loops_are_all_woken() -> None:
+    clock = ManualClock()
+
+    async def several() -> list[bool]:
+        return await asyncio.gather(*(clock.wait_synced_async(20) for _ in range(10)))
+
+    with ThreadPoolExecutor(8) as pool:
+        loops = [pool.submit(asyncio.run, several()) for _ in range(8)]
+        time.sleep(0.2)
+        clock.set(1)
+        assert [loop.result(10) for loop in loops] == [[True] * 10] * 8
+    assert clock._waiters.futures == {}
+
+
+def test_a_loop_that_was_closed_meanwhile_does_not_matter() -> None:
+    clock = ManualClock()
+    loop = asyncio.new_event_loop()
+    forgotten = loop.create_future()
+    clock._waiters.add(forgotten)
+    loop.close()
+    clock.set(1)
+    assert clock.wait_synced(0)
+    assert clock._waiters.futures == {}
+
+
+def test_a_clock_that_is_gone_takes_its_threads_and_descriptors_along(chrony: str) -> None:
+    def threads() -> int:
+        return sum(thread.name == "ntp-clock-events" for thread in threading.enumerate())
+
+    gc.collect()
+    time.sleep(0.2)
+    before = threads()
+    clocks = [NTPClock(chrony) for _ in range(20)]
+    assert all(clock.wait_synced(5) for clock in clocks)
+    assert threads() == before + 20
+    clocks.clear()
+    gc.collect()
+    deadline = time.monotonic() + 5
+    while threads() > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert threads() == before
