@@ -84,7 +84,7 @@ pub struct SyncEngine {
     entropy: u64,
     events: EventQueue,
     tally: Tally,
-    /// When an announced leap second is expected to be over or, if deleted, missed.
+    /// From when on an announced leap second may have happened.
     leap: Option<UnixTime>,
 }
 
@@ -156,7 +156,7 @@ impl SyncEngine {
         }
     }
 
-    /// The request left at `at` by the local counter: its T1.
+    /// The request left at `at` by the local counter, or a little later but never earlier: its T1.
     ///
     /// A token of a round that is over changes nothing.
     pub fn handle_sent(&mut self, token: SendToken, at: LocalTime) {
