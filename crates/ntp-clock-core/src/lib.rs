@@ -9,6 +9,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod discipline;
 mod engine;
 mod estimator;
 mod exchange;

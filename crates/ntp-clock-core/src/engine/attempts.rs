@@ -1,6 +1,6 @@
 //! Rounds and attempts: how they begin, how they end, what follows.
 
-use super::event::{AttemptError, Event};
+use super::event::{AttemptError, EpochReason, Event};
 use super::round::{Purpose, Round};
 use super::transmit::RequestId;
 use super::{SyncEngine, schedule};
@@ -15,11 +15,17 @@ impl SyncEngine {
         self.hold_until = None;
         self.round_number += 1;
         let probes = match purpose {
-            Purpose::Scheduled => schedule::probes(self.rounds > 0, self.failed_attempts),
+            Purpose::Scheduled => {
+                schedule::probes(self.discipline.rounds() > 0, self.failed_attempts)
+            }
             Purpose::Manual => schedule::LATER_BURST,
         };
-        let burst = if self.rounds == 0 { schedule::FIRST_BURST } else { schedule::LATER_BURST };
-        let synchronised = self.mapping.is_some_and(|mapping| now <= mapping.valid_until);
+        let burst = if self.discipline.rounds() == 0 {
+            schedule::FIRST_BURST
+        } else {
+            schedule::LATER_BURST
+        };
+        let synchronised = self.mapping().is_some_and(|mapping| now <= mapping.valid_until);
         self.round = Some(Round::new(purpose, now, probes, burst, synchronised));
     }
 
@@ -67,7 +73,7 @@ impl SyncEngine {
             } else {
                 self.fail_round(error, now);
             }
-            if self.mapping.is_none() {
+            if self.mapping().is_none() {
                 self.fail(error, now);
             }
         }
@@ -88,7 +94,6 @@ impl SyncEngine {
     /// The round under way had a believed reply: schedule the next.
     fn finish_round(&mut self, now: LocalTime) {
         let Some(round) = self.round.take() else { return };
-        self.rounds = self.rounds.saturating_add(1);
         self.tally.rounds += 1;
         self.tally.last_error = None;
         self.failed_attempts = 0;
@@ -98,16 +103,18 @@ impl SyncEngine {
             self.rate_hold.reset();
         }
         let interval = self.poll_interval();
-        self.next_round = now + schedule::poll_gap(self.rounds, interval, self.entropy);
+        let rounds = self.discipline.rounds().saturating_add(1);
+        self.next_round = now + schedule::poll_gap(rounds, interval, self.entropy);
         self.obey_hold();
         // A server that wants to be left alone for longer than an interval is a lost server.
-        self.publish(self.next_round.min(now + interval), now);
-        let Some(reading) = self.mapping.map(|mapping| mapping.extrapolate(now)) else { return };
+        let next_poll = self.next_round.min(now + interval);
+        self.discipline.finish_round(next_poll + schedule::EXPIRY_GRACE, now);
+        let Some(reading) = self.mapping().map(|mapping| mapping.extrapolate(now)) else { return };
         self.events.push(Event::Synchronised {
-            epoch: self.epoch,
+            epoch: self.discipline.epoch(),
             max_error: reading.max_error(),
             est_error: reading.est_error(),
-            delay: self.estimator.min_delay().unwrap_or(Span::ZERO),
+            delay: self.discipline.min_delay().unwrap_or(Span::ZERO),
             believed: round.believed,
             sent: round.requests_sent(),
             recovered: !round.began_synchronised,
@@ -132,7 +139,7 @@ impl SyncEngine {
             self.fail(error, now);
             return;
         }
-        self.next_round = if self.rounds > 0 {
+        self.next_round = if self.discipline.rounds() > 0 {
             schedule::retry_at(self.due, self.failed_attempts, self.entropy).max(now)
         } else {
             now
@@ -155,4 +162,41 @@ impl SyncEngine {
         self.hold_over(now);
         self.events.push(Event::Failed { reason, retry_at: self.next_round });
     }
+
+    /// Readings end at the end of the holdover, which begins with failure or, where no attempt
+    /// was possible, with expiry.
+    fn hold_over(&mut self, now: LocalTime) {
+        let Some(mapping) = self.mapping() else { return };
+        let until = mapping.valid_until.min(now) + self.config.holdover.max(Span::ZERO);
+        if until <= now {
+            self.discipline.withdraw(now);
+        } else {
+            self.discipline.expire_at(until);
+        }
+    }
+
+    /// From when on an input makes the expiry known: a little ahead of it where holdover is to
+    /// take over without a gap.
+    pub(super) fn expiry_due(&self) -> Option<LocalTime> {
+        let expiry = self.mapping()?.valid_until + Span::from_nanos(1);
+        let seamless = !self.failed && self.config.holdover > Span::ZERO;
+        Some(if seamless { expiry - HOLDOVER_LEAD } else { expiry })
+    }
+
+    pub(super) fn expire(&mut self, now: LocalTime) {
+        if self.expiry_due().is_none_or(|due| now < due) {
+            return;
+        }
+        self.fail(self.tally.last_error.unwrap_or(AttemptError::Expired), now);
+        if self.mapping().is_some_and(|mapping| now > mapping.valid_until) {
+            self.discipline.withdraw(now);
+        }
+    }
+
+    pub(super) fn tell_epoch(&mut self, reason: EpochReason) {
+        self.events.push(Event::EpochChanged { epoch: self.discipline.epoch(), reason });
+    }
 }
+
+/// Longer than any thread sleeps over its deadline on a machine that is well.
+const HOLDOVER_LEAD: Span = Span::from_secs(1);

@@ -10,7 +10,6 @@
 mod attempts;
 mod config;
 mod event;
-mod publication;
 mod round;
 mod schedule;
 mod transmit;
@@ -19,7 +18,7 @@ pub use config::EngineConfig;
 pub use event::{AttemptError, EngineStatus, EpochReason, Event, SyncState};
 pub use transmit::{Held, RequestId, SendToken, Transmit};
 
-use crate::estimator::{Estimator, Verdict};
+use crate::discipline::{Discipline, Effect};
 use crate::exchange::{Exchange, Rejection, ServerReply};
 use crate::mapping::Mapping;
 use crate::packet::{Leap, Packet, ReferenceId};
@@ -59,13 +58,7 @@ use schedule::{Backoff, Budget};
 #[derive(Clone, Debug)]
 pub struct SyncEngine {
     config: EngineConfig,
-    estimator: Estimator,
-    /// What readers may use now.
-    mapping: Option<Mapping>,
-    /// What readers used last in this epoch: readings must not fall behind it.
-    published: Option<Mapping>,
-    counter_whole_since: LocalTime,
-    epoch: u64,
+    discipline: Discipline,
     round: Option<Round>,
     round_number: u64,
     next_round: LocalTime,
@@ -73,8 +66,6 @@ pub struct SyncEngine {
     due: LocalTime,
     /// No request leaves before this (kiss-o'-death).
     hold_until: Option<LocalTime>,
-    /// Successful rounds since the clock was last without any knowledge of its offset.
-    rounds: u32,
     failed_attempts: u32,
     failed: bool,
     backoff: Backoff,
@@ -84,8 +75,6 @@ pub struct SyncEngine {
     entropy: u64,
     events: EventQueue,
     tally: Tally,
-    /// From when on an announced leap second may have happened.
-    leap: Option<UnixTime>,
 }
 
 /// Counts and last values for the status.
@@ -108,18 +97,13 @@ impl SyncEngine {
     #[must_use]
     pub fn new(config: EngineConfig, now: LocalTime) -> Self {
         SyncEngine {
-            estimator: Estimator::new(config.counter_resolution),
-            counter_whole_since: config.counter_whole_since,
+            discipline: Discipline::new(config.counter_resolution, config.counter_whole_since),
             config,
-            mapping: None,
-            published: None,
-            epoch: 1,
             round: None,
             round_number: 0,
             next_round: now,
             due: now,
             hold_until: None,
-            rounds: 0,
             failed_attempts: 0,
             failed: false,
             backoff: Backoff::FAILED,
@@ -128,7 +112,6 @@ impl SyncEngine {
             entropy: 0,
             events: EventQueue::new(),
             tally: Tally::default(),
-            leap: None,
         }
     }
 
@@ -138,22 +121,12 @@ impl SyncEngine {
     /// A mapping that never gives a reading makes an engine that knows nothing.
     #[must_use]
     pub fn resume(config: EngineConfig, mapping: Mapping, now: LocalTime, entropy: u64) -> Self {
-        if !mapping.is_sound() {
-            return SyncEngine { epoch: mapping.epoch.max(1), ..SyncEngine::new(config, now) };
-        }
         let first_round = now + Span::from_secs(1).share(entropy);
         let expiry = mapping.valid_until.min(first_round + schedule::EXPIRY_GRACE);
         let mapping = Mapping { valid_until: expiry, ..mapping };
-        SyncEngine {
-            estimator: Estimator::resume(config.counter_resolution, &mapping),
-            counter_whole_since: mapping.valid_from,
-            epoch: mapping.epoch,
-            rounds: if mapping.slew_rate > publication::SLEW_RATE { 1 } else { 2 },
-            next_round: first_round,
-            mapping: Some(mapping),
-            published: Some(mapping),
-            ..SyncEngine::new(config, now)
-        }
+        let discipline = Discipline::resume(config.counter_resolution, mapping);
+        let next_round = if discipline.mapping().is_some() { first_round } else { now };
+        SyncEngine { discipline, next_round, ..SyncEngine::new(config, now) }
     }
 
     /// The request left at `at` by the local counter, or a little later but never earlier: its T1.
@@ -234,30 +207,24 @@ impl SyncEngine {
 
     /// Believes an exchange unless it contradicts what is known.
     fn weigh(&mut self, exchange: Exchange, now: LocalTime) -> Result<Exchange, Rejection> {
-        match self.estimator.add(&exchange) {
-            Verdict::Accepted => {}
-            Verdict::Restarted => self.events.push(Event::EstimateRestarted),
-            Verdict::Contradiction => return Err(self.reject(Rejection::Contradiction)),
-            Verdict::Broken => {
-                // What the counter read before a break of the server's is as good as ever,
-                // except that a leap second lies between.
-                self.forget_before_leap(now);
-                self.begin_epoch(EpochReason::ServerContradiction);
-            }
+        // Until the round's end fixes the next poll, it is due an interval from now.
+        let expiry = now + self.poll_interval() + schedule::EXPIRY_GRACE;
+        match self.discipline.weigh(&exchange, expiry, now) {
+            Ok(Effect::Refined) => {}
+            Ok(Effect::Restarted) => self.events.push(Event::EstimateRestarted),
+            Ok(Effect::NewEpoch) => self.tell_epoch(EpochReason::ServerContradiction),
+            Err(rejection) => return Err(self.reject(rejection)),
         }
         let reply = exchange.reply();
         self.tally.believed += 1;
         self.tally.leap = Some(reply.leap);
         self.tally.stratum = Some(reply.stratum);
         self.tally.reference_id = Some(reply.reference_id);
-        self.note_leap(reply);
         if let Some(round) = &mut self.round {
             round.believed = round.believed.saturating_add(1);
         }
         self.failed = false;
-        // Until the round's end fixes the next poll, it is due an interval from now.
-        self.publish(now + self.poll_interval(), now);
-        self.tally.last_sync = self.mapping.map(|m| (now, m.extrapolate(now).time()));
+        self.tally.last_sync = self.mapping().map(|m| (now, m.extrapolate(now).time()));
         Ok(exchange)
     }
 
@@ -273,11 +240,10 @@ impl SyncEngine {
     /// The local counter lost an unknown length of time: no reading stands, a new epoch begins,
     /// and a new round starts at once.
     pub fn handle_suspend(&mut self, now: LocalTime) {
-        self.estimator.forget_offset();
-        self.begin_epoch(EpochReason::Suspend);
-        self.counter_whole_since = now;
+        if self.discipline.suspend(now) {
+            self.tell_epoch(EpochReason::Suspend);
+        }
         self.round = None;
-        self.rounds = 0;
         self.failed_attempts = 0;
         self.failed = false;
         self.backoff.reset();
@@ -308,8 +274,9 @@ impl SyncEngine {
             return;
         }
         self.next_round = latest;
-        for mapping in [&mut self.mapping, &mut self.published].into_iter().flatten() {
-            mapping.valid_until = mapping.valid_until.min(latest + schedule::EXPIRY_GRACE);
+        if let Some(mapping) = self.mapping() {
+            let expiry = mapping.valid_until.min(latest + schedule::EXPIRY_GRACE);
+            self.discipline.expire_at(expiry);
         }
     }
 }
@@ -357,7 +324,7 @@ impl SyncEngine {
     /// What readers may use now; `None` while not synchronised.
     #[must_use]
     pub fn mapping(&self) -> Option<&Mapping> {
-        self.mapping.as_ref()
+        self.discipline.mapping()
     }
 
     /// Whether a round is under way.
@@ -375,7 +342,7 @@ impl SyncEngine {
     /// Everything that the engine knows about itself.
     #[must_use]
     pub fn status(&self, now: LocalTime) -> EngineStatus {
-        let valid = self.mapping.filter(|mapping| now <= mapping.valid_until);
+        let valid = self.mapping().filter(|mapping| now <= mapping.valid_until);
         let state = match (valid, self.failed) {
             (Some(_), false) => SyncState::Synchronised,
             (Some(_), true) => SyncState::Holdover,
@@ -384,11 +351,11 @@ impl SyncEngine {
         };
         EngineStatus {
             state,
-            epoch: self.epoch,
+            epoch: self.discipline.epoch(),
             last_sync_local: self.tally.last_sync.map(|(local, _)| local),
             last_sync: self.tally.last_sync.map(|(_, time)| time),
-            delay: self.estimator.min_delay(),
-            rate_ppm: self.mapping.map(|mapping| mapping.rate_ppm()),
+            delay: self.discipline.min_delay(),
+            rate_ppm: self.mapping().map(Mapping::rate_ppm),
             leap: self.tally.leap,
             stratum: self.tally.stratum,
             reference_id: self.tally.reference_id,
