@@ -15,6 +15,7 @@ from portacode.utils.ntp_clock import ntp_clock
 
 
 def main() -> None:
+    """Answers until standard input ends."""
     # Ctrl-C ends the demo and all its programs; a traceback would only hide its table.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     for _ in sys.stdin:

@@ -125,6 +125,7 @@ fn shown(command: &Command) -> String {
     let mut words: Vec<String> = command
         .get_envs()
         .filter_map(|(key, value)| Some((key, value?)))
+        .filter(|(key, _)| SHOWN_VARIABLES.iter().any(|shown| key == shown))
         .map(|(key, value)| format!("{}={}", key.display(), quoted(value)))
         .collect();
     words.push(quoted(command.get_program()));
@@ -141,6 +142,8 @@ fn quoted(word: &OsStr) -> String {
     }
 }
 
+/// Those that make a difference to what is run; the others only say where things are.
+const SHOWN_VARIABLES: [&str; 3] = ["CARGO_TARGET_DIR", "RUSTDOCFLAGS", "RUSTFLAGS"];
 const TICK: Duration = Duration::from_millis(100);
 const TAIL_BYTES: u64 = 4096;
 
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn a_command_is_shown_as_one_would_type_it() {
         let mut command = Command::new("tool");
-        command.args(["run", "two words", ""]).env("FLAGS", "--cfg x");
-        assert_eq!(shown(&command), "FLAGS='--cfg x' tool run 'two words' ''");
+        command.args(["run", "two words", ""]).env("RUSTFLAGS", "--cfg x").env("PATH", "y");
+        assert_eq!(shown(&command), "RUSTFLAGS='--cfg x' tool run 'two words' ''");
     }
 }

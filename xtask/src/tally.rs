@@ -58,14 +58,18 @@ impl AddAssign for Counts {
     }
 }
 
-/// The lines between "failures:" and "test result:" of `cargo test`, and its compile errors.
+/// The lines between "failures:" and "test result:" of `cargo test`, and the compiler's errors.
 pub(crate) fn cargo_failures(output: &str) -> String {
     let mut lines = Vec::new();
     let mut inside = false;
     for line in output.lines() {
+        let cargo_says =
+            |word| line.trim_start().strip_prefix(word).is_some_and(|rest| rest.starts_with(' '));
         if line == "failures:" || line.starts_with("error") {
             inside = true;
-        } else if line.starts_with("test result:") || line.trim_start().starts_with("Running ") {
+        } else if line.starts_with("test result:")
+            || ["Checking", "Compiling", "Documenting", "Running"].into_iter().any(cargo_says)
+        {
             inside = false;
         }
         if inside {

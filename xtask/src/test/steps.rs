@@ -81,12 +81,12 @@ fn rustfmt(job: &Job) -> Result<Outcome> {
 
 fn clippy(job: &Job) -> Result<Outcome> {
     let args = ["clippy", "--workspace", "--all-targets", "--all-features"];
-    passes(job, cargo(&args).args(["--", "--deny", "warnings"]))
+    compiles(job, cargo(&args).args(["--", "--deny", "warnings"]))
 }
 
 fn rustdoc(job: &Job) -> Result<Outcome> {
     let args = ["doc", "--workspace", "--all-features", "--no-deps"];
-    passes(job, cargo(&args).env("RUSTDOCFLAGS", "--deny warnings"))
+    compiles(job, cargo(&args).env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
 /// All tests, those of the documentation too.
@@ -144,7 +144,8 @@ fn python_module(job: &Job) -> Result<Outcome> {
 }
 
 fn mypy(job: &Job) -> Result<Outcome> {
-    passes(job, Venv::of(job.project()).module("mypy").args(["portacode", "tests/python", "tools"]))
+    // Its settings say what to check.
+    passes(job, &mut Venv::of(job.project()).module("mypy"))
 }
 
 /// The stubs say what the compiled module has.
@@ -155,11 +156,13 @@ fn stubtest(job: &Job) -> Result<Outcome> {
 
 fn pytest(job: &Job) -> Result<Outcome> {
     let project = job.project();
+    job.must(&mut cargo(&["build", "--package", "ntp-test-server"]))?;
     let report_path = project.work("logs/pytest.xml");
     if report_path.exists() {
         std::fs::remove_file(&report_path)?;
     }
     let mut command = Venv::of(project).module("pytest");
+    command.env("NTP_TEST_SERVER_BIN", project.program("debug/ntp-test-server"));
     command.args(["tests/python", "--numprocesses", "auto"]);
     command.arg("-o").arg(format!("cache_dir={}", project.work("pytest").display()));
     command.arg(format!("--junitxml={}", report_path.display()));
@@ -178,6 +181,13 @@ fn readme_python(job: &Job) -> Result<Outcome> {
 
 fn passes(job: &Job, command: &mut Command) -> Result<Outcome> {
     Ok(Outcome::check(job.run(command)?.success()))
+}
+
+/// A cargo command, of whose output only the errors are worth showing.
+fn compiles(job: &Job, command: &mut Command) -> Result<Outcome> {
+    let passed = job.run(command)?.success();
+    let failures = Some(cargo_failures(&job.output())).filter(|text| !text.is_empty());
+    Ok(Outcome { failures, ..Outcome::check(passed) })
 }
 
 fn cargo_test(job: &Job, command: &mut Command) -> Result<Outcome> {
@@ -201,5 +211,5 @@ fn checks_for(job: &Job, package: &str, target: &str) -> Result<Outcome> {
             return Ok(Outcome::skipped(format!("needs the target: rustup target add {target}")));
         }
     }
-    passes(job, &mut cargo(&["check", "--package", package, "--target", target]))
+    compiles(job, &mut cargo(&["check", "--package", package, "--target", target]))
 }
