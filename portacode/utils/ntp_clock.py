@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import select
 import sys
 import threading
 from _weakref import ref  # What `weakref` has, a millisecond sooner.
@@ -221,16 +222,23 @@ class ManualClock(NTPClock):
 class _Waiters:
     """Who waits for a clock: threads on the condition, asyncio tasks by their futures."""
 
-    __slots__ = ("condition", "events", "futures")
+    __slots__ = ("_made", "events", "futures")
 
     def __init__(self) -> None:
-        self.condition = threading.Condition()
+        self._made: dict[str, threading.Condition] = {}
         self.futures: dict[asyncio.Future[None], None] = {}
         self.events: Events | None = None
 
+    @property
+    def condition(self) -> threading.Condition:
+        # Made at first need: a forked child may have exchanged what `threading` has by then, as
+        # gunicorn's gevent workers do.
+        return self._made.get("") or self._made.setdefault("", threading.Condition())
+
     def renew(self) -> None:
+        """In a forked child: nobody waits any more, and the condition may be held for ever."""
         events = self.events
-        self.condition = threading.Condition()
+        self._made = {}
         self.futures = {}
         self.events = None
         if events is not None:
@@ -286,7 +294,15 @@ def _relay(events: Events, waiters: _Waiters) -> None:
         import msvcrt
 
         descriptor = msvcrt.open_osfhandle(descriptor, os.O_RDONLY)
-    while os.read(descriptor, 1):
+        poll = None
+    else:
+        # Under gevent this "thread" is a greenlet, and only polling lets the others go on.
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+    while True:
+        if poll is not None:
+            poll.poll()
+        os.read(descriptor, 1)
         taken = events.take()
         if taken is None:
             break

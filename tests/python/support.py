@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+import portacode
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(portacode.__file__).resolve().parent
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 
 

@@ -7,7 +7,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING
 
-from support import ROOT
+from support import PACKAGE
 
 from portacode.utils.ntp_clock import NTPClock
 
@@ -65,7 +65,7 @@ def test_the_status_of_a_synchronised_clock_tells_everything(chrony: str, synced
 
 
 def test_every_key_of_the_status_is_declared_and_no_other(synced: NTPClock) -> None:
-    stub = (ROOT / "portacode" / "_native.pyi").read_text()
+    stub = (PACKAGE / "_native.pyi").read_text()
     declared = stub.split("class ClockStatus")[1].split("@final")[0]
     names = re.findall(r"^    (\w+):", declared, re.MULTILINE)
     assert sorted(names) == sorted(synced.get_status())

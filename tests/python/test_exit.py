@@ -46,7 +46,8 @@ last = Last()
 import sys; sys.modules["last"] = last
 """,
     "forking in atexit": """
-import atexit, os
+import atexit, os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
 def fork():
     child = os.fork()
     if child == 0: os._exit(0)

@@ -9,7 +9,7 @@ from importlib import metadata, resources
 from typing import Any
 
 import pytest
-from support import ROOT, run_python
+from support import PACKAGE, run_python
 
 import portacode
 from portacode import _native
@@ -41,7 +41,10 @@ def test_the_import_brings_neither_logging_nor_asyncio_nor_typing(silent: str) -
     )
     # Without the site module, which may import anything.
     ran = run_python(
-        "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}", server=silent
+        "-S",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r})\n{code}",
+        server=silent,
     )
     assert (ran.out, ran.err) == ("[]\n", "")
 
@@ -76,7 +79,7 @@ def test_everything_public_is_described() -> None:
 
 
 def test_the_stub_describes_everything_in_the_words_of_the_module() -> None:
-    tree = ast.parse((ROOT / "portacode" / "_native.pyi").read_text())
+    tree = ast.parse((PACKAGE / "_native.pyi").read_text())
     compared = 0
     for described in tree.body:
         if not isinstance(described, ast.ClassDef) or described.name == "ClockStatus":

@@ -53,6 +53,13 @@ def test_every_worker_of_a_pool_reads_and_synchronises(chrony: str, method: str)
         assert off_ms < 50
 
 
+def test_greenlets_go_on_while_one_waits_for_the_clock(chrony: str) -> None:
+    told = answer_of("greenlets.py", server=chrony)
+    assert told["waited"] is True
+    assert told["synced"] is True
+    assert told["ticks"] > 10
+
+
 class Workers:
     """A web server with several workers, and what they tell."""
 
@@ -112,15 +119,15 @@ def served(told: dict[int, Any]) -> None:
         assert abs(answer["now_ms"] - answer["time_ms"]) < 50
 
 
+GUNICORN = ["gunicorn", "--bind=127.0.0.1:0", "web:wsgi"]
 SERVERS = {
-    "gunicorn": (4, ["gunicorn", "--workers=4", "--bind=127.0.0.1:0", "web:wsgi"]),
-    "gunicorn --preload": (
-        4,
-        ["gunicorn", "--preload", "--workers=4", "--bind=127.0.0.1:0", "web:wsgi"],
-    ),
-    "gunicorn --threads": (
+    "gunicorn": (4, [*GUNICORN, "--workers=4"]),
+    "gunicorn --preload": (4, [*GUNICORN, "--workers=4", "--preload"]),
+    "gunicorn --threads": (2, [*GUNICORN, "--workers=2", "--preload", "--threads=4"]),
+    "gunicorn --worker-class gevent": (2, [*GUNICORN, "--workers=2", "--worker-class=gevent"]),
+    "gunicorn --preload --worker-class gevent": (
         2,
-        ["gunicorn", "--preload", "--workers=2", "--threads=4", "--bind=127.0.0.1:0", "web:wsgi"],
+        [*GUNICORN, "--workers=2", "--preload", "--worker-class=gevent"],
     ),
     "uvicorn": (2, ["uvicorn", "--workers=2", "--port=0", "--lifespan=off", "web:asgi"]),
 }
