@@ -15,6 +15,8 @@ mod estimator;
 mod exchange;
 mod mapping;
 mod packet;
+mod queue;
+mod replay;
 mod time;
 
 pub use engine::{
@@ -25,4 +27,5 @@ pub use estimator::{Estimate, Estimator, Verdict};
 pub use exchange::{Exchange, KissCode, Rejection, ServerReply};
 pub use mapping::{Mapping, Reading};
 pub use packet::{DecodeError, Leap, Mode, NtpShort, NtpTimestamp, Packet, ReferenceId};
+pub use replay::{LogEntry, Replay};
 pub use time::{LocalTime, Span, SystemTime, UnixTime};

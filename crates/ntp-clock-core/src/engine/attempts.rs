@@ -5,6 +5,7 @@ use super::round::{Purpose, Round};
 use super::transmit::RequestId;
 use super::{SyncEngine, schedule};
 use crate::exchange::{KissCode, Rejection};
+use crate::replay::LogEntry;
 use crate::time::{LocalTime, Span};
 
 impl SyncEngine {
@@ -93,6 +94,7 @@ impl SyncEngine {
 
     /// The round under way had a believed reply: schedule the next.
     fn finish_round(&mut self, now: LocalTime) {
+        self.log_round_end(now);
         let Some(round) = self.round.take() else { return };
         self.tally.rounds += 1;
         self.tally.last_error = None;
@@ -123,6 +125,7 @@ impl SyncEngine {
 
     /// The round under way had no believed reply.
     fn fail_round(&mut self, error: AttemptError, now: LocalTime) {
+        self.log_round_end(now);
         let Some(round) = self.round.take() else { return };
         self.tally.last_error = Some(error);
         if round.purpose == Purpose::Manual {
@@ -145,6 +148,17 @@ impl SyncEngine {
             now
         };
         self.obey_hold();
+    }
+
+    pub(super) fn log_round_end(&mut self, now: LocalTime) {
+        let Some(round) = &self.round else { return };
+        if round.believed == 0 && round.purpose == Purpose::Manual {
+            return; // Its failure counts for nothing.
+        }
+        for sent_at in round.unweighed() {
+            self.log.push(LogEntry::Lost { sent_at });
+        }
+        self.log.push(LogEntry::RoundEnd { at: now });
     }
 
     fn obey_hold(&mut self) {

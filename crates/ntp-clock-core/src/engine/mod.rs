@@ -22,8 +22,9 @@ use crate::discipline::{Discipline, Effect};
 use crate::exchange::{Exchange, Rejection, ServerReply};
 use crate::mapping::Mapping;
 use crate::packet::{Leap, Packet, ReferenceId};
+use crate::queue::Queue;
+use crate::replay::LogEntry;
 use crate::time::{LocalTime, Span, UnixTime};
-use event::EventQueue;
 use round::{Purpose, Round};
 use schedule::{Backoff, Budget};
 
@@ -73,7 +74,8 @@ pub struct SyncEngine {
     budget: Budget,
     /// From the last `poll_transmit`, spread for jitter.
     entropy: u64,
-    events: EventQueue,
+    events: Queue<Event, EVENTS>,
+    log: Queue<LogEntry, LOG_ENTRIES>,
     tally: Tally,
 }
 
@@ -110,7 +112,8 @@ impl SyncEngine {
             rate_hold: Backoff::RATE,
             budget: Budget::new(),
             entropy: 0,
-            events: EventQueue::new(),
+            events: Queue::new(),
+            log: Queue::new(),
             tally: Tally::default(),
         }
     }
@@ -207,6 +210,10 @@ impl SyncEngine {
 
     /// Believes an exchange unless it contradicts what is known.
     fn weigh(&mut self, exchange: Exchange, now: LocalTime) -> Result<Exchange, Rejection> {
+        self.log.push(LogEntry::Exchange { exchange, handled_at: now });
+        if let Some(round) = &mut self.round {
+            round.weighed(exchange.sent_at());
+        }
         // Until the round's end fixes the next poll, it is due an interval from now.
         let expiry = now + self.poll_interval() + schedule::EXPIRY_GRACE;
         match self.discipline.weigh(&exchange, expiry, now) {
@@ -243,6 +250,8 @@ impl SyncEngine {
         if self.discipline.suspend(now) {
             self.tell_epoch(EpochReason::Suspend);
         }
+        self.log_round_end(now);
+        self.log.push(LogEntry::Suspend { at: now });
         self.round = None;
         self.failed_attempts = 0;
         self.failed = false;
@@ -304,6 +313,12 @@ impl SyncEngine {
     /// The oldest event not yet taken.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop()
+    }
+
+    /// The oldest entry of the log not yet taken, of which the newest 32 are kept. Fed to a
+    /// [`Replay`](crate::Replay) in order, they make it read as this engine's mapping does.
+    pub fn poll_log(&mut self) -> Option<LogEntry> {
+        self.log.pop()
     }
 
     /// When the engine wants to be called again, through [`SyncEngine::handle_timeout`] and
@@ -382,3 +397,7 @@ fn scramble(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
 }
+
+const EVENTS: usize = 16;
+/// A suspend ends two rounds of eight requests at most between two looks.
+const LOG_ENTRIES: usize = 32;

@@ -40,6 +40,8 @@ struct Request {
     /// When it left; unknown until the driver says so.
     sent_at: Option<LocalTime>,
     answered: bool,
+    /// Its reply was good enough to be weighed against the others.
+    weighed: bool,
 }
 
 impl Round {
@@ -89,7 +91,7 @@ impl Round {
     pub(super) fn hand_out(&mut self, cookie: u64, now: LocalTime) -> u8 {
         let place = self.sent;
         if let Some(slot) = self.requests.get_mut(usize::from(place)) {
-            *slot = Some(Request { cookie, sent_at: None, answered: false });
+            *slot = Some(Request { cookie, sent_at: None, answered: false, weighed: false });
         }
         self.sent += 1;
         self.in_hand = true;
@@ -149,6 +151,22 @@ impl Round {
         let sent_at = request.sent_at.ok_or(Rejection::Origin)?;
         request.answered = true;
         Ok(sent_at)
+    }
+
+    /// The exchange with the request of this moment was weighed.
+    pub(super) fn weighed(&mut self, sent_at: LocalTime) {
+        let mut requests = self.requests.iter_mut().flatten();
+        if let Some(request) = requests.find(|request| {
+            request.answered && !request.weighed && request.sent_at == Some(sent_at)
+        }) {
+            request.weighed = true;
+        }
+    }
+
+    /// When the requests left whose exchange was never weighed.
+    pub(super) fn unweighed(&self) -> impl Iterator<Item = LocalTime> + use<> {
+        let requests = self.requests;
+        requests.into_iter().flatten().filter(|request| !request.weighed).filter_map(|r| r.sent_at)
     }
 
     /// When the round ends for want of replies.

@@ -9,6 +9,7 @@ mod fork;
 mod frequency;
 mod kiss;
 mod leap;
+mod log;
 mod manual;
 mod outage;
 mod past;

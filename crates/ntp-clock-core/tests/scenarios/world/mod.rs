@@ -12,7 +12,8 @@ pub(crate) use oscillator::Oscillator;
 pub(crate) use server::{Answer, Delay, Link, Server, changed};
 
 use ntp_clock_core::{
-    EngineConfig, EngineStatus, Event, LocalTime, Reading, Rejection, Span, SyncEngine, UnixTime,
+    EngineConfig, EngineStatus, Event, LocalTime, Reading, Rejection, Replay, Span, SyncEngine,
+    UnixTime,
 };
 
 /// 2025-10-05T04:37:12Z.
@@ -32,6 +33,8 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) oracle: Oracle,
     pub(crate) events: Vec<(LocalTime, Event)>,
+    /// Lives off the engine's log.
+    pub(crate) replay: Replay,
     pub(crate) sent: Vec<Sent>,
     /// True time at the world's beginning.
     pub(crate) start: UnixTime,
@@ -64,6 +67,7 @@ impl World {
             server: Server::default(),
             oracle: Oracle::new(config.poll_interval),
             events: Vec::new(),
+            replay: Replay::new(config.counter_resolution),
             sent: Vec::new(),
             start: SOME_DAY,
             leap: None,
@@ -260,6 +264,9 @@ impl World {
         while let Some(event) = self.engine.poll_event() {
             self.oracle.event(&event, &self.engine, now);
             self.events.push((now, event));
+        }
+        while let Some(entry) = self.engine.poll_log() {
+            self.replay.entry(&entry);
         }
     }
 
