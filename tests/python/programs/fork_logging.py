@@ -17,7 +17,7 @@ if not ntp_clock.wait_synced(10):
     sys.exit("not synchronised")
 pid = os.fork()
 ended = ntp_clock.sync() if sys.argv[1] == "sync" else ntp_clock.now_ms() is not None
-time.sleep(1)
+time.sleep(2)  # A forked child holds its first round within a second.
 sys.stdout.flush()
 if pid == 0:
     print(f"{os.getpid()} child", flush=True)
