@@ -1,0 +1,27 @@
+//! Measures the clock and its peers. `cargo xtask bench` builds and runs this, and makes tables of
+//! the raw samples that it prints as JSON, one object a line.
+
+#![forbid(unsafe_code)]
+
+mod network;
+mod profile;
+mod readings;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// Prints raw samples as JSON lines
+#[derive(Parser)]
+enum Cli {
+    /// How long a reading takes, beside other clocks
+    Readings(readings::ReadingsArgs),
+    /// How wrong a freshly started clock is on bad networks, beside other clients
+    Network(network::NetworkArgs),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse() {
+        Cli::Readings(args) => readings::run(&args),
+        Cli::Network(args) => network::run(&args),
+    }
+}

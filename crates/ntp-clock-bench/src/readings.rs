@@ -1,0 +1,148 @@
+//! How long a reading takes: batches of calls, all contenders in turn in each round, so that a
+//! disturbance of the machine meets them alike and falls out of the ratios.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::{Barrier, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Result, ensure};
+use ntp_clock::Clock;
+use ntp_test_server::TestServer;
+use serde::Serialize;
+
+#[derive(clap::Args)]
+pub(crate) struct ReadingsArgs {
+    /// Rounds; each gives one sample of every contender
+    #[arg(long, default_value_t = 61)]
+    rounds: usize,
+    /// Calls in a batch, of each thread
+    #[arg(long, default_value_t = 50_000)]
+    calls: u32,
+}
+
+/// Samples of things that were measured together.
+#[derive(Serialize)]
+struct Group {
+    group: String,
+    reference: &'static str,
+    /// Nanoseconds a call, one sample a round.
+    samples_ns: BTreeMap<&'static str, Vec<f64>>,
+}
+
+type Contender<'a> = (&'static str, &'a (dyn Fn() + Sync));
+
+pub(crate) fn run(args: &ReadingsArgs) -> Result<()> {
+    let server = TestServer::builder().spawn()?;
+    let clock = Clock::builder().server(server.addr().to_string().parse()?).build()?;
+    ensure!(clock.wait_synced(Duration::from_secs(5)), "no reply from the test server");
+    // The first round is over then, and the next one does not begin within these seconds.
+    thread::sleep(Duration::from_secs(1));
+
+    let guarded = Mutex::new(1_i64);
+    let quanta = quanta::Clock::new();
+    let contenders: [Contender; 6] = [
+        (REFERENCE, &|| {
+            black_box(bare_counter());
+        }),
+        ("Clock::now()", &|| {
+            black_box(clock.now());
+        }),
+        ("offset behind a Mutex", &|| {
+            let offset_ns = guarded.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            black_box(bare_counter() + *offset_ns);
+        }),
+        ("quanta::Clock::now()", &|| {
+            black_box(quanta.now());
+        }),
+        ("SystemTime::now()", &|| {
+            black_box(SystemTime::now());
+        }),
+        ("Instant::now()", &|| {
+            black_box(Instant::now());
+        }),
+    ];
+    for threads in [1, 2, 8] {
+        let group = Group {
+            group: format!("Rust, {threads} thread{}", if threads == 1 { "" } else { "s" }),
+            reference: REFERENCE,
+            samples_ns: measure(args, threads, &contenders),
+        };
+        println!("{}", serde_json::to_string(&group)?);
+    }
+    ensure!(clock.now().is_some(), "the clock lost its time while it was measured");
+    Ok(())
+}
+
+fn measure(
+    args: &ReadingsArgs,
+    threads: usize,
+    contenders: &[Contender],
+) -> BTreeMap<&'static str, Vec<f64>> {
+    let mut samples: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    for round in 0..args.rounds + WARM_UP {
+        for step in 0..contenders.len() {
+            // Another order each round: nobody always follows the same one.
+            let (name, call) = contenders[(round + step) % contenders.len()];
+            let ns = batch(threads, args.calls, call);
+            if round >= WARM_UP {
+                samples.entry(name).or_default().push(ns);
+            }
+        }
+    }
+    samples
+}
+
+/// Nanoseconds a call, all threads' calls counted.
+fn batch(threads: usize, calls: u32, call: &(dyn Fn() + Sync)) -> f64 {
+    if threads == 1 {
+        return time(calls, call).as_nanos() as f64 / f64::from(calls);
+    }
+    let barrier = Barrier::new(threads + 1);
+    let took = thread::scope(|scope| {
+        let each: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    time(calls, call);
+                })
+            })
+            .collect();
+        barrier.wait();
+        let started = Instant::now();
+        for thread in each {
+            // A panic of a contender has been reported where it happened.
+            let _ = thread.join();
+        }
+        started.elapsed()
+    });
+    took.as_nanos() as f64 / (f64::from(calls) * threads as f64)
+}
+
+fn time(calls: u32, call: &(dyn Fn() + Sync)) -> Duration {
+    let started = Instant::now();
+    for _ in 0..calls {
+        call();
+    }
+    started.elapsed()
+}
+
+#[cfg(target_os = "linux")]
+fn bare_counter() -> i64 {
+    use nix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::CLOCK_MONOTONIC_RAW)
+        .map_or(0, |time| time.tv_sec() * 1_000_000_000 + time.tv_nsec())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bare_counter() -> i64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_nanos() as i64
+}
+
+#[cfg(target_os = "linux")]
+const REFERENCE: &str = "clock_gettime(CLOCK_MONOTONIC_RAW)";
+#[cfg(not(target_os = "linux"))]
+const REFERENCE: &str = "Instant";
+const WARM_UP: usize = 3;
