@@ -84,7 +84,7 @@ impl<'a> Job<'a> {
     }
 
     /// Takes the job's line off the terminal.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(&self) {
         self.line.finish_and_clear();
     }
 
@@ -114,10 +114,39 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// `cargo +nightly NAME`; where that does not work, the error names the lines that install it.
+pub(crate) fn nightly(name: &str, install: &str) -> Result<Command> {
+    let probe = ["run", "nightly", "cargo", name, "--version"];
+    if answer("rustup", &probe).is_none() {
+        bail!("cargo +nightly {name} is missing: rustup toolchain install nightly && {install}");
+    }
+    let mut command = Command::new("rustup");
+    command.args(["run", "nightly", "cargo", name]);
+    // Set by the cargo that runs us, and of another toolchain.
+    for variable in ["CARGO", "RUSTUP_TOOLCHAIN", "RUSTC", "RUSTDOC"] {
+        command.env_remove(variable);
+    }
+    Ok(command)
+}
+
 /// What a command prints on standard output, or `None` where it cannot run or fails.
 pub(crate) fn answer<S: AsRef<OsStr>>(program: S, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// What a command prints on standard output; its standard error goes to the job's log.
+pub(crate) fn answer_of(job: &Job, command: &mut Command) -> Result<String> {
+    job.note(&format!("$ {}", shown(command)))?;
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(job.append()?)
+        .output()
+        .with_context(|| format!("cannot run {}", shown(command)))?;
+    if !output.status.success() {
+        bail!("{} failed; see {}", shown(command), job.project.shown(&job.log));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The command as one would type it.

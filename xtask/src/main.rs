@@ -1,9 +1,12 @@
-//! What one does with this repository: `cargo xtask test` and `cargo xtask demo`.
+//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `fuzz` and `miri`.
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod command;
 mod demo;
+mod fuzz;
+mod miri;
 mod project;
 mod python;
 mod readme;
@@ -23,12 +26,21 @@ enum Cli {
     Test(test::TestArgs),
     /// Show a Rust and a Python program with wrong system clocks agree on the time
     Demo(demo::DemoArgs),
+    /// Measure what a reading costs or, with --network, how wrong a fresh clock is
+    Bench(bench::BenchArgs),
+    /// Search for input that breaks a promise, for a minute a target
+    Fuzz(fuzz::FuzzArgs),
+    /// Check the lock-free code for undefined behaviour
+    Miri,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse() {
         Cli::Test(args) => test::run(&args),
         Cli::Demo(args) => demo::run(&args),
+        Cli::Bench(args) => bench::run(&args),
+        Cli::Fuzz(args) => fuzz::run(&args),
+        Cli::Miri => miri::run(),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -48,6 +48,11 @@ impl Venv {
         Venv { dir: project.work("venv") }
     }
 
+    /// Another environment, in a directory of its own.
+    pub(crate) fn at(dir: PathBuf) -> Self {
+        Venv { dir }
+    }
+
     /// Makes the environment, unless it is there already with the same requirements and the same
     /// Python.
     pub(crate) fn set_up(job: &Job) -> Result<Self> {

@@ -96,8 +96,8 @@ pub(crate) fn run(args: &TestArgs) -> Result<bool> {
                 outcome.counts = Counts::default();
             }
         }
-        report.add(step.name, &job, outcome, step_started.elapsed());
         job.finish();
+        report.add(step.name, &job, outcome, step_started.elapsed());
     }
     Ok(report.close(started.elapsed()))
 }

@@ -1,0 +1,128 @@
+//! What a reading takes, as a ratio to its reference in the same run.
+
+use std::fmt::Write;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::stats::{median, median_ratio};
+use super::{Tables, json_lines, peers};
+use crate::command::{Job, answer_of};
+use crate::server::Server;
+
+/// Runs everything.
+pub(super) fn tables(job: &Job) -> Result<Tables> {
+    let project = job.project();
+    let mut notes = Vec::new();
+    let ours = peers::ours(job)?;
+    let old = peers::old(job).map_err(|error| notes.push(format!("{error:#}"))).ok();
+    let server = Server::start(project, "release")?;
+    let script = project.path("crates/ntp-clock-bench/python/readings.py");
+    let python = |venv: &crate::python::Venv, which: &str| {
+        let mut command = Command::new(venv.python());
+        // The checkout's own package would be found before the installed one.
+        command.current_dir(project.work("bench")).arg(&script).args([which, ROUNDS]);
+        command.env("PORTACODE_NTP_SERVER", server.address());
+        answer_of(job, &mut command)
+    };
+    let mut rust = Command::new(project.program("release/ntp-clock-bench"));
+    let mut groups = json_lines(&answer_of(job, rust.args(["readings", "--rounds", ROUNDS]))?)?;
+    groups.extend(json_lines(&python(&ours, "ours")?)?);
+    if let Some(old) = old {
+        groups.extend(json_lines(&python(&old, "old")?)?);
+    }
+    let mut text = String::from(
+        "| measured | what | median | ratio to reference | aim |\n|---|---|---:|---:|---|\n",
+    );
+    let mut met = true;
+    for group in &groups {
+        met &= write_group(&mut text, group)?;
+    }
+    for note in notes {
+        writeln!(text, "\nNot measured: {note}.")?;
+    }
+    Ok(Tables { text, raw: groups, met })
+}
+
+/// Writes a group's rows; gives whether its aims are met.
+fn write_group(text: &mut String, group: &Value) -> Result<bool> {
+    let name = group["group"].as_str().context("a group has no name")?;
+    let reference = group["reference"].as_str().context("a group has no reference")?;
+    let samples = group["samples_ns"].as_object().context("a group has no samples")?;
+    let numbers = |value: &Value| -> Vec<f64> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
+    };
+    let references = numbers(samples.get(reference).context("a group lacks its reference")?);
+    let mut rows: Vec<(f64, &str, f64)> = Vec::new();
+    for (what, values) in samples {
+        let values = numbers(values);
+        let ratio = median_ratio(&values, &references).context("nothing was measured")?;
+        rows.push((ratio, what, median(&values).unwrap_or_default()));
+    }
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut met = true;
+    for (ratio, what, ns) in rows {
+        let aim = AIMS.iter().find(|(in_group, of, _)| name.starts_with(in_group) && *of == what);
+        let verdict = match aim {
+            Some((.., most)) if ratio <= *most => format!("at most {most}"),
+            Some((.., most)) => {
+                met = false;
+                format!("**missed**: at most {most}")
+            }
+            None => String::new(),
+        };
+        let told = if what == reference { "reference".to_owned() } else { format!("{ratio:.2}") };
+        writeln!(text, "| {name} | `{what}` | {} | {told} | {verdict} |", duration(ns))?;
+    }
+    Ok(met)
+}
+
+fn duration(ns: f64) -> String {
+    match ns {
+        ..1e4 => format!("{ns:.1} ns"),
+        ..1e7 => format!("{:.0} µs", ns / 1e3),
+        _ => format!("{:.1} ms", ns / 1e6),
+    }
+}
+
+/// Where a group's name begins so, what is measured, and the greatest ratio that we are content
+/// with.
+const AIMS: [(&str, &str, f64); 5] = [
+    ("Rust", "Clock::now()", 2.2),
+    ("Python", "clock.now_ms()", 1.4),
+    ("Python", "clock.now()", 1.4),
+    ("Python", "clock.now_ns()", 1.4),
+    ("Python", "clock.now_iso()", 3.0),
+];
+const ROUNDS: &str = "61";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(ratio: f64) -> Value {
+        serde_json::json!({
+            "group": "Rust, 2 threads",
+            "reference": "bare",
+            "samples_ns": { "bare": [10.0, 20.0], "Clock::now()": [10.0 * ratio, 20.0 * ratio] },
+        })
+    }
+
+    #[test]
+    fn an_aim_is_met_or_named_as_missed() {
+        let mut text = String::new();
+        assert!(write_group(&mut text, &group(2.0)).unwrap());
+        assert!(text.contains("| `Clock::now()` | 20.0 ns | 2.00 | at most 2.2 |"), "{text}");
+        assert!(!write_group(&mut text, &group(2.5)).unwrap());
+        assert!(text.contains("**missed**: at most 2.2"), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_an_error() {
+        let empty = serde_json::json!({
+            "group": "Rust", "reference": "bare", "samples_ns": { "bare": [] },
+        });
+        assert!(write_group(&mut String::new(), &empty).is_err());
+    }
+}
