@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use ntp_clock_core::{EngineConfig, LocalTime, Reading, Rejection, Span, SyncState};
@@ -11,6 +11,7 @@ use ntp_clock_core::{EngineConfig, LocalTime, Reading, Rejection, Span, SyncStat
 use crate::counters::Counters;
 use crate::event::Events;
 use crate::os;
+use crate::recording::{Journal, Recording};
 use crate::server::{Server, ServerError};
 use crate::shared::{Shared, State};
 use crate::status::Status;
@@ -55,7 +56,7 @@ impl Clock {
                     .unwrap_or_else(|raw| raw.to_string_lossy().into_owned())
                     .parse(),
             };
-            Clock::start(server, EngineConfig::default(), Counters::Os)
+            Clock::start(server, EngineConfig::default(), Weak::new())
         })
     }
 
@@ -84,9 +85,10 @@ impl Clock {
     fn start(
         server: Result<Server, ServerError>,
         config: EngineConfig,
-        counters: Counters,
+        journal: Weak<Journal>,
     ) -> Self {
-        Clock(Arc::new(Handle { shared: Shared::start(server, config, counters) }))
+        let shared = Shared::start(server, config, Counters::Os, journal);
+        Clock(Arc::new(Handle { shared }))
     }
 
     pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
@@ -355,6 +357,23 @@ impl Builder {
     /// # Errors
     /// [`ConfigError`] where a value is outside its range.
     pub fn build(self) -> Result<Clock, ConfigError> {
+        self.build_with(Weak::new())
+    }
+
+    /// Starts the clock, with a log of all it does from its first request on. A
+    /// [`Replay`](crate::Replay) of that log reads as this clock does (holdover apart, which no
+    /// log tells of).
+    ///
+    /// # Errors
+    /// [`ConfigError`] where a value is outside its range.
+    pub fn build_recorded(self) -> Result<(Clock, Recording), ConfigError> {
+        let journal = Arc::new(Journal::new());
+        let clock = self.build_with(Arc::downgrade(&journal))?;
+        let recording = Recording::of(journal, Arc::clone(&clock.0.shared));
+        Ok((clock, recording))
+    }
+
+    fn build_with(self, journal: Weak<Journal>) -> Result<Clock, ConfigError> {
         let poll_interval = check_poll_interval(self.poll_interval)?;
         if self.holdover > HOLDOVER_MAX {
             return Err(ConfigError::Holdover(self.holdover));
@@ -364,7 +383,7 @@ impl Builder {
             holdover: Span::from(self.holdover),
             ..EngineConfig::default()
         };
-        Ok(Clock::start(Ok(self.server), config, Counters::Os))
+        Ok(Clock::start(Ok(self.server), config, journal))
     }
 }
 

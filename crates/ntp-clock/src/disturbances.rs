@@ -1,7 +1,7 @@
 //! Tests of a whole clock whose machine sleeps, and whose wall clock is set and steered.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,7 @@ impl Machine {
             Ok(server.addr().to_string().parse().expect("an address")),
             EngineConfig::default(),
             Counters::StandIn(Arc::clone(&stand_in)),
+            Weak::new(),
         );
         let clock = Clock::from_shared(shared);
         assert!(clock.wait_synced(Duration::from_secs(10)), "{:?}", clock.status());

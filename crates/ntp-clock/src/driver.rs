@@ -1,6 +1,6 @@
 //! The background thread: feeds the engine, publishes its mapping, sleeps until there is more.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ntp_clock_core::{AttemptError, Event, LocalTime, Mapping, Span, SyncEngine, Transmit};
@@ -10,6 +10,7 @@ use crate::event::ClockEvent;
 use crate::lookup::Lookup;
 use crate::os::{self, Waiter};
 use crate::page::Reference;
+use crate::recording::{Journal, Recorded};
 use crate::server::Server;
 use crate::shared::Shared;
 
@@ -17,6 +18,8 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     waiter: Waiter,
     engine: SyncEngine,
+    /// Where the engine's log goes while somebody records.
+    journal: Weak<Journal>,
     lookup: Option<Lookup>,
     /// The round for which a lookup was begun last.
     looked_up: u64,
@@ -40,7 +43,12 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// `inherited` is the parent's mapping in a forked child.
-    pub(crate) fn new(shared: Arc<Shared>, waiter: Waiter, inherited: Option<Mapping>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        waiter: Waiter,
+        inherited: Option<Mapping>,
+        journal: Weak<Journal>,
+    ) -> Self {
         let now = shared.counters.local();
         let config = shared.config();
         let engine = match inherited {
@@ -56,6 +64,7 @@ impl Driver {
             poll_interval: config.poll_interval,
             waiter,
             engine,
+            journal,
             connection: None,
             failed_attempts: 0,
             parked: None,
@@ -87,9 +96,12 @@ impl Driver {
     }
 
     /// Feeds the engine and publishes what it makes of it. The transition is announced first, so
-    /// that the moment handed to the engine is the one where the new line starts.
+    /// that the moment handed to the engine is the one where the new line starts. Recorded readings
+    /// come before or after all of it.
     fn with_engine<T>(&mut self, input: impl FnOnce(&mut SyncEngine, LocalTime) -> T) -> T {
         let (page, counters) = (&self.shared.page, &self.shared.counters);
+        let journal = self.journal.upgrade();
+        let mut pages = journal.as_ref().map(|journal| journal.open());
         page.announce();
         let result = input(&mut self.engine, counters.local());
         let mapping = self.engine.mapping().copied();
@@ -100,6 +112,13 @@ impl Driver {
             self.reference = Reference { slept: self.reference.slept, ..counters.reference() };
             page.publish(mapping.as_ref(), self.reference, || counters.local());
             self.published = mapping;
+        }
+        if let (Some(journal), Some(mut pages)) = (&journal, pages.take()) {
+            while let Some(entry) = self.engine.poll_log() {
+                pages.push(Recorded::Entry(entry));
+            }
+            drop(pages);
+            journal.notify();
         }
         result
     }

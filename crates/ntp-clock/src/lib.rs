@@ -21,10 +21,13 @@ mod driver;
 mod event;
 mod fork;
 mod latch;
+#[cfg(feature = "log")]
+pub mod log;
 mod lookup;
 mod manual;
 mod os;
 mod page;
+mod recording;
 mod server;
 mod shared;
 mod status;
@@ -35,9 +38,10 @@ pub use clock::{Builder, Clock, ConfigError, SyncError, SyncTicket};
 pub use event::{ClockEvent, Events};
 pub use manual::ManualClock;
 pub use ntp_clock_core::{
-    AttemptError, EpochReason, Event, KissCode, Leap, LocalTime, Mapping, Reading, ReferenceId,
-    Rejection, Span, SyncState, SystemTime, UnixTime,
+    AttemptError, EpochReason, Event, Exchange, KissCode, Leap, LocalTime, LogEntry, Mapping,
+    Reading, ReferenceId, Rejection, Replay, ServerReply, Span, SyncState, SystemTime, UnixTime,
 };
+pub use recording::{Missed, Recorded, Recording};
 pub use server::{Server, ServerError};
 pub use status::Status;
 #[cfg(feature = "tracing-subscriber")]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use ntp_clock_core::{EngineConfig, EngineStatus, LocalTime, Mapping, Reading, Span};
@@ -13,6 +13,7 @@ use crate::event::Subscribers;
 use crate::fork::{self, ForkCell};
 use crate::os::{self, Bell, Waiter};
 use crate::page::{Page, Snapshot};
+use crate::recording::Journal;
 use crate::server::{Server, ServerError};
 
 #[derive(Debug)]
@@ -60,11 +61,13 @@ pub(crate) struct State {
 }
 
 impl Shared {
-    /// A clock that synchronises by itself with `server`, from now on.
+    /// A clock that synchronises by itself with `server`, from now on. What it does goes into the
+    /// journal for as long as somebody keeps that.
     pub(crate) fn start(
         server: Result<Server, ServerError>,
         config: EngineConfig,
         counters: Counters,
+        journal: Weak<Journal>,
     ) -> Arc<Self> {
         fork::watch();
         // Had the machine slept before, an earlier reading of the counter might be from before.
@@ -79,7 +82,7 @@ impl Shared {
             counters,
             server,
         });
-        shared.launch(None);
+        shared.launch(None, journal);
         shared
     }
 
@@ -183,11 +186,11 @@ impl Shared {
         let inherited = self.runtime();
         os::close_inherited(&inherited.descriptors);
         os::close_inherited(inherited.socket_descriptor().as_slice());
-        self.launch(self.mapping());
+        self.launch(self.mapping(), Weak::new());
     }
 
     /// Makes a new runtime and starts its thread.
-    fn launch(self: &Arc<Self>, inherited: Option<Mapping>) {
+    fn launch(self: &Arc<Self>, inherited: Option<Mapping>, journal: Weak<Journal>) {
         let old = self.runtime.get();
         let waiter = match &self.server {
             Ok(_) => Waiter::new().map_err(|error| format!("could not start: {error}")),
@@ -196,7 +199,7 @@ impl Shared {
         match waiter {
             Ok(waiter) => {
                 self.runtime.replace(old, Runtime::for_thread(&waiter));
-                let driver = Driver::new(Arc::clone(self), waiter, inherited);
+                let driver = Driver::new(Arc::clone(self), waiter, inherited, journal);
                 let thread = std::thread::Builder::new().name(THREAD_NAME.to_owned());
                 if let Err(error) = thread.spawn(move || driver.run()) {
                     let message = format!("could not start the synchronisation thread: {error}");
