@@ -1,0 +1,304 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use ntp_clock::Server;
+use ntp_test_server::cli::ServerArgs;
+
+use crate::duration::{parse, parse_positive};
+
+/// The time of one NTP server, with an honest error: once, live, or from a log.
+///
+/// Asks time.cloudflare.com, or the server that --server or the environment variable
+/// PORTACODE_NTP_SERVER names. Needs no privileges and never touches the system's clock.
+#[derive(Parser, Debug)]
+#[command(name = "ntp-clock", version, after_help = SHORT, after_long_help = LONG)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// The one server to ask, with its port if that is not 123; beats PORTACODE_NTP_SERVER
+    #[arg(long, global = true, value_name = "HOST[:PORT]")]
+    pub(crate) server: Option<Server>,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Print the time
+    Now(NowArgs),
+    /// Ask a server one burst of requests, and show each exchange
+    Query(QueryArgs),
+    /// Synchronise, then print everything about the clock
+    Status(StatusArgs),
+    /// Follow the clock live: full screen in a terminal, else lines
+    Watch(WatchArgs),
+    /// Write the exchange log of a live clock, for replay
+    Record(RecordArgs),
+    /// Replay an exchange log: one answer for each of its reads
+    Replay(ReplayArgs),
+    /// Run an NTP server with scripted faults, for tests and demonstrations
+    TestServer(Box<ServerArgs>),
+    /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, or that of one command
+    #[command(after_help = MAN)]
+    Man {
+        /// The command
+        command: Option<String>,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = NOW)]
+pub(crate) struct NowArgs {
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = TimeFormat::Iso)]
+    pub(crate) format: TimeFormat,
+
+    /// How long to wait for the server at most
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub(crate) enum TimeFormat {
+    /// 2025-10-05T04:37:12.768445+00:00
+    Iso,
+    /// Whole milliseconds since the Unix epoch
+    Ms,
+    /// Nanoseconds since the Unix epoch
+    Ns,
+    /// An object with the time, both errors, epoch and server
+    Json,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = QUERY)]
+pub(crate) struct QueryArgs {
+    /// The server to ask; without it the one of all commands
+    #[arg(value_name = "HOST[:PORT]")]
+    pub(crate) host: Option<Server>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How long to wait for the burst to end at most
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = STATUS)]
+pub(crate) struct StatusArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How long to wait for the server at most
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = WATCH)]
+pub(crate) struct WatchArgs {
+    /// Pause between two readings
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_positive)]
+    pub(crate) interval: Duration,
+
+    /// End after so many readings
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+
+    /// Print lines, also in a terminal
+    #[arg(long)]
+    pub(crate) lines: bool,
+
+    /// Pause between two rounds with the server, 1s to 24h
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_positive)]
+    pub(crate) poll: Duration,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = RECORD)]
+pub(crate) struct RecordArgs {
+    /// Where to write the log; - is standard output
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// End after this time
+    #[arg(long, value_name = "TIME", value_parser = parse_positive)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Read the clock so often, and write that into the log too
+    #[arg(long, value_name = "TIME", value_parser = parse_positive)]
+    pub(crate) reads: Option<Duration>,
+
+    /// Write what the live clock answered to those reads, as replay would
+    #[arg(long, value_name = "FILE", requires = "reads")]
+    pub(crate) answers: Option<PathBuf>,
+
+    /// Pause between two rounds with the server, 1s to 24h
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_positive)]
+    pub(crate) poll: Duration,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = REPLAY, after_long_help = REPLAY_LONG)]
+pub(crate) struct ReplayArgs {
+    /// The log; - is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+const SHORT: &str = "\
+Exit status: 0 done, 1 not synchronised or failed, 2 wrong usage or malformed input.
+See --help for examples, the server's name and the exit status in full.";
+
+const LONG: &str = "\
+Examples:
+  ntp-clock now                            the time, as soon as the server has answered
+  ntp-clock now --format json              the same with both errors
+  ntp-clock query pool.ntp.org             what one burst of requests says about a server
+  ntp-clock status --json                  everything about the clock, for programs
+  ntp-clock watch                          live, until q or Ctrl-C
+  ntp-clock record day.log --reads 1s      log what the clock does, and read it every second
+  ntp-clock replay day.log                 the same readings again, from the log alone
+  ntp-clock test-server --offset +1h       a server that is an hour off, to try things with
+  ntp-clock --server localhost:11123 now   ask that server
+
+Every time has two errors. max_error is a hard bound: the true time is within it, as long as the
+server tells the truth. est_error is one standard deviation: how far off it probably is.
+
+Server:
+  One server is asked, and nothing ever stands in for it. --server names it, else the environment
+  variable PORTACODE_NTP_SERVER, else it is time.cloudflare.com. Written as a host name or an
+  address, with :port if that is not 123: time.example.org, 10.0.0.1:11123, [::1]:11123.
+
+Lengths of time (TIME): a number and a unit, us, ms, s, m or h: 500ms, 10s, 5m. Without a unit,
+seconds.
+
+Exit status:
+  0    done; also when the reader of our output has had enough (| head), when watch is ended by q
+       or Ctrl-C, and when record is ended by Ctrl-C
+  1    not synchronised: no believed reply (the message says why); or the server, the disk or the
+       output failed
+  2    wrong usage: an unknown option, a malformed server (also in PORTACODE_NTP_SERVER), a file
+       that cannot be opened, a malformed log (the message names the line)
+  130  ended by Ctrl-C (by the signal, as shells count it): all commands but watch and record";
+
+const NOW: &str = "\
+Examples:
+  ntp-clock now                      2025-10-05T04:37:12.768445+00:00
+  ntp-clock now --format ms          1759639032768
+  ntp-clock now --format json | jq .max_error_ns
+
+Prints nothing and exits with 1 where the server gives no time within --timeout.";
+
+const QUERY: &str = "\
+Examples:
+  ntp-clock query time.cloudflare.com
+  ntp-clock query localhost:11123 --json
+
+One burst is at most 8 requests. Of each exchange you see its offset (the server's clock less the
+system's) and its round trip, and both errors of a clock that has seen it and those before. What
+was not believed is counted by its reason. Exits with 1 where nothing was believed.";
+
+const STATUS: &str = "\
+Examples:
+  ntp-clock status
+  ntp-clock status --json | jq .offset_ms
+
+Waits for the end of the first round. Prints the status also where the clock could not be
+synchronised, and then exits with 1. Its keys are those of get_status() in Python: names end in
+their unit, and what only a synchronised clock has is null.";
+
+const WATCH: &str = "\
+Examples:
+  ntp-clock watch                          full screen; q or Ctrl-C ends it
+  ntp-clock watch --lines --interval 10s   a line every ten seconds
+  ntp-clock watch --count 5 | tee log      lines, because the output is no terminal
+
+offset is the synchronised time less the system's: how far the system's clock is slow.";
+
+const RECORD: &str = "\
+Examples:
+  ntp-clock record day.log                          until Ctrl-C
+  ntp-clock record - --duration 1m | gzip > a.gz
+  ntp-clock record s.log --reads 1s --answers live.out
+  ntp-clock replay s.log | cmp - live.out           no output: the same to the last bit
+
+An existing file is replaced. Each line is written whole and at once, so the log can be followed,
+and what is there is a log at any time, however the recording ends; if the disk is full, a line
+that was begun is taken back. The file is synced to the disk at the end. Exits with 1 where the
+clock was never synchronised. The format: ntp-clock replay --help.";
+
+const REPLAY: &str = "See --help for the format.";
+
+const REPLAY_LONG: &str = "\
+Examples:
+  ntp-clock replay day.log > answers
+  zcat day.log.gz | ntp-clock replay - | head
+
+The answers are the same, to the last bit, on every machine. Any length of log takes the same
+memory. Log lines are JSON objects, in order of local time (the clock's free-running counter), all
+numbers integers:
+
+  {\"type\":\"exchange\",\"t1_local_ns\":..,\"t2_ns\":..,\"t3_ns\":..,\"t4_local_ns\":..,
+   \"root_delay_ns\":..,\"root_dispersion_ns\":..,\"precision_log2_s\":..,\"stratum\":..,\"leap\":..}
+      (on one line) a reply; optional \"handled_local_ns\": when it was taken into account
+  {\"type\":\"lost\",\"t1_local_ns\":..}        a request without a reply worth weighing
+  {\"type\":\"read\",\"local_ns\":..}           what is the time at this moment?
+  {\"type\":\"round_end\",\"local_ns\":..}      optional: the live clock ended its round
+  {\"type\":\"suspend\",\"local_ns\":..}        optional: the counter lost time
+
+Each read is answered by one line, with null for what an unsynchronised clock cannot say:
+
+  {\"local_ns\":..,\"time_ns\":..,\"max_error_ns\":..,\"est_error_ns\":..}
+
+The log's own schedule stands: the clock fails only through what the log says was lost (three
+rounds in a row; requests within 1.9 s of the one before are one round). An exchange that no clock
+would believe (stratum 16, leap 3, time that runs backwards ...) counts as lost. Unknown members
+and blank lines are ignored. Anything else (no JSON, a member missing or out of its range, an
+unknown type, a line of over 65536 bytes or cut off) ends the replay with the line's number, the
+reason, and exit status 2; the answers before it have been written.";
+
+const COMPLETIONS: &str = "\
+Examples:
+  ntp-clock completions bash > ~/.local/share/bash-completion/completions/ntp-clock
+  ntp-clock completions zsh > ~/.zfunc/_ntp-clock
+  ntp-clock completions fish > ~/.config/fish/completions/ntp-clock.fish";
+
+const MAN: &str = "\
+Examples:
+  ntp-clock man | man -l -
+  ntp-clock man record > ~/.local/share/man/man1/ntp-clock-record.1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_line_of_help_of_ours_is_wider_than_a_terminal() {
+        for text in [LONG, NOW, QUERY, STATUS, WATCH, RECORD, REPLAY_LONG, COMPLETIONS, MAN] {
+            for line in text.lines() {
+                assert!(line.chars().count() <= 100, "{line}");
+            }
+        }
+    }
+}

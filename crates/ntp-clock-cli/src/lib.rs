@@ -1,0 +1,73 @@
+//! The `ntp-clock` command, as a library so that the Python package can offer it too.
+//!
+//! [`main_from`] is the whole of it: arguments in, exit status out.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod display;
+mod duration;
+mod failure;
+mod now;
+mod output;
+mod query;
+mod record;
+mod replay;
+mod server;
+mod shell;
+mod status;
+mod stop;
+mod sync;
+mod watch;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::Parser;
+use ntp_test_server::cli::CliError;
+
+use args::{Cli, Command};
+use failure::Failure;
+
+/// Runs the command with these arguments, the program's own name first, and gives its exit status.
+///
+/// Never panics over a closed pipe, and never ends the process itself.
+pub fn main_from<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help is no error, and whoever closed the pipe has read enough of it.
+            let _ = error.print();
+            let _ = std::io::stdout().flush();
+            return u8::try_from(error.exit_code()).unwrap_or(failure::USAGE);
+        }
+    };
+    match run(&cli) {
+        Ok(()) => 0,
+        Err(failure) => {
+            if let Some(message) = failure.message() {
+                let _ = writeln!(std::io::stderr(), "error: {message}");
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    let server = || server::choose(cli.server.as_ref());
+    match &cli.command {
+        Command::Now(args) => now::run(args, server()?),
+        Command::Query(args) => query::run(args, server::of_query(args, cli.server.as_ref())?),
+        Command::Status(args) => status::run(args, server()?),
+        Command::Watch(args) => watch::run(args, server()?),
+        Command::Record(args) => record::run(args, server()?),
+        Command::Replay(args) => replay::run(args),
+        Command::TestServer(args) => args.run().map_err(|error| match error {
+            CliError::Io(error) => Failure::output("standard input or output", error),
+            other if other.exit_code() == failure::USAGE => Failure::Usage(other.to_string()),
+            other => Failure::Failed(other.to_string()),
+        }),
+        Command::Completions { shell } => shell::completions(*shell),
+        Command::Man { command } => shell::man(command.as_deref()),
+    }
+}

@@ -1,0 +1,124 @@
+//! `ntp-clock status`: synchronise, then everything about the clock.
+
+use std::time::{Duration, Instant};
+
+use ntp_clock::{Server, Span, Status};
+use serde_json::{Map, Value, json};
+
+use crate::args::StatusArgs;
+use crate::display;
+use crate::failure::Failure;
+use crate::output::{print, print_line};
+use crate::sync;
+
+pub(crate) fn run(args: &StatusArgs, server: Server) -> Result<(), Failure> {
+    let clock = sync::clock(server)?;
+    let begun = Instant::now();
+    let round = clock.request_sync();
+    let synced = sync::wait(&clock, args.timeout);
+    // The first reply has given the time; the rest of its round makes it better.
+    while synced.is_ok() && clock.sync_outcome(&round).is_none() && begun.elapsed() < args.timeout {
+        std::thread::sleep(LOOK);
+    }
+    let status = clock.status();
+    if args.json {
+        print_line(&json(&status).to_string())?;
+    } else {
+        print(&human(&status))?;
+    }
+    synced
+}
+
+/// With the keys of `get_status()` in Python.
+fn json(status: &Status) -> Value {
+    let millis = |span: Option<Span>| span.map(Span::as_millis_f64);
+    let rejections: Map<_, _> =
+        status.rejections().map(|(reason, count)| (reason.to_owned(), count.into())).collect();
+    let since = status.time_since_sync.filter(|_| status.last_sync.is_some());
+    json!({
+        "server": status.server,
+        "offset_ms": millis(status.offset),
+        "last_sync": status.last_sync.map(|time| time.to_string()),
+        "time_since_sync_sec": since.map(Span::as_secs_f64),
+        "is_synced": status.is_synced,
+        "state": status.state.name(),
+        "max_error_ms": millis(status.max_error),
+        "est_error_ms": millis(status.est_error),
+        "delay_ms": millis(status.delay),
+        "drift_ppm": status.drift_ppm,
+        "stratum": status.stratum,
+        "reference_id": status.reference_id.map(|id| id.to_string()),
+        "address": status.address.map(|address| address.to_string()),
+        "attempts": status.attempts,
+        "requests": status.requests,
+        "believed": status.believed,
+        "rejections": rejections,
+        "last_error": status.last_error,
+        "next_sync": status.next_sync.map(|time| time.to_string()),
+        "epoch": status.epoch,
+        "counter": status.counter,
+    })
+}
+
+fn human(status: &Status) -> String {
+    let mut text = String::new();
+    for (name, value) in rows(status) {
+        text.push_str(&format!("{name:<12}{value}\n"));
+    }
+    text
+}
+
+/// What there is to say, in the order in which people ask.
+pub(crate) fn rows(status: &Status) -> Vec<(&'static str, String)> {
+    let span = |value: Option<Span>| display::or_dash(value, display::span);
+    let mut rows = vec![
+        ("state", status.state.name().to_owned()),
+        ("server", server_line(status)),
+        ("offset", display::or_dash(status.offset, offset_line)),
+        ("max error", span(status.max_error)),
+        ("est error", span(status.est_error)),
+        ("delay", span(status.delay)),
+        ("drift", display::or_dash(status.drift_ppm, drift)),
+        ("last sync", display::or_dash(status.last_sync, |time| time.to_string())),
+        ("next sync", display::or_dash(status.next_sync, |time| time.to_string())),
+        ("replies", format!("{} of {} believed", status.believed, status.requests)),
+    ];
+    if let Some(rejections) = rejections_line(status) {
+        rows.push(("rejected", rejections));
+    }
+    if let Some(error) = &status.last_error {
+        rows.push(("last error", error.clone()));
+    }
+    rows.push(("epoch", status.epoch.to_string()));
+    rows.push(("counter", status.counter.to_owned()));
+    rows
+}
+
+pub(crate) fn server_line(status: &Status) -> String {
+    let mut line = status.server.clone();
+    if let Some(address) = status.address.filter(|address| address.to_string() != status.server) {
+        line.push_str(&format!(" ({address})"));
+    }
+    if let (Some(stratum), Some(id)) = (status.stratum, status.reference_id) {
+        line.push_str(&format!(", stratum {stratum}, reference {id}"));
+    }
+    line
+}
+
+/// Reasons and counts, if any.
+pub(crate) fn rejections_line(status: &Status) -> Option<String> {
+    let all: Vec<_> =
+        status.rejections().map(|(reason, count)| format!("{count} x {reason}")).collect();
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
+pub(crate) fn drift(ppm: f64) -> String {
+    format!("{ppm:+.3} ppm")
+}
+
+fn offset_line(offset: Span) -> String {
+    let word = if offset < Span::ZERO { "fast" } else { "slow" };
+    format!("{} (the system's clock is {word})", display::signed(offset))
+}
+
+const LOOK: Duration = Duration::from_millis(10);

@@ -1,0 +1,36 @@
+//! Waiting for a clock's first reading, no longer than makes sense.
+
+use std::time::{Duration, Instant};
+
+use ntp_clock::{Clock, Server, SyncState};
+
+use crate::failure::Failure;
+
+/// A clock that asks this server.
+pub(crate) fn clock(server: Server) -> Result<Clock, Failure> {
+    Clock::builder().server(server).build().map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// Waits until there are readings, the time is over, or the clock has failed.
+pub(crate) fn wait(clock: &Clock, timeout: Duration) -> Result<(), Failure> {
+    let deadline = Instant::now().checked_add(timeout);
+    loop {
+        let left = deadline.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()));
+        if clock.wait_synced(left.min(LOOK)) {
+            return Ok(());
+        }
+        if left.is_zero() || clock.status().state == SyncState::Failed {
+            return Err(Failure::Failed(why_not(clock, timeout)));
+        }
+    }
+}
+
+/// Why the clock is not synchronised, in words.
+pub(crate) fn why_not(clock: &Clock, timeout: Duration) -> String {
+    let status = clock.status();
+    let reason =
+        status.last_error.unwrap_or_else(|| format!("no believed reply within {timeout:?}"));
+    format!("not synchronised with {}: {reason}", status.server)
+}
+
+const LOOK: Duration = Duration::from_millis(100);

@@ -1,0 +1,125 @@
+//! What was seen so far: samples for the plot, events for the log. Both are bounded.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ntp_clock::Status;
+
+/// What the screen shows of the past.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    samples: VecDeque<Sample>,
+    events: VecDeque<Told>,
+}
+
+/// The offset and its error at one moment; times since the start, the rest in milliseconds.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Sample {
+    pub(super) at_secs: f64,
+    pub(super) offset_ms: f64,
+    pub(super) max_error_ms: f64,
+}
+
+/// An event, as it is to be shown.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Told {
+    pub(super) time: String,
+    pub(super) text: String,
+    pub(super) warning: bool,
+}
+
+impl History {
+    /// Notes the status of a moment, if it tells a time.
+    pub(super) fn note(&mut self, at: Duration, status: &Status) {
+        let (Some(offset), Some(max_error)) = (status.offset, status.max_error) else { return };
+        if self.samples.len() == SAMPLES_MAX {
+            self.thin_out();
+        }
+        self.samples.push_back(Sample {
+            at_secs: at.as_secs_f64(),
+            offset_ms: offset.as_millis_f64(),
+            max_error_ms: max_error.as_millis_f64(),
+        });
+    }
+
+    pub(super) fn tell(&mut self, told: Told) {
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(told);
+    }
+
+    pub(super) fn samples(&self) -> &VecDeque<Sample> {
+        &self.samples
+    }
+
+    /// The newest first.
+    pub(super) fn events(&self) -> impl Iterator<Item = &Told> {
+        self.events.iter().rev()
+    }
+
+    /// The range of the offset with its errors: what a plot has to show.
+    pub(super) fn range_ms(&self) -> Option<(f64, f64)> {
+        let mut samples = self.samples.iter();
+        let first = samples.next()?;
+        let start = (first.offset_ms - first.max_error_ms, first.offset_ms + first.max_error_ms);
+        Some(samples.fold(start, |(low, high), s| {
+            (low.min(s.offset_ms - s.max_error_ms), high.max(s.offset_ms + s.max_error_ms))
+        }))
+    }
+
+    /// Keeps every other sample of the older half: a long history in little memory.
+    fn thin_out(&mut self) {
+        let half = SAMPLES_MAX / 2;
+        let mut index = 0;
+        self.samples.retain(|_| {
+            index += 1;
+            index > half || index % 2 == 1
+        });
+    }
+}
+
+const SAMPLES_MAX: usize = 4_000;
+const EVENTS_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(n: usize) -> Sample {
+        Sample { at_secs: n as f64, offset_ms: n as f64, max_error_ms: 0.5 }
+    }
+
+    #[test]
+    fn a_long_history_stays_bounded_and_keeps_its_beginning_and_its_end() {
+        let mut history = History::default();
+        for n in 0..20_000 {
+            if history.samples.len() == SAMPLES_MAX {
+                history.thin_out();
+            }
+            history.samples.push_back(sample(n));
+        }
+        let seconds: Vec<_> = history.samples.iter().map(|s| s.at_secs).collect();
+        assert!(seconds.len() <= SAMPLES_MAX && seconds.is_sorted());
+        assert_eq!((seconds[0], seconds[seconds.len() - 1]), (0.0, 19_999.0));
+    }
+
+    #[test]
+    fn the_range_holds_every_sample_with_its_error() {
+        let mut history = History::default();
+        assert_eq!(history.range_ms(), None);
+        history.samples.extend([sample(3), sample(1), sample(5)]);
+        assert_eq!(history.range_ms(), Some((0.5, 5.5)));
+    }
+
+    #[test]
+    fn the_newest_events_come_first_and_the_oldest_give_way() {
+        let mut history = History::default();
+        for n in 0..EVENTS_MAX + 5 {
+            let told = Told { time: String::new(), text: n.to_string(), warning: false };
+            history.tell(told);
+        }
+        let texts: Vec<_> = history.events().map(|told| told.text.as_str()).collect();
+        assert_eq!((texts.len(), texts[0], texts[EVENTS_MAX - 1]), (EVENTS_MAX, "204", "5"));
+    }
+}
