@@ -36,9 +36,10 @@ pub fn main_from<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help is no error, and whoever closed the pipe has read enough of it.
-            let _ = error.print();
-            let _ = std::io::stdout().flush();
+            // Help comes here too, and goes to standard output.
+            if let Err(error) = error.print().and_then(|()| std::io::stdout().flush()) {
+                return Failure::output(output::STANDARD_OUTPUT, error).exit_code();
+            }
             return u8::try_from(error.exit_code()).unwrap_or(failure::USAGE);
         }
     };

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ntp_clock::{
-    Clock, Events, Exchange, LocalTime, LogEntry, Reading, Recorded, Recording, Replay, Server,
-    Span, Status,
+    Clock, ClockEvent, Event, Events, Exchange, LocalTime, LogEntry, Reading, Recorded, Recording,
+    Replay, Server, Span, Status,
 };
 use serde_json::{Map, Value, json};
 
@@ -20,11 +20,12 @@ pub(crate) fn run(args: &QueryArgs, server: Server) -> Result<(), Failure> {
     let (clock, recording) = built.map_err(|error| Failure::Failed(error.to_string()))?;
     let events = clock.subscribe();
     let burst = Burst::take(&clock, &recording, args.timeout);
+    let told = told_until_end(&events);
     let status = clock.status();
     if args.json {
         print_line(&json(&burst, &status).to_string())?;
     } else {
-        print(&human(&burst, &status, &events))?;
+        print(&human(&burst, &status, &told))?;
     }
     match burst.reading {
         Some(_) => Ok(()),
@@ -85,11 +86,24 @@ impl Burst {
         }
         burst.requests.sort_by_key(|request| request.sent_at);
         let local = clock.local_now();
-        burst.reading = clock
-            .at(local)
-            .map(|reading| (reading, unix(reading.time().as_nanos()) - system_at(local, clock)));
+        burst.reading = clock.at(local).map(|reading| {
+            (reading, Span::from_nanos(reading.time().as_nanos()) - system_at(local, clock))
+        });
         burst
     }
+}
+
+/// What the clock told of its round. The status is up to date once its end has been told.
+fn told_until_end(events: &Events) -> Vec<ClockEvent> {
+    let is_end = |event: &ClockEvent| {
+        matches!(event.kind(), Event::Synchronised { .. } | Event::AttemptFailed { .. })
+    };
+    let mut told = Vec::new();
+    while !told.last().is_some_and(is_end) {
+        let Some(event) = events.next_timeout(LOOK) else { break };
+        told.push(event);
+    }
+    told
 }
 
 /// Of the exchange's middle from the system's clock then.
@@ -113,11 +127,7 @@ fn system_at(local: LocalTime, clock: &Clock) -> Span {
     pairs.into_iter().min_by_key(|(width, _)| *width).map_or(Span::ZERO, |(_, system)| system)
 }
 
-fn unix(nanos: i64) -> Span {
-    Span::from_nanos(nanos)
-}
-
-fn human(burst: &Burst, status: &Status, events: &Events) -> String {
+fn human(burst: &Burst, status: &Status, told: &[ClockEvent]) -> String {
     let mut text = format!("server  {}\n\n", server_line(status));
     if !burst.requests.is_empty() {
         text.push_str(&format!(
@@ -144,11 +154,10 @@ fn human(burst: &Burst, status: &Status, events: &Events) -> String {
     if !burst.requests.is_empty() {
         text.push('\n');
     }
-    let told: Vec<_> = std::iter::from_fn(|| events.try_next()).collect();
     for (name, count) in status.rejections() {
         // The words are in the events, for those that came after the subscription began.
         let words = told.iter().find_map(|event| match event.kind() {
-            ntp_clock::Event::Rejected(rejection) if rejection.name() == name => {
+            Event::Rejected(rejection) if rejection.name() == name => {
                 Some(format!(" ({rejection})"))
             }
             _ => None,

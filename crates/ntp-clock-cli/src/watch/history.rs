@@ -9,6 +9,8 @@ use ntp_clock::Status;
 #[derive(Debug, Default)]
 pub(super) struct History {
     samples: VecDeque<Sample>,
+    /// There was no time to tell since the newest sample.
+    gap: bool,
     events: VecDeque<Told>,
 }
 
@@ -18,6 +20,8 @@ pub(super) struct Sample {
     pub(super) at_secs: f64,
     pub(super) offset_ms: f64,
     pub(super) max_error_ms: f64,
+    /// Before it there was no time to tell.
+    pub(super) after_gap: bool,
 }
 
 /// An event, as it is to be shown.
@@ -29,9 +33,12 @@ pub(super) struct Told {
 }
 
 impl History {
-    /// Notes the status of a moment, if it tells a time.
+    /// Notes the status of a moment.
     pub(super) fn note(&mut self, at: Duration, status: &Status) {
-        let (Some(offset), Some(max_error)) = (status.offset, status.max_error) else { return };
+        let (Some(offset), Some(max_error)) = (status.offset, status.max_error) else {
+            self.gap = true;
+            return;
+        };
         if self.samples.len() == SAMPLES_MAX {
             self.thin_out();
         }
@@ -39,6 +46,7 @@ impl History {
             at_secs: at.as_secs_f64(),
             offset_ms: offset.as_millis_f64(),
             max_error_ms: max_error.as_millis_f64(),
+            after_gap: std::mem::take(&mut self.gap),
         });
     }
 
@@ -49,8 +57,14 @@ impl History {
         self.events.push_back(told);
     }
 
-    pub(super) fn samples(&self) -> &VecDeque<Sample> {
-        &self.samples
+    /// Runs of samples without a gap in between.
+    pub(super) fn runs(&mut self) -> impl Iterator<Item = &[Sample]> {
+        self.samples.make_contiguous().chunk_by(|_, next| !next.after_gap)
+    }
+
+    /// When the first sample was taken, seconds since the start.
+    pub(super) fn begin_secs(&self) -> f64 {
+        self.samples.front().map_or(0.0, |sample| sample.at_secs)
     }
 
     /// The newest first.
@@ -72,10 +86,11 @@ impl History {
     fn thin_out(&mut self) {
         let half = SAMPLES_MAX / 2;
         let mut index = 0;
-        self.samples.retain(|_| {
+        self.samples.retain(|sample| {
             index += 1;
-            index > half || index % 2 == 1
+            index > half || index % 2 == 1 || sample.after_gap
         });
+        self.samples.truncate(SAMPLES_MAX - 1);
     }
 }
 
@@ -85,9 +100,10 @@ const EVENTS_MAX: usize = 200;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ntp_clock::{ManualClock, Span, UnixTime};
 
     fn sample(n: usize) -> Sample {
-        Sample { at_secs: n as f64, offset_ms: n as f64, max_error_ms: 0.5 }
+        Sample { at_secs: n as f64, offset_ms: n as f64, max_error_ms: 0.5, after_gap: false }
     }
 
     #[test]
@@ -110,6 +126,23 @@ mod tests {
         assert_eq!(history.range_ms(), None);
         history.samples.extend([sample(3), sample(1), sample(5)]);
         assert_eq!(history.range_ms(), Some((0.5, 5.5)));
+    }
+
+    #[test]
+    fn a_time_without_readings_is_a_gap_between_two_runs() {
+        let manual = ManualClock::new();
+        let clock = manual.clock();
+        let mut history = History::default();
+        manual.set(UnixTime::from_nanos(0), Span::from_millis(1));
+        history.note(Duration::from_secs(1), &clock.status());
+        history.note(Duration::from_secs(2), &clock.status());
+        manual.fail();
+        history.note(Duration::from_secs(3), &clock.status());
+        manual.set(UnixTime::from_nanos(0), Span::from_millis(1));
+        history.note(Duration::from_secs(4), &clock.status());
+        let runs: Vec<Vec<f64>> =
+            history.runs().map(|run| run.iter().map(|s| s.at_secs).collect()).collect();
+        assert_eq!(runs, [vec![1.0, 2.0], vec![4.0]]);
     }
 
     #[test]

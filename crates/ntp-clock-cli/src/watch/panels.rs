@@ -8,9 +8,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Text};
-use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph};
+use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph, Wrap};
 
-use super::history::History;
+use super::history::{History, Sample};
 use crate::display::{or_dash, signed, span};
 use crate::status::{drift, rejections_line, server_line};
 
@@ -19,13 +19,13 @@ use crate::status::{drift, rejections_line, server_line};
 pub(super) struct Picture<'a> {
     pub(super) time: Option<String>,
     pub(super) status: &'a Status,
-    pub(super) history: &'a History,
+    pub(super) history: &'a mut History,
     /// Since the start.
     pub(super) elapsed: Duration,
 }
 
 impl Picture<'_> {
-    pub(super) fn draw(&self, frame: &mut Frame<'_>) {
+    pub(super) fn draw(&mut self, frame: &mut Frame<'_>) {
         let area = frame.area();
         let facts = self.facts(area.width);
         let facts_height = u16::try_from(facts.len()).unwrap_or(u16::MAX).saturating_add(2);
@@ -86,11 +86,11 @@ impl Picture<'_> {
         facts
     }
 
-    fn draw_plot(&self, frame: &mut Frame<'_>, area: Rect) {
+    fn draw_plot(&mut self, frame: &mut Frame<'_>, area: Rect) {
         if area.height < PLOT_HEIGHT_MIN {
             return;
         }
-        let block = Block::bordered().title(" offset of the system's clock, within its max error ");
+        let block = Block::bordered().title(" offset, and its max error ");
         let Some((low, high)) = self.history.range_ms() else {
             let text = Paragraph::new(" nothing to show until the first reply").dim();
             frame.render_widget(text.block(block), area);
@@ -98,15 +98,18 @@ impl Picture<'_> {
         };
         let scale = Scale::of(low, high);
         let now = self.elapsed.as_secs_f64();
-        let begin = self.history.samples().front().map_or(0.0, |sample| sample.at_secs);
-        let line = |value: fn(f64, f64) -> f64| -> Vec<(f64, f64)> {
-            let samples = self.history.samples().iter();
-            samples
-                .map(|s| (s.at_secs - now, value(s.offset_ms, s.max_error_ms) * scale.per_ms))
-                .collect()
-        };
-        let (centre, above, below) =
-            (line(|offset, _| offset), line(|o, error| o + error), line(|o, error| o - error));
+        let begin = self.history.begin_secs();
+        let mut edges = Vec::new();
+        let mut centres = Vec::new();
+        for run in self.history.runs() {
+            let line = |value: fn(f64, f64) -> f64| -> Vec<(f64, f64)> {
+                let point = |s: &Sample| value(s.offset_ms, s.max_error_ms) * scale.per_ms;
+                run.iter().map(|s| (s.at_secs - now, point(s))).collect()
+            };
+            edges.push(line(|offset, error| offset + error));
+            edges.push(line(|offset, error| offset - error));
+            centres.push(line(|offset, _| offset));
+        }
         let dataset = |points, color| {
             Dataset::default()
                 .marker(Marker::Braille)
@@ -114,11 +117,9 @@ impl Picture<'_> {
                 .style(Style::new().fg(color))
                 .data(points)
         };
-        let datasets = vec![
-            dataset(&above, Color::DarkGray),
-            dataset(&below, Color::DarkGray),
-            dataset(&centre, Color::Cyan),
-        ];
+        let edges = edges.iter().map(|points| dataset(points, Color::DarkGray));
+        let datasets = edges.chain(centres.iter().map(|points| dataset(points, Color::Cyan)));
+        let datasets = datasets.collect();
         let span_secs = (now - begin).max(1.0);
         let x = Axis::default()
             .bounds([-span_secs, 0.0])
@@ -140,7 +141,8 @@ impl Picture<'_> {
             })
             .collect();
         let block = Block::bordered().title(" events, newest first ");
-        frame.render_widget(Paragraph::new(Text::from(lines)).block(block), area);
+        let text = Paragraph::new(Text::from(lines)).wrap(Wrap { trim: false });
+        frame.render_widget(text.block(block), area);
     }
 }
 
@@ -222,7 +224,7 @@ mod tests {
         let status = manual.clock().status();
         let time = manual.clock().now().map(|reading| reading.time().to_string());
         let elapsed = Duration::from_secs(60);
-        let shown = Picture { time, status: &status, history: &history, elapsed };
+        let mut shown = Picture { time, status: &status, history: &mut history, elapsed };
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| shown.draw(frame)).unwrap();
         let buffer = terminal.backend().buffer();
@@ -240,7 +242,7 @@ mod tests {
             "max error  2.000 ms",
             "est error",
             "drift",
-            "offset of the system's clock",
+            "offset, and its max error",
             "-1 min 0 s",
             "04:37:12 attempt 1 failed: no reply",
             "q or Ctrl-C ends",

@@ -48,14 +48,14 @@ fn show(
             history.tell(Told { time, text: event.to_string(), warning });
         }
         let (now, status) = (Instant::now(), clock.status());
-        if now >= next_sample && status.is_synced {
+        if now >= next_sample {
             history.note(begun.elapsed(), &status);
             next_sample = (next_sample + args.interval).max(now);
         }
-        let picture = Picture {
+        let mut picture = Picture {
             time: clock.now().map(|reading| reading.time().to_string()),
             status: &status,
-            history: &history,
+            history: &mut history,
             elapsed: begun.elapsed(),
         };
         terminal.draw(|frame| picture.draw(frame))?;
