@@ -94,6 +94,7 @@ impl SyncEngine {
 
     /// The round under way had a believed reply: schedule the next.
     fn finish_round(&mut self, now: LocalTime) {
+        let expired = self.mapping().map(|mapping| mapping.valid_until).filter(|end| now > *end);
         self.log_round_end(now);
         let Some(round) = self.round.take() else { return };
         self.tally.rounds += 1;
@@ -103,6 +104,15 @@ impl SyncEngine {
         self.backoff.reset();
         if self.hold_until.is_none() {
             self.rate_hold.reset();
+        }
+        if let Some(expiry) = expired {
+            // Nobody noticed the round's end for so long that its readings have run out meanwhile:
+            // only another round revives them.
+            self.discipline.finish_round(expiry, now);
+            self.next_round = now;
+            self.obey_hold();
+            self.expire(now);
+            return;
         }
         let interval = self.poll_interval();
         let rounds = self.discipline.rounds().saturating_add(1);

@@ -1,6 +1,9 @@
 //! A driver that takes its time between being handed a request and sending it.
 
-use ntp_clock_core::{EngineConfig, LocalTime, Span, SyncEngine};
+use ntp_clock_core::{
+    AttemptError, EngineConfig, Event, Leap, LocalTime, ReferenceId, ServerReply, Span, SyncEngine,
+    UnixTime,
+};
 
 const START: LocalTime = LocalTime::from_nanos(1_000_000_000);
 
@@ -48,4 +51,49 @@ fn a_request_that_was_never_reported_sent_or_at_an_absurd_moment_ends_its_round_
             assert!(wakes < 20 && now < START + Span::from_secs(10), "stuck until {now:?}");
         }
     }
+}
+
+#[test]
+fn readings_that_ran_out_while_the_process_was_stopped_stay_out_until_the_server_is_asked_again() {
+    let mut engine = SyncEngine::new(EngineConfig::default(), START);
+    engine.handle_timeout(START);
+    let transmit = engine.poll_transmit(START, 1).expect("due at once");
+    let cookie = transmit.cookie;
+    engine.handle_sent(transmit.token, START);
+    let time = UnixTime::from_nanos(1_800_000_000_000_000_000);
+    let reply = ServerReply {
+        receive_time: time,
+        transmit_time: time,
+        root_delay: Span::ZERO,
+        root_dispersion: Span::ZERO,
+        precision_log2_s: -25,
+        leap: Leap::None,
+        stratum: 1,
+        reference_id: ReferenceId::NONE,
+    };
+    let now = START + Span::from_millis(20);
+    engine.handle_response(cookie, reply, now, now).expect("believed");
+
+    // Stopped in the middle of the round.
+    let now = now + Span::from_secs(4_000);
+    assert!(engine.mapping().is_none_or(|mapping| mapping.read(now).is_none()));
+    // Either of them may be the first thing that the thread does.
+    let mut woken_by_request = engine.clone();
+    woken_by_request.request_sync(now).expect("not held");
+    woken_by_request.handle_timeout(now);
+    assert!(woken_by_request.mapping().is_none_or(|mapping| mapping.read(now).is_none()));
+
+    engine.handle_timeout(now);
+    assert!(engine.mapping().is_none());
+    let failed = |event| matches!(event, Event::Failed { reason: AttemptError::Expired, .. });
+    assert!(std::iter::from_fn(|| engine.poll_event()).any(failed));
+    let transmit = engine.poll_transmit(now, 2).expect("asked again at once");
+    let cookie = transmit.cookie;
+    engine.handle_sent(transmit.token, now);
+    let later = now + Span::from_millis(20);
+    let since = Span::from_secs(4_000);
+    let reply = ServerReply { receive_time: time + since, transmit_time: time + since, ..reply };
+    engine.handle_response(cookie, reply, later, later).expect("believed");
+    let reading = engine.mapping().and_then(|mapping| mapping.read(later));
+    assert_eq!(reading.map(|reading| reading.epoch()), Some(1));
 }
