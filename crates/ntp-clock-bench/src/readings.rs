@@ -99,24 +99,23 @@ fn batch(threads: usize, calls: u32, call: &(dyn Fn() + Sync)) -> f64 {
     if threads == 1 {
         return time(calls, call).as_nanos() as f64 / f64::from(calls);
     }
-    let barrier = Barrier::new(threads + 1);
-    let took = thread::scope(|scope| {
-        let each: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    barrier.wait();
-                    time(calls, call);
-                })
-            })
-            .collect();
-        barrier.wait();
-        let started = Instant::now();
-        for thread in each {
-            // A panic of a contender has been reported where it happened.
-            let _ = thread.join();
-        }
-        started.elapsed()
+    let barrier = Barrier::new(threads);
+    // From the first thread's start to the last one's end, as they saw it themselves: whoever only
+    // waits for them may be woken late.
+    let spans: Vec<(Instant, Instant)> = thread::scope(|scope| {
+        let work = || {
+            barrier.wait();
+            let started = Instant::now();
+            time(calls, call);
+            (started, Instant::now())
+        };
+        let each: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        // A panic of a contender has been reported where it happened.
+        each.into_iter().filter_map(|thread| thread.join().ok()).collect()
     });
+    let started = spans.iter().map(|(started, _)| *started).min();
+    let ended = spans.iter().map(|(_, ended)| *ended).max();
+    let took = started.zip(ended).map_or(Duration::ZERO, |(started, ended)| ended - started);
     took.as_nanos() as f64 / (f64::from(calls) * threads as f64)
 }
 
