@@ -181,9 +181,12 @@ impl Round {
         self.believed > 0 && self.sent >= self.target() && all_answered
     }
 
-    /// Whether a request of this round may still be answered or sent at `now`.
+    /// Whether no request of this round can still be answered or sent at `now`. A round whose next
+    /// request is so late that replies to the last one are no longer waited for has been slept
+    /// through.
     pub(super) fn is_over(&self, now: LocalTime) -> bool {
-        self.is_complete() || (self.next_send().is_none() && now >= self.deadline())
+        let begun = self.sent > 0 || self.next_send().is_none();
+        self.is_complete() || (begun && now >= self.deadline())
     }
 
     pub(super) fn requests_sent(&self) -> u8 {

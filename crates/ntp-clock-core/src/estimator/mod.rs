@@ -10,19 +10,30 @@
 //! within [`WANDER`] of such a mean, and within [`RATE_MAX`] of nominal.
 //!
 //! # The centre
-//! Weighted least squares of offset on time over a bounded window, with a prior on the frequency
-//! so that the first burst does not extrapolate its own noise. An exchange's weight falls with its
-//! delay in excess of the smallest (half of which may be error) and with its age (the oscillator
-//! wanders). The residuals scale the errors that come out.
+//! Three steps, a file each:
+//! - `path`: a round's exchanges are put together. How an offset's error follows from the delay in
+//!   excess of the smallest is learnt from exchanges of the same burst, between which the clock has
+//!   not moved: a slope (queueing in one direction shifts the offset by half of it) and a scatter.
+//!   A path that stays longer is another path, whose unknown asymmetry is estimated instead of
+//!   being taken for time.
+//! - `filter`: a bank of Kalman filters follows offset and rate, one filter for each strength of
+//!   the oscillator's restlessness and one for a jump; how well each foresaw the rounds decides
+//!   how much it counts. Mean and spread of the mixture are the estimate and its variance.
+//! - `track`: holds the two together, with the round under way taken provisionally.
 
-mod fit;
+mod bounds;
+mod filter;
+mod path;
 mod sample;
+mod track;
 
 use crate::exchange::Exchange;
 use crate::mapping::Mapping;
 use crate::time::{LocalTime, Span, UnixTime};
-use fit::{Fit, RatePrior};
-use sample::{Sample, Window};
+use bounds::{Bounds, Rates};
+use path::Path;
+use sample::{Sample, Window, nanos};
+use track::{RatePrior, Track};
 
 /// Holds a bounded window of exchanges; the only part that knows how estimates are made.
 #[derive(Clone, Debug)]
@@ -32,10 +43,16 @@ pub struct Estimator {
     samples: Window<WINDOW>,
     /// Samples that contradict the estimate, until they are several.
     suspects: Window<SUSPECTS>,
-    /// Samples in a row that lie where only a move of the clock or the server explains them.
-    strays: usize,
+    rates: Rates,
     prior: RatePrior,
+    path: Path,
     fit: Option<Fit>,
+}
+
+#[derive(Clone, Debug)]
+struct Fit {
+    track: Track,
+    bounds: Bounds,
 }
 
 /// What became of an exchange.
@@ -80,8 +97,9 @@ impl Estimator {
             resolution: resolution.clamp(Span::ZERO, RESOLUTION_MAX),
             samples: Window::new(),
             suspects: Window::new(),
-            strays: 0,
+            rates: Rates::ANY,
             prior: RatePrior::UNKNOWN,
+            path: Path::new(),
             fit: None,
         }
     }
@@ -90,9 +108,11 @@ impl Estimator {
     #[must_use]
     pub fn resume(resolution: Span, mapping: &Mapping) -> Self {
         let mut estimator = Estimator::new(resolution);
-        estimator.prior = RatePrior::of_mapping(mapping);
-        estimator.samples.push(Sample::from_mapping(mapping));
-        estimator.fit = Fit::new(&estimator.samples, &estimator.prior);
+        let sample = Sample::from_mapping(mapping);
+        estimator.rates = Rates::of_mapping(mapping);
+        estimator.samples.push(sample);
+        estimator.fit = Bounds::new(&estimator.samples, estimator.rates, mapping.rate)
+            .map(|bounds| Fit { track: Track::resume(&sample, mapping), bounds });
         estimator
     }
 
@@ -102,52 +122,64 @@ impl Estimator {
         if self.samples.contains(&sample) {
             return Verdict::Accepted;
         }
-        let stray = match &self.fit {
-            None => false,
-            Some(fit) if fit.contradicts(&sample) => return self.suspect(sample),
-            Some(fit) => fit.is_stray(&sample),
-        };
-        let mut samples = self.samples.clone();
-        // A prior from before the window speaks of a time that the wander allowance, which holds
-        // for as long as a window, does not reach.
-        let prior = if samples.is_full() { RatePrior::UNKNOWN } else { self.prior };
-        samples.push(sample);
-        let Some(fit) = Fit::new(&samples, &prior) else { return self.suspect(sample) };
-        self.suspects = Window::new();
-        self.strays = if stray { self.strays + 1 } else { 0 };
-        if self.strays >= SUSPECTS {
-            let mut newest = samples.clone();
-            newest.keep_last(SUSPECTS);
-            let prior = RatePrior::after(&fit);
-            if let Some(fit) = Fit::new(&newest, &prior) {
-                self.begin_with(newest, prior, fit);
-                return Verdict::Restarted;
-            }
+        if self.fit.as_ref().is_some_and(|fit| fit.bounds.contradicts(&sample)) {
+            return self.suspect(sample);
         }
-        (self.samples, self.prior, self.fit) = (samples, prior, Some(fit));
-        Verdict::Accepted
+        let mut samples = self.samples.clone();
+        // Limits from before the window speak of a time that the wander allowance, which holds
+        // for as long as a window, does not reach.
+        let rates = if samples.is_full() { Rates::ANY } else { self.rates };
+        samples.push(sample);
+        let Some(fit) = self.refit(&samples, rates) else { return self.suspect(sample) };
+        let jumped = |fit: &Fit| fit.track.line().jumped;
+        let verdict = if jumped(&fit) && !self.fit.as_ref().is_some_and(jumped) {
+            Verdict::Restarted
+        } else {
+            Verdict::Accepted
+        };
+        self.suspects = Window::new();
+        (self.samples, self.rates, self.fit) = (samples, rates, Some(fit));
+        verdict
+    }
+
+    fn refit(&self, samples: &Window<WINDOW>, rates: Rates) -> Option<Fit> {
+        let newest = samples.last()?;
+        let begun = match &self.fit {
+            Some(fit) => fit.track.clone(),
+            None => Track::new(newest, self.prior, self.path),
+        };
+        let track = begun.with_newest(samples, nanos(self.resolution))?;
+        let bounds = Bounds::new(samples, rates, track.line().rate)?;
+        Some(Fit { track, bounds })
     }
 
     /// The estimate at a moment, or `None` before the first exchange.
     #[must_use]
     pub fn estimate(&self, at: LocalTime) -> Option<Estimate> {
-        let fit = self.fit.as_ref()?;
-        let since = at - fit.anchor;
-        let dt = since.as_nanos() as f64;
-        let shift = fit.shift_ns + fit.rate * dt;
+        let Fit { track, bounds } = self.fit.as_ref()?;
+        let line = track.line();
+        let dt = nanos(at - line.at);
+        let shift = line.offset_ns + line.rate * dt;
         let whole = shift as i64;
-        let (lower, upper) = fit.bounds_at(&self.samples, at);
-        let [v0, v1, v2] = fit.variance;
+        let zero_shift = nanos(line.zero - bounds.offset);
+        let (lower, upper) = bounds.at(&self.samples, at);
+        let (lower, upper) = (lower - zero_shift, upper - zero_shift);
+        let [v0, v1, v2] = line.variance;
         let own = self.resolution.as_nanos() as f64;
+        let walk = line.restlessness * WALK_NS;
         Some(Estimate {
             at,
-            centre: UnixTime::from_nanos(at.as_nanos()) + fit.offset + Span::from_nanos(whole),
-            rate: fit.rate,
+            centre: UnixTime::from_nanos(at.as_nanos()) + line.zero + Span::from_nanos(whole),
+            rate: line.rate,
             // The fraction dropped by `whole` is under 1 ns.
             upper_ns: upper - shift + own + 1.0,
             lower_ns: shift - lower + own + 1.0,
-            growth: fit.growth,
-            variance: [v0 + (v1 + v2 * dt) * dt, v1 + 2.0 * v2 * dt, v2],
+            growth: bounds.growth,
+            variance: [
+                v0 + (2.0 * v1 + v2 * dt) * dt + own * own / 12.0,
+                2.0 * (v1 + v2 * dt),
+                v2 + walk,
+            ],
         })
     }
 
@@ -160,8 +192,17 @@ impl Estimator {
     /// The local counter lost an unknown length of time (suspend): every offset is void, the
     /// frequency is not.
     pub fn forget_offset(&mut self) {
-        let prior = self.fit.as_ref().map_or(self.prior, RatePrior::after);
-        *self = Estimator { prior, ..Estimator::new(self.resolution) };
+        let fresh = Estimator::new(self.resolution);
+        let (rates, prior, path) = match &self.fit {
+            None => (self.rates, self.prior, self.path),
+            Some(fit) => {
+                let line = fit.track.line();
+                let variance = line.variance[2] + COOLING_SIGMA * COOLING_SIGMA;
+                let prior = RatePrior { mean: line.rate, variance };
+                (fit.bounds.rates.after_sleep(), prior, fit.track.path())
+            }
+        };
+        *self = Estimator { rates, prior, path, ..fresh };
     }
 
     /// Sets a sample aside that contradicts the estimate, unless it is the last of several that
@@ -175,19 +216,17 @@ impl Estimator {
         if !self.suspects.is_full() {
             return Verdict::Contradiction;
         }
-        let mut fresh = Window::new();
-        for suspect in self.suspects.iter() {
-            fresh.push(*suspect);
+        let fresh = self.suspects.clone();
+        let mut anew = Estimator::new(self.resolution);
+        for suspect in fresh.iter() {
+            anew.samples.push(*suspect);
+            let Some(fit) = anew.refit(&anew.samples, Rates::ANY) else {
+                return Verdict::Contradiction;
+            };
+            anew.fit = Some(fit);
         }
-        let Some(fit) = Fit::new(&fresh, &RatePrior::UNKNOWN) else {
-            return Verdict::Contradiction;
-        };
-        self.begin_with(fresh, RatePrior::UNKNOWN, fit);
+        *self = anew;
         Verdict::Broken
-    }
-
-    fn begin_with(&mut self, samples: Window<WINDOW>, prior: RatePrior, fit: Fit) {
-        *self = Estimator { samples, prior, fit: Some(fit), ..Estimator::new(self.resolution) };
     }
 }
 
@@ -197,18 +236,13 @@ impl Estimator {
 pub(crate) const RATE_MAX: f64 = 500e-6 / (1.0 - 500e-6);
 /// The furthest that the rate at one moment may be from its mean between any two samples of the
 /// window: PHI of RFC 5905, which also covers a thermal step of several ppm.
-pub(crate) const WANDER: f64 = 15e-6;
-/// How far the rate typically wanders while a sample ages; only weights and sigmas depend on it.
-const WANDER_SIGMA: f64 = 0.1e-6;
-/// No frequency is known better than this.
-const RATE_FLOOR: f64 = 0.1e-6;
-/// Timestamping noise of the best of samples.
-const SAMPLE_NOISE_NS: f64 = 1_000.0;
-/// Residuals smaller than foreseen shrink the errors to a half, no further.
-const SCALE_MIN: f64 = 0.25;
+pub(crate) const WANDER: f64 = 10e-6;
+/// What a sleep does to an oscillator's rate, mostly.
+const COOLING_SIGMA: f64 = 1e-6;
+/// Half of a poll interval times two thirds: makes of a cubic a quadratic that is right there.
+const WALK_NS: f64 = 1e11;
 /// A counter coarser than this is no clock.
 const RESOLUTION_MAX: Span = Span::from_secs(1);
-const STRAY_SIGMAS: f64 = 8.0;
 const WINDOW: usize = 64;
 /// One sample that does not fit is an outlier; so many in a row are a change.
 const SUSPECTS: usize = 3;

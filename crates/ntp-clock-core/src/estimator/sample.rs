@@ -70,10 +70,6 @@ impl<const N: usize> Window<N> {
         Window { ring: [None; N], start: 0, len: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
     pub(super) fn is_full(&self) -> bool {
         self.len == N
     }
@@ -95,13 +91,7 @@ impl<const N: usize> Window<N> {
         }
     }
 
-    pub(super) fn keep_last(&mut self, count: usize) {
-        let dropped = self.len.saturating_sub(count);
-        self.start = (self.start + dropped) % N;
-        self.len -= dropped;
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Sample> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Sample> + Clone {
         (0..self.len).filter_map(|i| self.ring.get((self.start + i) % N)?.as_ref())
     }
 

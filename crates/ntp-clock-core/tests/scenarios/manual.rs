@@ -11,7 +11,7 @@ fn a_requested_round_joins_one_under_way() {
     assert_eq!(world.request_sync(), Ok(()));
     assert_eq!(world.engine.round_number(), round);
     world.run(Span::from_secs(2));
-    assert_eq!((world.sent.len(), world.status().rounds), (8, 1));
+    assert_eq!((world.sent.len(), world.status().rounds), (7, 1));
 }
 
 #[test]
@@ -121,4 +121,16 @@ fn an_absurdly_long_interval_overflows_nothing() {
     world.set_poll_interval(Span::from_secs(60));
     world.run(Span::from_secs(200));
     assert!(world.status().next_sync - world.now() <= Span::from_secs(60));
+}
+
+#[test]
+fn a_round_asked_for_right_after_the_first_is_answered_at_once() {
+    let mut world = World::new();
+    world.run(Span::from_secs(1));
+    let status = world.status();
+    assert_eq!((status.rounds, status.in_round), (1, false));
+    assert_eq!(world.request_sync(), Ok(()));
+    world.run(Span::from_millis(100));
+    let status = world.status();
+    assert_eq!((status.rounds, status.in_round, status.requests), (2, false, 8));
 }

@@ -97,7 +97,7 @@ fn a_clock_that_starts_without_a_server_synchronises_when_it_comes() {
     world.run_until(Span::from_secs(130), |w| w.reading().is_some());
     world.run(Span::from_secs(2));
     assert_eq!(world.status().state, SyncState::Synchronised);
-    assert_eq!(world.round_sizes().last(), Some(&8), "the first round is a full one");
+    assert_eq!(world.round_sizes().last(), Some(&7), "the first round is a full one");
 }
 
 #[test]

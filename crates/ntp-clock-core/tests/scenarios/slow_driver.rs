@@ -73,6 +73,7 @@ fn readings_that_ran_out_while_the_process_was_stopped_stay_out_until_the_server
     };
     let now = START + Span::from_millis(20);
     engine.handle_response(cookie, reply, now, now).expect("believed");
+    assert!(engine.in_round(), "more requests are to follow");
 
     // Stopped in the middle of the round.
     let now = now + Span::from_secs(4_000);
@@ -87,6 +88,7 @@ fn readings_that_ran_out_while_the_process_was_stopped_stay_out_until_the_server
     assert!(engine.mapping().is_none());
     let failed = |event| matches!(event, Event::Failed { reason: AttemptError::Expired, .. });
     assert!(std::iter::from_fn(|| engine.poll_event()).any(failed));
+    assert_eq!(engine.round_number(), 2);
     let transmit = engine.poll_transmit(now, 2).expect("asked again at once");
     let cookie = transmit.cookie;
     engine.handle_sent(transmit.token, now);

@@ -23,7 +23,7 @@ fn a_suspend_begins_a_new_epoch_and_a_round_at_once() {
     assert!(world.error().abs() < Span::from_millis(1));
     let rate = world.status().rate_ppm.expect("synchronised");
     assert!((rate - known_rate.expect("synchronised")).abs() < 2.0, "the frequency is kept");
-    assert_eq!(world.round_sizes().last(), Some(&8));
+    assert_eq!(world.round_sizes().last(), Some(&7));
 }
 
 #[test]

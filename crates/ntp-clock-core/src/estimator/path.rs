@@ -1,0 +1,233 @@
+//! What the path does to the exchanges: how offset errors follow from delays, and what a round's
+//! exchanges say together.
+
+use super::sample::{Sample, nanos};
+
+/// How an exchange's offset error depends on its delay beyond the smallest.
+///
+/// Queueing in one direction alone shifts the offset by half of it; in both, it scatters it. Both
+/// are learnt from exchanges of the same burst, between which the clock has not moved.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Path {
+    /// Offset error per excess delay, of ordinary excess and of large.
+    ordinary: Ratio,
+    large: Ratio,
+    /// What the middle one of a round's exchanges typically exceeds the fastest by, nanoseconds.
+    typical_ns: f64,
+    /// Smallest delays of the last rounds, newest last.
+    minima: [f64; MINIMA],
+    count: usize,
+    base_ns: f64,
+    /// The base before the last change of the path upwards.
+    former_ns: f64,
+}
+
+/// What happened to the path with a round.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Change {
+    None,
+    /// It became longer by so much, nanoseconds.
+    Longer(f64),
+    /// It became shorter by so much, nanoseconds.
+    Shorter(f64),
+    /// It is the one again that it was before it became longer.
+    Back,
+}
+
+/// A round's exchanges put together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Summary {
+    pub(super) offset_ns: f64,
+    pub(super) mid_ns: f64,
+    pub(super) variance: f64,
+}
+
+/// A mean and a mean square with fading memory.
+#[derive(Clone, Copy, Debug)]
+struct Ratio {
+    weight: f64,
+    mean: f64,
+    square: f64,
+}
+
+impl Ratio {
+    const UNKNOWN: Ratio = Ratio { weight: 0.0, mean: 0.0, square: 0.0 };
+
+    fn fade(&mut self) {
+        self.weight *= FORGETTING;
+    }
+
+    fn add(&mut self, ratio: f64, weight: f64) {
+        self.weight += weight;
+        let share = weight / self.weight;
+        self.mean += (ratio - self.mean) * share;
+        self.square += (ratio * ratio - self.square) * share;
+    }
+
+    /// Offset error per excess delay: +0.5 where all queueing is on the way to the server.
+    fn slope(&self) -> f64 {
+        (self.mean * self.weight / (self.weight + SLOPE_WEIGHT)).clamp(-0.5, 0.5)
+    }
+
+    /// Variance of what the slope does not explain, per excess delay squared.
+    fn scatter(&self) -> f64 {
+        let s = self.slope();
+        let left = (self.square - 2.0 * s * self.mean + s * s).max(0.0);
+        let n = self.weight;
+        ((left * n + SCATTER * SCATTER_WEIGHT) / (n + SCATTER_WEIGHT)).clamp(SCATTER_MIN, 0.25)
+    }
+
+    /// Variance of the slope itself.
+    fn doubt(&self) -> f64 {
+        self.scatter() / (self.weight + SLOPE_WEIGHT)
+    }
+}
+
+impl Path {
+    pub(super) const fn new() -> Self {
+        Path {
+            ordinary: Ratio::UNKNOWN,
+            large: Ratio::UNKNOWN,
+            typical_ns: 0.0,
+            minima: [0.0; MINIMA],
+            count: 0,
+            base_ns: 0.0,
+            former_ns: 0.0,
+        }
+    }
+
+    /// Learns from the exchanges of a round that is over, or nearly so.
+    pub(super) fn learn<'a>(
+        &self,
+        round: impl Iterator<Item = &'a Sample> + Clone,
+    ) -> (Path, Change) {
+        let mut next = *self;
+        let Some(best) = round.clone().min_by_key(|s| s.delay) else { return (next, Change::None) };
+        next.ordinary.fade();
+        next.large.fade();
+        let others = round.clone().count().saturating_sub(1);
+        if others > 0 {
+            let mut excess = [0.0; BURST];
+            for (slot, sample) in excess.iter_mut().zip(round.clone()) {
+                *slot = nanos(sample.delay - best.delay);
+            }
+            let n = (others + 1).min(BURST);
+            excess[..n].sort_unstable_by(f64::total_cmp);
+            let middle = excess[n / 2];
+            // Follows the median: a few rounds in a queue do not make the queue typical.
+            next.typical_ns = if self.typical_ns == 0.0 {
+                middle
+            } else if middle > self.typical_ns {
+                (self.typical_ns * TYPICAL_STEP).min(middle)
+            } else {
+                (self.typical_ns / TYPICAL_STEP).max(middle)
+            };
+        }
+        for sample in round {
+            let d = nanos(sample.delay - best.delay);
+            if d <= TIMESTAMP_NOISE_NS {
+                continue;
+            }
+            let ratio = (nanos(sample.offset - best.offset) / d).clamp(-1.0, 1.0);
+            let half = next.typical_ns / 2.0;
+            let weight = d * d / (d * d + half * half);
+            let bin =
+                if d < LARGE * next.typical_ns { &mut next.ordinary } else { &mut next.large };
+            bin.add(ratio, weight);
+        }
+        let change = next.follow(nanos(best.delay));
+        (next, change)
+    }
+
+    fn follow(&mut self, delay: f64) -> Change {
+        let known = self.count;
+        self.minima.rotate_left(1);
+        self.minima[MINIMA - 1] = delay;
+        self.count = (known + 1).min(MINIMA);
+        if known == 0 {
+            self.base_ns = delay;
+            self.former_ns = delay;
+            return Change::None;
+        }
+        let noise = self.noise();
+        if delay < self.base_ns {
+            let drop = self.base_ns - delay;
+            let above_former = delay - self.former_ns;
+            self.base_ns = delay;
+            if drop <= noise {
+                return Change::None;
+            }
+            let back = above_former.abs() < (drop / 2.0).min(2.0 * noise);
+            self.former_ns = delay;
+            return if back { Change::Back } else { Change::Shorter(drop) };
+        }
+        let settled = self.minima.iter().rev().take(SETTLED).copied();
+        let level = settled.fold(f64::INFINITY, f64::min);
+        let rise = level - self.base_ns;
+        if self.count >= SETTLED && rise > noise {
+            self.former_ns = self.base_ns;
+            self.base_ns = level;
+            self.count = 1;
+            return Change::Longer(rise);
+        }
+        Change::None
+    }
+
+    /// By how much a round's fastest exchange may exceed the base by chance.
+    fn noise(&self) -> f64 {
+        (4.0 * self.typical_ns).max(self.base_ns * 0.05).max(20_000.0)
+    }
+
+    /// Puts a round's exchanges together, relative to `reference`.
+    pub(super) fn summarise<'a>(
+        &self,
+        round: impl Iterator<Item = &'a Sample> + Clone,
+        reference: &Sample,
+        resolution_ns: f64,
+    ) -> Summary {
+        let fastest = round.clone().min_by_key(|s| s.delay).unwrap_or(reference);
+        let base = nanos(fastest.delay);
+        let base = if self.count == 0 { base } else { base.min(self.base_ns) };
+        let n = round.clone().count() as f64;
+        // While few exchanges are known, the fastest may be slow as well.
+        let doubt = base / (8.0 * (n + 4.0 * self.count as f64));
+        let floor = (TIMESTAMP_NOISE_NS * TIMESTAMP_NOISE_NS)
+            .max(self.typical_ns * self.typical_ns / 400.0)
+            + resolution_ns * resolution_ns / 24.0;
+        let (mut weight, mut offset, mut mid, mut slope_doubt) = (0.0, 0.0, 0.0, 0.0);
+        for sample in round {
+            let excess = (nanos(sample.delay) - base - resolution_ns).max(0.0);
+            let bin = if excess < LARGE * self.typical_ns { &self.ordinary } else { &self.large };
+            let w = 1.0 / (floor + (bin.scatter() + bin.doubt()) * excess * excess);
+            weight += w;
+            let share = w / weight;
+            let o = nanos(sample.offset - reference.offset) - bin.slope() * excess;
+            offset += (o - offset) * share;
+            mid += (nanos(sample.mid - reference.mid) - mid) * share;
+            slope_doubt += (libm::sqrt(bin.doubt()) * excess - slope_doubt) * share;
+        }
+        // A round that is slow as a whole may have gone another way, of whose asymmetry nothing is
+        // known yet.
+        let fastest = nanos(fastest.delay) - base;
+        let detour = if fastest > self.noise() { fastest } else { 0.0 };
+        let variance = 1.0 / weight + doubt * doubt + slope_doubt * slope_doubt + detour * detour;
+        Summary { offset_ns: offset, mid_ns: mid, variance }
+    }
+}
+
+/// Exchanges in the largest burst.
+const BURST: usize = 8;
+/// Excess beyond so many typical ones is of another kind.
+const LARGE: f64 = 5.0;
+const TYPICAL_STEP: f64 = 1.1;
+const TIMESTAMP_NOISE_NS: f64 = 1_000.0;
+const SLOPE_WEIGHT: f64 = 2.0;
+const MINIMA: usize = 16;
+/// So many rounds in a row that are all slower show a longer path.
+const SETTLED: usize = 5;
+const FORGETTING: f64 = 0.93;
+/// What is assumed of the scatter before anything is known, and with how many pairs' weight:
+/// exponential queueing in both directions.
+const SCATTER: f64 = 0.08;
+const SCATTER_WEIGHT: f64 = 3.0;
+const SCATTER_MIN: f64 = 0.001;

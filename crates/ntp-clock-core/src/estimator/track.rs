@@ -1,0 +1,139 @@
+//! The most probable offset and rate: rounds summarised by the path, followed by the filters.
+
+use super::filter::{Bank, Measurement};
+use super::path::{Change, Path};
+use super::sample::{Sample, Window, nanos};
+use super::{RATE_MAX, WINDOW};
+use crate::mapping::Mapping;
+use crate::time::{LocalTime, Span};
+
+/// What is known of the oscillator's rate before any sample.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RatePrior {
+    pub(super) mean: f64,
+    pub(super) variance: f64,
+}
+
+impl RatePrior {
+    /// Most oscillators are within 100 ppm.
+    pub(super) const UNKNOWN: RatePrior = RatePrior { mean: 0.0, variance: 100e-6 * 100e-6 };
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Track {
+    /// Zero of the offset axis.
+    zero: Span,
+    /// Filters and path as they were before the round under way ...
+    before: Stage,
+    /// ... and with what it has brought so far.
+    now: Stage,
+    /// When the round under way began, and when its last request left.
+    round_began: LocalTime,
+    last_sent: LocalTime,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stage {
+    bank: Bank,
+    path: Path,
+    at: LocalTime,
+}
+
+/// Offset and rate at one moment, with their variances.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    pub(super) at: LocalTime,
+    pub(super) zero: Span,
+    pub(super) offset_ns: f64,
+    pub(super) rate: f64,
+    pub(super) variance: [f64; 3],
+    pub(super) restlessness: f64,
+    pub(super) jumped: bool,
+}
+
+impl Track {
+    pub(super) fn new(first: &Sample, prior: RatePrior, path: Path) -> Self {
+        let bank = Bank::new(prior.mean, prior.variance, OFFSET_UNKNOWN);
+        let stage = Stage { bank, path, at: first.mid };
+        Track {
+            zero: first.offset,
+            before: stage,
+            now: stage,
+            round_began: first.t1,
+            last_sent: first.t1,
+        }
+    }
+
+    pub(super) fn resume(sample: &Sample, mapping: &Mapping) -> Self {
+        let [offset_variance, _, rate_variance] = mapping.variance;
+        let bank = Bank::new(mapping.rate, rate_variance.max(0.0), offset_variance.max(0.0));
+        let stage = Stage { bank, path: Path::new(), at: mapping.anchor };
+        Track {
+            zero: sample.offset,
+            before: stage,
+            now: stage,
+            round_began: mapping.anchor,
+            last_sent: LocalTime::MIN,
+        }
+    }
+
+    pub(super) fn path(&self) -> Path {
+        self.now.path
+    }
+
+    /// Takes the newest of `samples` into account.
+    #[must_use]
+    pub(super) fn with_newest(
+        &self,
+        samples: &Window<WINDOW>,
+        resolution_ns: f64,
+    ) -> Option<Track> {
+        let newest = samples.last()?;
+        let mut next = self.clone();
+        if self.last_sent == LocalTime::MIN || newest.t1 - self.last_sent > ROUND_GAP {
+            next.before = self.now;
+            next.round_began = newest.t1;
+        }
+        next.last_sent = newest.t1.max(self.last_sent.min(newest.t1));
+        let began = next.round_began;
+        let round = samples.iter().filter(move |s| s.t1 >= began);
+        let (path, change) = next.before.path.learn(round.clone());
+        let mut bank = next.before.bank;
+        match change {
+            Change::None => {}
+            Change::Longer(by) => bank.path_lengthened(by),
+            Change::Shorter(by) => bank.path_shortened(by),
+            Change::Back => bank.path_restored(),
+        }
+        let summary = path.summarise(round, newest, resolution_ns);
+        let at = newest.mid + Span::from_nanos(summary.mid_ns as i64);
+        let measurement = Measurement {
+            dt_ns: nanos(at - next.before.at),
+            offset_ns: nanos(newest.offset - self.zero) + summary.offset_ns,
+            variance: summary.variance,
+            // The width of one exchange hides a jump of the server's.
+            jump_ns: nanos(newest.upper - newest.lower) / 2.0,
+        };
+        next.now = Stage { bank: bank.step(&measurement), path, at };
+        let line = next.line();
+        (line.offset_ns.is_finite() && line.rate.is_finite()).then_some(next)
+    }
+
+    pub(super) fn line(&self) -> Line {
+        let mixture = self.now.bank.mixture();
+        Line {
+            at: self.now.at,
+            zero: self.zero,
+            offset_ns: mixture.offset_ns,
+            rate: mixture.rate.clamp(-RATE_MAX, RATE_MAX),
+            variance: mixture.variance,
+            restlessness: mixture.restlessness,
+            jumped: mixture.jumped > 0.9,
+        }
+    }
+}
+
+/// Exchanges within so long of the one before belong to one round.
+const ROUND_GAP: Span = Span::from_millis(1_900);
+/// A second: more than any exchange leaves open.
+const OFFSET_UNKNOWN: f64 = 1e18;
