@@ -4,7 +4,7 @@ from typing import Any, TypedDict, final, type_check_only
 
 from typing_extensions import Self, disjoint_base
 
-__all__ = ["Clock", "Events", "Reading", "SyncTicket"]
+__all__ = ["Clock", "Events", "Reading", "Replay", "SyncTicket", "cli_main"]
 
 @type_check_only
 class ClockStatus(TypedDict):
@@ -105,6 +105,18 @@ class Events:
         """Closes the descriptors that a forked child shares with its parent, and wakes nobody."""
 
 @final
+class Replay:
+    """Base of replays: a clock that lives off the lines of a log."""
+
+    def __new__(cls) -> Self: ...
+    def line(self, line: bytes) -> tuple[int, int | None, int | None, int | None] | None:
+        """Takes the next line; the answer to a read: local_ns, time_ns, max_error_ns, est_error_ns.
+
+        The last three are None while the clock is not synchronised. A malformed line raises
+        ValueError with its number and the reason.
+        """
+
+@final
 class SyncTicket:
     """A round asked for."""
 
@@ -172,3 +184,10 @@ class Clock:
         """Events from now on."""
     def _unattended(self) -> None:
         """Nobody attends to events in this process yet: its first use calls `_attend()`."""
+
+def cli_main(argv: list[str]) -> int:
+    """Runs the command ntp-clock with these arguments, the program's name first; its exit status.
+
+    Other Python threads run on meanwhile. Signals are the system's: Ctrl-C ends the process, or
+    the command where that is how it ends.
+    """

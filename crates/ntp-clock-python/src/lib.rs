@@ -1,12 +1,15 @@
 //! `portacode._native`: conversions between Python and [`ntp_clock`], nothing else.
 //!
 //! No thread of this crate ever calls into Python, and no call from Python waits in here: what has
-//! to wait does so in Python, woken through a pipe (see [`events`]).
+//! to wait does so in Python, woken through a pipe (see [`events`]). The command line alone, which
+//! is all that its process does, runs in here to its end.
 
 mod clock;
+mod command;
 mod events;
 mod numbers;
 mod reading;
+mod replay;
 mod status;
 
 /// Native part of the portacode package; use `portacode.utils.ntp_clock`.
@@ -22,9 +25,13 @@ mod _native {
     #[pymodule_export]
     use crate::clock::SyncTicket;
     #[pymodule_export]
+    use crate::command::cli_main;
+    #[pymodule_export]
     use crate::events::Events;
     #[pymodule_export]
     use crate::reading::Reading;
+    #[pymodule_export]
+    use crate::replay::Replay;
 
     /// Objects of one interpreter must not be used by another, and PyO3 keeps some for all.
     #[pymodule_init]
