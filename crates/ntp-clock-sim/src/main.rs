@@ -1,0 +1,138 @@
+//! The command line of the simulator.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use ntp_clock_sim::{
+    Family, FleetPlan, Options, Setup, all_peers, compare, fleet, run, svg, swarm,
+};
+
+mod report;
+
+/// Worlds in which the truth is known, around the real engine.
+#[derive(Parser)]
+#[command(name = "ntp-clock-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Runs many seeds of many worlds and checks every promise.
+    Swarm(Batch),
+    /// Runs one seed of one world.
+    Run {
+        /// Its family.
+        #[arg(long)]
+        world: Family,
+        /// Its seed.
+        #[arg(long)]
+        seed: u64,
+        /// How long it lasts.
+        #[arg(long, default_value_t = 24.0)]
+        hours: f64,
+        /// Draw error and bounds into this SVG file.
+        #[arg(long)]
+        plot: Option<PathBuf>,
+    },
+    /// Compares this estimator with others on the same exchanges.
+    Compare(Batch),
+    /// Many clients of one server: start-up, an outage of ten minutes, recovery.
+    Fleet {
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        clients: u32,
+        /// Decides everything.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Lists the worlds.
+    Worlds,
+}
+
+#[derive(Args)]
+struct Batch {
+    /// Seeds of each world.
+    #[arg(long, default_value_t = 20)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    first_seed: u64,
+    /// Only these worlds.
+    #[arg(long = "world")]
+    worlds: Vec<Family>,
+    /// How long each lasts.
+    #[arg(long, default_value_t = 24.0)]
+    hours: f64,
+}
+
+impl Batch {
+    fn families(&self) -> &[Family] {
+        if self.worlds.is_empty() { Family::ALL } else { &self.worlds }
+    }
+
+    fn seeds(&self) -> std::ops::Range<u64> {
+        self.first_seed..self.first_seed.saturating_add(self.seeds)
+    }
+
+    fn runs(&self) -> u64 {
+        self.families().len() as u64 * self.seeds
+    }
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let kept = match Cli::parse().verb {
+        Verb::Swarm(batch) => {
+            let bar = bar(batch.runs(), "runs");
+            let began = std::time::Instant::now();
+            let report = swarm(batch.families(), batch.seeds(), batch.hours, |_| bar.inc(1));
+            bar.finish_and_clear();
+            print!("{}", report::swarm(&report, batch.hours));
+            println!("{:.1} s", began.elapsed().as_secs_f64());
+            report.violations.is_empty()
+        }
+        Verb::Run { world, seed, hours, plot } => {
+            let setup = Setup::draw(world, seed).lasting_hours(hours);
+            let options = Options { trace: plot.is_some(), record: false };
+            let outcome = run(&setup, &mut all_peers(&setup), options);
+            print!("{}", report::run(&setup, &outcome));
+            if let Some(file) = plot {
+                std::fs::write(&file, svg(&setup, &outcome.trace))?;
+                println!("drawn to {}", file.display());
+            }
+            outcome.broken == 0
+        }
+        Verb::Compare(batch) => {
+            let bar = bar(batch.runs(), "runs");
+            let comparisons =
+                compare(batch.families(), batch.seeds(), batch.hours, all_peers, || bar.inc(1));
+            bar.finish_and_clear();
+            print!("{}", report::comparison(&comparisons));
+            true
+        }
+        Verb::Fleet { clients, seed } => {
+            let plan = FleetPlan::of(clients, seed);
+            let bar = bar(plan.end_s as u64, "s of the fleet's time");
+            let report = fleet(&plan, |second| bar.set_position(second as u64));
+            bar.finish_and_clear();
+            print!("{}", report::fleet(&plan, &report));
+            true
+        }
+        Verb::Worlds => {
+            for family in Family::ALL {
+                println!("{:<18}{}", family.name(), family.about().trim());
+            }
+            true
+        }
+    };
+    Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn bar(length: u64, of: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}, {elapsed}, {eta} to go");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style).with_message(of.to_owned())
+}

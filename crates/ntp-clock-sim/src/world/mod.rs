@@ -1,0 +1,122 @@
+//! Worlds: everything about a run that the seed decides.
+
+mod families;
+mod family;
+
+pub use family::Family;
+
+use ntp_clock_core::{Span, UnixTime};
+
+use crate::counter::{Oscillator, SECOND_NS};
+use crate::path::{Episode, Path};
+use crate::server::Server;
+
+/// The machine that the clock runs on, its counter apart.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Host {
+    /// Mean time between a packet's passing and its stamp, nanoseconds.
+    pub stamp_ns: f64,
+    /// Mean time between a thread's being due and its running, nanoseconds.
+    pub wake_ns: f64,
+    /// The thread does not run at all; readers do.
+    pub pauses: Vec<Episode>,
+    /// Packets are stamped when they come, though the thread be paused.
+    pub kernel_stamps: bool,
+}
+
+/// A time during which the clock cannot be expected to be synchronised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// Its beginning, true nanoseconds since the world's.
+    pub from_ns: i64,
+    /// Its end.
+    pub to_ns: i64,
+    /// So long after its end the clock is synchronised again.
+    pub grace_ns: i64,
+}
+
+/// Everything about a run, drawn from a seed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Setup {
+    /// Which family it is of.
+    pub family: Family,
+    /// What it was drawn from.
+    pub seed: u64,
+    /// True time at its beginning.
+    pub start: UnixTime,
+    /// How long it lasts, true nanoseconds.
+    pub duration_ns: i64,
+    /// Between the engine's polls.
+    pub poll_interval: Span,
+    /// The local oscillator.
+    pub oscillator: Oscillator,
+    /// The way to the server and back.
+    pub path: Path,
+    /// The server.
+    pub server: Server,
+    /// The machine.
+    pub host: Host,
+    /// When the clock cannot be expected to be synchronised.
+    pub faults: Vec<Fault>,
+    /// When the truth cannot be expected to be inside the bound: the server lies, or what it said
+    /// when it lied is still remembered.
+    pub unchecked: Vec<Episode>,
+    /// Longest time without a reading, faults apart, that bad luck with packets may cause.
+    pub unlucky_ns: i64,
+}
+
+impl Setup {
+    /// The world of this family and seed, a day long.
+    #[must_use]
+    pub fn draw(family: Family, seed: u64) -> Setup {
+        families::draw(family, seed)
+    }
+
+    /// The same world, another length. What was drawn to happen stays where it is.
+    #[must_use]
+    pub fn lasting_hours(mut self, hours: f64) -> Setup {
+        self.duration_ns = (hours * 3_600.0 * SECOND_NS as f64) as i64;
+        self
+    }
+
+    /// True time at a moment of the world.
+    #[must_use]
+    pub fn truth(&self, t_ns: i64) -> UnixTime {
+        self.start + Span::from_nanos(t_ns + self.server.leap_shift_ns(t_ns))
+    }
+
+    /// Whether the truth must be inside the bound at a moment.
+    #[must_use]
+    pub fn is_checked(&self, t_ns: i64) -> bool {
+        !self.unchecked.iter().any(|episode| episode.contains(t_ns))
+    }
+
+    /// Whether errors say something about the estimate: while a server lies nobody can be right,
+    /// and just after a leap second nobody can know.
+    #[must_use]
+    pub fn is_measured(&self, t_ns: i64) -> bool {
+        let leaping =
+            |(at_ns, _): (i64, i64)| (at_ns - LEAPING_NS..at_ns + LEAPING_NS).contains(&t_ns);
+        self.is_checked(t_ns) && !self.server.leap.is_some_and(leaping)
+    }
+
+    /// Whether a fault, or the time to recover from it, excuses a missing reading.
+    #[must_use]
+    pub fn is_excused(&self, t_ns: i64) -> bool {
+        self.faults.iter().any(|f| f.from_ns <= t_ns && t_ns < f.to_ns + f.grace_ns)
+    }
+
+    /// The command that runs it again.
+    #[must_use]
+    pub fn replay_command(&self) -> String {
+        let hours = self.duration_ns as f64 / (3_600.0 * SECOND_NS as f64);
+        let hours = if hours == 24.0 { String::new() } else { format!(" --hours {hours}") };
+        format!(
+            "cargo run --release -p ntp-clock-sim -- run --world {} --seed {}{hours}",
+            self.family, self.seed
+        )
+    }
+}
+
+/// Until the next polls have told.
+const LEAPING_NS: i64 = 900 * SECOND_NS;
