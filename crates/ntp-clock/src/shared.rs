@@ -32,6 +32,8 @@ pub(crate) struct Shared {
 /// Everything with a lock, a thread or a descriptor: made anew in a forked child.
 #[derive(Debug)]
 pub(crate) struct Runtime {
+    /// The fork generation that this belongs to.
+    generation: u64,
     state: Mutex<State>,
     changed: Condvar,
     bell: Option<Bell>,
@@ -73,16 +75,17 @@ impl Shared {
         // Had the machine slept before, an earlier reading of the counter might be from before.
         let counter_whole_since =
             if counters.may_have_slept() { counters.local() } else { LocalTime::MIN };
+        let (runtime, waiter) = Runtime::prepare(&server);
         let shared = Arc::new(Shared {
             page: Page::new(counters.reference()),
             poll_interval_ns: AtomicI64::new(config.poll_interval.as_nanos()),
             config: EngineConfig { counter_whole_since, ..config },
-            generation: AtomicU64::new(fork::generation()),
-            runtime: ForkCell::new(Runtime::idle()),
+            generation: AtomicU64::new(runtime.generation),
+            runtime: ForkCell::new(runtime),
             counters,
             server,
         });
-        shared.launch(None, journal);
+        shared.launch(waiter, None, journal);
         shared
     }
 
@@ -130,7 +133,7 @@ impl Shared {
     pub(crate) fn notice_fork(self: &Arc<Self>) {
         let generation = self.generation.load(Ordering::Relaxed);
         if generation != fork::generation() && generation != NO_THREAD {
-            self.start_in_child(generation);
+            self.start_in_child();
         }
     }
 
@@ -176,40 +179,36 @@ impl Shared {
     }
 
     #[cold]
-    fn start_in_child(self: &Arc<Self>, seen: u64) {
-        let generation = fork::generation();
-        let exchanged =
-            self.generation.compare_exchange(seen, generation, Ordering::AcqRel, Ordering::Acquire);
-        if exchanged.is_err() {
-            return; // Another thread of the child is at it.
-        }
+    fn start_in_child(self: &Arc<Self>) {
         let inherited = self.runtime();
+        if inherited.generation == fork::generation() {
+            return; // Another thread of the child was faster.
+        }
+        let (runtime, waiter) = Runtime::prepare(&self.server);
+        let generation = runtime.generation;
+        // From this exchange on nobody meets a lock of the parent's.
+        if !self.runtime.replace(inherited, runtime) {
+            return;
+        }
+        self.generation.store(generation, Ordering::Release);
         os::close_inherited(&inherited.descriptors);
         os::close_inherited(inherited.socket_descriptor().as_slice());
-        self.launch(self.mapping(), Weak::new());
+        self.launch(waiter, self.mapping(), Weak::new());
     }
 
-    /// Makes a new runtime and starts its thread.
-    fn launch(self: &Arc<Self>, inherited: Option<Mapping>, journal: Weak<Journal>) {
-        let old = self.runtime.get();
-        let waiter = match &self.server {
-            Ok(_) => Waiter::new().map_err(|error| format!("could not start: {error}")),
-            Err(error) => Err(error.to_string()),
-        };
-        match waiter {
-            Ok(waiter) => {
-                self.runtime.replace(old, Runtime::for_thread(&waiter));
-                let driver = Driver::new(Arc::clone(self), waiter, inherited, journal);
-                let thread = std::thread::Builder::new().name(THREAD_NAME.to_owned());
-                if let Err(error) = thread.spawn(move || driver.run()) {
-                    let message = format!("could not start the synchronisation thread: {error}");
-                    self.runtime().lock().last_error = Some(message);
-                }
-            }
-            Err(message) => {
-                self.runtime.replace(old, Runtime::idle());
-                self.runtime().lock().last_error = Some(message);
-            }
+    /// Starts the thread, if there is anything for it to do.
+    fn launch(
+        self: &Arc<Self>,
+        waiter: Option<Waiter>,
+        inherited: Option<Mapping>,
+        journal: Weak<Journal>,
+    ) {
+        let Some(waiter) = waiter else { return };
+        let driver = Driver::new(Arc::clone(self), waiter, inherited, journal);
+        let thread = std::thread::Builder::new().name(THREAD_NAME.to_owned());
+        if let Err(error) = thread.spawn(move || driver.run()) {
+            let message = format!("could not start the synchronisation thread: {error}");
+            self.runtime().lock().last_error = Some(message);
         }
     }
 }
@@ -217,6 +216,7 @@ impl Shared {
 impl Runtime {
     fn idle() -> Self {
         Runtime {
+            generation: fork::generation(),
             state: Mutex::default(),
             changed: Condvar::new(),
             bell: None,
@@ -227,8 +227,21 @@ impl Runtime {
         }
     }
 
-    fn for_thread(waiter: &Waiter) -> Self {
-        Runtime { bell: Some(waiter.bell()), descriptors: waiter.descriptors(), ..Runtime::idle() }
+    /// What a thread for this server needs; without one its state says why there is none.
+    fn prepare(server: &Result<Server, ServerError>) -> (Self, Option<Waiter>) {
+        let problem = match server {
+            Ok(_) => match Waiter::new() {
+                Ok(waiter) => {
+                    let (bell, descriptors) = (Some(waiter.bell()), waiter.descriptors());
+                    return (Runtime { bell, descriptors, ..Runtime::idle() }, Some(waiter));
+                }
+                Err(error) => format!("could not start: {error}"),
+            },
+            Err(error) => error.to_string(),
+        };
+        let runtime = Runtime::idle();
+        runtime.lock().last_error = Some(problem);
+        (runtime, None)
     }
 
     /// The state; a panic of another holder does not spoil it, every field stands for itself.
