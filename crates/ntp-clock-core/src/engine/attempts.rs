@@ -94,7 +94,6 @@ impl SyncEngine {
 
     /// The round under way had a believed reply: schedule the next.
     fn finish_round(&mut self, now: LocalTime) {
-        let expired = self.mapping().map(|mapping| mapping.valid_until).filter(|end| now > *end);
         self.log_round_end(now);
         let Some(round) = self.round.take() else { return };
         self.tally.rounds += 1;
@@ -105,22 +104,21 @@ impl SyncEngine {
         if self.hold_until.is_none() {
             self.rate_hold.reset();
         }
-        if let Some(expiry) = expired {
-            // Nobody noticed the round's end for so long that its readings have run out meanwhile:
-            // only another round revives them.
-            self.discipline.finish_round(expiry, now);
-            self.next_round = now;
-            self.obey_hold();
+        let interval = self.poll_interval();
+        let rounds = self.discipline.rounds().saturating_add(1);
+        // A thread that slept through the end of its round does not make its readings last longer.
+        let ended = now.min(round.deadline());
+        self.next_round = ended + schedule::poll_gap(rounds, interval, self.entropy);
+        self.obey_hold();
+        // A server that wants to be left alone for longer than an interval is a lost server.
+        let next_poll = self.next_round.min(ended + interval);
+        self.next_round = self.next_round.max(now);
+        let expiry = next_poll + schedule::EXPIRY_GRACE;
+        self.discipline.finish_round(expiry, now);
+        if now > expiry {
             self.expire(now);
             return;
         }
-        let interval = self.poll_interval();
-        let rounds = self.discipline.rounds().saturating_add(1);
-        self.next_round = now + schedule::poll_gap(rounds, interval, self.entropy);
-        self.obey_hold();
-        // A server that wants to be left alone for longer than an interval is a lost server.
-        let next_poll = self.next_round.min(now + interval);
-        self.discipline.finish_round(next_poll + schedule::EXPIRY_GRACE, now);
         let Some(reading) = self.mapping().map(|mapping| mapping.extrapolate(now)) else { return };
         self.events.push(Event::Synchronised {
             epoch: self.discipline.epoch(),
