@@ -55,6 +55,8 @@ pub struct Driver {
     last_reading: Option<Reading>,
     last_believed: Option<LocalTime>,
     longest_interval: Span,
+    /// Of the process and of its forked children, each of which has its own.
+    holdover: Span,
     cookies: u64,
 }
 
@@ -71,6 +73,7 @@ impl Driver {
             last_reading: None,
             last_believed: None,
             longest_interval: config.poll_interval.max(EngineConfig::POLL_INTERVAL_MIN),
+            holdover: config.holdover,
             cookies: 0,
         };
         driver.settle(&mut |_, _| {});
@@ -167,6 +170,7 @@ impl Driver {
     pub fn fork(&mut self, entropy: u64) {
         let Some(mapping) = self.engine.mapping().copied() else { return };
         self.engine = SyncEngine::resume(self.config, mapping, self.now, entropy);
+        self.holdover = self.holdover + self.config.holdover;
         self.sends.clear();
         self.requests.clear();
     }
@@ -187,7 +191,7 @@ impl Driver {
         self.last_reading = Some(reading);
         check(self.now, &reading);
         let age = self.last_believed.map(|believed| self.now - believed);
-        let most = self.longest_interval + EXPIRY + self.config.holdover;
+        let most = self.longest_interval + EXPIRY + self.holdover;
         assert!(age.is_some_and(|age| age <= most), "a reading {age:?} after the last reply");
     }
 
