@@ -39,12 +39,15 @@ fn query_shows_a_burst_in_which_all_is_believed() {
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert!(outcome.out.contains(&format!("server  {server}, stratum 1, reference 127.127.1.1")));
     assert!(outcome.out.contains("max error") && outcome.out.contains("est error"));
-    assert!(outcome.out.contains("8 of 8 replies believed"), "{}", outcome.out);
+    let rows = outcome.out.lines().filter(|line| line.contains(" us  ")).count();
+    let all = format!("{rows} of {rows} replies believed");
+    assert!(rows >= 4 && outcome.out.contains(&all), "{}", outcome.out);
 
     let outcome = common::run(["query", "--json", &server]);
     let json: Value = serde_json::from_str(&outcome.out).unwrap();
     let requests = json["requests"].as_array().unwrap();
-    assert_eq!((requests.len(), &json["believed"]), (8, &8.into()));
+    assert_eq!(Some(requests.len() as u64), json["believed"].as_u64(), "{json}");
+    assert!((4..=8).contains(&requests.len()), "{json}");
     for request in requests {
         assert_eq!(request["believed"], true, "{request}");
         assert!(request["delay_ns"].as_i64().unwrap() < 100_000_000, "{request}");
@@ -89,10 +92,12 @@ fn status_has_the_keys_of_pythons_get_status_and_a_form_for_people() {
         ]
     );
     assert_eq!((&json["is_synced"], &json["state"]), (&true.into(), &"synchronised".into()));
-    assert_eq!(json["believed"], 8, "the whole round is waited for");
+    let believed = json["believed"].as_u64().unwrap();
+    assert_eq!(json["requests"].as_u64(), Some(believed), "the whole round is waited for");
+    assert!(believed >= 4, "{json}");
 
     let human = run_with(&server, &["status"]).out;
-    for text in ["state       synchronised", "max error   ", "replies     8 of 8 believed"] {
+    for text in ["state       synchronised", "max error   ", "last sync   2", "epoch       1"] {
         assert!(human.contains(text), "{human}");
     }
 }
