@@ -106,16 +106,21 @@ impl SyncEngine {
         }
         let interval = self.poll_interval();
         let rounds = self.discipline.rounds().saturating_add(1);
-        // A thread that slept through the end of its round does not make its readings last longer.
-        let ended = now.min(round.deadline());
-        self.next_round = ended + schedule::poll_gap(rounds, interval, self.entropy);
+        self.next_round = now + schedule::poll_gap(rounds, interval, self.entropy);
         self.obey_hold();
         // A server that wants to be left alone for longer than an interval is a lost server.
-        let next_poll = self.next_round.min(ended + interval);
-        self.next_round = self.next_round.max(now);
-        let expiry = next_poll + schedule::EXPIRY_GRACE;
+        let next_poll = self.next_round.min(now + interval);
+        let mut expiry = next_poll + schedule::EXPIRY_GRACE;
+        if now > round.deadline() + schedule::REPLY_TIMEOUT
+            && let Some(mapping) = self.mapping()
+        {
+            // Whoever sleeps through the end of a round does not make its readings last longer.
+            expiry = expiry.min(mapping.valid_until);
+        }
         self.discipline.finish_round(expiry, now);
         if now > expiry {
+            self.next_round = now;
+            self.obey_hold();
             self.expire(now);
             return;
         }

@@ -315,7 +315,7 @@ impl SyncEngine {
         self.events.pop()
     }
 
-    /// The oldest entry of the log not yet taken, of which the newest 32 are kept. Fed to a
+    /// The oldest entry of the log not yet taken, of which the newest 12 are kept. Fed to a
     /// [`Replay`](crate::Replay) in order, they make it read as this engine's mapping does.
     pub fn poll_log(&mut self) -> Option<LogEntry> {
         self.log.pop()
@@ -399,5 +399,8 @@ fn scramble(mut bits: u64) -> u64 {
 }
 
 const EVENTS: usize = 16;
-/// A suspend ends two rounds of eight requests at most between two looks.
-const LOG_ENTRIES: usize = 32;
+/// One input ends one round of seven requests at most.
+const LOG_ENTRIES: usize = 12;
+
+// A clock is small enough to have many.
+const _: () = assert!(size_of::<SyncEngine>() < 8 * 1024);

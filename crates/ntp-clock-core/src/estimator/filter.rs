@@ -65,11 +65,11 @@ impl Bank {
         }
     }
 
-    /// The path has become longer by `rise_ns`: at most half of that is its bias against the one
+    /// The path's delay has changed by so much: at most half of that is its bias against the one
     /// before.
-    pub(super) fn path_lengthened(&mut self, rise_ns: f64) {
+    pub(super) fn path_changed(&mut self, by_ns: f64) {
         for model in &mut self.models {
-            model.covariance[2][2] += rise_ns * rise_ns / 4.0;
+            model.covariance[2][2] += by_ns * by_ns / 4.0;
         }
     }
 

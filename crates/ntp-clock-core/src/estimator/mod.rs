@@ -243,6 +243,6 @@ const COOLING_SIGMA: f64 = 1e-6;
 const WALK_NS: f64 = 1e11;
 /// A counter coarser than this is no clock.
 const RESOLUTION_MAX: Span = Span::from_secs(1);
-const WINDOW: usize = 64;
+const WINDOW: usize = 56;
 /// One sample that does not fit is an outlier; so many in a row are a change.
 const SUSPECTS: usize = 3;

@@ -26,9 +26,9 @@ pub(super) struct Path {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Change {
     None,
-    /// It became longer by so much, nanoseconds.
-    Longer(f64),
-    /// It became shorter by so much, nanoseconds.
+    /// It is another one, its delay so much different, and longer than the shortest known.
+    Other(f64),
+    /// It is shorter by so much than the shortest known.
     Shorter(f64),
     /// It is the one again that it was before it became longer.
     Back,
@@ -154,12 +154,17 @@ impl Path {
             let drop = self.base_ns - delay;
             let above_former = delay - self.former_ns;
             self.base_ns = delay;
-            if drop <= noise {
-                return Change::None;
-            }
-            let back = above_former.abs() < (drop / 2.0).min(2.0 * noise);
-            self.former_ns = delay;
-            return if back { Change::Back } else { Change::Shorter(drop) };
+            self.former_ns = self.former_ns.min(delay);
+            return if drop <= noise {
+                Change::None
+            } else if above_former < -noise {
+                Change::Shorter(-above_former)
+            } else if above_former < (drop / 2.0).min(2.0 * noise) {
+                Change::Back
+            } else {
+                // Shorter than before and longer than once: as unknown as any longer one.
+                Change::Other(drop)
+            };
         }
         let settled = self.minima.iter().rev().take(SETTLED).copied();
         let level = settled.fold(f64::INFINITY, f64::min);
@@ -168,7 +173,7 @@ impl Path {
             self.former_ns = self.base_ns;
             self.base_ns = level;
             self.count = 1;
-            return Change::Longer(rise);
+            return Change::Other(rise);
         }
         Change::None
     }

@@ -21,6 +21,16 @@ pub(super) struct Sample {
 }
 
 impl Sample {
+    const NOTHING: Sample = Sample {
+        t1: LocalTime::MIN,
+        t4: LocalTime::MIN,
+        upper: Span::ZERO,
+        lower: Span::ZERO,
+        mid: LocalTime::MIN,
+        offset: Span::ZERO,
+        delay: Span::ZERO,
+    };
+
     pub(super) fn new(exchange: &Exchange, resolution: Span) -> Self {
         let (t1, t4) = (exchange.sent_at(), exchange.received_at());
         let reply = exchange.reply();
@@ -60,14 +70,15 @@ impl Sample {
 /// A ring of the newest `N` samples, oldest first.
 #[derive(Clone, Debug)]
 pub(super) struct Window<const N: usize> {
-    ring: [Option<Sample>; N],
+    /// Only the `len` samples from `start` on mean anything.
+    ring: [Sample; N],
     start: usize,
     len: usize,
 }
 
 impl<const N: usize> Window<N> {
     pub(super) fn new() -> Self {
-        Window { ring: [None; N], start: 0, len: 0 }
+        Window { ring: [Sample::NOTHING; N], start: 0, len: 0 }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -82,7 +93,7 @@ impl<const N: usize> Window<N> {
     pub(super) fn push(&mut self, sample: Sample) {
         let slot = (self.start + self.len) % N;
         if let Some(place) = self.ring.get_mut(slot) {
-            *place = Some(sample);
+            *place = sample;
         }
         if self.len < N {
             self.len += 1;
@@ -92,11 +103,11 @@ impl<const N: usize> Window<N> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Sample> + Clone {
-        (0..self.len).filter_map(|i| self.ring.get((self.start + i) % N)?.as_ref())
+        (0..self.len).filter_map(|i| self.ring.get((self.start + i) % N))
     }
 
     pub(super) fn last(&self) -> Option<&Sample> {
-        self.ring.get((self.start + self.len.checked_sub(1)?) % N)?.as_ref()
+        self.ring.get((self.start + self.len.checked_sub(1)?) % N)
     }
 }
 

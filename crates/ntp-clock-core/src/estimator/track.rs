@@ -101,7 +101,7 @@ impl Track {
         let mut bank = next.before.bank;
         match change {
             Change::None => {}
-            Change::Longer(by) => bank.path_lengthened(by),
+            Change::Other(by) => bank.path_changed(by),
             Change::Shorter(by) => bank.path_shortened(by),
             Change::Back => bank.path_restored(),
         }
