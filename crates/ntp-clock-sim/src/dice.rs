@@ -135,13 +135,8 @@ mod tests {
     #[test]
     fn distributions_have_their_mean_and_variance() {
         let mut dice = Dice::new(1, "test");
-        for (mean, variance) in
-            [moments_of(|| dice.clone().normal() * 0.0 + dice.normal()), moments_of(|| 0.0)]
-                .into_iter()
-                .take(1)
-        {
-            assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05);
-        }
+        let (mean, variance) = moments_of(|| dice.normal());
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05);
         let (mean, variance) = moments_of(|| dice.noise());
         assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05);
         let (mean, variance) = moments_of(|| dice.exponential(3.0));

@@ -26,10 +26,10 @@ pub struct FleetPlan {
 }
 
 impl FleetPlan {
-    /// Starts within 300 s, an hour of peace, an outage of 10 minutes, an hour and a half after.
+    /// Starts within 300 s, peace, an outage of 10 minutes after 40, and 50 more minutes.
     #[must_use]
     pub fn of(clients: u32, seed: u64) -> Self {
-        FleetPlan { clients, seed, start_s: 300, outage_s: 3_600, back_s: 4_200, end_s: 9_600 }
+        FleetPlan { clients, seed, start_s: 300, outage_s: 2_400, back_s: 3_000, end_s: 6_000 }
     }
 
     /// The stretches that are looked at apart.
@@ -132,8 +132,8 @@ struct Shard<'a> {
 #[derive(Clone, Debug)]
 struct Client {
     engine: SyncEngine,
-    /// Its counter less the truth at the world's beginning.
     dice: Dice,
+    /// Of its counter.
     rate: f64,
     one_way_ns: i64,
     /// Replies on their way: at most a burst of them.

@@ -49,6 +49,18 @@ enum Verb {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Draws error and bounds over time, one SVG for each world.
+    Plots {
+        /// Into this folder.
+        #[arg(long, default_value = "target/sim")]
+        out: PathBuf,
+        /// The seed of each world.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Only these worlds.
+        #[arg(long = "world")]
+        worlds: Vec<Family>,
+    },
     /// Lists the worlds.
     Worlds,
 }
@@ -84,7 +96,7 @@ impl Batch {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let kept = match Cli::parse().verb {
+    let kept = match Cli::parse_from(spelled_out(std::env::args().collect())).verb {
         Verb::Swarm(batch) => {
             let bar = bar(batch.runs(), "runs");
             let began = std::time::Instant::now();
@@ -121,6 +133,18 @@ fn main() -> anyhow::Result<ExitCode> {
             print!("{}", report::fleet(&plan, &report));
             true
         }
+        Verb::Plots { out, seed, worlds } => {
+            std::fs::create_dir_all(&out)?;
+            let families = if worlds.is_empty() { Family::ALL } else { &worlds };
+            for family in families {
+                let setup = Setup::draw(*family, seed);
+                let outcome = run(&setup, &mut [], Options { trace: true, record: false });
+                let file = out.join(format!("{family}-{seed}.svg"));
+                std::fs::write(&file, svg(&setup, &outcome.trace))?;
+                println!("{}", file.display());
+            }
+            true
+        }
         Verb::Worlds => {
             for family in Family::ALL {
                 println!("{:<18}{}", family.name(), family.about().trim());
@@ -129,6 +153,20 @@ fn main() -> anyhow::Result<ExitCode> {
         }
     };
     Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `--compare` and `--fleet N` are short for the verbs, and without a verb it is the swarm.
+fn spelled_out(mut arguments: Vec<String>) -> Vec<String> {
+    match arguments.get(1).map(String::as_str) {
+        Some("--compare") => arguments[1] = "compare".to_owned(),
+        Some("--fleet") => {
+            arguments.splice(1..2, ["fleet".to_owned(), "--clients".to_owned()]);
+        }
+        Some("--help" | "-h" | "--version" | "-V") => {}
+        Some(verb) if !verb.starts_with("--") => {}
+        _ => arguments.insert(1, "swarm".to_owned()),
+    }
+    arguments
 }
 
 fn bar(length: u64, of: &str) -> ProgressBar {

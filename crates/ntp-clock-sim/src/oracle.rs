@@ -215,3 +215,79 @@ const WINDOW: Span = Span::from_secs(8);
 const PACKETS_IN_WINDOW: usize = 8;
 /// The first ones tell enough.
 const KEPT: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(watch: impl FnOnce(&mut Oracle)) -> Vec<Promise> {
+        let setup = Setup::draw(Family::Lan, 1);
+        let mut oracle = Oracle::new(&setup);
+        watch(&mut oracle);
+        oracle.finish().0.into_iter().map(|violation| violation.promise).collect()
+    }
+
+    /// A mapping that says so at every moment.
+    fn says(setup: &Setup, off_ns: i64, max_error_ns: i64) -> Mapping {
+        let time = setup.truth(0) + Span::from_nanos(off_ns);
+        let reading = Reading::new(time, Span::from_nanos(max_error_ns), Span::ZERO, 1);
+        Mapping::through(&reading, LocalTime::from_nanos(0))
+    }
+
+    #[test]
+    fn a_bound_that_lies_by_a_nanosecond_is_caught() {
+        let read = |off_ns| {
+            broken(|oracle| {
+                let mapping = says(oracle.setup, off_ns, 1_000);
+                oracle.read(Some(&mapping), LocalTime::from_nanos(0), 0);
+            })
+        };
+        assert_eq!(read(1_000), []);
+        assert_eq!(read(-1_001), [Promise::TruthWithinBound]);
+    }
+
+    #[test]
+    fn a_reading_that_falls_back_is_caught() {
+        let promises = broken(|oracle| {
+            for off_ns in [0, -1] {
+                let mapping = says(oracle.setup, off_ns, 1_000);
+                oracle.read(Some(&mapping), LocalTime::from_nanos(0), 0);
+            }
+        });
+        assert_eq!(promises, [Promise::NeverBackwards]);
+    }
+
+    #[test]
+    fn a_slew_beyond_the_limit_is_caught() {
+        let promises = broken(|oracle| {
+            let mut words = says(oracle.setup, 0, 1_000_000_000).to_words();
+            // Half a millisecond left to slew, at 1000 ppm.
+            (words[3], words[4]) = (500_000.0_f64.to_bits(), 1e-3_f64.to_bits());
+            let mapping = Mapping::from_words(words);
+            oracle.rounds = 2;
+            for at_ns in [0, 100_000_000] {
+                oracle.read(Some(&mapping), LocalTime::from_nanos(at_ns), at_ns);
+            }
+        });
+        assert_eq!(promises, [Promise::SlewLimit]);
+    }
+
+    #[test]
+    fn a_ninth_packet_in_eight_seconds_is_caught() {
+        let send = |gap_ns: i64| {
+            broken(|oracle| {
+                (0..9).for_each(|i| oracle.sent(LocalTime::from_nanos(i * gap_ns), i * gap_ns));
+            })
+        };
+        assert_eq!(send(1_000_000_000), []);
+        assert_eq!(send(999_999_999), [Promise::Polite]);
+    }
+
+    #[test]
+    fn silence_without_a_fault_is_caught_once() {
+        let promises = broken(|oracle| {
+            (0..100).for_each(|s| oracle.read(None, LocalTime::from_nanos(0), s * SECOND_NS));
+        });
+        assert_eq!(promises, [Promise::Recovers]);
+    }
+}

@@ -51,6 +51,9 @@ fn panel(
 
     for stretch in points.split(|(_, errors)| errors.is_none()) {
         let known: Vec<_> = stretch.iter().filter_map(|(t, e)| Some((*t, (*e)?))).collect();
+        if known.is_empty() {
+            continue;
+        }
         let above = known.iter().map(|(t, e)| (x(*t), y(band(e))));
         let below = known.iter().rev().map(|(t, e)| (x(*t), y(-band(e))));
         let outline = join(above.chain(below));

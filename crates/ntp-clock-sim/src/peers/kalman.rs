@@ -75,12 +75,16 @@ impl Kalman {
             });
             return;
         };
+        let before = state.local_ns;
         let mut state = state.advanced_to(sample.local_ns, self.wander);
         state.root_ns = sample.root_ns;
         let [p00, p01, p11] = state.p;
         let innovation = (sample.offset_ns - state.offset_ns) as f64 - state.fraction;
         let total = p00 + noise;
-        self.adapt(innovation * innovation / total);
+        // Within a burst nothing wanders, so nothing is learnt about it.
+        if sample.local_ns - before > BURST_NS {
+            self.adapt(innovation * innovation / total);
+        }
         let (k0, k1) = (p00 / total, p01 / total);
         state.shift(k0 * innovation);
         state.rate += k1 * innovation;
@@ -91,7 +95,7 @@ impl Kalman {
     /// Innovations are to be as large as foreseen.
     fn adapt(&mut self, surprise: f64) {
         self.score += match surprise {
-            s if s > 2.7 => 2,
+            s if s > 2.7 => 4,
             s if s > 0.45 => 0,
             _ => -1,
         };
@@ -169,10 +173,11 @@ impl Candidate for Kalman {
 }
 
 const DELAYS: usize = 32;
+const BURST_NS: i64 = 3_000_000_000;
 const STAMP_NOISE_NS: f64 = 1_000.0;
 const RATE_FIRST: f64 = 50e-6;
 /// (0.01 ppm)² each second at first.
 const WANDER_FIRST: f64 = 1e-16;
 const WANDER_LEAST: f64 = 1e-22;
 const WANDER_MOST: f64 = 1e-13;
-const SCORE: i32 = 16;
+const SCORE: i32 = 8;

@@ -26,7 +26,8 @@ pub(super) fn line(points: &[(f64, f64, f64)]) -> Option<Line> {
     }
     let slope = xy / xx;
     let intercept = mean_y - slope * mean_x;
-    let squares: f64 = points.iter().map(|(x, y, w)| w * (y - intercept - slope * x).powi(2)).sum();
+    let residual = |x: f64, y: f64| y - intercept - slope * x;
+    let squares: f64 = points.iter().map(|(x, y, w)| w * residual(*x, *y) * residual(*x, *y)).sum();
     let variance = squares / (points.len() - 2) as f64;
     Some(Line {
         intercept,

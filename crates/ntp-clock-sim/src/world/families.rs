@@ -84,7 +84,7 @@ fn ordinary(family: Family, seed: u64, d: &mut Dice) -> Setup {
             root_delay: Span::from_nanos(root_delay as i64),
             root_dispersion: Span::from_nanos(root_dispersion as i64),
             // A good server is far better than what it states.
-            wander_ns: root_dispersion * d.within(0.02, 0.2),
+            wander_ns: root_dispersion * d.magnitude(0.005, 0.05),
             wander_period_ns: seconds(d.magnitude(300.0, 7_200.0)),
             hold_ns: d.magnitude(1e4, 2e5) as i64,
             key: d.bits(),
@@ -113,7 +113,7 @@ fn lan(w: &mut Setup, d: &mut Dice) {
     }
     w.server.root_delay = Span::from_nanos(d.magnitude(1e3, 1e6) as i64);
     w.server.root_dispersion = Span::from_nanos(d.magnitude(1e3, 1e5) as i64);
-    w.server.wander_ns = w.server.root_dispersion.as_nanos() as f64 * d.within(0.02, 0.2);
+    w.server.wander_ns = w.server.root_dispersion.as_nanos() as f64 * d.magnitude(0.005, 0.05);
 }
 
 fn mobile(w: &mut Setup, d: &mut Dice) {
