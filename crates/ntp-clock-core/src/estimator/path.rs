@@ -42,6 +42,29 @@ pub(super) struct Summary {
     pub(super) variance: f64,
 }
 
+/// The fastest way there and the fastest way back of a round, put together as if they had been one
+/// exchange: what both ways' queues leave of the truth, less than of any single exchange.
+#[derive(Clone, Copy, Debug)]
+struct Envelope {
+    offset_ns: f64,
+    delay_ns: f64,
+}
+
+impl Envelope {
+    /// Relative to `reference`; `rate` is how the offset moves meanwhile.
+    fn of<'a>(round: impl Iterator<Item = &'a Sample>, reference: &Sample, rate: f64) -> Self {
+        let (mut forth, mut back) = (f64::INFINITY, f64::NEG_INFINITY);
+        for sample in round {
+            let moved = rate * nanos(sample.mid - reference.mid);
+            let offset = nanos(sample.offset - reference.offset) - moved;
+            let half = nanos(sample.delay) / 2.0;
+            forth = forth.min(offset + half);
+            back = back.max(offset - half);
+        }
+        Envelope { offset_ns: (forth + back) / 2.0, delay_ns: (forth - back).max(0.0) }
+    }
+}
+
 /// A mean and a mean square with fading memory.
 #[derive(Clone, Copy, Debug)]
 struct Ratio {
@@ -100,6 +123,7 @@ impl Path {
     pub(super) fn learn<'a>(
         &self,
         round: impl Iterator<Item = &'a Sample> + Clone,
+        rate: f64,
     ) -> (Path, Change) {
         let mut next = *self;
         let Some(best) = round.clone().min_by_key(|s| s.delay) else { return (next, Change::None) };
@@ -123,7 +147,7 @@ impl Path {
                 (self.typical_ns / TYPICAL_STEP).max(middle)
             };
         }
-        for sample in round {
+        for sample in round.clone() {
             let d = nanos(sample.delay - best.delay);
             if d <= TIMESTAMP_NOISE_NS {
                 continue;
@@ -135,7 +159,8 @@ impl Path {
                 if d < LARGE * next.typical_ns { &mut next.ordinary } else { &mut next.large };
             bin.add(ratio, weight);
         }
-        let change = next.follow(nanos(best.delay));
+        let envelope = Envelope::of(round, best, rate);
+        let change = next.follow(envelope.delay_ns);
         (next, change)
     }
 
@@ -188,10 +213,12 @@ impl Path {
         &self,
         round: impl Iterator<Item = &'a Sample> + Clone,
         reference: &Sample,
+        rate: f64,
         resolution_ns: f64,
     ) -> Summary {
-        let fastest = round.clone().min_by_key(|s| s.delay).unwrap_or(reference);
-        let base = nanos(fastest.delay);
+        let envelope = Envelope::of(round.clone(), reference, rate);
+        let fastest = envelope.delay_ns;
+        let base = fastest;
         let base = if self.count == 0 { base } else { base.min(self.base_ns) };
         let n = round.clone().count() as f64;
         // While few exchanges are known, the fastest may be slow as well.
@@ -200,21 +227,25 @@ impl Path {
             .max(self.typical_ns * self.typical_ns / 400.0)
             + resolution_ns * resolution_ns / 24.0;
         let (mut weight, mut offset, mut mid, mut slope_doubt) = (0.0, 0.0, 0.0, 0.0);
-        for sample in round {
-            let excess = (nanos(sample.delay) - base - resolution_ns).max(0.0);
+        let mut take = |offset_ns: f64, mid_ns: f64, delay_ns: f64| {
+            let excess = (delay_ns - base - resolution_ns).max(0.0);
             let bin = if excess < LARGE * self.typical_ns { &self.ordinary } else { &self.large };
             let w = 1.0 / (floor + (bin.scatter() + bin.doubt()) * excess * excess);
             weight += w;
             let share = w / weight;
-            let o = nanos(sample.offset - reference.offset) - bin.slope() * excess;
-            offset += (o - offset) * share;
-            mid += (nanos(sample.mid - reference.mid) - mid) * share;
+            offset += (offset_ns - bin.slope() * excess - offset) * share;
+            mid += (mid_ns - mid) * share;
             slope_doubt += (libm::sqrt(bin.doubt()) * excess - slope_doubt) * share;
+        };
+        take(envelope.offset_ns, 0.0, envelope.delay_ns);
+        for sample in round {
+            let mid_ns = nanos(sample.mid - reference.mid);
+            take(nanos(sample.offset - reference.offset), mid_ns, nanos(sample.delay));
         }
         // A round that is slow as a whole may have gone another way, of whose asymmetry nothing is
         // known yet.
-        let fastest = nanos(fastest.delay) - base;
-        let detour = if fastest > self.noise() { fastest } else { 0.0 };
+        let slow = fastest - base;
+        let detour = if slow > self.noise() { slow } else { 0.0 };
         let variance = 1.0 / weight + doubt * doubt + slope_doubt * slope_doubt + detour * detour;
         Summary { offset_ns: offset, mid_ns: mid, variance }
     }

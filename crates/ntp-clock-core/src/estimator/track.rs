@@ -97,7 +97,8 @@ impl Track {
         next.last_sent = newest.t1.max(self.last_sent.min(newest.t1));
         let began = next.round_began;
         let round = samples.iter().filter(move |s| s.t1 >= began);
-        let (path, change) = next.before.path.learn(round.clone());
+        let rate = next.before.bank.mixture().rate;
+        let (path, change) = next.before.path.learn(round.clone(), rate);
         let mut bank = next.before.bank;
         match change {
             Change::None => {}
@@ -105,7 +106,7 @@ impl Track {
             Change::Shorter(by) => bank.path_shortened(by),
             Change::Back => bank.path_restored(),
         }
-        let summary = path.summarise(round, newest, resolution_ns);
+        let summary = path.summarise(round, newest, rate, resolution_ns);
         let at = newest.mid + Span::from_nanos(summary.mid_ns as i64);
         let measurement = Measurement {
             dt_ns: nanos(at - next.before.at),
