@@ -1,4 +1,4 @@
-//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `fuzz` and `miri`.
+//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `sim`, `fuzz` and `miri`.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ mod project;
 mod python;
 mod readme;
 mod server;
+mod sim;
 mod tally;
 mod test;
 
@@ -28,6 +29,8 @@ enum Cli {
     Demo(demo::DemoArgs),
     /// Measure what a reading costs or, with --network, how wrong a fresh clock is
     Bench(bench::BenchArgs),
+    /// Simulate worlds in which the truth is known: many seeds, comparisons, fleets, plots
+    Sim(sim::SimArgs),
     /// Search for input that breaks a promise, for a minute a target
     Fuzz(fuzz::FuzzArgs),
     /// Check the lock-free code for undefined behaviour
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Cli::Test(args) => test::run(&args),
         Cli::Demo(args) => demo::run(&args),
         Cli::Bench(args) => bench::run(&args),
+        Cli::Sim(args) => sim::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),
         Cli::Miri => miri::run(),
     };
