@@ -22,7 +22,7 @@ _local = threading.local()
 _request = ntplib.NTPClient.request
 
 
-def _to_our_port(client: Any, host: str, **options: Any) -> Any:
+def _to_our_port(client: Any, _host: str, **options: Any) -> Any:
     options["port"] = _local.port
     return _request(client, "127.0.0.1", **options)
 

@@ -32,9 +32,10 @@ fn readings_go_on_while_three_attempts_fail_then_stop_and_come_back_with_the_ser
     let error = status.last_error.expect("it failed");
     assert!(error.starts_with("no reply within 2 s (127.0.0.1:"), "{error}");
     assert!(error.contains("refused"), "{error}");
-    // Three attempts of three requests, and perhaps the round that was under way.
+    // Three attempts of up to three requests, as the budget allows, and perhaps the round that was
+    // under way.
     let sent = status.requests - requests;
-    assert!((9..=13).contains(&sent), "{sent} requests");
+    assert!((3..=13).contains(&sent), "{sent} requests");
 
     server.start().expect("the port is still free");
     eventually("recovery", Duration::from_secs(25), || clock.now().is_some());
