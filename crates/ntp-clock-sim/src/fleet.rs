@@ -84,12 +84,14 @@ pub struct FleetReport {
     pub engine_bytes: usize,
 }
 
-/// Lets a fleet live. All engines exist at once; their paths are a constant delay each.
+/// Lets a fleet live. All engines exist at once; their paths are a constant delay each. `progress`
+/// is told of each slice of time that a thread is through with.
 pub fn fleet(plan: &FleetPlan, progress: impl Fn(i64) + Sync) -> FleetReport {
-    let shards: Vec<(u32, u32)> = (0..SHARDS)
-        .map(|i| (part(plan.clients, i), part(plan.clients, i + 1)))
-        .filter(|(from, to)| from < to)
-        .collect();
+    // As many shards as threads, so that all live at once; their number changes no result.
+    let count = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    let part = |i: u32| (u64::from(plan.clients) * u64::from(i) / u64::from(count)) as u32;
+    let shards: Vec<(u32, u32)> =
+        (0..count).map(|i| (part(i), part(i + 1))).filter(|(from, to)| from < to).collect();
     let results = in_parallel(&shards, |(from, to)| Shard::new(plan, *from, *to).live(&progress));
     let mut load = vec![0_u32; plan.end_s as usize];
     let mut synchronised = 0;
@@ -246,11 +248,5 @@ fn server_reply(t_ns: i64) -> ServerReply {
     }
 }
 
-fn part(clients: u32, shard: u32) -> u32 {
-    (u64::from(clients) * u64::from(shard) / u64::from(SHARDS)) as u32
-}
-
-/// More than cores, so that none idles at the end; their number changes no result.
-const SHARDS: u32 = 8;
 const SLICE_S: i64 = 10;
 const WAKE_LATE_NS: i64 = 50_000;

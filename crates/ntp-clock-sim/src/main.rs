@@ -131,6 +131,9 @@ fn main() -> anyhow::Result<ExitCode> {
             let report = fleet(&plan, |second| bar.set_position(second as u64));
             bar.finish_and_clear();
             print!("{}", report::fleet(&plan, &report));
+            if let Some(peak) = peak_memory() {
+                println!("the whole process took {peak} at most");
+            }
             true
         }
         Verb::Plots { out, seed, worlds } => {
@@ -167,6 +170,13 @@ fn spelled_out(mut arguments: Vec<String>) -> Vec<String> {
         _ => arguments.insert(1, "swarm".to_owned()),
     }
     arguments
+}
+
+/// By this system's own account, where it gives one (Linux).
+fn peak_memory() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().to_owned())
 }
 
 fn bar(length: u64, of: &str) -> ProgressBar {
