@@ -35,8 +35,11 @@ impl SyncEngine {
         self.round.as_mut().filter(|_| id.round == current)
     }
 
-    pub(super) fn answer(&mut self, cookie: u64) -> Result<LocalTime, Rejection> {
-        self.round.as_mut().ok_or(Rejection::Origin)?.answer(cookie)
+    /// The T1 of the request that a reply answers. One that arrives after its round's deadline
+    /// answers nothing, also where the deadline has gone by unnoticed.
+    pub(super) fn answer(&mut self, cookie: u64, t4: LocalTime) -> Result<LocalTime, Rejection> {
+        let round = self.round.as_mut().filter(|round| t4 <= round.deadline());
+        round.ok_or(Rejection::Origin)?.answer(cookie)
     }
 
     /// Ends the round under way if nothing more can come of it.

@@ -180,7 +180,7 @@ impl SyncEngine {
             // Mode and version say nothing about which request is meant.
             Err(rejection @ (Rejection::Mode | Rejection::Version)) => Err(self.reject(rejection)),
             Err(rejection) => {
-                let answered = self.answer(cookie);
+                let answered = self.answer(cookie, t4);
                 let rejection = answered.err().unwrap_or(rejection);
                 let rejection = self.reject_or_obey(rejection, now);
                 self.settle(now);
@@ -201,7 +201,7 @@ impl SyncEngine {
         t4: LocalTime,
         now: LocalTime,
     ) -> Result<Exchange, Rejection> {
-        let exchange = self.answer(cookie).and_then(|t1| Exchange::new(t1, reply, t4));
+        let exchange = self.answer(cookie, t4).and_then(|t1| Exchange::new(t1, reply, t4));
         let exchange = exchange.map_err(|rejection| self.reject_or_obey(rejection, now));
         let believed = exchange.and_then(|exchange| self.weigh(exchange, now));
         self.settle(now);

@@ -1,8 +1,8 @@
 //! A driver that takes its time between being handed a request and sending it.
 
 use ntp_clock_core::{
-    AttemptError, EngineConfig, Event, Leap, LocalTime, ReferenceId, ServerReply, Span, SyncEngine,
-    UnixTime,
+    AttemptError, EngineConfig, Event, Leap, LocalTime, ReferenceId, Rejection, ServerReply, Span,
+    SyncEngine, UnixTime,
 };
 
 const START: LocalTime = LocalTime::from_nanos(1_000_000_000);
@@ -98,4 +98,27 @@ fn readings_that_ran_out_while_the_process_was_stopped_stay_out_until_the_server
     engine.handle_response(cookie, reply, later, later).expect("believed");
     let reading = engine.mapping().and_then(|mapping| mapping.read(later));
     assert_eq!(reading.map(|reading| reading.epoch()), Some(1));
+}
+
+#[test]
+fn a_reply_after_its_rounds_deadline_answers_nothing_even_if_the_deadline_went_by_unnoticed() {
+    let mut engine = SyncEngine::new(EngineConfig::default(), START);
+    engine.handle_timeout(START);
+    let transmit = engine.poll_transmit(START, 7).expect("due at once");
+    engine.handle_sent(transmit.token, START);
+    let told = UnixTime::from_nanos(1_800_000_000_000_000_000);
+    let reply = ServerReply {
+        receive_time: told,
+        transmit_time: told,
+        root_delay: Span::ZERO,
+        root_dispersion: Span::ZERO,
+        precision_log2_s: -25,
+        leap: Leap::None,
+        stratum: 1,
+        reference_id: ReferenceId::NONE,
+    };
+    let late = START + Span::from_secs(17);
+    let answer = engine.handle_response(transmit.cookie, reply, late, late);
+    assert_eq!(answer, Err(Rejection::Origin));
+    assert!(engine.mapping().is_none());
 }
