@@ -61,16 +61,7 @@ fn readings_that_ran_out_while_the_process_was_stopped_stay_out_until_the_server
     let cookie = transmit.cookie;
     engine.handle_sent(transmit.token, START);
     let time = UnixTime::from_nanos(1_800_000_000_000_000_000);
-    let reply = ServerReply {
-        receive_time: time,
-        transmit_time: time,
-        root_delay: Span::ZERO,
-        root_dispersion: Span::ZERO,
-        precision_log2_s: -25,
-        leap: Leap::None,
-        stratum: 1,
-        reference_id: ReferenceId::NONE,
-    };
+    let reply = reply_at(time);
     let now = START + Span::from_millis(20);
     engine.handle_response(cookie, reply, now, now).expect("believed");
     assert!(engine.in_round(), "more requests are to follow");
@@ -106,19 +97,23 @@ fn a_reply_after_its_rounds_deadline_answers_nothing_even_if_the_deadline_went_b
     engine.handle_timeout(START);
     let transmit = engine.poll_transmit(START, 7).expect("due at once");
     engine.handle_sent(transmit.token, START);
-    let told = UnixTime::from_nanos(1_800_000_000_000_000_000);
-    let reply = ServerReply {
-        receive_time: told,
-        transmit_time: told,
+    let reply = reply_at(UnixTime::from_nanos(1_800_000_000_000_000_000));
+    let late = START + Span::from_secs(17);
+    let answer = engine.handle_response(transmit.cookie, reply, late, late);
+    assert_eq!(answer, Err(Rejection::Origin));
+    assert!(engine.mapping().is_none());
+}
+
+/// A primary server's reply, made at once.
+fn reply_at(time: UnixTime) -> ServerReply {
+    ServerReply {
+        receive_time: time,
+        transmit_time: time,
         root_delay: Span::ZERO,
         root_dispersion: Span::ZERO,
         precision_log2_s: -25,
         leap: Leap::None,
         stratum: 1,
         reference_id: ReferenceId::NONE,
-    };
-    let late = START + Span::from_secs(17);
-    let answer = engine.handle_response(transmit.cookie, reply, late, late);
-    assert_eq!(answer, Err(Rejection::Origin));
-    assert!(engine.mapping().is_none());
+    }
 }
