@@ -1,12 +1,13 @@
 //! What the samples certainly say: earliest and latest truth, and the rates that they allow.
 
-use super::sample::{Sample, Window, nanos};
-use super::{RATE_MAX, WANDER, WINDOW};
+use super::sample::{Sample, nanos};
+use super::window::{Limit, Window};
+use super::{RATE_MAX, WANDER, WANDER_MAX};
 use crate::mapping::Mapping;
 use crate::time::{LocalTime, Span};
 
-/// Rates that are possible apart from the samples in the window.
-#[derive(Clone, Copy, Debug)]
+/// Rates that are possible, of true time by the counter, less one.
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Rates {
     pub(super) low: f64,
     pub(super) high: f64,
@@ -17,6 +18,34 @@ impl Rates {
 
     pub(super) fn of_mapping(mapping: &Mapping) -> Rates {
         Rates { low: mapping.rate - mapping.growth, high: mapping.rate + mapping.growth }
+    }
+
+    pub(super) fn about(rate: f64, deviation: f64) -> Rates {
+        Rates { low: rate - deviation, high: rate + deviation }
+    }
+
+    /// Least and most that true time can gain on the counter within a span, nanoseconds.
+    pub(super) fn drift(&self, span: Span) -> (f64, f64) {
+        let ns = nanos(span);
+        let (a, b) = (self.low * ns, self.high * ns);
+        (a.min(b), a.max(b))
+    }
+
+    /// Leaves the mean rates that two limits allow between them.
+    pub(super) fn narrow(&mut self, earlier: &Limit, later: &Limit) {
+        let (most_ns, least_ns) = (nanos(later.t1 - earlier.t4), nanos(later.t4 - earlier.t1));
+        if most_ns >= 1.0 && least_ns >= 1.0 {
+            self.high = self.high.min(nanos(later.upper - earlier.lower) / most_ns);
+            self.low = self.low.max(nanos(later.lower - earlier.upper) / least_ns);
+        }
+    }
+
+    fn widened(self, by: f64) -> Rates {
+        Rates { low: self.low - by, high: self.high + by }
+    }
+
+    fn within(self, other: Rates) -> Rates {
+        Rates { low: self.low.max(other.low), high: self.high.min(other.high) }
     }
 
     /// What is left of them after a sleep, in which the machine has cooled down.
@@ -43,40 +72,42 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// For a line of this rate; `None` where no rate or no time satisfies all samples.
-    pub(super) fn new(samples: &Window<WINDOW>, known: Rates, rate: f64) -> Option<Bounds> {
-        let newest = samples.last()?;
-        let rates = possible_rates(samples, known);
+    pub(super) fn new(window: &Window, known: Rates, rate: f64) -> Option<Bounds> {
+        let newest = window.limits().last()?;
+        // An oscillator that has moved may move as much again.
+        let wander = (WANDER + window.unrest()).min(WANDER_MAX);
+        let rates = window.mean_rates().widened(wander).within(known);
         let mut bounds = Bounds {
             newest: newest.t4,
-            offset: newest.offset,
+            offset: newest.upper,
             rate,
             rates,
             growth: (rates.high - rate).max(rate - rates.low),
             lower_ns: 0.0,
             upper_ns: 0.0,
         };
-        (bounds.lower_ns, bounds.upper_ns) = bounds.intersect(samples, newest.t4);
+        (bounds.lower_ns, bounds.upper_ns) = bounds.intersect(window, newest.t4);
         (rates.low <= rates.high && bounds.lower_ns <= bounds.upper_ns).then_some(bounds)
     }
 
     /// Earliest and latest truth at a moment, in nanoseconds of offset above `self.offset`.
-    pub(super) fn at(&self, samples: &Window<WINDOW>, at: LocalTime) -> (f64, f64) {
+    pub(super) fn at(&self, window: &Window, at: LocalTime) -> (f64, f64) {
         if at >= self.newest {
             let since = nanos(at - self.newest);
             let (drift, widening) = (self.rate * since, self.growth * since);
             return (self.lower_ns + drift - widening, self.upper_ns + drift + widening);
         }
-        self.intersect(samples, at)
+        self.intersect(window, at)
     }
 
-    fn intersect(&self, samples: &Window<WINDOW>, at: LocalTime) -> (f64, f64) {
+    fn intersect(&self, window: &Window, at: LocalTime) -> (f64, f64) {
         let (mut lower, mut upper) = (f64::NEG_INFINITY, f64::INFINITY);
-        for sample in samples.iter() {
-            let since = nanos(at - sample.t4);
-            let line = nanos(sample.lower - self.offset) + self.rate * since;
+        for limit in window.limits() {
+            let since = nanos(at - limit.t4);
+            let line = nanos(limit.lower - self.offset) + self.rate * since;
             lower = lower.max(line - self.growth * since.abs());
-            let since = nanos(at - sample.t1);
-            let line = nanos(sample.upper - self.offset) + self.rate * since;
+            let since = nanos(at - limit.t1);
+            let line = nanos(limit.upper - self.offset) + self.rate * since;
             upper = upper.min(line + self.growth * since.abs());
         }
         (lower, upper)
@@ -94,22 +125,6 @@ impl Bounds {
         let latest = self.upper_ns + drift + widening;
         nanos(sample.upper - self.offset) < earliest || nanos(sample.lower - self.offset) > latest
     }
-}
-
-/// The rates that every pair of samples allows, widened by the wander allowance.
-fn possible_rates(samples: &Window<WINDOW>, known: Rates) -> Rates {
-    let Rates { mut low, mut high } = known;
-    for (index, later) in samples.iter().enumerate() {
-        for earlier in samples.iter().take(index) {
-            let most = nanos(later.upper - earlier.lower) / nanos(later.t1 - earlier.t4).max(1.0);
-            let least = nanos(later.lower - earlier.upper) / nanos(later.t4 - earlier.t1).max(1.0);
-            if later.t1 > earlier.t4 {
-                high = high.min(most + WANDER);
-                low = low.max(least - WANDER);
-            }
-        }
-    }
-    Rates { low, high }
 }
 
 /// The furthest that a sleep may move an oscillator's rate.

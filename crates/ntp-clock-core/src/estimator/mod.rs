@@ -26,23 +26,25 @@ mod filter;
 mod path;
 mod sample;
 mod track;
+mod window;
 
 use crate::exchange::Exchange;
 use crate::mapping::Mapping;
 use crate::time::{LocalTime, Span, UnixTime};
 use bounds::{Bounds, Rates};
 use path::Path;
-use sample::{Sample, Window, nanos};
+use sample::{Sample, nanos};
 use track::{RatePrior, Track};
+use window::{Ring, Window};
 
 /// Holds a bounded window of exchanges; the only part that knows how estimates are made.
 #[derive(Clone, Debug)]
 pub struct Estimator {
     /// What the counter's own reading adds to every timestamp.
     resolution: Span,
-    samples: Window<WINDOW>,
+    window: Window,
     /// Samples that contradict the estimate, until they are several.
-    suspects: Window<SUSPECTS>,
+    suspects: Ring<Sample, SUSPECTS>,
     rates: Rates,
     prior: RatePrior,
     path: Path,
@@ -95,8 +97,8 @@ impl Estimator {
     pub fn new(resolution: Span) -> Self {
         Estimator {
             resolution: resolution.clamp(Span::ZERO, RESOLUTION_MAX),
-            samples: Window::new(),
-            suspects: Window::new(),
+            window: Window::new(),
+            suspects: Ring::new(),
             rates: Rates::ANY,
             prior: RatePrior::UNKNOWN,
             path: Path::new(),
@@ -110,8 +112,8 @@ impl Estimator {
         let mut estimator = Estimator::new(resolution);
         let sample = Sample::from_mapping(mapping);
         estimator.rates = Rates::of_mapping(mapping);
-        estimator.samples.push(sample);
-        estimator.fit = Bounds::new(&estimator.samples, estimator.rates, mapping.rate)
+        estimator.window = Window::starting_from(&sample);
+        estimator.fit = Bounds::new(&estimator.window, estimator.rates, mapping.rate)
             .map(|bounds| Fit { track: Track::resume(&sample, mapping), bounds });
         estimator
     }
@@ -119,38 +121,41 @@ impl Estimator {
     /// Takes one exchange into account; one that is known already changes nothing.
     pub fn add(&mut self, exchange: &Exchange) -> Verdict {
         let sample = Sample::new(exchange, self.resolution);
-        if self.samples.contains(&sample) {
+        if self.window.has_seen(&sample) {
             return Verdict::Accepted;
         }
         if self.fit.as_ref().is_some_and(|fit| fit.bounds.contradicts(&sample)) {
             return self.suspect(sample);
         }
-        let mut samples = self.samples.clone();
-        // Limits from before the window speak of a time that the wander allowance, which holds
-        // for as long as a window, does not reach.
-        let rates = if samples.is_full() { Rates::ANY } else { self.rates };
-        samples.push(sample);
-        let Some(fit) = self.refit(&samples, rates) else { return self.suspect(sample) };
+        let Some((window, fit)) = self.with(sample) else { return self.suspect(sample) };
         let jumped = |fit: &Fit| fit.track.line().jumped;
         let verdict = if jumped(&fit) && !self.fit.as_ref().is_some_and(jumped) {
             Verdict::Restarted
         } else {
             Verdict::Accepted
         };
-        self.suspects = Window::new();
-        (self.samples, self.rates, self.fit) = (samples, rates, Some(fit));
+        self.suspects = Ring::new();
+        (self.window, self.fit) = (window, Some(fit));
         verdict
     }
 
-    fn refit(&self, samples: &Window<WINDOW>, rates: Rates) -> Option<Fit> {
-        let newest = samples.last()?;
-        let begun = match &self.fit {
-            Some(fit) => fit.track.clone(),
-            None => Track::new(newest, self.prior, self.path),
+    /// Window and fit with a sample more, unless they contradict each other.
+    fn with(&self, sample: Sample) -> Option<(Window, Fit)> {
+        let mut window = self.window.clone();
+        let fresh = window.begins_round(&sample);
+        let (track, rate, possible) = match &self.fit {
+            Some(fit) => {
+                let line = fit.track.line();
+                let rate = Rates::about(line.rate, libm::sqrt(line.variance[2]));
+                (fit.track.clone(), rate, fit.bounds.rates)
+            }
+            None => (Track::new(&sample, self.prior, self.path), Rates::ANY, Rates::ANY),
         };
-        let track = begun.with_newest(samples, nanos(self.resolution))?;
-        let bounds = Bounds::new(samples, rates, track.line().rate)?;
-        Some(Fit { track, bounds })
+        window.push(sample, rate, possible);
+        let track = track.with_round(&window, fresh, nanos(self.resolution))?;
+        let known = if window.forgot() { Rates::ANY } else { self.rates };
+        let bounds = Bounds::new(&window, known, track.line().rate)?;
+        Some((window, Fit { track, bounds }))
     }
 
     /// The estimate at a moment, or `None` before the first exchange.
@@ -162,7 +167,7 @@ impl Estimator {
         let shift = line.offset_ns + line.rate * dt;
         let whole = shift as i64;
         let zero_shift = nanos(line.zero - bounds.offset);
-        let (lower, upper) = bounds.at(&self.samples, at);
+        let (lower, upper) = bounds.at(&self.window, at);
         let (lower, upper) = (lower - zero_shift, upper - zero_shift);
         let [v0, v1, v2] = line.variance;
         let own = self.resolution.as_nanos() as f64;
@@ -186,7 +191,7 @@ impl Estimator {
     /// The smallest delay in the window.
     #[must_use]
     pub fn min_delay(&self) -> Option<Span> {
-        self.samples.iter().map(|s| s.delay).min()
+        self.window.limits().map(|limit| limit.delay).min()
     }
 
     /// The local counter lost an unknown length of time (suspend): every offset is void, the
@@ -219,11 +224,8 @@ impl Estimator {
         let fresh = self.suspects.clone();
         let mut anew = Estimator::new(self.resolution);
         for suspect in fresh.iter() {
-            anew.samples.push(*suspect);
-            let Some(fit) = anew.refit(&anew.samples, Rates::ANY) else {
-                return Verdict::Contradiction;
-            };
-            anew.fit = Some(fit);
+            let Some((window, fit)) = anew.with(*suspect) else { return Verdict::Contradiction };
+            (anew.window, anew.fit) = (window, Some(fit));
         }
         *self = anew;
         Verdict::Broken
@@ -235,14 +237,15 @@ impl Estimator {
 /// Of the counter's frequency, that is: of true time by the counter it is a trifle more.
 pub(crate) const RATE_MAX: f64 = 500e-6 / (1.0 - 500e-6);
 /// The furthest that the rate at one moment may be from its mean between any two samples of the
-/// window: PHI of RFC 5905, which also covers a thermal step of several ppm.
-pub(crate) const WANDER: f64 = 10e-6;
+/// window, as long as the oscillator is quiet: covers a thermal step of several ppm.
+pub(crate) const WANDER: f64 = 6e-6;
+/// The same for an oscillator that has been seen to move.
+pub(crate) const WANDER_MAX: f64 = 15e-6;
 /// What a sleep does to an oscillator's rate, mostly.
 const COOLING_SIGMA: f64 = 1e-6;
 /// Half of a poll interval times two thirds: makes of a cubic a quadratic that is right there.
 const WALK_NS: f64 = 1e11;
 /// A counter coarser than this is no clock.
 const RESOLUTION_MAX: Span = Span::from_secs(1);
-const WINDOW: usize = 56;
 /// One sample that does not fit is an outlier; so many in a row are a change.
 const SUSPECTS: usize = 3;

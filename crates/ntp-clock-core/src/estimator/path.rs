@@ -2,6 +2,7 @@
 //! exchanges say together.
 
 use super::sample::{Sample, nanos};
+use super::window::ROUND;
 
 /// How an exchange's offset error depends on its delay beyond the smallest.
 ///
@@ -131,11 +132,11 @@ impl Path {
         next.large.fade();
         let others = round.clone().count().saturating_sub(1);
         if others > 0 {
-            let mut excess = [0.0; BURST];
+            let mut excess = [0.0; ROUND];
             for (slot, sample) in excess.iter_mut().zip(round.clone()) {
                 *slot = nanos(sample.delay - best.delay);
             }
-            let n = (others + 1).min(BURST);
+            let n = (others + 1).min(ROUND);
             excess[..n].sort_unstable_by(f64::total_cmp);
             let middle = excess[n / 2];
             // Follows the median: a few rounds in a queue do not make the queue typical.
@@ -251,8 +252,6 @@ impl Path {
     }
 }
 
-/// Exchanges in the largest burst.
-const BURST: usize = 8;
 /// Excess beyond so many typical ones is of another kind.
 const LARGE: f64 = 5.0;
 const TYPICAL_STEP: f64 = 1.1;

@@ -1,4 +1,4 @@
-//! An exchange as the estimator sees it, and the bounded window that holds them.
+//! An exchange as the estimator sees it.
 
 use crate::exchange::Exchange;
 use crate::mapping::Mapping;
@@ -21,16 +21,6 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    const NOTHING: Sample = Sample {
-        t1: LocalTime::MIN,
-        t4: LocalTime::MIN,
-        upper: Span::ZERO,
-        lower: Span::ZERO,
-        mid: LocalTime::MIN,
-        offset: Span::ZERO,
-        delay: Span::ZERO,
-    };
-
     pub(super) fn new(exchange: &Exchange, resolution: Span) -> Self {
         let (t1, t4) = (exchange.sent_at(), exchange.received_at());
         let reply = exchange.reply();
@@ -64,50 +54,6 @@ impl Sample {
             offset: centre,
             delay: (upper + lower).max(Span::ZERO),
         }
-    }
-}
-
-/// A ring of the newest `N` samples, oldest first.
-#[derive(Clone, Debug)]
-pub(super) struct Window<const N: usize> {
-    /// Only the `len` samples from `start` on mean anything.
-    ring: [Sample; N],
-    start: usize,
-    len: usize,
-}
-
-impl<const N: usize> Window<N> {
-    pub(super) fn new() -> Self {
-        Window { ring: [Sample::NOTHING; N], start: 0, len: 0 }
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.len == N
-    }
-
-    pub(super) fn contains(&self, sample: &Sample) -> bool {
-        self.iter().any(|known| known == sample)
-    }
-
-    /// Appends; a full window loses its oldest sample.
-    pub(super) fn push(&mut self, sample: Sample) {
-        let slot = (self.start + self.len) % N;
-        if let Some(place) = self.ring.get_mut(slot) {
-            *place = sample;
-        }
-        if self.len < N {
-            self.len += 1;
-        } else {
-            self.start = (self.start + 1) % N;
-        }
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Sample> + Clone {
-        (0..self.len).filter_map(|i| self.ring.get((self.start + i) % N))
-    }
-
-    pub(super) fn last(&self) -> Option<&Sample> {
-        self.ring.get((self.start + self.len.checked_sub(1)?) % N)
     }
 }
 

@@ -1,9 +1,10 @@
 //! The most probable offset and rate: rounds summarised by the path, followed by the filters.
 
+use super::RATE_MAX;
 use super::filter::{Bank, Measurement};
 use super::path::{Change, Path};
-use super::sample::{Sample, Window, nanos};
-use super::{RATE_MAX, WINDOW};
+use super::sample::{Sample, nanos};
+use super::window::Window;
 use crate::mapping::Mapping;
 use crate::time::{LocalTime, Span};
 
@@ -27,9 +28,6 @@ pub(super) struct Track {
     before: Stage,
     /// ... and with what it has brought so far.
     now: Stage,
-    /// When the round under way began, and when its last request left.
-    round_began: LocalTime,
-    last_sent: LocalTime,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,48 +53,34 @@ impl Track {
     pub(super) fn new(first: &Sample, prior: RatePrior, path: Path) -> Self {
         let bank = Bank::new(prior.mean, prior.variance, OFFSET_UNKNOWN);
         let stage = Stage { bank, path, at: first.mid };
-        Track {
-            zero: first.offset,
-            before: stage,
-            now: stage,
-            round_began: first.t1,
-            last_sent: first.t1,
-        }
+        Track { zero: first.offset, before: stage, now: stage }
     }
 
     pub(super) fn resume(sample: &Sample, mapping: &Mapping) -> Self {
         let [offset_variance, _, rate_variance] = mapping.variance;
         let bank = Bank::new(mapping.rate, rate_variance.max(0.0), offset_variance.max(0.0));
         let stage = Stage { bank, path: Path::new(), at: mapping.anchor };
-        Track {
-            zero: sample.offset,
-            before: stage,
-            now: stage,
-            round_began: mapping.anchor,
-            last_sent: LocalTime::MIN,
-        }
+        Track { zero: sample.offset, before: stage, now: stage }
     }
 
     pub(super) fn path(&self) -> Path {
         self.now.path
     }
 
-    /// Takes the newest of `samples` into account.
+    /// Takes the round under way into account, all of it anew; `fresh` where it has just begun.
     #[must_use]
-    pub(super) fn with_newest(
+    pub(super) fn with_round(
         &self,
-        samples: &Window<WINDOW>,
+        window: &Window,
+        fresh: bool,
         resolution_ns: f64,
     ) -> Option<Track> {
-        let newest = samples.last()?;
+        let newest = window.newest()?;
         let mut next = self.clone();
-        if self.last_sent == LocalTime::MIN || newest.t1 - self.last_sent > ROUND_GAP {
+        if fresh {
             next.before = self.now;
-            next.round_began = newest.t1;
         }
-        next.last_sent = newest.t1.max(self.last_sent.min(newest.t1));
-        let began = next.round_began;
-        let round = samples.iter().filter(move |s| s.t1 >= began);
+        let round = window.round();
         let rate = next.before.bank.mixture().rate;
         let (path, change) = next.before.path.learn(round.clone(), rate);
         let mut bank = next.before.bank;
@@ -134,7 +118,5 @@ impl Track {
     }
 }
 
-/// Exchanges within so long of the one before belong to one round.
-const ROUND_GAP: Span = Span::from_millis(1_900);
 /// A second: more than any exchange leaves open.
 const OFFSET_UNKNOWN: f64 = 1e18;
