@@ -36,10 +36,11 @@ pub(crate) enum Effect {
 }
 
 impl Discipline {
-    /// Knows nothing. Moments of the counter before `counter_whole_since` will not be answered.
-    pub(crate) fn new(resolution: Span, counter_whole_since: LocalTime) -> Self {
+    /// Knows no more than `estimator`. Moments of the counter before `counter_whole_since` will not
+    /// be answered.
+    pub(crate) fn new(estimator: Estimator, counter_whole_since: LocalTime) -> Self {
         Discipline {
-            estimator: Estimator::new(resolution),
+            estimator,
             mapping: None,
             published: None,
             counter_whole_since,
@@ -51,13 +52,13 @@ impl Discipline {
 
     /// Goes on from a mapping that another one made. One that never gives a reading only tells
     /// the epoch.
-    pub(crate) fn resume(resolution: Span, mapping: Mapping) -> Self {
+    pub(crate) fn resume(estimator: Estimator, mapping: Mapping) -> Self {
         if !mapping.is_sound() {
-            let fresh = Discipline::new(resolution, LocalTime::MIN);
+            let fresh = Discipline::new(estimator, LocalTime::MIN);
             return Discipline { epoch: mapping.epoch.max(FIRST_EPOCH), ..fresh };
         }
         Discipline {
-            estimator: Estimator::resume(resolution, &mapping),
+            estimator: estimator.resume(&mapping),
             mapping: Some(mapping),
             published: Some(mapping),
             counter_whole_since: mapping.valid_from,

@@ -1,6 +1,7 @@
 //! A clock that lives off a log: the same discipline as the engine's, on the log's own schedule.
 
 use crate::discipline::Discipline;
+use crate::estimator::Estimator;
 use crate::exchange::{Exchange, Rejection};
 use crate::mapping::Reading;
 use crate::time::{LocalTime, Span};
@@ -79,8 +80,14 @@ impl Replay {
     /// A clock that has seen nothing yet, on a counter of this coarseness.
     #[must_use]
     pub fn new(resolution: Span) -> Self {
+        Replay::with(Estimator::new(resolution))
+    }
+
+    /// A clock that knows no more than this estimator.
+    #[must_use]
+    pub fn with(estimator: Estimator) -> Self {
         Replay {
-            discipline: Discipline::new(resolution, LocalTime::MIN),
+            discipline: Discipline::new(estimator, LocalTime::MIN),
             round: None,
             failed_rounds: 0,
         }

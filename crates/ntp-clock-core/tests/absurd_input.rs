@@ -100,14 +100,14 @@ fn input() -> impl Strategy<Value = Input> {
 }
 
 fn config() -> impl Strategy<Value = EngineConfig> {
-    let odd = (absurd_nanos(), absurd_nanos(), absurd_nanos(), absurd_nanos()).prop_map(
-        |(poll, holdover, resolution, whole)| EngineConfig {
+    let odd = (absurd_nanos(), absurd_nanos(), absurd_nanos(), any::<u16>(), absurd_nanos())
+        .prop_map(|(poll, holdover, resolution, steering, whole)| EngineConfig {
             poll_interval: Span::from_nanos(poll),
             holdover: Span::from_nanos(holdover),
             counter_resolution: Span::from_nanos(resolution),
+            counter_steering_ppm: steering,
             counter_whole_since: LocalTime::from_nanos(whole),
-        },
-    );
+        });
     prop_oneof![Just(EngineConfig::default()), odd]
 }
 

@@ -113,6 +113,30 @@ fn the_bound_holds_for_oscillators_at_the_very_limit_of_their_allowance() {
     }
 }
 
+#[test]
+fn a_counter_that_the_system_turns_within_the_allowance_stays_within_the_bound() {
+    let rounds = 10;
+    let made: Vec<Made> = (0..rounds)
+        .map(|round| Made { sent_ns: round * 300 << 30, forth_ns: 0, back_ns: 0, hold_ns: 0 })
+        .collect();
+    let turned_at = end_of(&made);
+    let later = 300_000_000_000;
+    let inside = |steering_ppm: u16, turned_ppm: f64| {
+        let mut estimator = Estimator::new(Span::from_nanos(1)).steered(steering_ppm);
+        for made in &made {
+            estimator.add(&PLAIN.exchange(made));
+        }
+        let ahead = Span::from_nanos((later as f64 * turned_ppm * 1e-6) as i64);
+        let at = PLAIN.local(turned_at + later) + ahead;
+        let estimate = estimator.estimate(at).expect("fed");
+        truth_in_bounds(&estimate, PLAIN.unix(turned_at + later)).is_ok()
+    };
+    for ppm in [-50.0, 50.0] {
+        assert!(inside(50, ppm), "{ppm} ppm allowed");
+        assert!(!inside(0, ppm), "{ppm} ppm not allowed, so the test shows something");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -1,5 +1,6 @@
 //! What a user chooses.
 
+use crate::estimator::Estimator;
 use crate::time::{LocalTime, Span};
 
 /// What can be chosen about an engine.
@@ -22,6 +23,10 @@ pub struct EngineConfig {
     pub holdover: Span,
     /// Coarseness of the local counter, at most a second; 1 ns by default.
     pub counter_resolution: Span,
+    /// By how much the operating system may turn the counter's rate, parts per million; none by
+    /// default. CLOCK_MONOTONIC, which is what browsers and Node count with on Linux, is steered
+    /// by whatever disciplines the system clock. `max_error` grows by as much more.
+    pub counter_steering_ppm: u16,
     /// Before this moment the counter is not known to have run without a pause; the beginning of
     /// time by default. Readings of earlier moments are refused.
     pub counter_whole_since: LocalTime,
@@ -31,6 +36,10 @@ impl EngineConfig {
     /// Rounds come no closer together than this, however short an interval is asked for; the
     /// budget of 8 packets in 8 s applies besides.
     pub const POLL_INTERVAL_MIN: Span = Span::from_secs(1);
+
+    pub(super) fn estimator(&self) -> Estimator {
+        Estimator::new(self.counter_resolution).steered(self.counter_steering_ppm)
+    }
 }
 
 impl Default for EngineConfig {
@@ -39,6 +48,7 @@ impl Default for EngineConfig {
             poll_interval: Span::from_secs(300),
             holdover: Span::ZERO,
             counter_resolution: Span::from_nanos(1),
+            counter_steering_ppm: 0,
             counter_whole_since: LocalTime::MIN,
         }
     }

@@ -99,7 +99,7 @@ impl SyncEngine {
     #[must_use]
     pub fn new(config: EngineConfig, now: LocalTime) -> Self {
         SyncEngine {
-            discipline: Discipline::new(config.counter_resolution, config.counter_whole_since),
+            discipline: Discipline::new(config.estimator(), config.counter_whole_since),
             config,
             round: None,
             round_number: 0,
@@ -127,7 +127,7 @@ impl SyncEngine {
         let first_round = now + Span::from_secs(1).share(entropy);
         let expiry = mapping.valid_until.min(first_round + schedule::EXPIRY_GRACE);
         let mapping = Mapping { valid_until: expiry, ..mapping };
-        let discipline = Discipline::resume(config.counter_resolution, mapping);
+        let discipline = Discipline::resume(config.estimator(), mapping);
         let next_round = if discipline.mapping().is_some() { first_round } else { now };
         SyncEngine { discipline, next_round, ..SyncEngine::new(config, now) }
     }

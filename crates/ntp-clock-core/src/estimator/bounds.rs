@@ -72,11 +72,11 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// For a line of this rate; `None` where no rate or no time satisfies all samples.
-    pub(super) fn new(window: &Window, known: Rates, rate: f64) -> Option<Bounds> {
+    pub(super) fn new(window: &Window, known: Rates, steering: f64, rate: f64) -> Option<Bounds> {
         let newest = window.limits().last()?;
         // An oscillator that has moved may move as much again.
         let wander = (WANDER + window.unrest()).min(WANDER_MAX);
-        let rates = window.mean_rates().widened(wander).within(known);
+        let rates = window.mean_rates().widened(wander + steering).within(known);
         let mut bounds = Bounds {
             newest: newest.t4,
             offset: newest.upper,

@@ -42,6 +42,8 @@ use window::{Ring, Window};
 pub struct Estimator {
     /// What the counter's own reading adds to every timestamp.
     resolution: Span,
+    /// By how much the operating system may turn the counter's rate.
+    steering: f64,
     window: Window,
     /// Samples that contradict the estimate, until they are several.
     suspects: Ring<Sample, SUSPECTS>,
@@ -97,6 +99,7 @@ impl Estimator {
     pub fn new(resolution: Span) -> Self {
         Estimator {
             resolution: resolution.clamp(Span::ZERO, RESOLUTION_MAX),
+            steering: 0.0,
             window: Window::new(),
             suspects: Ring::new(),
             rates: Rates::ANY,
@@ -106,16 +109,26 @@ impl Estimator {
         }
     }
 
-    /// An estimator that begins from a mapping that another one made, as a forked child does.
+    /// The same on a counter whose rate the operating system may turn by so many parts per million.
     #[must_use]
-    pub fn resume(resolution: Span, mapping: &Mapping) -> Self {
-        let mut estimator = Estimator::new(resolution);
+    pub fn steered(self, ppm: u16) -> Self {
+        Estimator { steering: f64::from(ppm) * 1e-6, ..self }
+    }
+
+    /// The same, beginning from a mapping that another one made, as a forked child does.
+    #[must_use]
+    pub fn resume(self, mapping: &Mapping) -> Self {
         let sample = Sample::from_mapping(mapping);
-        estimator.rates = Rates::of_mapping(mapping);
-        estimator.window = Window::starting_from(&sample);
-        estimator.fit = Bounds::new(&estimator.window, estimator.rates, mapping.rate)
+        let window = Window::starting_from(&sample);
+        let rates = Rates::of_mapping(mapping);
+        let fit = Bounds::new(&window, rates, self.steering, mapping.rate)
             .map(|bounds| Fit { track: Track::resume(&sample, mapping), bounds });
-        estimator
+        Estimator { window, rates, fit, ..self }
+    }
+
+    /// One that knows nothing, on the same counter.
+    fn anew(&self) -> Self {
+        Estimator { steering: self.steering, ..Estimator::new(self.resolution) }
     }
 
     /// Takes one exchange into account; one that is known already changes nothing.
@@ -154,7 +167,7 @@ impl Estimator {
         window.push(sample, rate, possible);
         let track = track.with_round(&window, fresh, nanos(self.resolution))?;
         let known = if window.forgot() { Rates::ANY } else { self.rates };
-        let bounds = Bounds::new(&window, known, track.line().rate)?;
+        let bounds = Bounds::new(&window, known, self.steering, track.line().rate)?;
         Some((window, Fit { track, bounds }))
     }
 
@@ -197,7 +210,6 @@ impl Estimator {
     /// The local counter lost an unknown length of time (suspend): every offset is void, the
     /// frequency is not.
     pub fn forget_offset(&mut self) {
-        let fresh = Estimator::new(self.resolution);
         let (rates, prior, path) = match &self.fit {
             None => (self.rates, self.prior, self.path),
             Some(fit) => {
@@ -207,7 +219,7 @@ impl Estimator {
                 (fit.bounds.rates.after_sleep(), prior, fit.track.path())
             }
         };
-        *self = Estimator { rates, prior, path, ..fresh };
+        *self = Estimator { rates, prior, path, ..self.anew() };
     }
 
     /// Sets a sample aside that contradicts the estimate, unless it is the last of several that
@@ -222,7 +234,7 @@ impl Estimator {
             return Verdict::Contradiction;
         }
         let fresh = self.suspects.clone();
-        let mut anew = Estimator::new(self.resolution);
+        let mut anew = self.anew();
         for suspect in fresh.iter() {
             let Some((window, fit)) = anew.with(*suspect) else { return Verdict::Contradiction };
             (anew.window, anew.fit) = (window, Some(fit));
