@@ -117,7 +117,7 @@ fn the_bound_holds_for_oscillators_at_the_very_limit_of_their_allowance() {
 fn a_counter_that_the_system_turns_within_the_allowance_stays_within_the_bound() {
     let rounds = 10;
     let made: Vec<Made> = (0..rounds)
-        .map(|round| Made { sent_ns: round * 300 << 30, forth_ns: 0, back_ns: 0, hold_ns: 0 })
+        .map(|round| Made { sent_ns: round * 300_000_000_000, forth_ns: 0, back_ns: 0, hold_ns: 0 })
         .collect();
     let turned_at = end_of(&made);
     let later = 300_000_000_000;

@@ -18,6 +18,8 @@ pub(super) struct Path {
     /// Smallest delays of the last rounds, newest last.
     minima: [f64; MINIMA],
     count: usize,
+    /// Rounds since the first.
+    rounds: u32,
     base_ns: f64,
     /// The base before the last change of the path upwards.
     former_ns: f64,
@@ -115,6 +117,7 @@ impl Path {
             typical_ns: 0.0,
             minima: [0.0; MINIMA],
             count: 0,
+            rounds: 0,
             base_ns: 0.0,
             former_ns: 0.0,
         }
@@ -167,6 +170,7 @@ impl Path {
 
     fn follow(&mut self, delay: f64) -> Change {
         let known = self.count;
+        self.rounds = self.rounds.saturating_add(1);
         self.minima.rotate_left(1);
         self.minima[MINIMA - 1] = delay;
         self.count = (known + 1).min(MINIMA);
@@ -184,7 +188,11 @@ impl Path {
             return if drop <= noise {
                 Change::None
             } else if above_former < -noise {
-                Change::Shorter(-above_former)
+                if self.rounds > KNOWN {
+                    Change::Other(drop)
+                } else {
+                    Change::Shorter(-above_former)
+                }
             } else if above_former < (drop / 2.0).min(2.0 * noise) {
                 Change::Back
             } else {
@@ -193,9 +201,10 @@ impl Path {
             };
         }
         let settled = self.minima.iter().rev().take(SETTLED).copied();
+        let highest = settled.clone().fold(0.0, f64::max);
         let level = settled.fold(f64::INFINITY, f64::min);
         let rise = level - self.base_ns;
-        if self.count >= SETTLED && rise > noise {
+        if self.count >= SETTLED && rise > noise && highest - level < 2.0 * noise {
             self.former_ns = self.base_ns;
             self.base_ns = level;
             self.count = 1;
@@ -206,7 +215,7 @@ impl Path {
 
     /// By how much a round's fastest exchange may exceed the base by chance.
     fn noise(&self) -> f64 {
-        (4.0 * self.typical_ns).max(self.base_ns * 0.05).max(20_000.0)
+        (4.0 * self.typical_ns).max(self.base_ns * 0.005).max(20_000.0)
     }
 
     /// Puts a round's exchanges together, relative to `reference`.
@@ -258,8 +267,10 @@ const TYPICAL_STEP: f64 = 1.1;
 const TIMESTAMP_NOISE_NS: f64 = 1_000.0;
 const SLOPE_WEIGHT: f64 = 2.0;
 const MINIMA: usize = 16;
-/// So many rounds in a row that are all slower show a longer path.
-const SETTLED: usize = 5;
+/// So many rounds in a row that are all slower, and alike, show a longer path; in a queue they differ.
+const SETTLED: usize = 4;
+/// After so many rounds the shortest delay known is the path's, and not what queues left of it.
+const KNOWN: u32 = 12;
 const FORGETTING: f64 = 0.93;
 /// What is assumed of the scatter before anything is known, and with how many pairs' weight:
 /// exponential queueing in both directions.
