@@ -93,6 +93,13 @@ impl Bank {
         }
     }
 
+    /// The offset now is this, with this variance, whatever the path.
+    pub(super) fn told(&mut self, offset_ns: f64, variance: f64) {
+        for model in &mut self.models {
+            model.update([1.0, 0.0, 0.0], offset_ns, variance);
+        }
+    }
+
     /// The mixture so much later (or earlier).
     fn mixture_at(&self, dt_ns: f64) -> Mixture {
         let mut moved = *self;
@@ -100,6 +107,13 @@ impl Bank {
             model.predict(dt_ns, strength, 0.0);
         }
         moved.mixture()
+    }
+
+    /// Whether the measurement is what a path without bias would give.
+    pub(super) fn foresaw(&self, m: &Measurement) -> bool {
+        let foreseen = self.mixture_at(m.dt_ns);
+        let off = m.offset_ns - foreseen.offset_ns;
+        off * off < CONSISTENT * (foreseen.variance[0] + m.variance)
     }
 
     /// One round later.
@@ -110,7 +124,7 @@ impl Bank {
         for (i, model) in next.models.iter_mut().enumerate() {
             let jump = if i == JUMP { m.jump_ns * m.jump_ns } else { 0.0 };
             model.predict(m.dt_ns, RESTLESSNESS[i], jump);
-            logs[i] = model.update(m.offset_ns, m.variance * self.noise);
+            logs[i] = model.update([1.0, 0.0, 1.0], m.offset_ns, m.variance * self.noise);
         }
         let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut sum = 0.0;
@@ -227,12 +241,14 @@ impl Model {
         ];
     }
 
-    /// Takes a measurement of offset + bias; gives the logarithm of its likelihood.
-    fn update(&mut self, measured: f64, variance: f64) -> f64 {
+    /// Takes a measurement of the sum of the state's parts, so weighed; gives the logarithm of its
+    /// likelihood.
+    fn update(&mut self, parts: [f64; 3], measured: f64, variance: f64) -> f64 {
         let p = self.covariance;
-        let h: [f64; 3] = core::array::from_fn(|i| p[i][0] + p[i][2]);
-        let s = h[0] + h[2] + variance;
-        let innovation = measured - self.state[0] - self.state[2];
+        let sum = |row: [f64; 3]| row[0] * parts[0] + row[1] * parts[1] + row[2] * parts[2];
+        let h = p.map(sum);
+        let s = sum(h) + variance;
+        let innovation = measured - sum(self.state);
         for i in 0..3 {
             let gain = h[i] / s;
             self.state[i] += gain * innovation;
@@ -244,6 +260,8 @@ impl Model {
     }
 }
 
+/// Three standard deviations, squared.
+const CONSISTENT: f64 = 9.0;
 const NOISE_SHARE: f64 = 0.1;
 const NOISE_MIN: f64 = 0.1;
 const MODELS: usize = 7;

@@ -59,6 +59,19 @@ struct Fit {
     bounds: Bounds,
 }
 
+impl Fit {
+    /// The track once it is told where truth certainly is, if it is elsewhere: what was taken for
+    /// the bias of a path then was time.
+    fn confined(&self, window: &Window) -> Option<Track> {
+        let line = self.track.line();
+        let zero_shift = nanos(line.zero - self.bounds.offset);
+        let (lower, upper) = self.bounds.at(window, line.at);
+        let (lower, upper) = (lower - zero_shift, upper - zero_shift);
+        let outside = line.offset_ns < lower || line.offset_ns > upper;
+        outside.then(|| self.track.told((lower + upper) / 2.0, (upper - lower) / 2.0))
+    }
+}
+
 /// What became of an exchange.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -167,6 +180,9 @@ impl Estimator {
         window.push(sample, rate, possible);
         let track = track.with_round(&window, fresh, nanos(self.resolution))?;
         let known = if window.forgot() { Rates::ANY } else { self.rates };
+        let bounds = Bounds::new(&window, known, self.steering, track.line().rate)?;
+        let fit = Fit { track, bounds };
+        let Some(track) = fit.confined(&window) else { return Some((window, fit)) };
         let bounds = Bounds::new(&window, known, self.steering, track.line().rate)?;
         Some((window, Fit { track, bounds }))
     }

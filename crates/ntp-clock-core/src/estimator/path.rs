@@ -21,20 +21,21 @@ pub(super) struct Path {
     /// Rounds since the first.
     rounds: u32,
     base_ns: f64,
-    /// The base before the last change of the path upwards.
-    former_ns: f64,
+    /// Smallest delay of the path that biases are counted from: the first that was known well.
+    reference_ns: f64,
 }
 
 /// What happened to the path with a round.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Change {
     None,
-    /// It is another one, its delay so much different, and longer than the shortest known.
+    /// It is another one, its delay so much different.
     Other(f64),
-    /// It is shorter by so much than the shortest known.
+    /// Soon after the start it is shorter by so much than any known: until now it was another one,
+    /// or a queue.
     Shorter(f64),
-    /// It is the one again that it was before it became longer.
-    Back,
+    /// Its delay, different by so much, is that of the path again that biases are counted from.
+    Back(f64),
 }
 
 /// A round's exchanges put together.
@@ -119,7 +120,7 @@ impl Path {
             count: 0,
             rounds: 0,
             base_ns: 0.0,
-            former_ns: 0.0,
+            reference_ns: 0.0,
         }
     }
 
@@ -176,41 +177,37 @@ impl Path {
         self.count = (known + 1).min(MINIMA);
         if known == 0 {
             self.base_ns = delay;
-            self.former_ns = delay;
+            self.reference_ns = delay;
             return Change::None;
         }
         let noise = self.noise();
         if delay < self.base_ns {
             let drop = self.base_ns - delay;
-            let above_former = delay - self.former_ns;
+            let below_reference = self.reference_ns - delay;
             self.base_ns = delay;
-            self.former_ns = self.former_ns.min(delay);
-            return if drop <= noise {
-                Change::None
-            } else if above_former < -noise {
-                if self.rounds > KNOWN {
-                    Change::Other(drop)
-                } else {
-                    Change::Shorter(-above_former)
+            if self.rounds <= KNOWN {
+                self.reference_ns = self.reference_ns.min(delay);
+                if below_reference > noise {
+                    return Change::Shorter(below_reference);
                 }
-            } else if above_former < (drop / 2.0).min(2.0 * noise) {
-                Change::Back
-            } else {
-                // Shorter than before and longer than once: as unknown as any longer one.
-                Change::Other(drop)
-            };
+            }
+            return if drop > noise { self.changed(drop, noise) } else { Change::None };
         }
         let settled = self.minima.iter().rev().take(SETTLED).copied();
         let highest = settled.clone().fold(0.0, f64::max);
         let level = settled.fold(f64::INFINITY, f64::min);
         let rise = level - self.base_ns;
         if self.count >= SETTLED && rise > noise && highest - level < 2.0 * noise {
-            self.former_ns = self.base_ns;
             self.base_ns = level;
             self.count = 1;
-            return Change::Other(rise);
+            return self.changed(rise, noise);
         }
         Change::None
+    }
+
+    fn changed(&self, by: f64, noise: f64) -> Change {
+        let off = (self.base_ns - self.reference_ns).abs();
+        if off <= noise { Change::Back(by) } else { Change::Other(by) }
     }
 
     /// By how much a round's fastest exchange may exceed the base by chance.

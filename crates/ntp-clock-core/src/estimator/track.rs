@@ -83,13 +83,6 @@ impl Track {
         let round = window.round();
         let rate = next.before.bank.mixture().rate;
         let (path, change) = next.before.path.learn(round.clone(), rate);
-        let mut bank = next.before.bank;
-        match change {
-            Change::None => {}
-            Change::Other(by) => bank.path_changed(by),
-            Change::Shorter(by) => bank.path_shortened(by),
-            Change::Back => bank.path_restored(),
-        }
         let summary = path.summarise(round, newest, rate, resolution_ns);
         let at = newest.mid + Span::from_nanos(summary.mid_ns as i64);
         let measurement = Measurement {
@@ -99,9 +92,27 @@ impl Track {
             // The width of one exchange hides a jump of the server's.
             jump_ns: nanos(newest.upper - newest.lower) / 2.0,
         };
+        let mut bank = next.before.bank;
+        match change {
+            Change::None => {}
+            Change::Other(by) => bank.path_changed(by),
+            Change::Shorter(by) => bank.path_shortened(by),
+            // Another path may be as long.
+            Change::Back(_) if bank.foresaw(&measurement) => bank.path_restored(),
+            Change::Back(by) => bank.path_changed(by),
+        }
         next.now = Stage { bank: bank.step(&measurement), path, at };
         let line = next.line();
         (line.offset_ns.is_finite() && line.rate.is_finite()).then_some(next)
+    }
+
+    /// The offset at the line's moment is `offset_ns`, give or take `half_width_ns`, whatever the
+    /// path.
+    #[must_use]
+    pub(super) fn told(&self, offset_ns: f64, half_width_ns: f64) -> Track {
+        let mut next = self.clone();
+        next.now.bank.told(offset_ns, half_width_ns * half_width_ns / 3.0);
+        next
     }
 
     pub(super) fn line(&self) -> Line {
