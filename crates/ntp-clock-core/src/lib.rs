@@ -18,6 +18,7 @@ mod packet;
 mod queue;
 mod replay;
 mod time;
+mod whole_seconds;
 
 pub use engine::{
     AttemptError, EngineConfig, EngineStatus, EpochReason, Event, Held, RequestId, SendToken,
@@ -29,3 +30,4 @@ pub use mapping::{Mapping, Reading};
 pub use packet::{DecodeError, Leap, Mode, NtpShort, NtpTimestamp, Packet, ReferenceId};
 pub use replay::{LogEntry, Replay};
 pub use time::{LocalTime, Span, SystemTime, UnixTime};
+pub use whole_seconds::{Stamped, WholeSeconds};

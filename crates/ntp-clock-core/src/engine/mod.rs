@@ -179,14 +179,24 @@ impl SyncEngine {
             Ok(reply) => self.handle_response(cookie, reply, t4, now),
             // Mode and version say nothing about which request is meant.
             Err(rejection @ (Rejection::Mode | Rejection::Version)) => Err(self.reject(rejection)),
-            Err(rejection) => {
-                let answered = self.answer(cookie, t4);
-                let rejection = answered.err().unwrap_or(rejection);
-                let rejection = self.reject_or_obey(rejection, now);
-                self.settle(now);
-                Err(rejection)
-            }
+            Err(rejection) => Err(self.handle_refusal(cookie, rejection, t4, now)),
         }
+    }
+
+    /// The reply to the request with this cookie arrived at `t4`, and its carrier found that it
+    /// holds no time to believe. Gives the rejection that is counted: where the cookie belongs to
+    /// no request, it is that.
+    pub fn handle_refusal(
+        &mut self,
+        cookie: u64,
+        rejection: Rejection,
+        t4: LocalTime,
+        now: LocalTime,
+    ) -> Rejection {
+        let answered = self.answer(cookie, t4);
+        let rejection = self.reject_or_obey(answered.err().unwrap_or(rejection), now);
+        self.settle(now);
+        rejection
     }
 
     /// The server's half of an exchange arrived by some other carrier, in answer to the request
