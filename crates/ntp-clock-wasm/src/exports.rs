@@ -1,0 +1,369 @@
+//! The functions that JavaScript calls. `js/src/core.js` is their only caller and knows the order
+//! of what is in the buffers.
+//!
+//! An instance has one thread, and no export calls another or calls out: the one reference to the
+//! instance's state that each takes is the only one.
+
+#![allow(unsafe_code)]
+
+use core::cell::UnsafeCell;
+use core::fmt::{self, Write};
+
+use ntp_clock_core::{Event, Rejection};
+
+use crate::clock::{Answer, Clock, RelayReply};
+use crate::millis;
+
+/// All of an instance.
+struct State {
+    clock: Option<Clock>,
+    numbers: [f64; NUMBERS],
+    bytes: [u8; BYTES],
+}
+
+struct Single(UnsafeCell<State>);
+
+// SAFETY: without threads nothing is shared between them.
+unsafe impl Sync for Single {}
+
+static STATE: Single =
+    Single(UnsafeCell::new(State { clock: None, numbers: [0.0; NUMBERS], bytes: [0; BYTES] }));
+
+fn state() -> &'static mut State {
+    // SAFETY: called once by each export, none of which calls another; see above.
+    unsafe { &mut *STATE.0.get() }
+}
+
+/// Where the buffer of numbers is.
+#[unsafe(no_mangle)]
+extern "C" fn numbers() -> *const f64 {
+    state().numbers.as_ptr()
+}
+
+/// Where the buffer of bytes is.
+#[unsafe(no_mangle)]
+extern "C" fn bytes() -> *const u8 {
+    state().bytes.as_ptr()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn create(
+    now: f64,
+    wall: f64,
+    resolution_ns: f64,
+    steering_ppm: u32,
+    poll: f64,
+    whole_since: f64,
+) {
+    let steering = steering_ppm.min(u32::from(u16::MAX)) as u16;
+    state().clock = Some(Clock::new(now, wall, resolution_ns, steering, poll, whole_since));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn now(now: f64, wall: f64) -> f64 {
+    state().clock.as_mut().map_or(f64::NAN, |clock| clock.now(now, wall))
+}
+
+/// The reading goes to the numbers: time, max_error, est_error, epoch.
+#[unsafe(no_mangle)]
+extern "C" fn read(now: f64, wall: f64) -> bool {
+    let State { clock, numbers, .. } = state();
+    tell(clock.as_mut().and_then(|clock| clock.read(now, wall)), numbers)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn at(moment: f64) -> bool {
+    let State { clock, numbers, .. } = state();
+    tell(clock.as_ref().and_then(|clock| clock.at(moment)), numbers)
+}
+
+fn tell(answer: Option<Answer>, numbers: &mut [f64; NUMBERS]) -> bool {
+    let Some(Answer { time_ms, max_error_ms, est_error_ms, epoch }) = answer else { return false };
+    fill(numbers, [time_ms, max_error_ms, est_error_ms, epoch]);
+    true
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn timeout(now: f64, wall: f64) -> bool {
+    state().clock.as_mut().is_some_and(|clock| clock.timeout(now, wall))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn suspend(now: f64, wall: f64) {
+    if let Some(clock) = &mut state().clock {
+        clock.suspend(now, wall);
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn request_sync(now: f64) -> f64 {
+    state().clock.as_mut().map_or(f64::NAN, |clock| clock.request_sync(now))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn set_poll_interval(interval: f64, now: f64) {
+    if let Some(clock) = &mut state().clock {
+        clock.set_poll_interval(interval, now);
+    }
+}
+
+/// Whether a request is to be sent; its cookie is the entropy, its NTP packet goes to the bytes.
+#[unsafe(no_mangle)]
+extern "C" fn transmit(now: f64, entropy: u64) -> bool {
+    let State { clock, bytes, .. } = state();
+    let mut packet = [0; 48];
+    if clock.as_mut().and_then(|clock| clock.transmit(now, entropy, &mut packet)).is_none() {
+        return false;
+    }
+    for (byte, value) in bytes.iter_mut().zip(packet) {
+        *byte = value;
+    }
+    true
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn sent(cookie: u64, at: f64) -> bool {
+    state().clock.as_mut().is_some_and(|clock| clock.sent(cookie, at))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn send_failed(cookie: u64, now: f64) {
+    if let Some(clock) = &mut state().clock {
+        clock.send_failed(cookie, now);
+    }
+}
+
+/// The datagram is in the bytes. Here and below: whether it was believed.
+#[unsafe(no_mangle)]
+extern "C" fn datagram(len: usize, t4: f64, now: f64) -> bool {
+    let State { clock, bytes, .. } = state();
+    let datagram = bytes.get(..len).unwrap_or(bytes);
+    clock.as_mut().is_some_and(|clock| clock.datagram(datagram, t4, now).is_ok())
+}
+
+/// The reply is in the numbers: receive and send time, root delay and dispersion, stratum, leap.
+#[unsafe(no_mangle)]
+extern "C" fn relayed(cookie: u64, t4: f64, now: f64) -> bool {
+    let State { clock, numbers, .. } = state();
+    let [receive_ms, send_ms, root_delay_ms, root_dispersion_ms, stratum, leap, ..] = *numbers;
+    let reply =
+        RelayReply { receive_ms, send_ms, root_delay_ms, root_dispersion_ms, stratum, leap };
+    clock.as_mut().is_some_and(|clock| clock.relayed(cookie, reply, t4, now).is_ok())
+}
+
+/// A reply that is none (`of_another_server`: one of another server than the first).
+#[unsafe(no_mangle)]
+extern "C" fn refuse(cookie: u64, of_another_server: bool, t4: f64, now: f64) {
+    let rejection = if of_another_server { Rejection::Server } else { Rejection::Malformed };
+    if let Some(clock) = &mut state().clock {
+        clock.refuse(cookie, rejection, t4, now);
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn stamped_send(now: f64, round_trip: f64) -> f64 {
+    state().clock.as_ref().map_or(now, |clock| clock.stamped_send(now, round_trip))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn stamped(
+    cookie: u64,
+    t1: f64,
+    stamp: f64,
+    resolution: f64,
+    t4: f64,
+    now: f64,
+) -> bool {
+    let clock = state().clock.as_mut();
+    clock.is_some_and(|clock| clock.stamped(cookie, t1, stamp, resolution, t4, now).is_ok())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn poll_timeout() -> f64 {
+    state().clock.as_ref().map_or(f64::INFINITY, Clock::poll_timeout)
+}
+
+/// The kind of the next event, 0 for none. Its reason goes to the bytes, whose count and what else
+/// it tells to the numbers.
+#[unsafe(no_mangle)]
+extern "C" fn event() -> u32 {
+    let State { clock, numbers, bytes } = state();
+    let Some(event) = clock.as_mut().and_then(Clock::event) else { return 0 };
+    let mut text = Text { bytes, len: 0 };
+    let kind = match event {
+        Event::Synchronised { recovered, .. } => {
+            numbers[1] = f64::from(u8::from(recovered));
+            1
+        }
+        Event::AttemptFailed { attempt, reason } => {
+            numbers[1] = f64::from(attempt);
+            text.write(format_args!("{reason}"));
+            2
+        }
+        Event::Failed { reason, retry_at } => {
+            numbers[1] = millis::local_ms(retry_at);
+            text.write(format_args!("{reason}"));
+            3
+        }
+        Event::EpochChanged { epoch, reason } => {
+            numbers[1] = epoch as f64;
+            text.write(format_args!("{reason}"));
+            4
+        }
+        Event::EstimateRestarted => 5,
+        Event::Rejected(rejection) => {
+            text.write(format_args!("{rejection}"));
+            6
+        }
+        // `Event` may grow.
+        _ => 7,
+    };
+    numbers[0] = text.len as f64;
+    kind
+}
+
+/// What the engine knows goes to the numbers; NaN for what it does not.
+#[unsafe(no_mangle)]
+extern "C" fn status(now: f64) {
+    let State { clock, numbers, .. } = state();
+    let Some(clock) = clock else { return };
+    let status = clock.status(now);
+    fill(
+        numbers,
+        [
+            status.state as u8 as f64,
+            status.epoch as f64,
+            status.last_sync_local.map_or(f64::NAN, millis::local_ms),
+            status.last_sync.map_or(f64::NAN, millis::unix_ms),
+            status.delay.map_or(f64::NAN, |delay| delay.as_millis_f64()),
+            // The counter's drift: how much faster than true time it runs.
+            status.rate_ppm.map_or(f64::NAN, |ppm| -ppm),
+            f64::from(status.attempts),
+            millis::local_ms(status.next_sync),
+            f64::from(u8::from(status.in_round)),
+            status.stratum.map_or(f64::NAN, f64::from),
+            status.leap.map_or(f64::NAN, |leap| f64::from(leap as u8)),
+            status.requests as f64,
+            status.believed as f64,
+            status.rounds as f64,
+        ],
+    );
+    for (number, count) in numbers.iter_mut().skip(REJECTIONS_AT).zip(status.rejections) {
+        *number = count as f64;
+    }
+}
+
+/// The short name of a rejection goes to the bytes; its length, 0 beyond the last.
+#[unsafe(no_mangle)]
+extern "C" fn rejection_name(index: usize) -> usize {
+    let Some(name) = Rejection::NAMES.get(index) else { return 0 };
+    let mut text = Text { bytes: &mut state().bytes, len: 0 };
+    text.write(format_args!("{name}"));
+    text.len
+}
+
+#[cfg(feature = "replay")]
+mod replayed {
+    use super::{UnsafeCell, millis};
+    use crate::replay::Replayed;
+
+    struct Log(UnsafeCell<Option<Replayed>>);
+    // SAFETY: as for the clock.
+    unsafe impl Sync for Log {}
+    static LOG: Log = Log(UnsafeCell::new(None));
+
+    fn log() -> &'static mut Replayed {
+        // SAFETY: as for the clock.
+        let log = unsafe { &mut *LOG.0.get() };
+        log.get_or_insert_with(Replayed::new)
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn replay_exchange(
+        t1: i64,
+        t2: i64,
+        t3: i64,
+        t4: i64,
+        handled: i64,
+        root_delay: i64,
+        root_dispersion: i64,
+        precision: i32,
+        leap: u32,
+        stratum: u32,
+    ) {
+        log().exchange(
+            [t1, t2, t3, t4, handled],
+            [root_delay, root_dispersion],
+            precision as i8,
+            leap as u8,
+            stratum as u8,
+        );
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn replay_lost(t1: i64) {
+        log().lost(t1);
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn replay_round_end(at: i64) {
+        log().round_end(at);
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn replay_suspend(at: i64) {
+        log().suspend(at);
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn replay_read(at: i64) -> bool {
+        log().read(at)
+    }
+
+    /// 0 is the time, 1 its bound, 2 its estimated error, nanoseconds.
+    #[unsafe(no_mangle)]
+    extern "C" fn replay_answer(which: u32) -> i64 {
+        log().answer(which)
+    }
+
+    /// The time as the shipped module gives it.
+    #[unsafe(no_mangle)]
+    extern "C" fn replay_time_ms() -> f64 {
+        millis::unix_ms(ntp_clock_core::UnixTime::from_nanos(log().answer(0)))
+    }
+}
+
+fn fill<const N: usize>(numbers: &mut [f64; NUMBERS], with: [f64; N]) {
+    for (number, value) in numbers.iter_mut().zip(with) {
+        *number = value;
+    }
+}
+
+/// Text in the bytes, cut off where they end.
+struct Text<'a> {
+    bytes: &'a mut [u8; BYTES],
+    len: usize,
+}
+
+impl Text<'_> {
+    fn write(&mut self, text: fmt::Arguments<'_>) {
+        // Never fails: what does not fit is left out.
+        let _ = self.write_fmt(text);
+    }
+}
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for (place, byte) in self.bytes.iter_mut().skip(self.len).zip(text.bytes()) {
+            *place = byte;
+            self.len += 1;
+        }
+        Ok(())
+    }
+}
+
+const NUMBERS: usize = 32;
+const REJECTIONS_AT: usize = 16;
+const _: () = assert!(REJECTIONS_AT + Rejection::COUNT <= NUMBERS);
+/// Larger than any datagram that an NTP server sends us, and than any reason.
+const BYTES: usize = 1_024;
