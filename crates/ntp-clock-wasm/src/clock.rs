@@ -2,7 +2,7 @@
 
 use ntp_clock_core::{
     EngineConfig, EngineStatus, Event, Leap, LocalTime, Reading, ReferenceId, Rejection,
-    ServerReply, Span, Stamped, SyncEngine, Transmit, UnixTime, WholeSeconds,
+    ServerReply, Span, Stamped, SyncEngine, Transmit, WholeSeconds,
 };
 
 use crate::millis;

@@ -183,6 +183,11 @@ extern "C" fn poll_timeout() -> f64 {
     state().clock.as_ref().map_or(f64::INFINITY, Clock::poll_timeout)
 }
 
+#[unsafe(no_mangle)]
+extern "C" fn in_round() -> bool {
+    state().clock.as_ref().is_some_and(Clock::in_round)
+}
+
 /// The kind of the next event, 0 for none. Its reason goes to the bytes, whose count and what else
 /// it tells to the numbers.
 #[unsafe(no_mangle)]

@@ -1,0 +1,40 @@
+// The local counter, performance.now(), and how coarse it is.
+
+const STEPS = 12;
+const LONGEST_LOOK_MS = 8;
+// A double of a day in milliseconds is no finer, and its rounding is an error too.
+const FINEST_MS = 0.0001;
+
+let known;
+
+/**
+ * The smallest step of performance.now(), in milliseconds, measured once: browsers cut it off to
+ * 5, 100 or 1000 microseconds, and where they add noise its steps are multiples of what they cut.
+ */
+export function resolution() {
+    if (known !== undefined) return known;
+    const began = performance.now();
+    let least = Infinity;
+    let last = began;
+    for (let steps = 0; steps < STEPS; ) {
+        const now = performance.now();
+        if (now > last) {
+            least = Math.min(least, now - last);
+            last = now;
+            steps++;
+        }
+        if (now - began > LONGEST_LOOK_MS) break;
+    }
+    // No step within the look: as coarse as anything in use.
+    known = least === Infinity ? 20 : Math.max(least, FINEST_MS);
+    return known;
+}
+
+/**
+ * From when on the counter is known to count without a pause: its beginning where the wall clock
+ * has moved with it since, else now.
+ */
+export function wholeSince(now, wall) {
+    const ahead = wall - (performance.timeOrigin + now);
+    return Math.abs(ahead) < 50 ? -1e15 : now;
+}

@@ -1,0 +1,82 @@
+// A clock that tests set by hand.
+
+import { Clock } from './face.js';
+import { iso } from './iso.js';
+
+/** Starts unsynchronised; time stands still between calls. */
+export class ManualClock extends Clock {
+    #reading = null;
+    #epoch = 1;
+    #set = null;
+
+    /** It is `timeMs` now. An earlier time than before begins a new epoch. */
+    set(timeMs, { maxErrorMs = 0, estErrorMs = 0 } = {}) {
+        for (const number of [timeMs, maxErrorMs, estErrorMs]) {
+            if (!Number.isFinite(number))
+                throw new TypeError(`${number} is no number of milliseconds`);
+        }
+        if (maxErrorMs < 0 || estErrorMs < 0) throw new RangeError('an error is not negative');
+        const earlier = this.#set !== null && timeMs < this.#set;
+        if (earlier) this.#epoch++;
+        this.#set = timeMs;
+        this.#reading = { timeMs, maxErrorMs, estErrorMs, epoch: this.#epoch };
+        if (earlier) this.tell('epoch', { epoch: this.#epoch, reason: 'set to an earlier time' });
+        this.tell('reading');
+        this.tell('sync', { ...this.#reading });
+    }
+
+    /** So much time passes. */
+    advance(ms) {
+        if (!(ms >= 0)) throw new RangeError(`time does not pass by ${ms} ms`);
+        if (this.#reading) this.#set = this.#reading.timeMs += ms;
+    }
+
+    /** From now on there is no reading. */
+    fail(error = 'failed by hand') {
+        this.#reading = null;
+        this.tell('fail', { attempt: 1, error });
+    }
+
+    now() {
+        return this.#reading && this.#reading.timeMs;
+    }
+
+    read() {
+        return this.#reading && { ...this.#reading };
+    }
+
+    /** Time stands still, so all moments are now. */
+    at(performanceMs) {
+        return Number.isFinite(performanceMs) ? this.read() : null;
+    }
+
+    async sync() {
+        return this.#reading !== null;
+    }
+
+    startAutoSync() {}
+    stopAutoSync() {}
+
+    getStatus() {
+        const reading = this.#reading;
+        return {
+            server: 'manual',
+            state: reading ? 'synchronised' : 'unsynchronised',
+            isSynced: reading !== null,
+            offset: reading && reading.timeMs - Date.now(),
+            lastSync: reading && iso(reading.timeMs),
+            timeSinceSync: reading && 0,
+            maxErrorMs: reading && reading.maxErrorMs,
+            estErrorMs: reading && reading.estErrorMs,
+            delayMs: null,
+            driftPpm: null,
+            via: 'manual',
+            boundAssumed: false,
+            attempts: 0,
+            rejections: {},
+            lastError: null,
+            nextSync: null,
+            epoch: this.#epoch,
+        };
+    }
+}
