@@ -1,4 +1,4 @@
-//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `sim`, `fuzz` and `miri`.
+//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `js`, `sim`, `fuzz` and `miri`.
 
 #![forbid(unsafe_code)]
 
@@ -6,6 +6,7 @@ mod bench;
 mod command;
 mod demo;
 mod fuzz;
+mod js;
 mod miri;
 mod project;
 mod python;
@@ -29,6 +30,8 @@ enum Cli {
     Demo(demo::DemoArgs),
     /// Measure what a reading costs or, with --network, how wrong a fresh clock is
     Bench(bench::BenchArgs),
+    /// Build the JavaScript module from js/ and the core
+    Js(js::JsArgs),
     /// Simulate worlds in which the truth is known: many seeds, comparisons, fleets, plots
     Sim(sim::SimArgs),
     /// Search for input that breaks a promise, for a minute a target
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Cli::Test(args) => test::run(&args),
         Cli::Demo(args) => demo::run(&args),
         Cli::Bench(args) => bench::run(&args),
+        Cli::Js(args) => js::run(&args),
         Cli::Sim(args) => sim::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),
         Cli::Miri => miri::run(),
