@@ -1,7 +1,7 @@
 //! One clock: the engine with the suspend check, order of readings and carriers of JavaScript.
 
 use ntp_clock_core::{
-    EngineConfig, EngineStatus, Event, Leap, LocalTime, Reading, ReferenceId, Rejection,
+    EngineConfig, EngineStatus, Event, Leap, LocalTime, Reading, ReferenceId, Rejection, RequestId,
     ServerReply, Span, Stamped, SyncEngine, Transmit, WholeSeconds,
 };
 
@@ -18,6 +18,8 @@ pub struct Clock {
     disturbed: bool,
     /// The request handed out and not yet sent.
     in_hand: Option<Transmit>,
+    /// The last ones sent: a better stamp of theirs may turn up.
+    recent: [Option<(u64, RequestId)>; RECENT],
     stamps: WholeSeconds,
     /// The latest reading given, which no later one of its epoch falls below.
     last: Option<Reading>,
@@ -80,6 +82,7 @@ impl Clock {
             reference: Reference::new(now_ms, wall_ms),
             disturbed: false,
             in_hand: None,
+            recent: [None; RECENT],
             stamps: WholeSeconds::new(HTTPS_ASSUMED_ERROR),
             last: None,
         }
@@ -186,6 +189,14 @@ impl Clock {
         self.left(cookie, millis::local(at_ms))
     }
 
+    /// A later, better stamp for a request that was sent and not answered yet.
+    pub fn refine_sent(&mut self, cookie: u64, at_ms: f64) {
+        let mut recent = self.recent.iter().flatten();
+        if let Some((_, id)) = recent.find(|(of, _)| *of == cookie) {
+            self.engine.refine_sent(*id, millis::local(at_ms));
+        }
+    }
+
     /// The request in hand could not be sent.
     pub fn send_failed(&mut self, cookie: u64, now_ms: f64) {
         if let Some(transmit) = self.in_hand.take_if(|transmit| transmit.cookie == cookie) {
@@ -267,6 +278,10 @@ impl Clock {
         let Some(transmit) = self.in_hand.take_if(|transmit| transmit.cookie == cookie) else {
             return false;
         };
+        self.recent.rotate_right(1);
+        if let Some(newest) = self.recent.first_mut() {
+            *newest = Some((cookie, transmit.id));
+        }
         self.engine.handle_sent(transmit.token, at);
         true
     }
@@ -326,6 +341,8 @@ impl RelayReply {
     }
 }
 
+/// More than a round has.
+const RECENT: usize = 8;
 /// What Cloudflare's web servers are taken to be wrong by at the most: they do not say.
 const HTTPS_ASSUMED_ERROR: Span = Span::from_millis(50);
 /// Times in milliseconds come as doubles, right to an eighth of a microsecond at both ends.
@@ -369,6 +386,17 @@ mod tests {
         assert_eq!(answer.time_ms, UNIX_MS + 1_010.0);
         assert!((6.0..6.1).contains(&answer.max_error_ms), "{answer:?}");
         assert!(answer.est_error_ms <= answer.max_error_ms);
+    }
+
+    #[test]
+    fn a_later_stamp_of_sending_narrows_the_bound() {
+        let mut clock = clock();
+        let cookie = ask(&mut clock, 0.0);
+        clock.refine_sent(cookie, 8.0);
+        clock.refine_sent(cookie + 1, 9.0);
+        clock.relayed(cookie, reply(UNIX_MS + 9.0), 10.0, 10.0).expect("believed");
+        let answer = clock.read(10.0, UNIX_MS + 10.0).expect("synchronised");
+        assert!((2.0..2.1).contains(&answer.max_error_ms), "{answer:?}");
     }
 
     #[test]

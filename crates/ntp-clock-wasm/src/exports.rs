@@ -127,6 +127,13 @@ extern "C" fn sent(cookie: u64, at: f64) -> bool {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn refine_sent(cookie: u64, at: f64) {
+    if let Some(clock) = &mut state().clock {
+        clock.refine_sent(cookie, at);
+    }
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn send_failed(cookie: u64, now: f64) {
     if let Some(clock) = &mut state().clock {
         clock.send_failed(cookie, now);

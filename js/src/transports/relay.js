@@ -233,7 +233,7 @@ export class HttpRelay {
             const { text, at } = await answer;
             if (signal.aborted) return;
             const seen = seenByBrowser(url, t1, at);
-            if (seen.sent > t1) this.#host.core.wasm.sent(cookie, seen.sent);
+            this.#host.core.wasm.refine_sent(cookie, seen.sent);
             this.#replies.take(parsed(text), seen.received, cookie);
         } catch (error) {
             if (!signal.aborted) this.#host.notSent(cookie, `${this.#url}: ${why(error)}`);

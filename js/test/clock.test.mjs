@@ -1,0 +1,136 @@
+// What belongs to no carrier: the clock's face, sleep, the clock set by hand.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { clockOf, honest, ManualClock, NTPClock, relay, truth } from './support.mjs';
+
+const reply = (id, received) => ({ ...honest(received), request_id: id });
+
+test('while not synchronised every answer is null', (t) => {
+    const clock = clockOf(t, { source: '127.0.0.1:1' });
+    assert.deepEqual(
+        [clock.now(), clock.nowISO(), clock.read(), clock.at(0)],
+        [null, null, null, null],
+    );
+    const { isSynced, offset, lastSync, server } = clock.getStatus();
+    assert.deepEqual(
+        [isSynced, offset, lastSync, server],
+        [false, null, null, 'time.cloudflare.com'],
+    );
+});
+
+test('waiting ends with the limit or the signal', async (t) => {
+    const clock = clockOf(t, { source: '127.0.0.1:1' });
+    assert.equal(await clock.waitSynced({ timeout: 20 }), false);
+    const aborting = new AbortController();
+    const waiting = clock.waitSynced({ signal: aborting.signal });
+    aborting.abort();
+    assert.equal(await waiting, false);
+    assert.equal(await clock.waitSynced({ signal: aborting.signal }), false);
+});
+
+test('a configuration that names no way, or two, is refused', (t) => {
+    const clock = clockOf(t, { source: '127.0.0.1:1' });
+    for (const [options, reason] of [
+        [{}, /one of them/],
+        [{ relay: 'ws://x', source: 'y' }, /one of them/],
+        [undefined, /one of them/],
+        [{ relay: 'ftp://x' }, /begins with ws:, wss:, http: or https:/],
+        [{ relay: '/relative' }, /no URL/],
+    ]) {
+        assert.throws(
+            () => clock.configure(options),
+            (error) => {
+                assert.ok(error instanceof TypeError);
+                assert.match(error.message, reason);
+                return true;
+            },
+        );
+    }
+    assert.throws(() => clock.setClockSyncSender(7), TypeError);
+    assert.throws(() => clock.onClockSyncFailure(7), TypeError);
+});
+
+test('readings never decrease within an epoch, and a step of the wall clock ends it', async (t) => {
+    const clock = clockOf(t, { relay: (await relay(t, reply)).http });
+    assert.equal(await clock.sync(), true);
+    const before = clock.read();
+    for (let i = 0, last = 0; i < 100_000; i++) {
+        const now = clock.now();
+        assert.ok(now >= last);
+        last = now;
+    }
+    t.mock.method(Date, 'now', () => Math.floor(truth()) + 3_600_000);
+    assert.equal(clock.now(), null);
+    assert.equal(clock.at(performance.now()), null);
+    assert.equal(await clock.waitSynced({ timeout: 15_000 }), true);
+    const after = clock.read();
+    assert.ok(after.epoch > before.epoch);
+    assert.ok(Math.abs(after.timeMs - truth()) <= after.maxErrorMs);
+});
+
+test('a clock that is stopped asks no more by itself, but when told to', async (t) => {
+    let asked = 0;
+    const { http } = await relay(t, (id, received) => (asked++, reply(id, received)));
+    const clock = clockOf(t, { relay: http });
+    clock.stopAutoSync();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(asked, 0);
+    assert.equal(await clock.sync(), true);
+    assert.ok(asked > 1);
+});
+
+test('sync, fail and epoch are events', async (t) => {
+    const clock = clockOf(t, { relay: (await relay(t, reply)).http });
+    const synced = new Promise((resolve) =>
+        clock.addEventListener('sync', resolve, { once: true }),
+    );
+    const { detail } = await synced;
+    assert.ok(Math.abs(detail.timeMs - truth()) < 1000);
+    assert.equal(detail.recovered, true);
+});
+
+test('another way to the time begins another epoch', async (t) => {
+    const clock = clockOf(t, { relay: (await relay(t, reply)).http });
+    assert.equal(await clock.sync(), true);
+    const other = await relay(t, (id, received) => ({ ...reply(id, received), server: 'other' }));
+    const epochs = [];
+    clock.addEventListener('epoch', ({ detail }) => epochs.push(detail.epoch));
+    clock.configure({ relay: other.http });
+    assert.equal(clock.now(), null);
+    assert.equal(await clock.waitSynced({ timeout: 15_000 }), true);
+    assert.deepEqual([clock.read().epoch, epochs, clock.getStatus().server], [2, [2], 'other']);
+});
+
+test('a clock set by hand tells what it was set to', async () => {
+    const clock = new ManualClock();
+    assert.equal(clock.now(), null);
+    const waiting = clock.waitSynced();
+    clock.set(1_759_639_032_768.4451, { maxErrorMs: 2 });
+    assert.equal(await waiting, true);
+    assert.equal(clock.nowISO(), '2025-10-05T04:37:12.768445+00:00');
+    clock.advance(0.5);
+    assert.deepEqual(clock.read(), {
+        timeMs: 1_759_639_032_768.9451,
+        maxErrorMs: 2,
+        estErrorMs: 0,
+        epoch: 1,
+    });
+    clock.set(0);
+    assert.deepEqual([clock.read().epoch, clock.nowISO()], [2, '1970-01-01T00:00:00.000000+00:00']);
+    clock.fail();
+    assert.equal(clock.now(), null);
+    assert.throws(() => clock.set(NaN), /NaN is no number of milliseconds/);
+    assert.throws(() => clock.set(1, { maxErrorMs: -1 }), RangeError);
+    assert.throws(() => clock.advance(-1), RangeError);
+});
+
+test('the clock set by hand has all that a clock has', () => {
+    const names = (prototype) =>
+        Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor');
+    const carriers = ['configure', 'setClockSyncSender', 'handleServerSync', 'onClockSyncFailure'];
+    const missing = names(NTPClock.prototype).filter(
+        (name) => !names(ManualClock.prototype).includes(name),
+    );
+    assert.deepEqual(missing, carriers);
+});

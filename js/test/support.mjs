@@ -1,0 +1,156 @@
+// Servers, programs and patience for the tests.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import dgram from 'node:dgram';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { WebSocketServer } from 'ws';
+
+// Before the clock is imported anywhere: tests leave the Internet alone.
+process.env.PORTACODE_NTP_SERVER = '127.0.0.1:1';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const MODULE = join(ROOT, 'portacode/static/js/utils/ntp-clock.js');
+export const module = await import(MODULE);
+export const { NTPClock, ManualClock } = module;
+
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Whether it happens in time. */
+export async function eventually(happened, withinMs = 5000) {
+    for (const ends = Date.now() + withinMs; Date.now() < ends; await pause(10)) {
+        if (happened()) return true;
+    }
+    return false;
+}
+
+/** The wall clock to the precision of the counter; the truth of all servers here. */
+export const truth = () => performance.timeOrigin + performance.now();
+
+export async function freeUdpPort() {
+    const socket = dgram.createSocket('udp4');
+    await new Promise((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    const { port } = socket.address();
+    socket.close();
+    return port;
+}
+
+/** A folder that is gone after the test. */
+export function folder(t) {
+    const path = mkdtempSync(join(tmpdir(), 'ntp-clock-js-'));
+    t.after(() => rmSync(path, { recursive: true }));
+    return path;
+}
+
+/** Whether the program is there: else the test is skipped, and says why. */
+export function has(program, install) {
+    const found = spawnSync(program, ['--version']);
+    return found.error ? `needs ${program}: ${install}` : false;
+}
+
+/** A chronyd that tells this machine's wall clock, the real `date`. */
+export async function chrony(t) {
+    const port = await freeUdpPort();
+    const here = folder(t);
+    const conf = join(here, 'chrony.conf');
+    const lines = ['cmdport 0', 'local stratum 1', 'allow 127.0.0.1', 'bindaddress 127.0.0.1'];
+    writeFileSync(conf, [`port ${port}`, ...lines, `pidfile ${join(here, 'pid')}`, ''].join('\n'));
+    const child = spawn('chronyd', ['-x', '-d', '-f', conf], { stdio: 'ignore' });
+    t.after(() => ended(child));
+    await pause(200);
+    return `127.0.0.1:${port}`;
+}
+
+/** The project's own server, with scripted faults. */
+export async function faultyServer(t, ...args) {
+    const program = process.env.NTP_TEST_SERVER_BIN ?? join(ROOT, 'target/debug/ntp-test-server');
+    const child = spawn(program, ['--stdin', ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+    t.after(() => ended(child));
+    const [line] = await once(createInterface(child.stdout), 'line');
+    return line.replace('listening on ', '');
+}
+
+async function ended(child) {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill();
+    await once(child, 'exit');
+}
+
+/** A clock that is stopped after the test. */
+export function clockOf(t, options) {
+    const clock = new NTPClock(options);
+    t.after(() => clock.stopAutoSync());
+    return clock;
+}
+
+/** What an honest relay answers, beside the request's own members. */
+export function honest(receivedMs) {
+    const sent = truth();
+    return {
+        event: 'clock_sync_response',
+        server_receive_time: receivedMs,
+        server_send_time: sent,
+        server_time: sent,
+        server_time_iso: new Date(sent).toISOString(),
+        root_delay_ms: 0.2,
+        root_dispersion_ms: 0.3,
+        stratum: 2,
+        leap: 0,
+        server: 'time.cloudflare.com',
+        instance: 'a',
+        epoch: 1,
+    };
+}
+
+/**
+ * HTTP and WebSocket on one port. `answer(id, receivedMs, path)` gives the body: an object, text or
+ * undefined for none; for HTTP also `{status, body}`.
+ */
+export async function relay(t, answer) {
+    const http = createServer(async (request, response) => {
+        const received = truth();
+        const url = new URL(request.url, 'http://x');
+        const told = await answer(url.searchParams.get('request_id'), received, url.pathname);
+        if (told === undefined) return;
+        const { status = 200, body = told } = Object(told);
+        response.writeHead(status, { 'content-type': 'application/json' });
+        response.end(typeof body === 'string' ? body : JSON.stringify(body));
+    });
+    const sockets = new WebSocketServer({ server: http });
+    sockets.on('connection', (socket) => {
+        socket.on('error', () => {});
+        socket.on('message', async (data) => {
+            const received = truth();
+            const told = await answer(JSON.parse(data).request_id, received, 'ws');
+            if (told !== undefined)
+                socket.send(typeof told === 'string' ? told : JSON.stringify(told));
+        });
+    });
+    await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
+    const close = () => {
+        for (const client of sockets.clients) client.terminate();
+        http.closeAllConnections();
+        return new Promise((resolve) => http.close(resolve));
+    };
+    t.after(close);
+    const { port } = http.address();
+    return { http: `http://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${port}`, close, sockets };
+}
+
+/** Runs a program of one's own in Node to its end. */
+export function runNode(source, env = {}, timeout = 20_000) {
+    const args = ['--input-type=module', '--eval', source.replaceAll('CLOCK', MODULE)];
+    const began = performance.now();
+    const ran = spawnSync(process.execPath, args, {
+        env: { ...process.env, ...env },
+        encoding: 'utf8',
+        timeout,
+        cwd: dirname(MODULE),
+    });
+    return { code: ran.status, out: ran.stdout, err: ran.stderr, ms: performance.now() - began };
+}
