@@ -36,5 +36,5 @@ export function resolution() {
  */
 export function wholeSince(now, wall) {
     const ahead = wall - (performance.timeOrigin + now);
-    return Math.abs(ahead) < 50 ? -1e15 : now;
+    return Math.abs(ahead) < 50 ? 0 : now;
 }

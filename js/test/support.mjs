@@ -9,10 +9,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 
 // Before the clock is imported anywhere: tests leave the Internet alone.
 process.env.PORTACODE_NTP_SERVER = '127.0.0.1:1';
+// Node 20 has none of its own.
+globalThis.WebSocket ??= WebSocket;
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const MODULE = join(ROOT, 'portacode/static/js/utils/ntp-clock.js');

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every suite and check, one closing line for all of them.
 
+mod js;
 mod report;
 mod steps;
 
@@ -36,6 +37,8 @@ enum Part {
     Rust,
     /// Python's tests
     Python,
+    /// JavaScript's tests, in Node
+    Js,
 }
 
 /// One step, counted as one check unless its runner counts tests.

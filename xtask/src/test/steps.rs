@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Outcome, Part, Step};
+use super::{Outcome, Part, Step, js};
 use crate::command::{Job, answer, cargo};
 use crate::python::Venv;
 use crate::readme;
@@ -17,6 +17,7 @@ pub(super) enum Need {
     Clippy,
     PythonEnvironment,
     PythonModule,
+    Npm,
 }
 
 /// All steps, quick ones first.
@@ -51,12 +52,25 @@ pub(super) const STEPS: &[Step] = &[
     check("stubtest", LINT_AND_PYTHON, Some(Need::PythonModule), stubtest),
     check("pytest", PYTHON, Some(Need::PythonModule), pytest),
     check("README, Python", PYTHON, Some(Need::PythonModule), readme_python),
+    check("JavaScript module", LINT_AND_JS, None, js::fresh),
+    check("clippy for wasm", LINT_AND_JS, Some(Need::Clippy), js::clippy),
+    Step {
+        name: "npm environment",
+        parts: LINT_AND_JS,
+        needs: None,
+        prepares: Some(Need::Npm),
+        run: js::environment,
+    },
+    check("prettier", LINT_AND_JS, Some(Need::Npm), js::prettier),
+    check("Node tests", JS, Some(Need::Npm), js::node_tests),
 ];
 
 const LINT: &[Part] = &[Part::Lint];
 const RUST: &[Part] = &[Part::Rust];
 const PYTHON: &[Part] = &[Part::Python];
 const LINT_AND_PYTHON: &[Part] = &[Part::Lint, Part::Python];
+const JS: &[Part] = &[Part::Js];
+const LINT_AND_JS: &[Part] = &[Part::Lint, Part::Js];
 
 const fn check(
     name: &'static str,
@@ -179,12 +193,12 @@ fn readme_python(job: &Job) -> Result<Outcome> {
     Ok(Outcome { counts: readme::run_python(job)?, ..Outcome::default() })
 }
 
-fn passes(job: &Job, command: &mut Command) -> Result<Outcome> {
+pub(super) fn passes(job: &Job, command: &mut Command) -> Result<Outcome> {
     Ok(Outcome::check(job.run(command)?.success()))
 }
 
 /// A cargo command, of whose output only the errors are worth showing.
-fn compiles(job: &Job, command: &mut Command) -> Result<Outcome> {
+pub(super) fn compiles(job: &Job, command: &mut Command) -> Result<Outcome> {
     let passed = job.run(command)?.success();
     let failures = Some(cargo_failures(&job.output())).filter(|text| !text.is_empty());
     Ok(Outcome { failures, ..Outcome::check(passed) })

@@ -1,0 +1,12 @@
+// Gathers what npm ships: the module that cargo xtask js built, its types, the licences.
+
+import { cpSync, mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
+mkdirSync(path('dist'), { recursive: true });
+for (const name of ['ntp-clock.js', 'ntp-clock.d.ts']) {
+    cpSync(path(`../portacode/static/js/utils/${name}`), path(`dist/${name}`));
+}
+for (const name of ['LICENSE-APACHE', 'LICENSE-MIT'])
+    cpSync(path(`../${name}`), path(`dist/${name}`));

@@ -1,0 +1,98 @@
+//! The steps of JavaScript.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::Outcome;
+use super::steps::{compiles, passes};
+use crate::command::{Job, answer, cargo};
+use crate::js;
+use crate::python::Venv;
+use crate::tally::Counts;
+
+/// What is committed is of these sources.
+pub(super) fn fresh(job: &Job) -> Result<Outcome> {
+    js::check_fresh(job.project())?;
+    Ok(Outcome::check(true))
+}
+
+/// The exports exist on this target alone.
+pub(super) fn clippy(job: &Job) -> Result<Outcome> {
+    let args = ["clippy", "--package", "ntp-clock-wasm", "--all-features", "--target", js::TARGET];
+    compiles(job, cargo(&args).args(["--", "--deny", "warnings"]))
+}
+
+pub(super) fn environment(job: &Job) -> Result<Outcome> {
+    js::install(job)?;
+    Ok(Outcome::check(true))
+}
+
+pub(super) fn prettier(job: &Job) -> Result<Outcome> {
+    let mut command = Command::new("node");
+    let files = ["js/src", "js/test", "js/*.mjs", "js/package.json"];
+    passes(job, command.arg("js/node_modules/prettier/bin/prettier.cjs").arg("--check").args(files))
+}
+
+/// All tests that Node runs, with the core that answers logs.
+pub(super) fn node_tests(job: &Job) -> Result<Outcome> {
+    let project = job.project();
+    let programs = ["--package", "ntp-test-server", "--package", "ntp-clock-cli"];
+    job.must(cargo(&["build"]).args(programs))?;
+    let wasm = project.work("ntp-clock-replay.wasm");
+    std::fs::copy(js::compile(job, &["replay"])?, &wasm)?;
+    let mut command = Command::new("node");
+    command
+        .args(["--test", "--test-reporter=tap", "js/test/"])
+        .env("NTP_TEST_SERVER_BIN", project.program("debug/ntp-test-server"))
+        .env("NTP_CLOCK_BIN", project.program("debug/ntp-clock"))
+        .env("NTP_CLOCK_REPLAY_WASM", wasm);
+    // Where Python's part has run, its answers are compared as well.
+    let python = Venv::of(project).python();
+    if answer(&python, &["-c", "import portacode._native"]).is_some() {
+        command.env("NTP_CLOCK_PYTHON", python);
+    }
+    let success = job.run(&mut command)?.success();
+    let output = job.output();
+    let mut counts = Counts {
+        passed: tap(&output, "# pass "),
+        failed: tap(&output, "# fail ") + tap(&output, "# cancelled "),
+        skipped: tap(&output, "# skipped "),
+    };
+    if !success && counts.failed == 0 {
+        counts += Counts::FAILED;
+    }
+    let skips = output.lines().filter_map(skip_of).map(str::to_owned).collect();
+    let failures: Vec<&str> = output.lines().filter(|line| is_failure(line)).collect();
+    let failures = (!failures.is_empty()).then(|| failures.join("\n"));
+    Ok(Outcome { counts, skips, failures })
+}
+
+/// A count at the end of what Node's runner says.
+fn tap(output: &str, name: &str) -> u64 {
+    output.lines().rev().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Why a test was skipped.
+fn skip_of(line: &str) -> Option<&str> {
+    line.trim_start().starts_with("ok ").then(|| line.split_once("# SKIP "))?.map(|(_, why)| why)
+}
+
+fn is_failure(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("not ok ") || line.starts_with("error:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_counts_skips_and_failures_are_read() {
+        let output = "ok 1 - a # SKIP needs b\nnot ok 2 - c\n  error: 'd'\n# pass 5\n# skipped 1\n";
+        assert_eq!((tap(output, "# pass "), tap(output, "# skipped ")), (5, 1));
+        assert_eq!(tap(output, "# fail "), 0);
+        assert_eq!(output.lines().filter_map(skip_of).collect::<Vec<_>>(), ["needs b"]);
+        assert_eq!(output.lines().filter(|line| is_failure(line)).count(), 2);
+    }
+}
