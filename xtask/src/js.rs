@@ -29,7 +29,7 @@ pub(crate) fn run(args: &JsArgs) -> Result<bool> {
     let job = Job::start(&project, "js")?;
     let told = build(&job);
     job.finish();
-    println!("{}", told.with_context(|| format!("see {}", project.shown(job.log()).to_string()))?);
+    println!("{}", told.with_context(|| format!("see {}", project.shown(job.log())))?);
     Ok(true)
 }
 
