@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what a reading costs, and how wrong a fresh clock is on bad networks.
 
+mod js;
 mod machine;
 mod network;
 mod peers;
@@ -25,6 +26,9 @@ pub(crate) struct BenchArgs {
     /// Fresh starts on bad networks instead: error, time to the first reading, true bounds
     #[arg(long)]
     network: bool,
+    /// What a reading takes in Node instead
+    #[arg(long, conflicts_with = "network")]
+    js: bool,
     /// With --network: fresh starts of each client on each network
     #[arg(long, default_value_t = 40, requires = "network")]
     starts: u32,
@@ -44,15 +48,23 @@ pub(crate) fn run(args: &BenchArgs) -> Result<bool> {
     let project = Project::here();
     let (name, title) = if args.network {
         ("network", "Fresh starts on bad networks")
+    } else if args.js {
+        ("js", "What a reading costs in JavaScript")
     } else {
         ("readings", "What a reading costs")
     };
     let job = Job::start(&project, &format!("bench {name}"))?;
-    let mut build = cargo(&["build", "--release", "--package", "ntp-clock-bench"]);
-    job.must(build.args(["--package", "ntp-test-server"]))?;
+    let mut build = cargo(&["build", "--release", "--package", "ntp-test-server"]);
+    if !args.js {
+        build.args(["--package", "ntp-clock-bench"]);
+    }
+    job.must(&mut build)?;
     let before = machine::load();
-    let Tables { text, raw, met } =
-        if args.network { network::tables(&job, args)? } else { readings::tables(&job)? };
+    let Tables { text, raw, met } = match (args.network, args.js) {
+        (true, _) => network::tables(&job, args)?,
+        (_, true) => js::tables(&job)?,
+        _ => readings::tables(&job)?,
+    };
     let machine = machine::described(before.as_deref());
     job.finish();
     let text = format!("## {title}\n\n{machine}\n\n{text}");
