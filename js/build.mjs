@@ -5,8 +5,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
+import { deflateRawSync, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { inflate } from './src/inflate.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const [wasmFile, outFile] = process.argv.slice(2);
@@ -27,6 +28,8 @@ const optimised = (file) => {
 };
 
 const wasm = optimised(wasmFile);
+const deflated = deflateRawSync(wasm, { level: 9, memLevel: 9 });
+if (!wasm.equals(inflate(deflated, wasm.length))) throw new Error('src/inflate.js is wrong');
 const { outputFiles } = await build({
     entryPoints: [join(here, 'src/index.js')],
     bundle: true,
@@ -45,7 +48,9 @@ const { outputFiles } = await build({
                     namespace: 'wasm',
                 }));
                 onLoad({ filter: /.*/, namespace: 'wasm' }, () => ({
-                    contents: `export default ${JSON.stringify(Buffer.from(wasm).toString('base64'))}`,
+                    contents:
+                        `export const length = ${wasm.length};\n` +
+                        `export const base64 = '${deflated.toString('base64')}';`,
                 }));
             },
         },

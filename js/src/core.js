@@ -1,6 +1,7 @@
 // The clock of Rust: one WebAssembly instance, and names for what its buffers hold.
 
-import wasmBase64 from 'virtual:wasm';
+import { inflate } from './inflate.js';
+import { base64, length } from 'virtual:wasm';
 
 /** @typedef {{time: number, maxError: number, estError: number, epoch: number}} Answer */
 
@@ -11,10 +12,8 @@ const EVENTS = ['', 'synchronised', 'attempt', 'failed', 'epoch', 'restarted', '
 let compiled;
 
 function decoded() {
-    const text = atob(wasmBase64);
-    const bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-    return bytes;
+    const deflated = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    return inflate(deflated, length);
 }
 
 /**

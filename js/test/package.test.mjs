@@ -51,16 +51,7 @@ test('the packed tarball installs into an empty project, imports, and its types 
     assert.equal(run(here, process.execPath, '--input-type=module', '-e', source), 'null false\n');
     writeFileSync(join(here, 'sample.ts'), SAMPLE);
     const tsc = join(JS, 'node_modules/typescript/bin/tsc');
-    const options = [
-        '--strict',
-        '--noEmit',
-        '--target',
-        'es2022',
-        '--lib',
-        'es2022,dom',
-        '--types',
-        '',
-    ];
+    const options = ['--strict', '--noEmit', '--target', 'es2022', '--lib', 'es2022,dom'];
     for (const [kind, resolution] of [
         ['nodenext', 'nodenext'],
         ['esnext', 'bundler'],
