@@ -104,7 +104,7 @@ impl Bank {
     fn mixture_at(&self, dt_ns: f64) -> Mixture {
         let mut moved = *self;
         for (model, strength) in moved.models.iter_mut().zip(RESTLESSNESS) {
-            model.predict(dt_ns, strength, 0.0);
+            model.predict(dt_ns, strength);
         }
         moved.mixture()
     }
@@ -118,12 +118,17 @@ impl Bank {
 
     /// One round later.
     pub(super) fn step(&self, m: &Measurement) -> Bank {
+        let jumped = self.models[JUMP].probability;
         let mixed = self.mix();
         let mut next = mixed;
         let mut logs = [0.0; MODELS];
         for (i, model) in next.models.iter_mut().enumerate() {
-            let jump = if i == JUMP { m.jump_ns * m.jump_ns } else { 0.0 };
-            model.predict(m.dt_ns, RESTLESSNESS[i], jump);
+            model.predict(m.dt_ns, RESTLESSNESS[i]);
+            if i == JUMP {
+                model.covariance[0][0] += m.jump_ns * m.jump_ns;
+                // What jumps twice in a row has a wrong rate.
+                model.covariance[1][1] += jumped * RATE_UNKNOWN * RATE_UNKNOWN;
+            }
             logs[i] = model.update([1.0, 0.0, 1.0], m.offset_ns, m.variance * self.noise);
         }
         let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -221,7 +226,7 @@ impl Bank {
 }
 
 impl Model {
-    fn predict(&mut self, dt: f64, strength: f64, jump_variance: f64) {
+    fn predict(&mut self, dt: f64, strength: f64) {
         let [offset, rate, bias] = self.state;
         self.state = [offset + rate * dt, rate, bias];
         let p = self.covariance;
@@ -231,11 +236,7 @@ impl Model {
         let p02 = p[0][2] + dt * p[1][2];
         let walk = strength * size;
         self.covariance = [
-            [
-                p00 + walk * dt * dt / 3.0 + PHASE_NOISE * size + jump_variance,
-                p01 + walk * dt / 2.0,
-                p02,
-            ],
+            [p00 + walk * dt * dt / 3.0 + PHASE_NOISE * size, p01 + walk * dt / 2.0, p02],
             [p01 + walk * dt / 2.0, p[1][1] + walk, p[1][2]],
             [p02, p[1][2], p[2][2]],
         ];
@@ -260,6 +261,8 @@ impl Model {
     }
 }
 
+/// Standard deviation of a rate of which nothing is known.
+pub(super) const RATE_UNKNOWN: f64 = 100e-6;
 /// Three standard deviations, squared.
 const CONSISTENT: f64 = 9.0;
 const NOISE_SHARE: f64 = 0.1;

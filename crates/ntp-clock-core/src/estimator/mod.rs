@@ -67,8 +67,8 @@ impl Fit {
         let zero_shift = nanos(line.zero - self.bounds.offset);
         let (lower, upper) = self.bounds.at(window, line.at);
         let (lower, upper) = (lower - zero_shift, upper - zero_shift);
-        let outside = line.offset_ns < lower || line.offset_ns > upper;
-        outside.then(|| self.track.told((lower + upper) / 2.0, (upper - lower) / 2.0))
+        let nearest = line.offset_ns.max(lower).min(upper);
+        (nearest != line.offset_ns).then(|| self.track.told(nearest, (upper - lower) / 2.0))
     }
 }
 

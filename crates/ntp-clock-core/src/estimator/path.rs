@@ -44,6 +44,9 @@ pub(super) struct Summary {
     pub(super) offset_ns: f64,
     pub(super) mid_ns: f64,
     pub(super) variance: f64,
+    /// Variance of the part of its error that other rounds share, ns²: what is not known of the
+    /// path's smallest delay and of its slope.
+    pub(super) common: f64,
 }
 
 /// The fastest way there and the fastest way back of a round, put together as if they had been one
@@ -229,7 +232,7 @@ impl Path {
         let base = if self.count == 0 { base } else { base.min(self.base_ns) };
         let n = round.clone().count() as f64;
         // While few exchanges are known, the fastest may be slow as well.
-        let doubt = base / (8.0 * (n + 4.0 * self.count as f64));
+        let doubt = (self.typical_ns / 2.0 + base / 400.0) / (n + 4.0 * self.count as f64);
         let floor = (TIMESTAMP_NOISE_NS * TIMESTAMP_NOISE_NS)
             .max(self.typical_ns * self.typical_ns / 400.0)
             + resolution_ns * resolution_ns / 24.0;
@@ -253,8 +256,9 @@ impl Path {
         // known yet.
         let slow = fastest - base;
         let detour = if slow > self.noise() { slow } else { 0.0 };
-        let variance = 1.0 / weight + doubt * doubt + slope_doubt * slope_doubt + detour * detour;
-        Summary { offset_ns: offset, mid_ns: mid, variance }
+        let variance = 1.0 / weight + detour * detour;
+        let common = doubt * doubt + slope_doubt * slope_doubt;
+        Summary { offset_ns: offset, mid_ns: mid, variance, common }
     }
 }
 

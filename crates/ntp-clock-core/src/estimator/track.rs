@@ -1,7 +1,7 @@
 //! The most probable offset and rate: rounds summarised by the path, followed by the filters.
 
 use super::RATE_MAX;
-use super::filter::{Bank, Measurement};
+use super::filter::{Bank, Measurement, RATE_UNKNOWN};
 use super::path::{Change, Path};
 use super::sample::{Sample, nanos};
 use super::window::Window;
@@ -17,7 +17,8 @@ pub(super) struct RatePrior {
 
 impl RatePrior {
     /// Most oscillators are within 100 ppm.
-    pub(super) const UNKNOWN: RatePrior = RatePrior { mean: 0.0, variance: 100e-6 * 100e-6 };
+    pub(super) const UNKNOWN: RatePrior =
+        RatePrior { mean: 0.0, variance: RATE_UNKNOWN * RATE_UNKNOWN };
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ struct Stage {
     bank: Bank,
     path: Path,
     at: LocalTime,
+    /// Variance of what the rounds' errors have in common, ns².
+    common: f64,
 }
 
 /// Offset and rate at one moment, with their variances.
@@ -52,14 +55,14 @@ pub(super) struct Line {
 impl Track {
     pub(super) fn new(first: &Sample, prior: RatePrior, path: Path) -> Self {
         let bank = Bank::new(prior.mean, prior.variance, OFFSET_UNKNOWN);
-        let stage = Stage { bank, path, at: first.mid };
+        let stage = Stage { bank, path, at: first.mid, common: 0.0 };
         Track { zero: first.offset, before: stage, now: stage }
     }
 
     pub(super) fn resume(sample: &Sample, mapping: &Mapping) -> Self {
         let [offset_variance, _, rate_variance] = mapping.variance;
         let bank = Bank::new(mapping.rate, rate_variance.max(0.0), offset_variance.max(0.0));
-        let stage = Stage { bank, path: Path::new(), at: mapping.anchor };
+        let stage = Stage { bank, path: Path::new(), at: mapping.anchor, common: 0.0 };
         Track { zero: sample.offset, before: stage, now: stage }
     }
 
@@ -92,6 +95,9 @@ impl Track {
             // The width of one exchange hides a jump of the server's.
             jump_ns: nanos(newest.upper - newest.lower) / 2.0,
         };
+        let known = next.before.common;
+        let share = if known == 0.0 { 1.0 } else { COMMON_SHARE };
+        let common = known + share * (summary.common - known);
         let mut bank = next.before.bank;
         match change {
             Change::None => {}
@@ -101,7 +107,7 @@ impl Track {
             Change::Back(_) if bank.foresaw(&measurement) => bank.path_restored(),
             Change::Back(by) => bank.path_changed(by),
         }
-        next.now = Stage { bank: bank.step(&measurement), path, at };
+        next.now = Stage { bank: bank.step(&measurement), path, at, common };
         let line = next.line();
         (line.offset_ns.is_finite() && line.rate.is_finite()).then_some(next)
     }
@@ -117,12 +123,13 @@ impl Track {
 
     pub(super) fn line(&self) -> Line {
         let mixture = self.now.bank.mixture();
+        let [offset, both, rate] = mixture.variance;
         Line {
             at: self.now.at,
             zero: self.zero,
             offset_ns: mixture.offset_ns,
             rate: mixture.rate.clamp(-RATE_MAX, RATE_MAX),
-            variance: mixture.variance,
+            variance: [offset + self.now.common, both, rate],
             restlessness: mixture.restlessness,
             jumped: mixture.jumped > 0.9,
         }
@@ -131,3 +138,5 @@ impl Track {
 
 /// A second: more than any exchange leaves open.
 const OFFSET_UNKNOWN: f64 = 1e18;
+/// How much a round counts in what rounds have in common.
+const COMMON_SHARE: f64 = 0.25;
