@@ -16,7 +16,7 @@ use crate::time::{LocalTime, Span, UnixTime};
 /// use ntp_clock_core::{LocalTime, Span, UnixTime, WholeSeconds};
 /// let mut stamps = WholeSeconds::new(Span::from_millis(50));
 /// let at = |ms: i64| LocalTime::from_nanos(ms * 1_000_000);
-/// let second = |s| UnixTime::from_nanos(s * 1_000_000_000);
+/// let second = |s: i64| UnixTime::from_nanos(s * 1_000_000_000);
 /// // The first stamp knows the time within a second and the round trip.
 /// let first = stamps.stamp(at(0), second(1_800_000_000), Span::from_secs(1), at(20));
 /// assert_eq!(first.received_at - first.sent_at, Span::from_millis(1_020));
