@@ -1,0 +1,136 @@
+// The trace library: the vectors that Python reads too, and what stamping does.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { ManualClock } from '../../portacode/static/js/utils/ntp-clock.js';
+import * as traces from '../../portacode/static/js/utils/trace.js';
+
+const { KEYS, Order, Trace, TraceError, takeStamp } = traces;
+
+const vectors = (name) =>
+    JSON.parse(readFileSync(new URL(`../../tests/vectors/trace-${name}.json`, import.meta.url)))
+        .cases;
+
+/** As it arrives: without prototypes and undefined members that deepEqual would look at. */
+const sent = (trace) => JSON.parse(JSON.stringify(trace.toMessage()));
+
+for (const vector of vectors('order')) {
+    test(`order: ${vector.name}`, () => {
+        const trace = Trace.fromMessage(vector.trace);
+        for (const [a, b, expected] of vector.order) assert.equal(trace.order(a, b), expected);
+        const told = (problems) =>
+            problems.map(({ earlier, later, byMs }) => [earlier, later, byMs]);
+        assert.deepEqual(told(trace.problems()), vector.problems);
+        assert.deepEqual(told(trace.rawProblems()), vector.raw_problems);
+        assert.equal(trace.pingMs, vector.ping);
+        const hops = trace.hops();
+        if (vector.hops) {
+            assert.deepEqual(
+                hops.map((hop) => [hop.start, hop.end, hop.ms, hop.maxErrorMs, hop.estErrorMs]),
+                vector.hops,
+            );
+        }
+        if (vector.missing) assert.deepEqual(trace.missing(), vector.missing);
+        assert.deepEqual(trace.unsynced, vector.unsynced ?? {});
+    });
+}
+
+for (const vector of vectors('messages')) {
+    test(`message: ${vector.name}`, () => {
+        const read = () => Trace.fromMessage(vector.trace, vector.only ?? KEYS);
+        if (vector.error) {
+            assert.throws(
+                read,
+                (error) => error instanceof TraceError && error.message.startsWith(vector.error),
+            );
+            return;
+        }
+        assert.deepEqual(sent(read()), vector.becomes ?? vector.trace);
+    });
+}
+
+for (const vector of vectors('merge')) {
+    test(`merge: ${vector.name}`, () => {
+        const own = Trace.fromMessage(vector.own);
+        own.merge(Trace.fromMessage(vector.other), vector.only ?? KEYS);
+        assert.deepEqual(sent(own), vector.merged);
+    });
+}
+
+test("a stamp is one reading with its errors, its epoch and the system's time", () => {
+    const clock = new ManualClock();
+    clock.set(1759639032768.445, { maxErrorMs: 2, estErrorMs: 0.5 });
+    const before = Date.now();
+    const trace = new Trace();
+    trace.stamp('client_send', clock, 'browser');
+    const { raw, max_error_ms, ...rest } = sent(trace);
+    assert.ok(before <= raw.client_send && raw.client_send <= Date.now());
+    assert.ok(max_error_ms.client_send >= 2 && max_error_ms.client_send < 2.001);
+    assert.deepEqual(rest, {
+        client_send: 1759639032768.445,
+        est_error_ms: { client_send: 0.5 },
+        epoch: { client_send: clock.read().epoch },
+        entities: { client_send: 'browser' },
+    });
+});
+
+test('a clock without time leaves the stamp out and says why', () => {
+    const clock = new ManualClock();
+    const trace = new Trace();
+    trace.stamp('client_send', clock, 'browser');
+    clock.set(1759639032000);
+    trace.put('client_receive', takeStamp(clock), 'browser');
+    const message = sent(trace);
+    assert.ok(!('client_send' in message) && !('ping' in message));
+    assert.ok(message.unsynced.client_send.length > 0);
+    assert.deepEqual(Object.keys(message.raw), ['client_send', 'client_receive']);
+    assert.equal(trace.missing()[0], 'client_send');
+    assert.deepEqual(sent(Trace.fromMessage(message)), message);
+});
+
+test('a stamp is made once and has a known name', () => {
+    const clock = new ManualClock();
+    clock.set(1759639032000);
+    const trace = new Trace();
+    trace.stamp('client_send', clock, 'browser');
+    assert.throws(() => trace.stamp('client_send', clock, 'browser'), /is stamped already/);
+    assert.throws(() => trace.stamp('client_sent', clock, 'browser'), /there is no stamp/);
+    assert.throws(() => trace.stamp('toString', clock, 'browser'), /there is no stamp/);
+});
+
+test('one clock is ordered by its readings and two by their errors', () => {
+    const [here, there] = [new ManualClock(), new ManualClock()];
+    here.set(1759639032000, { maxErrorMs: 5 });
+    there.set(1759639032001, { maxErrorMs: 5 });
+    const trace = new Trace();
+    trace.stamp('client_send', here, 'browser');
+    trace.stamp('server_receive', there, 'server:a');
+    there.advance(1);
+    trace.stamp('server_send', there, 'server:a');
+    assert.equal(trace.order('client_send', 'server_receive'), Order.CANNOT_TELL);
+    assert.equal(trace.order('server_receive', 'server_send'), Order.CERTAINLY_BEFORE);
+});
+
+test('too many unknown keys are refused, wherever they are', () => {
+    const many = Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`key${n}`, n]));
+    for (const trace of [many, { epoch: many }]) {
+        assert.throws(() => Trace.fromMessage(trace), /65 unknown keys, and 64 are the most/);
+    }
+    assert.throws(() => Trace.fromMessage({ client_send: NaN }), /out of range/);
+});
+
+test('a long reason is cut', () => {
+    const trace = Trace.fromMessage({ unsynced: { client_send: 'x'.repeat(5000) } });
+    assert.equal(trace.unsynced.client_send.length, 200);
+});
+
+test('the types name everything that there is', () => {
+    const types = readFileSync(
+        new URL('../../portacode/static/js/utils/trace.d.ts', import.meta.url),
+        'utf8',
+    );
+    const declared = types.matchAll(/^export (?:const|class|function) (\w+)/gm);
+    assert.deepEqual([...declared].map(([, name]) => name).sort(), Object.keys(traces).sort());
+    for (const key of KEYS) assert.ok(types.includes(`'${key}'`), key);
+});

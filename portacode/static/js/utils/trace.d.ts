@@ -1,0 +1,123 @@
+import type { Clock } from './ntp-clock.js';
+
+/** The name of a stamp. */
+export type Key =
+    | 'client_send'
+    | 'server_receive'
+    | 'server_send'
+    | 'device_receive'
+    | 'handler_receive'
+    | 'handler_dispatch'
+    | 'handler_complete'
+    | 'device_send'
+    | 'server_receive_response'
+    | 'server_send_response'
+    | 'client_receive';
+
+/** All stamps in causal order. */
+export const KEYS: readonly Key[];
+/** Stamps that are the browser's to make. */
+export const CLIENT_KEYS: readonly Key[];
+/** Stamps that are the server's to make. */
+export const SERVER_KEYS: readonly Key[];
+/** Stamps that are the device's to make. */
+export const DEVICE_KEYS: readonly Key[];
+
+/** What can be said of the order of two stamps. */
+export const Order: {
+    readonly CERTAINLY_BEFORE: 'certainly_before';
+    readonly CERTAINLY_AFTER: 'certainly_after';
+    readonly CANNOT_TELL: 'cannot_tell';
+};
+export type Order = (typeof Order)[keyof typeof Order];
+
+/** What came is not a trace, or a stamp was to be made that may not; the message says why. */
+export class TraceError extends Error {}
+
+/** One event. Milliseconds are since the Unix epoch. */
+export interface Stamp {
+    /** True time; null where the clock was not synchronised. */
+    readonly timeMs: number | null;
+    /** Hard bound of timeMs; null where it has none. */
+    readonly maxErrorMs: number | null;
+    /** One standard deviation of timeMs. */
+    readonly estErrorMs: number | null;
+    /** Readings of one entity and epoch never decrease. */
+    readonly epoch: number | null;
+    /** The system's clock at the same moment. */
+    readonly rawMs: number | null;
+    /** Why there is no time. */
+    readonly unsynced: string | null;
+}
+
+/** Two stamps that stand in the wrong order. */
+export interface Problem {
+    /** What must have happened first. */
+    readonly earlier: Key;
+    /** What must have happened after it, and says that it did not. */
+    readonly later: Key;
+    /** How far the two are apart the wrong way. */
+    readonly byMs: number;
+}
+
+/** The way from one stamp to the next one there. */
+export interface Hop {
+    readonly start: Key;
+    readonly end: Key;
+    readonly ms: number;
+    /** null where one of the stamps has none. */
+    readonly maxErrorMs: number | null;
+    readonly estErrorMs: number | null;
+}
+
+/** What a stamp needs of a clock. */
+export type StampClock = Pick<Clock, 'read' | 'getStatus'>;
+
+/** One event, by the clock of whoever stamps it, now. */
+export function takeStamp(clock: StampClock): Stamp;
+
+/** The stamps of one request. */
+export class Trace {
+    constructor();
+    /**
+     * The trace that a message has as its `trace`; null or undefined is one without stamps. Stamps
+     * other than `only` are left out, because they are not the sender's to make.
+     *
+     * @throws TraceError where it breaks a limit of docs/TRACE.md.
+     */
+    static fromMessage(value: unknown, only?: Iterable<Key>): Trace;
+    /** The trace as JSON has it. */
+    toMessage(): Record<string, unknown>;
+    /**
+     * Stamps this moment.
+     *
+     * @throws TraceError where there is no such stamp, or it has been made.
+     */
+    stamp(key: Key, clock: StampClock, entity: string): void;
+    /**
+     * Adds a stamp that was taken before, say when the frame came in.
+     *
+     * @throws TraceError where there is no such stamp, or it has been made.
+     */
+    put(key: Key, stamp: Stamp, entity: string): void;
+    /** Takes from another trace of the same request what this one has not, of the stamps `only`. */
+    merge(other: Trace, only?: Iterable<Key>): void;
+    /** A stamp, also one without time; null where the event has not been stamped. */
+    get(key: Key): Stamp | null;
+    /** Who stamped it. */
+    entity(key: Key): string | null;
+    /** The last stamp there, in causal order, less client_send; null without either. */
+    readonly pingMs: number | null;
+    /** Events without time, and why. */
+    readonly unsynced: Partial<Record<Key, string>>;
+    /** The keys that have no time, in causal order; a complete trace misses none. */
+    missing(): Key[];
+    /** What can be said of the order of two stamps, whoever made them. */
+    order(a: Key, b: Key): Order;
+    /** All pairs that are certainly in the wrong order. */
+    problems(): Problem[];
+    /** All pairs whose times by the system's clocks run backwards. */
+    rawProblems(): Problem[];
+    /** The ways between neighbouring stamps that are there. */
+    hops(): Hop[];
+}

@@ -1,0 +1,154 @@
+"""The trace library: the vectors that JavaScript reads too, and what stamping does."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+from support import ROOT
+
+from portacode.trace import KEYS, Order, Stamp, Trace, TraceError
+from portacode.utils.ntp_clock import ManualClock
+
+
+def vectors(name: str) -> pytest.MarkDecorator:
+    cases = json.loads((ROOT / "tests/vectors" / f"trace-{name}.json").read_text())["cases"]
+    return pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in cases])
+
+
+@vectors("order")
+def test_order_problems_hops_and_ping_are_those_of_the_vectors(case: dict[str, Any]) -> None:
+    trace = Trace.from_message(case["trace"])
+    for a, b, expected in case["order"]:
+        assert trace.order(a, b).value == expected, (a, b)
+    assert [list(problem) for problem in trace.problems()] == case["problems"]
+    assert [list(problem) for problem in trace.raw_problems()] == case["raw_problems"]
+    assert trace.ping_ms == case["ping"]
+    if "hops" in case:
+        assert [list(hop) for hop in trace.hops()] == case["hops"]
+    if "missing" in case:
+        assert trace.missing() == case["missing"]
+    assert trace.unsynced == case.get("unsynced", {})
+
+
+@vectors("messages")
+def test_messages_are_read_and_written_as_in_the_vectors(case: dict[str, Any]) -> None:
+    if "error" in case:
+        with pytest.raises(TraceError, match=re.escape(case["error"])):
+            Trace.from_message(case["trace"], case.get("only", KEYS))
+        return
+    trace = Trace.from_message(case["trace"], case.get("only", KEYS))
+    assert trace.to_message() == case.get("becomes", case["trace"])
+
+
+@vectors("merge")
+def test_traces_are_merged_as_in_the_vectors(case: dict[str, Any]) -> None:
+    own = Trace.from_message(case["own"])
+    own.merge(Trace.from_message(case["other"]), case.get("only", KEYS))
+    assert own.to_message() == case["merged"]
+
+
+def test_a_stamp_is_one_reading_with_its_errors_its_epoch_and_the_systems_time() -> None:
+    clock = ManualClock()
+    clock.set(1_759_639_032_768_445_120, max_error_ns=2_000_000)
+    before_ms = time.time_ns() / 1e6
+    trace = Trace()
+    trace.stamp("device_receive", clock, "device:1")
+    after_ms = time.time_ns() / 1e6
+    message = json.loads(json.dumps(trace.to_message()))
+    assert before_ms <= message.pop("raw")["device_receive"] <= after_ms
+    assert message == {
+        "device_receive": 1_759_639_032_768.445,
+        "max_error_ms": {"device_receive": 2.000125},
+        "est_error_ms": {"device_receive": pytest.approx(2 / 3, abs=0.001)},
+        "epoch": {"device_receive": 1},
+        "entities": {"device_receive": "device:1"},
+    }
+
+
+def test_the_error_covers_what_a_double_rounds_off() -> None:
+    clock = ManualClock()
+    for time_ns in range(1_759_639_032_768_445_000, 1_759_639_032_768_446_000):
+        clock.set(time_ns)
+        stamp = Stamp.take(clock)
+        assert stamp.time_ms is not None
+        assert stamp.max_error_ms is not None
+        whole, part = divmod(stamp.time_ms, 1.0)
+        apart_ns = int(whole) * 1_000_000 + part * 1e6 - time_ns
+        assert abs(apart_ns) <= stamp.max_error_ms * 1e6
+
+
+def test_a_clock_without_time_leaves_the_stamp_out_and_says_why() -> None:
+    clock = ManualClock()
+    trace = Trace()
+    trace.stamp("client_send", clock, "browser")
+    clock.set(1_759_639_032_000_000_000)
+    trace.stamp("client_receive", clock, "browser")
+    message = trace.to_message()
+    assert "client_send" not in message
+    assert "ping" not in message
+    assert message["unsynced"]["client_send"]
+    assert set(message["raw"]) == {"client_send", "client_receive"}
+    assert trace.missing()[0] == "client_send"
+    assert Trace.from_message(message).to_message() == message
+
+
+def test_a_stamp_is_made_once_and_has_a_known_name() -> None:
+    clock = ManualClock()
+    clock.set(1_759_639_032_000_000_000)
+    trace = Trace()
+    trace.stamp("client_send", clock, "browser")
+    with pytest.raises(TraceError, match="client_send is stamped already"):
+        trace.stamp("client_send", clock, "browser")
+    with pytest.raises(TraceError, match="there is no stamp 'client_sent'"):
+        trace.stamp("client_sent", clock, "browser")
+
+
+def test_one_clock_is_ordered_by_its_readings_and_two_by_their_errors() -> None:
+    here, there = ManualClock(), ManualClock()
+    here.set(1_759_639_032_000_000_000, max_error_ns=5_000_000)
+    there.set(1_759_639_032_001_000_000, max_error_ns=5_000_000)
+    trace = Trace()
+    trace.stamp("client_send", here, "browser")
+    trace.stamp("server_receive", there, "server:a")
+    there.advance(0.001)
+    trace.stamp("server_send", there, "server:a")
+    assert trace.order("client_send", "server_receive") is Order.CANNOT_TELL
+    assert trace.order("server_receive", "server_send") is Order.CERTAINLY_BEFORE
+
+
+@pytest.mark.parametrize(
+    ("trace", "problem"),
+    [
+        ({"client_send": float("nan")}, "trace.client_send is out of range"),
+        ({"max_error_ms": {"client_send": 10**400}}, "max_error_ms.client_send is out of range"),
+        ({f"key{n}": n for n in range(65)}, "trace has 65 unknown keys, and 64 are the most"),
+        ({"epoch": {f"key{n}": n for n in range(65)}}, "65 unknown keys"),
+    ],
+)
+def test_what_json_itself_does_not_have_is_refused_too(trace: dict[str, Any], problem: str) -> None:
+    with pytest.raises(TraceError, match=re.escape(problem)):
+        Trace.from_message(trace)
+
+
+def test_a_long_reason_is_cut() -> None:
+    trace = Trace.from_message({"unsynced": {"client_send": "x" * 5_000}})
+    assert len(trace.unsynced["client_send"]) == 200
+
+
+def test_the_documentations_examples_are_what_the_library_takes() -> None:
+    text = (ROOT / "docs/TRACE.md").read_text()
+    blocks = re.findall(r"^```json\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    trace = json.loads(blocks[0])
+    assert Trace.from_message(trace).to_message() == trace
+    for block in blocks[1:]:
+        message = json.loads(block)
+        assert message["event"] in text
+        Trace.from_message(message.get("trace"))
+    rows = [row for row in KEYS if f"| `{row}` |" in text]
+    places = [text.index(f"| `{key}` |") for key in rows]
+    assert rows == list(KEYS)
+    assert places == sorted(places), "in causal order"
