@@ -1,0 +1,267 @@
+"""Traces as OpenTelemetry spans, dated by the synchronised clock.
+
+Every hop of a command's trace becomes a span: what each entity did, and what lay between two of
+them, whose length only synchronised clocks can tell. Nothing is exported, and nothing imported,
+unless OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) names a backend.
+
+    export_trace(trace, "server", request_id=request_id)   # what this entity knows of it
+    inject(message, "server")                              # W3C context for whoever is next
+    extract(message)                                       # what came with a message
+
+Browser, server and device export their own parts, apart from one another, into one tree: a span's
+id follows from the request's id and the span's name.
+
+For spans of your own there are `now_ns()` and `SynchronisedSpanProcessor`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from portacode.utils.ntp_clock import ntp_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+    from portacode._otel_sdk import SynchronisedSpanProcessor as SynchronisedSpanProcessor
+    from portacode.trace import Trace
+    from portacode.utils.ntp_clock import NTPClock
+
+__all__ = [
+    "OtelMissingError",
+    "SynchronisedSpanProcessor",
+    "TraceParent",
+    "active",
+    "export_trace",
+    "extract",
+    "flush",
+    "inject",
+    "now_ns",
+    "require",
+]
+
+
+class OtelMissingError(ImportError):
+    """OpenTelemetry is asked for and not installed."""
+
+
+class TraceParent(NamedTuple):
+    """A W3C trace context: which trace a message belongs to, and which span sent it."""
+
+    trace_id: int
+    span_id: int
+    sampled: bool
+
+    def __str__(self) -> str:
+        """As the header `traceparent` has it."""
+        return f"00-{self.trace_id:032x}-{self.span_id:016x}-{int(self.sampled):02x}"
+
+
+def active() -> bool:
+    """Whether the environment asks for spans to be exported."""
+    environ = os.environ
+    asked = any(environ.get(name) for name in _ENDPOINTS)
+    disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return asked and not disabled and environ.get("OTEL_TRACES_EXPORTER", "").strip() != "none"
+
+
+def require() -> None:
+    """Raises OtelMissingError where spans are asked for and cannot be exported.
+
+    A server calls it as it starts, so that a missing package is told at once.
+    """
+    if active():
+        _sdk().check_exporter()
+
+
+def export_trace(
+    trace: Trace | Mapping[str, Any],
+    entity: str,
+    *,
+    request_id: str,
+    traceparent: str | TraceParent | None = None,
+    command: str | None = None,
+    error: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, str | bool | int | float] | None = None,
+    clock: NTPClock | None = None,
+) -> int:
+    """Exports the spans of one entity, in the background, and tells how many there were.
+
+    To be called once for each entity, when its last stamp is there. A hop of which a stamp is
+    missing has no span. An entity that lacks some stamps has a span over those that are there,
+    marked with `ntp_clock.missing`. Nothing is dated by guessing.
+
+    Never raises for what a trace holds, which came over the network, nor for want of a package:
+    that is logged once.
+
+    Args:
+        trace: A message's `trace`: stamps in fractional milliseconds, and what belongs to them.
+        entity: "browser", "server" or "device".
+        request_id: The command's 32 hexadecimal digits. Where no context came with it, they are
+            the trace's id.
+        traceparent: The context that came with the command to this entity (to the server, for the
+            browser's part), if there was one.
+        command: The command's name.
+        error: What went wrong, with `code` and `message`, where the command failed.
+        attributes: More of them, for all of these spans.
+        clock: Whose server is named as the source; the shared clock's by default.
+    """
+    if entity not in _PARTS:
+        raise ValueError(f'entity must be "browser", "server" or "device", not {entity!r}')
+    if not active():
+        return 0
+    try:
+        sdk = _sdk()
+        sdk.check_exporter()
+    except OtelMissingError as missing:
+        _tell_once("missing", str(missing))
+        return 0
+    stamps, context = _trace(trace), _context(request_id, traceparent)
+    if stamps is None or context is None:
+        return 0
+    from portacode._otel_spans import spans_of
+
+    spans = spans_of(stamps, entity, request_id, context, command=command, error=error)
+    exported: int = sdk.export(entity, context, spans, attributes or {}, _source(clock))
+    return exported
+
+
+def inject(
+    message: MutableMapping[str, Any],
+    entity: str,
+    trace: Trace | Mapping[str, Any] | None = None,
+    *,
+    clock: NTPClock | None = None,
+) -> None:
+    """Puts the context for whoever receives the message next into its `traceparent`.
+
+    The one that came with it, if any, says which trace it is. Does nothing unless spans are
+    exported: an entity that exports none passes on what it received.
+
+    Args:
+        message: Has its `request_id`.
+        entity: Who sends it: "browser", "server" or "device".
+        trace: What has been stamped so far; the message's `trace` by default.
+        clock: As for `export_trace`.
+    """
+    if entity not in _PARTS:
+        raise ValueError(f'entity must be "browser", "server" or "device", not {entity!r}')
+    if not active():
+        return
+    try:
+        sdk = _sdk()
+        sdk.check_exporter()
+    except OtelMissingError as missing:
+        _tell_once("missing", str(missing))
+        return
+    request_id = message.get("request_id")
+    stamps = _trace(message.get("trace") if trace is None else trace)
+    context = _context(request_id, message.get("traceparent"))
+    if stamps is None or context is None:
+        return
+    from portacode._otel_spans import nearest_span
+
+    nearest = nearest_span(stamps, entity, str(request_id), context)
+    if nearest:
+        sampled = sdk.samples(entity, context, _source(clock))
+        message["traceparent"] = str(context._replace(span_id=nearest, sampled=sampled))
+
+
+def extract(message: Mapping[str, Any] | str | None) -> TraceParent | None:
+    """The context that came with a message, or None where there is none that is well formed."""
+    value = message if isinstance(message, str) or message is None else message.get("traceparent")
+    found = _TRACEPARENT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    version, trace_id, span_id, flags = (int(part, 16) for part in found.groups())
+    if version == 0xFF or not trace_id or not span_id:
+        return None
+    return TraceParent(trace_id, span_id, bool(flags & 1))
+
+
+def now_ns(clock: NTPClock | None = None) -> int | None:
+    """Synchronised time for `start_time=` and `end_time=` of a span of your own, or None.
+
+    OpenTelemetry takes None for "now, by the system's clock": do not pass it on unseen.
+    """
+    return (clock or ntp_clock).now_ns()
+
+
+def flush(timeout_ms: int = 5000) -> bool:
+    """Waits until what was exported so far has been sent, and tells whether it was in time."""
+    return not active() or bool(_sdk().flush(timeout_ms))
+
+
+def span_id(request_id: str, name: str) -> int:
+    """The id of a request's span: the same for whoever works it out."""
+    digest = hashlib.sha256(f"{request_id}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") or 1
+
+
+def _context(request_id: object, traceparent: str | TraceParent | None) -> TraceParent | None:
+    """What is known of the trace; span 0 where nobody has sent it on."""
+    given = traceparent if isinstance(traceparent, TraceParent) else extract(traceparent)
+    if given is not None:
+        return given
+    if isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id) and int(request_id, 16):
+        return TraceParent(int(request_id, 16), 0, True)
+    return None
+
+
+def _trace(given: object) -> Trace | None:
+    from portacode.trace import Trace, TraceError
+
+    if isinstance(given, Trace):
+        return given
+    try:
+        return Trace.from_message(given)
+    except TraceError as error:
+        _tell_once("malformed", f"a trace is malformed: {error}")
+        return None
+
+
+def _source(clock: NTPClock | None) -> str:
+    return (clock or ntp_clock).get_status()["server"]
+
+
+def _sdk() -> Any:
+    try:
+        from portacode import _otel_sdk
+    except ImportError as missing:
+        raise OtelMissingError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT asks for OpenTelemetry, but it is not installed "
+            f"({missing}): pip install 'portacode[otel]'"
+        ) from missing
+    return _otel_sdk
+
+
+def _tell_once(kind: str, what: str) -> None:
+    with _telling:
+        if kind in _told:
+            return
+        _told.add(kind)
+    import logging
+
+    logging.getLogger("portacode.otel").error("no spans are exported: %s", what)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        # Its base class is OpenTelemetry's, which is not imported before somebody asks.
+        if name == "SynchronisedSpanProcessor":
+            return _sdk().SynchronisedSpanProcessor
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_PARTS = ("browser", "server", "device")
+# https://www.w3.org/TR/trace-context/#traceparent-header; later versions may say more after it.
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+_REQUEST_ID = re.compile(r"[0-9a-f]{32}")
+_telling = threading.Lock()
+_told: set[str] = set()
