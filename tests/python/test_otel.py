@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from support import PROGRAMS, eventually, run_python
 
 from portacode import otel
 from portacode.trace import KEYS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytest.importorskip("oteltap", reason="no oteltap: pip install oteltap")
 from oteltap import OtelTapHttpProtobufReceiver, OtelTapHttpProtobufReceiverSettings
@@ -95,7 +92,7 @@ def exported(trace: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
     return asyncio.run(collect())
 
 
-def answer(program: str, *arguments: str, **variables: str) -> Any:
+def answer(program: str, *arguments: str, **variables: Any) -> Any:
     ran = run_python(str(PROGRAMS / program), *arguments, server="127.0.0.1:1", **variables)
     assert (ran.code, ran.err) == (0, ""), ran
     return json.loads(ran.out)
@@ -136,9 +133,8 @@ def parents(spans: dict[str, dict[str, Any]]) -> dict[str, str | None]:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
-    yield
 
 
 def test_spans_of_three_entities_make_one_tree_with_exact_nanoseconds() -> None:
@@ -267,7 +263,8 @@ def test_a_missing_package_is_told_once_and_breaks_no_command() -> None:
     assert len(lines) == 1
 
 
-def test_an_unknown_protocol_is_told(asked: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("asked")
+def test_an_unknown_protocol_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier/pigeon")
     with pytest.raises(otel.OtelMissingError, match="carrier/pigeon"):
         otel.require()
@@ -296,7 +293,8 @@ def test_a_later_versions_traceparent_is_read_as_far_as_it_is_known() -> None:
     assert str(later) == FOREIGN
 
 
-def test_the_context_that_goes_on_names_the_senders_span(asked: None) -> None:
+@pytest.mark.usefixtures("asked")
+def test_the_context_that_goes_on_names_the_senders_span() -> None:
     message = {"request_id": REQUEST_ID, "trace": whole_trace()}
     otel.inject(message, "server")
     sent = otel.extract(message)
@@ -309,6 +307,7 @@ def test_the_context_that_goes_on_names_the_senders_span(asked: None) -> None:
     assert sent.span_id == otel.span_id(REQUEST_ID, "browser")
 
 
+@pytest.mark.usefixtures("asked")
 @pytest.mark.parametrize(
     "trace",
     [
@@ -320,9 +319,7 @@ def test_the_context_that_goes_on_names_the_senders_span(asked: None) -> None:
         {"entities": {"client_send": ["browser"]}},
     ],
 )
-def test_a_malformed_trace_exports_nothing_and_raises_nothing(
-    asked: None, trace: dict[str, Any]
-) -> None:
+def test_a_malformed_trace_exports_nothing_and_raises_nothing(trace: dict[str, Any]) -> None:
     assert otel.export_trace(trace, "browser", request_id=REQUEST_ID) == 0
 
 
