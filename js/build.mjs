@@ -1,4 +1,5 @@
-// Puts the core's wasm and the sources into one module: node build.mjs WASM OUT
+// Puts the core's wasm and the sources into one module, and that into one page:
+// node build.mjs WASM MODULE PAGE
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -6,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deflateRawSync, gzipSync } from 'node:zlib';
-import { build } from 'esbuild';
+import { build, transform } from 'esbuild';
 import { inflate } from './src/inflate.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const [wasmFile, outFile] = process.argv.slice(2);
+const [wasmFile, moduleFile, pageFile] = process.argv.slice(2);
 
 const optimised = (file) => {
     const folder = mkdtempSync(join(tmpdir(), 'ntp-clock-'));
@@ -30,36 +31,58 @@ const optimised = (file) => {
 const wasm = optimised(wasmFile);
 const deflated = deflateRawSync(wasm, { level: 9, memLevel: 9 });
 if (!wasm.equals(inflate(deflated, wasm.length))) throw new Error('src/inflate.js is wrong');
-const { outputFiles } = await build({
-    entryPoints: [join(here, 'src/index.js')],
-    bundle: true,
-    format: 'esm',
-    minify: true,
-    charset: 'utf8',
-    target: ['es2022'],
-    legalComments: 'none',
-    write: false,
-    plugins: [
-        {
-            name: 'wasm',
-            setup({ onResolve, onLoad }) {
-                onResolve({ filter: /^virtual:wasm$/ }, () => ({
-                    path: 'wasm',
-                    namespace: 'wasm',
-                }));
-                onLoad({ filter: /.*/, namespace: 'wasm' }, () => ({
-                    contents:
-                        `export const length = ${wasm.length};\n` +
-                        `export const base64 = '${deflated.toString('base64')}';`,
-                }));
-            },
+
+/** The bundle of this entry, in which `virtual:name` imports `contents`. */
+async function bundled(entry, name, contents) {
+    const virtual = {
+        name,
+        setup({ onResolve, onLoad }) {
+            onResolve({ filter: new RegExp(`^virtual:${name}$`) }, () => ({
+                path: name,
+                namespace: name,
+            }));
+            onLoad({ filter: /.*/, namespace: name }, () => ({ contents }));
         },
-    ],
-});
-const banner = `// portacode ntp-clock ${process.env.NTP_CLOCK_VERSION}; sources ${process.env.NTP_CLOCK_SOURCES}\n`;
-const text = banner + outputFiles[0].text;
-writeFileSync(outFile, text);
+    };
+    const { outputFiles } = await build({
+        entryPoints: [join(here, entry)],
+        bundle: true,
+        format: 'esm',
+        minify: true,
+        charset: 'utf8',
+        target: ['es2022'],
+        legalComments: 'none',
+        write: false,
+        plugins: [virtual],
+    });
+    return outputFiles[0].text;
+}
+
+const embedded =
+    `export const length = ${wasm.length};\n` +
+    `export const base64 = '${deflated.toString('base64')}';`;
+const { NTP_CLOCK_VERSION, NTP_CLOCK_SOURCES, NTP_CLOCK_PAGE_SOURCES } = process.env;
+const banner = `// portacode ntp-clock ${NTP_CLOCK_VERSION}; sources ${NTP_CLOCK_SOURCES}\n`;
+const text = banner + (await bundled('src/index.js', 'wasm', embedded));
+writeFileSync(moduleFile, text);
+
+const source = (name) => readFileSync(join(here, 'page', name), 'utf8');
+// The very module that is shipped, so that the page shows what users have.
+const script = await bundled('page/page.js', 'ntp-clock', text);
+const { code: style } = await transform(source('style.css'), { loader: 'css', minify: true });
+// Replaced by functions, for `$` means something in a text.
+const page = source('index.html')
+    .replace(
+        '<!doctype html>',
+        `$&\n<!-- portacode ntp-clock; sources ${NTP_CLOCK_PAGE_SOURCES} -->`,
+    )
+    .replace('<!-- style -->', () => `<style>${style.trim()}</style>`)
+    .replace('<!-- script -->', () => `<script type="module">${script.trim()}</script>`);
+writeFileSync(pageFile, page);
+
 const size = (bytes) => `${(bytes / 1024).toFixed(1)} KB`;
+const gzipped = (bytes) => size(gzipSync(bytes, { level: 9 }).length);
 console.log(
-    `wasm ${size(wasm.length)}; module ${size(text.length)}, ${size(gzipSync(text, { level: 9 }).length)} gzipped`,
+    `wasm ${size(wasm.length)}; module ${size(text.length)}, ${gzipped(text)} gzipped; ` +
+        `page ${size(page.length)}, ${gzipped(page)} gzipped`,
 );

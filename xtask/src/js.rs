@@ -1,4 +1,4 @@
-//! `cargo xtask js`: the core's wasm and js/ become one module that pip and npm ship.
+//! `cargo xtask js`: the core's wasm and js/ become one module that pip and npm ship, and a page.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +10,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{Job, answer, answer_of, cargo};
 use crate::project::Project;
+use crate::python::section;
 
-/// Builds portacode/static/js/utils/ntp-clock.js from js/ and the wasm crate.
+/// Builds portacode/static/js/utils/ntp-clock.js and its page from js/ and the wasm crate.
 #[derive(clap::Args, Debug)]
 pub(crate) struct JsArgs {
-    /// Build nothing; fail where the committed module is not of these sources
+    /// Build nothing; fail where what is committed is not of these sources
     #[arg(long)]
     check: bool,
 }
@@ -23,7 +24,7 @@ pub(crate) fn run(args: &JsArgs) -> Result<bool> {
     let project = Project::here();
     if args.check {
         check_fresh(&project)?;
-        println!("{MODULE} is of these sources");
+        println!("{MODULE} and {PAGE} are of these sources");
         return Ok(true);
     }
     let job = Job::start(&project, "js")?;
@@ -43,8 +44,10 @@ pub(crate) fn build(job: &Job) -> Result<String> {
         .arg("build.mjs")
         .arg(wasm)
         .arg(project.path(MODULE))
+        .arg(project.path(PAGE))
         .env("NTP_CLOCK_VERSION", env!("CARGO_PKG_VERSION"))
-        .env("NTP_CLOCK_SOURCES", sources_hash(project)?);
+        .env("NTP_CLOCK_SOURCES", module_hash(project)?)
+        .env("NTP_CLOCK_PAGE_SOURCES", page_hash(project)?);
     let told = answer_of(job, &mut node)?;
     fs::copy(project.path(TYPES_SOURCE), project.path(TYPES))?;
     Ok(told.trim().to_owned())
@@ -75,13 +78,15 @@ pub(crate) fn install(job: &Job) -> Result<()> {
     Ok(())
 }
 
-/// Fails where the committed module was built from other sources.
+/// Fails where what is committed was built from other sources.
 pub(crate) fn check_fresh(project: &Project) -> Result<()> {
-    let module = fs::read_to_string(project.path(MODULE))?;
-    let banner = module.lines().next().unwrap_or_default();
-    let expected = sources_hash(project)?;
-    if !banner.ends_with(&format!("sources {expected}")) {
-        bail!("{MODULE} is stale: run cargo xtask js and commit what it writes");
+    let built = [(MODULE, module_hash(project)?, ""), (PAGE, page_hash(project)?, " -->")];
+    for (file, hash, end) in built {
+        let text = fs::read_to_string(project.path(file)).context(file)?;
+        let said = format!("; sources {hash}{end}");
+        if !text.lines().take(2).any(|line| line.ends_with(&said)) {
+            bail!("{file} is stale: run cargo xtask js and commit what it writes");
+        }
     }
     if fs::read(project.path(TYPES))? != fs::read(project.path(TYPES_SOURCE))? {
         bail!("{TYPES} is stale: run cargo xtask js and commit what it writes");
@@ -89,14 +94,31 @@ pub(crate) fn check_fresh(project: &Project) -> Result<()> {
     Ok(())
 }
 
+fn module_hash(project: &Project) -> Result<String> {
+    hash_of(project, SOURCE_FOLDERS, SOURCE_FILES)
+}
+
+/// The page has the module inside.
+fn page_hash(project: &Project) -> Result<String> {
+    hash_of(project, &[SOURCE_FOLDERS, &[PAGE_FOLDER]].concat(), SOURCE_FILES)
+}
+
 /// A hash over all that decides what is built, whatever the order of the file system.
-fn sources_hash(project: &Project) -> Result<String> {
+fn hash_of(project: &Project, folders: &[&str], singles: &[&str]) -> Result<String> {
     let mut files = BTreeMap::new();
-    for folder in SOURCE_FOLDERS {
+    for folder in folders {
         gather(&project.path(folder), folder, &mut files)?;
     }
-    for file in SOURCE_FILES {
-        files.insert((*file).to_owned(), fs::read(project.path(file)).context(*file)?);
+    for file in singles {
+        files.insert(
+            (*file).to_owned(),
+            fs::read(project.path(file)).with_context(|| (*file).to_owned())?,
+        );
+    }
+    // Other sections change with crates that have no part in it.
+    let manifest = fs::read_to_string(project.path("Cargo.toml"))?;
+    for heading in SOURCE_SECTIONS {
+        files.insert((*heading).to_owned(), section(&manifest, heading).trim().into());
     }
     let mut hash = Fnv(FNV_OFFSET);
     for (name, bytes) in &files {
@@ -136,6 +158,7 @@ impl Hasher for Fnv {
 }
 
 pub(crate) const MODULE: &str = "portacode/static/js/utils/ntp-clock.js";
+const PAGE: &str = "portacode/static/js/test-ntp-clock.html";
 const TYPES: &str = "portacode/static/js/utils/ntp-clock.d.ts";
 const TYPES_SOURCE: &str = "js/src/ntp-clock.d.ts";
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -143,8 +166,9 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 const RUSTFLAGS: &str = "-C link-arg=-zstack-size=65536";
 const SOURCE_FOLDERS: &[&str] =
     &["crates/ntp-clock-core/src", "crates/ntp-clock-wasm/src", "js/src"];
+const PAGE_FOLDER: &str = "js/page";
+const SOURCE_SECTIONS: &[&str] = &["[workspace.package]", "[profile.release]", "[profile.wasm]"];
 const SOURCE_FILES: &[&str] = &[
-    "Cargo.toml",
     "crates/ntp-clock-core/Cargo.toml",
     "crates/ntp-clock-wasm/Cargo.toml",
     "js/build.mjs",

@@ -152,7 +152,7 @@ fn system_python() -> OsString {
 }
 
 /// A section of a TOML file, heading included, up to the next one.
-fn section<'a>(toml: &'a str, heading: &str) -> &'a str {
+pub(crate) fn section<'a>(toml: &'a str, heading: &str) -> &'a str {
     let start = toml.find(heading).unwrap_or(toml.len());
     let rest = &toml[start..];
     rest.find("\n[").map_or(rest, |end| &rest[..end])

@@ -30,7 +30,7 @@ pub(super) fn environment(job: &Job) -> Result<Outcome> {
 
 pub(super) fn prettier(job: &Job) -> Result<Outcome> {
     let mut command = Command::new("node");
-    let files = ["js/src", "js/test", "js/bench", "js/*.mjs", "js/package.json"];
+    let files = ["js/src", "js/page", "js/test", "js/bench", "js/*.mjs", "js/package.json"];
     passes(job, command.arg("js/node_modules/prettier/bin/prettier.cjs").arg("--check").args(files))
 }
 
