@@ -1,0 +1,102 @@
+"""What the clock and a relay tell Prometheus; docs/METRICS.md has the names.
+
+from portacode.metrics import prometheus_text
+from portacode.utils.ntp_clock import ntp_clock
+
+print(prometheus_text(ntp_clock))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portacode.relay import Relay
+    from portacode.utils.ntp_clock import NTPClock
+
+__all__ = ["CONTENT_TYPE", "prometheus_text"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def prometheus_text(clock: NTPClock, relay: Relay | None = None) -> str:
+    """A clock's status in Prometheus' text format, and what a relay has been asked.
+
+    A value that the clock does not have is left out: neither 0 nor NaN.
+    """
+    return "\n".join([*_of_clock(clock), *(_of_relay(relay) if relay else ()), ""])
+
+
+def _of_clock(clock: NTPClock) -> Iterator[str]:
+    status = clock.get_status()
+    server = {"server": status["server"]}
+    values: dict[str, float | None] = {
+        "synchronised": int(status["is_synced"]),
+        "offset_seconds": _seconds(status["offset_ms"]),
+        "max_error_seconds": _seconds(status["max_error_ms"]),
+        "est_error_seconds": _seconds(status["est_error_ms"]),
+        "delay_seconds": _seconds(status["delay_ms"]),
+        "drift_ppm": status["drift_ppm"],
+        "last_sync_age_seconds": status["time_since_sync_sec"],
+        "epoch": status["epoch"],
+        "attempts_failed": status["attempts"],
+        "requests_total": status["requests"],
+        "believed_total": status["believed"],
+    }
+    for name, value in values.items():
+        if value is not None:
+            yield from _family(name, _CLOCK[name])
+            yield _sample(name, server, value)
+    if status["rejections"]:
+        yield from _family("rejections_total", _CLOCK["rejections_total"])
+        for reason, count in status["rejections"].items():
+            yield _sample("rejections_total", {**server, "reason": reason}, count)
+
+
+def _of_relay(relay: Relay) -> Iterator[str]:
+    counts = relay.counted()
+    yield from _family("relay_requests_total", "Requests to the relay.")
+    for (transport, outcome), count in counts.requests.items():
+        labels = {"transport": transport, "outcome": outcome}
+        yield _sample("relay_requests_total", labels, count)
+    yield from _family("relay_websockets_open", "WebSocket connections open now.")
+    yield _sample("relay_websockets_open", {}, counts.open)
+    yield from _family("relay_websockets_closed_total", "WebSocket connections ended.")
+    for reason, count in counts.closed.items():
+        yield _sample("relay_websockets_closed_total", {"reason": reason}, count)
+
+
+def _seconds(ms: float | None) -> float | None:
+    return None if ms is None else ms / 1e3
+
+
+def _family(name: str, text: str) -> Iterator[str]:
+    kind = "counter" if name.endswith("_total") else "gauge"
+    yield f"# HELP ntp_clock_{name} {text}"
+    yield f"# TYPE ntp_clock_{name} {kind}"
+
+
+def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
+    inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+    return f"ntp_clock_{name}{'{' + inside + '}' if inside else ''} {value!r}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+_CLOCK = {
+    "synchronised": "1 while readings are given.",
+    "offset_seconds": "Synchronised time less the system's.",
+    "max_error_seconds": "Hard bound on a reading's error.",
+    "est_error_seconds": "One standard deviation of a reading.",
+    "delay_seconds": "Smallest round trip among the exchanges in use.",
+    "drift_ppm": "How much faster than true time the local counter runs.",
+    "last_sync_age_seconds": "Time since the last believed reply.",
+    "epoch": "Epoch of the current or next readings.",
+    "attempts_failed": "Attempts failed in a row.",
+    "requests_total": "Requests sent to the server.",
+    "believed_total": "Replies believed.",
+    "rejections_total": "Replies not believed, by reason.",
+}

@@ -1,0 +1,13 @@
+"""The relay's WebSocket route for Channels: URLRouter([*websocket_urlpatterns, ...])."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from portacode.relay.consumers import ClockConsumer
+
+PATH = "ws/clock/"
+
+websocket_urlpatterns = [
+    path(PATH, ClockConsumer.as_asgi(), name="portacode_relay_websocket"),  # type: ignore[arg-type]
+]
