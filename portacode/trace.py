@@ -16,6 +16,7 @@ The format, and what the stamps mean, is docs/TRACE.md.
 from __future__ import annotations
 
 import enum
+import json
 import math
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -178,6 +179,8 @@ class Trace:
             entity = maps["entities"].get(key)
             if entity is not None and not isinstance(entity, str):
                 raise TraceError(f"trace.entities.{key} is not text")
+            if entity is not None and len(entity) > _ENTITY_CHARS:
+                raise TraceError(f"trace.entities.{key} has more than {_ENTITY_CHARS} characters")
             if key not in wanted:
                 continue
             if stamp is not None:
@@ -422,6 +425,13 @@ def _check_unknown(
         for name in part:
             if len(name) > _NAME_CHARS:
                 raise TraceError(f"trace has a key of {len(name)} characters, {name[:16]!r}...")
+    if count:
+        try:
+            size = len(json.dumps([unknown, maps], ensure_ascii=False, separators=(",", ":")))
+        except RecursionError:
+            raise TraceError("trace has unknown keys that are nested too deeply") from None
+        if size > _UNKNOWN_CHARS:
+            raise TraceError(f"trace has unknown keys of more than {_UNKNOWN_CHARS} characters")
 
 
 _KEYS = frozenset(KEYS)
@@ -435,4 +445,6 @@ _LATEST_MS = 253_402_300_799_999
 _EPOCH_MAX = 2**53 - 1
 _REASON_CHARS = 200
 _NAME_CHARS = 64
+_ENTITY_CHARS = 128
 _UNKNOWN_MAX = 64
+_UNKNOWN_CHARS = 8_192

@@ -118,6 +118,8 @@ test('too many unknown keys are refused, wherever they are', () => {
         assert.throws(() => Trace.fromMessage(trace), /65 unknown keys, and 64 are the most/);
     }
     assert.throws(() => Trace.fromMessage({ client_send: NaN }), /out of range/);
+    const deep = JSON.parse('['.repeat(100000) + ']'.repeat(100000));
+    assert.throws(() => Trace.fromMessage({ deep }), TraceError);
 });
 
 test('a long reason is cut', () => {

@@ -75,7 +75,9 @@ const KNOWN = new Set([...KEYS, ...MAPS, 'ping']);
 const LATEST_MS = 253402300799999;
 const REASON_CHARS = 200;
 const NAME_CHARS = 64;
+const ENTITY_CHARS = 128;
 const UNKNOWN_MAX = 64;
+const UNKNOWN_CHARS = 8192;
 
 /** One event, by the clock of whoever stamps it, now. */
 export function takeStamp(clock) {
@@ -117,13 +119,18 @@ export class Trace {
             if (more.length > 0) trace.#extraMaps.set(name, new Map(more));
             count += more.length;
         }
-        checkUnknown([trace.#extra, ...trace.#extraMaps.values()], count);
+        if (count > 0) checkUnknown([trace.#extra, ...trace.#extraMaps.values()], count);
         const wanted = new Set(only);
         for (const key of KEYS) {
             const stamp = stampOf(key, members, maps);
             const entity = own(maps.get('entities'), key) ?? null;
             if (entity !== null && typeof entity !== 'string') {
                 throw new TraceError(`trace.entities.${key} is not text`);
+            }
+            if (entity !== null && [...entity].length > ENTITY_CHARS) {
+                throw new TraceError(
+                    `trace.entities.${key} has more than ${ENTITY_CHARS} characters`,
+                );
             }
             if (!wanted.has(key)) continue;
             if (stamp !== null) trace.#stamps.set(key, stamp);
@@ -350,6 +357,15 @@ function checkUnknown(parts, count) {
                 `trace has a key of ${length} characters, '${name.slice(0, 16)}'...`,
             );
         }
+    }
+    let size;
+    try {
+        size = [...JSON.stringify(parts.map((part) => [...part]))].length;
+    } catch {
+        throw new TraceError('trace has unknown keys that are nested too deeply');
+    }
+    if (size > UNKNOWN_CHARS) {
+        throw new TraceError(`trace has unknown keys of more than ${UNKNOWN_CHARS} characters`);
     }
 }
 
