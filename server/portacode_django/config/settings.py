@@ -1,0 +1,188 @@
+"""Settings of the reference server; README.md beside it has the table of variables.
+
+Without any it needs nothing but a disk: SQLite, and messages between sockets in memory. DATABASE_URL
+and REDIS_URL let many processes on many machines serve one dashboard.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dj_database_url
+
+from config.environment import flag, names, number, rate, secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+# Everything that the server writes: its key, SQLite's file, collected static files.
+DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var").resolve()
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+DEBUG = flag("DEBUG", False)
+SECRET_KEY = secret_key(DATA_DIR)
+ALLOWED_HOSTS = names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS", "")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "portacode",
+    "data",
+    "gateway",
+    "dashboard",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.csp.content_security_policy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Where things are kept --------------------------------------------------------------------
+
+DATABASES = {
+    "default": dj_database_url.config(
+        env="DATABASE_URL",
+        default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}",
+        # A connection for each query would cost more than the query.
+        conn_max_age=60,
+        conn_health_checks=True,
+    )
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        # Readers do not wait for the writer; writers wait for one another instead of failing.
+        init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        transaction_mode="IMMEDIATE",
+        timeout=20,
+    )
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = os.environ.get("REDIS_URL", "")
+if REDIS_URL:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL], "prefix": os.environ.get("REDIS_PREFIX", "portacode")},
+        }
+    }
+else:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            "CONFIG": {"capacity": 10_000},
+        }
+    }
+
+# --- Users, cookies, transport ----------------------------------------------------------------
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# On behind TLS: cookies then travel over nothing else, and browsers are told to stay with it.
+SECURE_COOKIES = flag("SECURE_COOKIES", False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_HTTPONLY = True
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE_COOKIES else 0
+SECURE_SSL_REDIRECT = flag("SECURE_SSL_REDIRECT", False)
+if flag("BEHIND_PROXY", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+
+# --- Limits: nothing that a peer does may grow without bound ------------------------------------
+
+# One frame, and one body of a command over HTTP; docs/TRACE.md has the number.
+SOCKET_MESSAGE_MAX = 64 * 1024
+BROWSER_RATE = rate("BROWSER_RATE", "50/200")
+DEVICE_RATE = rate("DEVICE_RATE", "500/2000")
+COMMANDS_RATE = rate("COMMANDS_RATE", "20/100")
+# Sockets of one user in one process: tabs, mostly.
+USER_SOCKETS_MAX = int(number("USER_SOCKETS_MAX", 32, 1))
+# Connections of one process, whatever they do.
+CONNECTIONS_MAX = int(number("CONNECTIONS_MAX", 4000, 1))
+# Requests of one socket that wait for their devices.
+PENDING_MAX = int(number("PENDING_MAX", 1000, 1))
+# Seconds for an HTTP request to arrive, and for a device to say hello.
+HANDSHAKE_S = number("HANDSHAKE_S", 10, 0.1)
+# Seconds without a message; browsers let a hidden tab's timers rest for a minute.
+DEVICE_IDLE_S = number("DEVICE_IDLE_S", 45, 1)
+BROWSER_IDLE_S = number("BROWSER_IDLE_S", 180, 1)
+# Seconds that a peer may leave us unable to write.
+SLOW_READER_S = number("SLOW_READER_S", 10, 0.1)
+# Seconds for a device to answer, counted anew at each progress.
+REQUEST_TIMEOUT_S = number("REQUEST_TIMEOUT_S", 30, 0.1)
+
+# --- Traces -------------------------------------------------------------------------------------
+
+TRACES_MAX_AGE_DAYS = number("TRACES_MAX_AGE_DAYS", 14)
+TRACES_MAX_PER_USER = int(number("TRACES_MAX_PER_USER", 20_000, 1))
+
+# --- Pages --------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG
+
+LANGUAGE_CODE = "en-gb"
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO").upper()},
+    # What uvicorn says of each connection, and Django of each refused page, is in its access log.
+    "loggers": {"django.request": {"level": "ERROR"}},
+}

@@ -1,0 +1,1 @@
+"""What browsers see and talk to: pages, JSON, sockets."""

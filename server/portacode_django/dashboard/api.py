@@ -1,0 +1,169 @@
+"""JSON over HTTP for whoever is logged in: devices, traces, requests to devices."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from data.models import TraceRecord
+from data.services.device_client import DeviceClient
+from data.services.presence import devices_of
+from django.conf import settings
+from django.http import JsonResponse
+from django.views.decorators.http import require_GET, require_POST
+from sockets.frames import Refusal, text_field
+from sockets.limits import Buckets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.db.models import QuerySet
+    from django.http import HttpRequest
+
+
+def _for_users(view: Callable[..., JsonResponse]) -> Callable[..., JsonResponse]:
+    """Refuses whoever is not logged in, in JSON, and answers a `Refusal` with its status."""
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
+        if not request.user.is_authenticated:
+            return _error(401, Refusal("unauthenticated", "log in first"))
+        try:
+            return view(request, *args, **kwargs)
+        except Refusal as refusal:
+            return _error(_STATUS.get(refusal.code, 400), refusal)
+
+    return guarded
+
+
+@require_GET
+@_for_users
+def devices(request: HttpRequest) -> JsonResponse:
+    """`GET /api/devices/`: the user's devices, and how they are."""
+    return JsonResponse({"devices": devices_of(_user_id(request))})
+
+
+@require_GET
+@_for_users
+def traces(request: HttpRequest) -> JsonResponse:
+    """`GET /api/traces/`: the newest first.
+
+    `device`, `project` and `status` are as in the records; `min_ms` is the least ping; `problem` is
+    `any`, `order`, `raw`, `unsynced` or `incomplete`; `before` is a request_id to go on from;
+    `limit` is at most 500.
+    """
+    query = request.GET
+    records = _records(request)
+    for name, field in (("device", "device_id"), ("project", "device__project__slug")):
+        if query.get(name):
+            records = records.filter(**{field: query[name]})
+    if status := query.get("status"):
+        records = records.filter(status=status)
+    if query.get("min_ms"):
+        records = records.filter(ping_ms__gte=_number(query["min_ms"], "min_ms"))
+    if problem := query.get("problem"):
+        if problem not in _PROBLEMS:
+            raise Refusal("bad_query", f"problem must be one of {', '.join(_PROBLEMS)}")
+        records = _PROBLEMS[problem](records)
+    if query.get("before"):
+        marks = _records(request).filter(request_id=query["before"])
+        records = records.filter(pk__lt=marks.values_list("pk", flat=True).first() or 0)
+    limit = int(min(max(_number(query.get("limit", "50"), "limit"), 1), 500))
+    found = [record.to_json() for record in records.order_by("-pk")[:limit]]
+    return JsonResponse({"traces": found})
+
+
+@require_GET
+@_for_users
+def trace(request: HttpRequest, request_id: str) -> JsonResponse:
+    """`GET /api/traces/REQUEST_ID/`."""
+    record = _records(request).filter(request_id=request_id).first()
+    if record is None:
+        raise Refusal("unknown_trace", "there is no such trace of yours")
+    return JsonResponse(record.to_json())
+
+
+@require_POST
+async def commands(request: HttpRequest, device_id: str) -> JsonResponse:
+    """`POST /api/devices/ID/commands/`: `{"command": ..., "payload": ...}`; waits for the answer."""
+    user = await request.auser()
+    if not user.is_authenticated:
+        return _error(401, Refusal("unauthenticated", "log in first"))
+    try:
+        if not _buckets.take(user.pk):
+            raise Refusal("rate_limited", "too many commands; wait")
+        message = _body(request)
+        client = DeviceClient(user.pk)
+        answer = await client.ask(
+            device_id,
+            text_field(message, "command", 64),
+            message.get("payload"),
+            traceparent=request.headers.get("traceparent", "")[:128],
+        )
+    except Refusal as refusal:
+        return _error(_STATUS.get(refusal.code, 400), refusal)
+    status = 200 if answer.error is None else _STATUS.get(answer.error["code"], 502)
+    return JsonResponse(answer.to_json(), status=status)
+
+
+def _records(request: HttpRequest) -> QuerySet[TraceRecord]:
+    owned = TraceRecord.objects.filter(owner_id=_user_id(request))
+    return owned.select_related("device__project")
+
+
+def _user_id(request: HttpRequest) -> int:
+    user_id = request.user.pk
+    assert isinstance(user_id, int)
+    return user_id
+
+
+def _body(request: HttpRequest) -> dict[str, Any]:
+    if len(request.body) > settings.SOCKET_MESSAGE_MAX:
+        raise Refusal("too_large", f"a body is at most {settings.SOCKET_MESSAGE_MAX} bytes")
+    try:
+        message = json.loads(request.body)
+    except (ValueError, RecursionError):
+        raise Refusal("malformed", "the body is not JSON") from None
+    if not isinstance(message, dict):
+        raise Refusal("malformed", "the body is not a JSON object")
+    return message
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise Refusal("bad_query", f"{name} is not a number")
+    return number
+
+
+def _error(status: int, refusal: Refusal) -> JsonResponse:
+    return JsonResponse({"error": refusal.to_json()}, status=status)
+
+
+def _any_problem(records: QuerySet[TraceRecord]) -> QuerySet[TraceRecord]:
+    order, unsynced = records.filter(problems__gt=0), records.filter(unsynced__gt=0)
+    return order | unsynced | records.exclude(status="ok") | records.filter(complete=False)
+
+
+_PROBLEMS: dict[str, Callable[[QuerySet[TraceRecord]], QuerySet[TraceRecord]]] = {
+    "any": _any_problem,
+    "order": lambda records: records.filter(problems__gt=0),
+    "raw": lambda records: records.filter(raw_problems__gt=0),
+    "unsynced": lambda records: records.filter(unsynced__gt=0),
+    "incomplete": lambda records: records.filter(complete=False),
+}
+_STATUS = {
+    "unauthenticated": 401,
+    "unknown_device": 404,
+    "unknown_trace": 404,
+    "too_large": 413,
+    "rate_limited": 429,
+    "device_offline": 503,
+    "timeout": 504,
+}
+_buckets = Buckets(*settings.COMMANDS_RATE)

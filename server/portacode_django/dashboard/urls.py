@@ -1,0 +1,18 @@
+"""Addresses of pages and of the JSON interface."""
+
+from dashboard import api, views
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+
+urlpatterns = [
+    path("", views.dashboard, name="dashboard"),
+    path("projects/", views.projects, name="projects"),
+    path("projects/<slug:slug>/", views.project, name="project"),
+    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("healthz", views.health, name="health"),
+    path("api/devices/", api.devices, name="api-devices"),
+    path("api/devices/<str:device_id>/commands/", api.commands, name="api-commands"),
+    path("api/traces/", api.traces, name="api-traces"),
+    path("api/traces/<str:request_id>/", api.trace, name="api-trace"),
+]

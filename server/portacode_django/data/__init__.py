@@ -1,0 +1,1 @@
+"""What is stored: projects, devices, traces; and the services that use it."""

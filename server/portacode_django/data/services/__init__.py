@@ -1,0 +1,1 @@
+"""What consumers, views and commands have in common."""

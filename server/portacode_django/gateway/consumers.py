@@ -1,0 +1,412 @@
+"""A device's connection: it says who it is, gets its owner's requests, and answers them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+
+from data.services import news, presence, requests
+from data.services.requests import Outcome
+from portacode.otel import inject
+from portacode.trace import DEVICE_KEYS, Stamp, Trace, TraceError
+from sockets.base import JsonSocket, logger
+from sockets.clock_status import CLOCK_KEYS
+from sockets.frames import Refusal, id_field, object_field, storable, text_field
+from sockets.instance import entity
+from sockets.limits import Buckets
+from sockets.origin import admits
+
+if TYPE_CHECKING:
+    from data.models import Device
+
+
+class DeviceConsumer(JsonSocket):
+    """`/ws/devices/`, by bearer token."""
+
+    rate: ClassVar[tuple[float, float]] = settings.DEVICE_RATE
+    idle_s: ClassVar[float] = settings.DEVICE_IDLE_S
+    first_s: ClassVar[float | None] = settings.HANDSHAKE_S
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.device: Device | None = None
+        self._attached = False
+        # Requests sent over this connection: when they were, and who waits.
+        self._sent: OrderedDict[str, _Sent] = OrderedDict()
+
+    def who(self) -> str:
+        """The device, once it is known."""
+        if self.device is None:
+            return super().who()
+        return f"{super().who()} (device {self.device.pk})"
+
+    # --- Coming and going -----------------------------------------------------------------------
+
+    async def opened(self) -> None:
+        """Asks for the token."""
+        headers = dict(self.scope["headers"])
+        if b"origin" in headers and not admits(self.scope):
+            await self.refuse(4403, "pages of this origin may not connect")
+            return
+        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            await self.refuse(4401, "no token: send Authorization: Bearer TOKEN")
+            return
+        # Whoever tries tokens out does not get far with it.
+        if not _attempts.take(super().who()):
+            await self.refuse(4429, "too many connections from this address; wait")
+            return
+        self.device = await _device_of_token(token.strip())
+        if self.device is None:
+            await self.refuse(4401, "unknown or revoked token")
+            return
+        await self.accept()
+
+    async def closed(self) -> None:
+        """Notes that the device is gone, unless it has another connection by now."""
+        if self.device is not None and self._attached:
+            await self.channel_layer.group_discard(_group(self.device.pk), self.channel_name)
+            if await _detach(self.device.pk, self.channel_name):
+                await news.devices_changed(self.device)
+
+    async def on_hello(self, message: dict[str, Any]) -> None:
+        """The device says what it is, and is there from now on."""
+        device = self._known()
+        about = object_field(message, "device")
+        commands = about.get("commands") or []
+        if not isinstance(commands, list) or len(commands) > 200:
+            raise Refusal("malformed", "device.commands is not a list of at most 200")
+        info = {
+            "name": str(about.get("name", ""))[:100],
+            "version": str(about.get("version", ""))[:40],
+            "platform": str(about.get("platform", ""))[:200],
+            "commands": [name[:64] for name in commands if isinstance(name, str)],
+        }
+        again = self._attached
+        self._attached = True
+        await self.channel_layer.group_add(_group(device.pk), self.channel_name)
+        before = await _attach(device.pk, self.channel_name, {"info": info, **_news_of(message)})
+        if before:
+            # One connection to a device: what is sent to two is done twice.
+            await self.channel_layer.send(before, {"type": "device.superseded"})
+        if not again:
+            logger.info("device %s (%s) is connected", device.pk, device.name)
+        await news.devices_changed(device)
+
+    async def on_clock(self, message: dict[str, Any]) -> None:
+        """The device says how its clock is; it is alive."""
+        device = self._greeted()
+        told = _news_of(message)
+        if not await _heard(device.pk, self.channel_name, told):
+            if await _is_revoked(device.pk):
+                await self.refuse(4401, "unknown or revoked token")
+            else:
+                await self.refuse(4409, "the device has another connection")
+            return
+        clock = {"event": "device_clock", "device_id": device.pk, **told}
+        await news.tell_dashboards(device.owner_id, device.project_id, clock)
+
+    async def device_superseded(self, message: dict[str, Any]) -> None:
+        """From the consumer of the device's new connection."""
+        del message
+        await self.refuse(4409, "the device has another connection")
+
+    async def device_revoked(self, message: dict[str, Any]) -> None:
+        """From whoever took its token back."""
+        del message
+        await self.refuse(4401, "unknown or revoked token")
+
+    # --- Requests and responses -----------------------------------------------------------------
+
+    async def device_command(self, event: dict[str, Any]) -> None:
+        """From a browser's consumer, or the server's own client: a request for the device."""
+        message: dict[str, Any] = event["message"]
+        trace = Trace.from_message(message["trace"])
+        inject(message, "server", trace=message["trace"])
+        stamp = Stamp.take(self.clock)
+        trace.put("server_send", stamp, entity())
+        message["trace"] = trace.to_message()
+        if len(self._sent) >= _SENT_MAX:
+            self._sent.popitem(last=False)
+        self._sent[message["request_id"]] = _Sent(event["reply_channel"], (stamp, entity()))
+        try:
+            await self.send_json(message)
+        except Refusal as refusal:
+            failed = {"type": "request.refused", "request_id": message["request_id"]}
+            await self.channel_layer.send(
+                event["reply_channel"], {**failed, "error": refusal.to_json()}
+            )
+
+    async def on_progress(self, message: dict[str, Any]) -> None:
+        """News of a request, for whoever waits for it."""
+        device = self._greeted()
+        request_id = id_field(message, "request_id")
+        sent = self._sent.get(request_id)
+        if sent is None:
+            channel = await _reply_channel_of(request_id, device.pk)
+            if channel is None:
+                raise Refusal("malformed", "there is no such request")
+            sent = self._sent[request_id] = _Sent(channel, None)
+        told = {"event": "progress", "request_id": request_id, "device_id": device.pk}
+        trace = self._trace_of(message).to_message()
+        told.update(payload=message.get("payload"), trace=trace)
+        await self.channel_layer.send(
+            sent.reply_channel, {"type": "request.progress", "message": told}
+        )
+
+    async def on_response(self, message: dict[str, Any]) -> None:
+        """The answer to a request: stored, acknowledged and passed on, once."""
+        device = self._greeted()
+        assert self.received is not None
+        received = (self.received, entity())
+        request_id = id_field(message, "request_id")
+        delivery_id = id_field(message, "delivery_id")
+        status = message.get("status")
+        if status not in ("ok", "error"):
+            raise Refusal("malformed", "status is neither ok nor error")
+        error = _error_of(message) if status == "error" else None
+        sent = self._sent.pop(request_id, None)
+        delivered = await _deliver(
+            device_id=device.pk,
+            request_id=request_id,
+            delivery_id=delivery_id,
+            error=error,
+            trace=self._trace_of(message),
+            sent=sent.stamp if sent else None,
+            received=received,
+        )
+        if delivered.outcome is Outcome.UNKNOWN:
+            # Its record may have been pruned: nobody waits for it, and the device need not either.
+            logger.warning("%s answers %s, which nobody asked", self.who(), request_id)
+        await self.send_json({"event": "ack", "delivery_id": delivery_id})
+        if delivered.outcome is not Outcome.NEW:
+            return
+        told = {
+            "event": "response",
+            "request_id": request_id,
+            "delivery_id": delivery_id,
+            "device_id": device.pk,
+            "command": str(message.get("command", ""))[:64],
+            "status": status,
+            "trace": delivered.trace,
+        }
+        told.update({"payload": message.get("payload")} if error is None else {"error": error})
+        if isinstance(message.get("traceparent"), str):
+            told["traceparent"] = message["traceparent"][:128]
+        await self.channel_layer.send(
+            delivered.reply_channel, {"type": "request.response", "message": told}
+        )
+
+    def _known(self) -> Device:
+        assert self.device is not None
+        return self.device
+
+    def _greeted(self) -> Device:
+        if not self._attached:
+            raise Refusal("malformed", "say hello first")
+        return self._known()
+
+    def _trace_of(self, message: dict[str, Any]) -> Trace:
+        try:
+            return Trace.from_message(message.get("trace"), {*DEVICE_KEYS, "server_send"})
+        except TraceError as error:
+            # The answer is worth more than its trace.
+            logger.warning("%s sends a bad trace: %s", self.who(), error)
+            return Trace()
+
+
+class _Sent:
+    """A request that went out over this connection."""
+
+    __slots__ = ("reply_channel", "stamp")
+
+    def __init__(self, reply_channel: str, stamp: tuple[Stamp, str] | None) -> None:
+        self.reply_channel = reply_channel
+        self.stamp = stamp
+
+
+def _news_of(message: dict[str, Any]) -> dict[str, Any]:
+    """What a device says of its clock and its outbox, cut down to what is shown."""
+    clock = object_field(message, "clock")
+    outbox = object_field(message, "outbox")
+    return {
+        "clock": storable({name: _short(clock.get(name)) for name in CLOCK_KEYS}),
+        "outbox": storable({name: _short(outbox.get(name)) for name in ("waiting", "dropped")}),
+    }
+
+
+def _short(value: object) -> object:
+    if isinstance(value, str):
+        return value[:200]
+    return value if isinstance(value, (bool, int, float)) else None
+
+
+def _error_of(message: dict[str, Any]) -> dict[str, Any]:
+    error = object_field(message, "error")
+    text = storable(str(error.get("message", "")))[:2000]
+    return {"code": text_field(error, "code", 64, "handler_failed"), "message": text}
+
+
+def _group(device_id: str) -> str:
+    """A device's connections, to take its token back from."""
+    return f"device.{device_id}"
+
+
+_SENT_MAX:
+            self._sent.popitem(last=False)
+        self._sent[message["request_id"]] = _Sent(event["reply_channel"], (stamp, entity()))
+        try:
+            await self.send_json(message)
+        except Refusal as refusal:
+            failed = {"type": "request.refused", "request_id": message["request_id"]}
+            await self.channel_layer.send(
+                event["reply_channel"], {**failed, "error": refusal.to_json()}
+            )
+
+    async def on_progress(self, message: dict[str, Any]) -> None:
+        """News of a request, for whoever waits for it."""
+        device = self._greeted()
+        request_id = id_field(message, "request_id")
+        sent = self._sent.get(request_id)
+        if sent is None:
+            channel = await _reply_channel_of(request_id, device.pk)
+            if channel is None:
+                raise Refusal("malformed", "there is no such request")
+            sent = self._sent[request_id] = _Sent(channel, None)
+        told = {"event": "progress", "request_id": request_id, "device_id": device.pk}
+        trace = self._trace_of(message).to_message()
+        told.update(payload=message.get("payload"), trace=trace)
+        await self.channel_layer.send(
+            sent.reply_channel, {"type": "request.progress", "message": told}
+        )
+
+    async def on_response(self, message: dict[str, Any]) -> None:
+        """The answer to a request: stored, acknowledged and passed on, once."""
+        device = self._greeted()
+        assert self.received is not None
+        received = (self.received, entity())
+        request_id = id_field(message, "request_id")
+        delivery_id = id_field(message, "delivery_id")
+        status = message.get("status")
+        if status not in ("ok", "error"):
+            raise Refusal("malformed", "status is neither ok nor error")
+        error = _error_of(message) if status == "error" else None
+        sent = self._sent.pop(request_id, None)
+        delivered = await _deliver(
+            device_id=device.pk,
+            request_id=request_id,
+            delivery_id=delivery_id,
+            error=error,
+            trace=self._trace_of(message),
+            sent=sent.stamp if sent else None,
+            received=received,
+        )
+        if delivered.outcome is Outcome.UNKNOWN:
+            # Its record may have been pruned: nobody waits for it, and the device need not either.
+            logger.warning("%s answers %s, which nobody asked", self.who(), request_id)
+        await self.send_json({"event": "ack", "delivery_id": delivery_id})
+        if delivered.outcome is not Outcome.NEW:
+            return
+        told = {
+            "event": "response",
+            "request_id": request_id,
+            "delivery_id": delivery_id,
+            "device_id": device.pk,
+            "command": str(message.get("command", ""))[:64],
+            "status": status,
+            "trace": delivered.trace,
+        }
+        told.update({"payload": message.get("payload")} if error is None else {"error": error})
+        if isinstance(message.get("traceparent"), str):
+            told["traceparent"] = message["traceparent"][:128]
+        await self.channel_layer.send(
+            delivered.reply_channel, {"type": "request.response", "message": told}
+        )
+
+    def _known(self) -> Device:
+        assert self.device is not None
+        return self.device
+
+    def _greeted(self) -> Device:
+        if not self._attached:
+            raise Refusal("malformed", "say hello first")
+        return self._known()
+
+    def _trace_of(self, message: dict[str, Any]) -> Trace:
+        try:
+            return Trace.from_message(message.get("trace"), {*DEVICE_KEYS, "server_send"})
+        except TraceError as error:
+            # The answer is worth more than its trace.
+            logger.warning("%s sends a bad trace: %s", self.who(), error)
+            return Trace()
+
+
+class _Sent:
+    """A request that went out over this connection."""
+
+    __slots__ = ("reply_channel", "stamp")
+
+    def __init__(self, reply_channel: str, stamp: tuple[Stamp, str] | None) -> None:
+        self.reply_channel = reply_channel
+        self.stamp = stamp
+
+
+def _news_of(message: dict[str, Any]) -> dict[str, Any]:
+    """What a device says of its clock and its outbox, cut down to what is shown."""
+    clock = object_field(message, "clock")
+    outbox = object_field(message, "outbox")
+    return {
+        "clock": storable({name: _short(clock.get(name)) for name in CLOCK_KEYS}),
+        "outbox": storable({name: _short(outbox.get(name)) for name in ("waiting", "dropped")}),
+    }
+
+
+def _short(value: object) -> object:
+    if isinstance(value, str):
+        return value[:200]
+    return value if isinstance(value, (bool, int, float)) else None
+
+
+def _error_of(message: dict[str, Any]) -> dict[str, Any]:
+    error = object_field(message, "error")
+    text = storable(str(error.get("message", "")))[:2000]
+    return {"code": text_field(error, "code", 64, "handler_failed"), "message": text}
+
+
+def _is_ours(origin: bytes) -> bool:
+    host = urlsplit(origin.decode("latin-1")).hostname or ""
+    return validate_host(host, settings.ALLOWED_HOSTS)
+
+
+def _group(device_id: str) -> str:
+    """A device's connections, to take its token back from."""
+    return f"device.{device_id}"
+
+
+# As docs/TRACE.md has them.
+_CLOCK_KEYS = (
+    "server",
+    "is_synced",
+    "state",
+    "offset_ms",
+    "max_error_ms",
+    "est_error_ms",
+    "drift_ppm",
+    "epoch",
+    "last_sync",
+    "last_error",
+)
+_SENT_MAX = 5000
+# Handshakes of one address: a fleet behind one router reconnects at once, a guesser goes on.
+_attempts = Buckets(20, 500)
+
+_device_of_token = database_sync_to_async(presence.device_of_token)
+_attach = database_sync_to_async(presence.attach)
+_detach = database_sync_to_async(presence.detach)
+_heard = database_sync_to_async(presence.heard)
+_is_revoked = database_sync_to_async(presence.is_revoked)
+_reply_channel_of = database_sync_to_async(requests.reply_channel_of)
+_deliver = database_sync_to_async(requests.deliver)

@@ -1,0 +1,1 @@
+"""What all WebSockets here have in common: frames, limits, the clock's requests."""

@@ -1,0 +1,247 @@
+"""A WebSocket of JSON messages that keeps to its limits and is the clock's relay as well."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from channels.consumer import AsyncConsumer
+from channels.exceptions import StopConsumer
+from django.conf import settings
+
+from portacode.relay import answer, receipt
+from portacode.trace import Stamp
+from portacode.utils.ntp_clock import ntp_clock
+from sockets.frames import Refusal, parsed, serialised
+from sockets.limits import TokenBucket
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from portacode.utils.ntp_clock import NTPClock, Reading
+
+logger = logging.getLogger("portacode.sockets")
+
+
+class JsonSocket(AsyncConsumer):
+    """Base of consumers: `opened`, `closed`, and an `on_...` for each event that is understood."""
+
+    clock: ClassVar[NTPClock] = ntp_clock
+    # Per second and at once; seconds without a message; seconds to the first one.
+    rate: ClassVar[tuple[float, float]] = (50, 200)
+    idle_s: ClassVar[float] = 180
+    first_s: ClassVar[float | None] = None
+
+    channel_layer: Any
+    channel_name: str
+    scope: dict[str, Any]
+
+    def __init__(self) -> None:
+        self.received: Stamp | None = None
+        """When the frame came that is being dealt with."""
+        self._receipt: Reading | None = None
+        self._bucket = TokenBucket(*self.rate)
+        # Refused messages are answered, and so need a limit of their own.
+        self._patience = TokenBucket(2, 50)
+        self._accepted = False
+        self._done = False
+        self._stuck = False
+        self._main: asyncio.Task[Any] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
+        self._heard_any = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # --- For subclasses -------------------------------------------------------------------------
+
+    async def opened(self) -> None:
+        """A peer wants to connect: `accept`, or `refuse`."""
+        await self.accept()
+
+    async def closed(self) -> None:
+        """The peer is gone; also called where it was refused."""
+
+    def who(self) -> str:
+        """The peer, for the log."""
+        client = self.scope.get("client")
+        return client[0] if client else "unknown"
+
+    async def refused(self, message: dict[str, Any] | None, refusal: Refusal) -> None:
+        """Tells the peer that a message was not obeyed."""
+        told: dict[str, Any] = {"event": "error", "error": refusal.to_json()}
+        request_id = (message or {}).get("request_id")
+        if isinstance(request_id, str) and len(request_id) <= 64:
+            told["request_id"] = request_id
+        await self.send_json(told)
+
+    # --- What they use --------------------------------------------------------------------------
+
+    async def accept(self) -> None:
+        """Opens the connection."""
+        self._accepted = True
+        await super().send({"type": "websocket.accept"})
+        self._heard_at = asyncio.get_running_loop().time()
+        self._look_again()
+
+    async def refuse(self, code: int, reason: str) -> None:
+        """Ends the connection; code and reason reach the peer, and the log.
+
+        A handshake that is refused cannot carry them: it is accepted first.
+        """
+        if self._done:
+            return
+        self._done = True
+        logger.warning("%s: closed %s (%d): %s", self.scope["path"], self.who(), code, reason)
+        if not self._accepted:
+            self._accepted = True
+            await super().send({"type": "websocket.accept"})
+        await super().send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def send_json(self, message: dict[str, Any]) -> None:
+        """Sends a message; a peer that does not read for too long is cut off."""
+        if self._done or not self._accepted:
+            return
+        text = serialised(message)
+        loop = asyncio.get_running_loop()
+        limit = loop.call_later(settings.SLOW_READER_S, self._cut_off)
+        try:
+            await super().send({"type": "websocket.send", "text": text})
+        finally:
+            limit.cancel()
+
+    def later(self, work: Awaitable[None]) -> None:
+        """Runs something beside what is being dealt with."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    # --- ASGI -----------------------------------------------------------------------------------
+
+    async def __call__(
+        self,
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[dict[str, Any]]],
+        send: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        """One connection, from its handshake to its end."""
+
+        async def stamped() -> dict[str, Any]:
+            message = await receive()
+            if message["type"] == "websocket.receive":
+                # Before anything else: it may have to wait for the one that is being dealt with.
+                message["stamp"] = Stamp.take(self.clock)
+                message["receipt"] = receipt()
+            return message
+
+        self._main = asyncio.current_task()
+        try:
+            await super().__call__(scope, stamped, send)
+        except asyncio.CancelledError:
+            if not self._stuck:
+                raise
+            logger.warning("%s: cut off %s, who does not read", scope["path"], self.who())
+        finally:
+            self._done = True
+            if self._watch is not None:
+                self._watch.cancel()
+            await asyncio.shield(self._farewell())
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """To the handler; connections to the database look after themselves."""
+        await getattr(self, message["type"].replace(".", "_"))(message)
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        """The handshake."""
+        del message
+        await self.opened()
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        """The end, whoever wanted it."""
+        code = message.get("code")
+        if not self._done and code in _PROTOCOL_FAULTS:
+            # The WebSocket library has refused what came, and told the peer so.
+            logger.warning("%s: closed %s (%d)", self.scope["path"], self.who(), code)
+        raise StopConsumer
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        """A frame."""
+        if self._done:
+            return
+        self.received = message["stamp"]
+        self._receipt = message["receipt"]
+        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_any = True
+        text = message.get("text")
+        if text is None:
+            await self.refuse(1003, "text frames only")
+        elif len(text) > settings.SOCKET_MESSAGE_MAX or (
+            len(text) * 3 > settings.SOCKET_MESSAGE_MAX
+            and len(text.encode(errors="replace")) > settings.SOCKET_MESSAGE_MAX
+        ):
+            await self.refuse(1009, f"a message is at most {settings.SOCKET_MESSAGE_MAX} bytes")
+        else:
+            await self._obey(text)
+
+    async def tell(self, message: dict[str, Any]) -> None:
+        """From another consumer: something to send on."""
+        await self.send_json(message["message"])
+
+    async def _obey(self, text: str) -> None:
+        message = None
+        try:
+            fits = self._bucket.take()
+            message = parsed(text)
+            if not fits:
+                raise Refusal("rate_limited", "too many messages; wait")
+            event = message["event"]
+            reply = answer(message, self._receipt)
+            if reply is not None:
+                await self.send_json(reply)
+                return
+            handler = getattr(self, f"on_{event}", None) if event.isidentifier() else None
+            # What later versions send beside what we know does no harm.
+            if handler is not None:
+                await handler(message)
+        except Refusal as refusal:
+            logger.info("%s: %s: %s: %s", self.scope["path"], self.who(), refusal.code, refusal)
+            if self._patience.take():
+                await self.refused(message, refusal)
+            elif refusal.code == "rate_limited":
+                await self.refuse(4429, "too many messages")
+            else:
+                await self.refuse(4400, f"too many malformed messages, the last one: {refusal}")
+
+    def _look_again(self) -> None:
+        """Closes the connection if nothing has been heard for too long."""
+        loop = asyncio.get_running_loop()
+        first = not self._heard_any and self.first_s is not None
+        limit_s = self.first_s if first and self.first_s is not None else self.idle_s
+        left_s = self._heard_at + limit_s - loop.time()
+        if left_s > 0:
+            self._watch = loop.call_later(left_s, self._look_again)
+        else:
+            self.later(self.refuse(4408, f"nothing heard for {limit_s:g} s"))
+
+    def _cut_off(self) -> None:
+        self._stuck = True
+        if self._main is not None:
+            self._main.cancel()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        # A peer that is gone shows in every send, and is no news.
+        if error is not None and not self._done:
+            logger.error("%s: %s", self.scope["path"], error, exc_info=error)
+
+    async def _farewell(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await self.closed()
+
+
+# What the library closes a connection with for what the peer sent.
+_PROTOCOL_FAULTS = {1002, 1003, 1007, 1009}
