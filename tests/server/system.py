@@ -1,0 +1,331 @@
+"""The reference server as a process, browsers and devices that talk to it, and patience."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVER = ROOT / "server/portacode_django"
+
+
+def eventually(happened: Callable[[], Any], within_s: float = 10) -> Any:
+    """What it gives, once that is true."""
+    deadline = time.monotonic() + within_s
+    while not (got := happened()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return got
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def new_id() -> str:
+    return secrets.token_hex(16)
+
+
+class Server:
+    """`manage.py serve`, with its data in a folder of its own."""
+
+    def __init__(self, folder: Path, time_server: str, **variables: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}"
+        self.log_path = folder / f"server-{self.port}.log"
+        self._environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST")},
+            "DATA_DIR": str(folder),
+            "PORTACODE_NTP_SERVER": time_server,
+            "PYTHONUNBUFFERED": "1",
+            **variables,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def manage(self, *arguments: str, code: int = 0) -> str:
+        """Runs one of manage.py's commands; gives what it prints."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=SERVER,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def prepare(self) -> dict[str, Any]:
+        """The database, static files, and what `demo_setup` makes."""
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("collectstatic", "--noinput", "--verbosity", "0")
+        made: dict[str, Any] = json.loads(self.manage("demo_setup"))
+        return made
+
+    def add_user(self, name: str) -> str:
+        """Another user; gives the password."""
+        password = secrets.token_urlsafe(12)
+        code = (
+            "from django.contrib.auth import get_user_model as m;"
+            f"m().objects.create_user({name!r}, password={password!r})"
+        )
+        self.manage("shell", "--verbosity", "0", "-c", code)
+        return password
+
+    def start(self, *arguments: str) -> None:
+        # Many processes on few processors: more workers than that only wait for one another.
+        command = [sys.executable, "manage.py", "serve", "--port", str(self.port), *arguments]
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=SERVER,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        eventually(self.is_synced, within_s=30)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(timeout=15)
+            self._process = None
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(timeout=15)
+        self._process = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def health(self) -> dict[str, Any]:
+        answer: dict[str, Any] = httpx.get(f"{self.url}/healthz").json()
+        return answer
+
+    def is_synced(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log_path.read_text()
+        try:
+            return bool(self.health()["clock_synced"])
+        except httpx.TransportError:
+            return False
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def has_logged(self, text: str) -> bool:
+        return bool(eventually(lambda: text in self.log, within_s=5))
+
+
+class Session:
+    """A user who is logged in, over HTTP."""
+
+    def __init__(self, server: Server, user: str, password: str) -> None:
+        self.server = server
+        self.client = httpx.Client(base_url=server.url, timeout=40)
+        self.client.get("/login/")
+        answer = self.client.post(
+            "/login/",
+            data={"username": user, "password": password, "csrfmiddlewaretoken": self._csrf()},
+        )
+        assert answer.status_code == 302, answer.text
+
+    def _csrf(self) -> str:
+        return self.client.cookies["csrftoken"]
+
+    def get(self, path: str, **query: Any) -> httpx.Response:
+        return self.client.get(path, params=query)
+
+    def post(self, path: str, body: Any) -> httpx.Response:
+        return self.client.post(path, json=body, headers={"X-CSRFToken": self._csrf()})
+
+    @property
+    def cookie(self) -> str:
+        return f"sessionid={self.client.cookies['sessionid']}"
+
+    def browser(self, path: str = "/ws/dashboard/", server: Server | None = None) -> Socket:
+        """A socket as a page of this user opens it."""
+        server = server or self.server
+        return Socket(server, path, {"Cookie": self.cookie}, origin=server.url)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class Socket:
+    """A WebSocket of JSON messages. Those that nobody asked for are kept."""
+
+    def __init__(
+        self,
+        server: Server,
+        path: str,
+        headers: dict[str, str] | None = None,
+        origin: str | None = None,
+    ) -> None:
+        self._open = ExitStack()
+        connecting = connect(
+            server.ws_url + path,
+            additional_headers=headers or {},
+            origin=origin,  # type: ignore[arg-type]
+            compression=None,
+            max_size=2**22,
+        )
+        self.connection: ClientConnection = self._open.enter_context(connecting)
+        self.kept: list[dict[str, Any]] = []
+
+    def send(self, message: Any) -> None:
+        self.connection.send(message if isinstance(message, (str, bytes)) else json.dumps(message))
+
+    def receive(self, event: str, within_s: float = 10, **fields: Any) -> dict[str, Any]:
+        """The next message of this kind."""
+
+        def fits(message: dict[str, Any]) -> bool:
+            return message["event"] == event and fields.items() <= message.items()
+
+        for message in self.kept:
+            if fits(message):
+                self.kept.remove(message)
+                return message
+        deadline = time.monotonic() + within_s
+        while True:
+            text = self.connection.recv(timeout=max(deadline - time.monotonic(), 0.01))
+            message = json.loads(text)
+            if fits(message):
+                return message
+            self.kept.append(message)
+
+    def receives_none(self, event: str, within_s: float = 0.5) -> bool:
+        try:
+            self.receive(event, within_s)
+        except TimeoutError:
+            return True
+        return False
+
+    def close_code(self, within_s: float = 15) -> tuple[int, str]:
+        """How the server ends the connection."""
+        deadline = time.monotonic() + within_s
+        try:
+            while True:
+                self.connection.recv(timeout=max(deadline - time.monotonic(), 0.01))
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None, closed
+            return closed.rcvd.code, closed.rcvd.reason
+
+    def ask(self, device_id: str, command: str = "echo", **more: Any) -> str:
+        """Sends a request; gives its id."""
+        request_id = more.pop("request_id", None) or new_id()
+        now = time.time_ns() / 1e6
+        trace = {
+            "client_send": now,
+            "max_error_ms": {"client_send": 0.5},
+            "epoch": {"client_send": 1},
+            "raw": {"client_send": now},
+            "entities": {"client_send": "browser"},
+        }
+        message = {"event": "command", "request_id": request_id, "device_id": device_id}
+        self.send({**message, "command": command, "trace": trace, **more})
+        return request_id
+
+    def close(self) -> None:
+        self._open.close()
+
+    def __enter__(self) -> Socket:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class RawDevice(Socket):
+    """A device without a program: the test says what it sends."""
+
+    def __init__(self, server: Server, token: str, hello: bool = True) -> None:
+        super().__init__(server, "/ws/devices/", {"Authorization": f"Bearer {token}"})
+        if hello:
+            about = {"name": "test", "version": "1", "platform": "test", "commands": ["echo"]}
+            self.send({"event": "hello", "device": about, "clock": {"is_synced": False}})
+
+    def answer(self, command: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """Answers a command as a device does, and gives the message."""
+        trace = dict(command["trace"])
+        for name in ("raw", "entities", "unsynced"):
+            trace[name] = dict(trace.get(name, {}))
+        for key in _DEVICE_KEYS:
+            trace["raw"][key] = time.time_ns() / 1e6
+            trace["entities"][key] = f"device:{command['device_id']}"
+            trace["unsynced"][key] = "no clock in this test"
+        message = {
+            "event": "response",
+            "request_id": command["request_id"],
+            "delivery_id": new_id(),
+            "command": command["command"],
+            "status": "ok",
+            "payload": command.get("payload"),
+            "trace": trace,
+            **more,
+        }
+        self.send(message)
+        return message
+
+
+class Obedient(threading.Thread):
+    """Answers every command of a raw device until it is closed."""
+
+    def __init__(self, device: RawDevice) -> None:
+        super().__init__(daemon=True)
+        self.device = device
+        self.obeyed: list[dict[str, Any]] = []
+        self.start()
+
+    def run(self) -> None:
+        try:
+            for command in self._commands():
+                self.obeyed.append(command)
+                self.device.answer(command)
+        except (ConnectionClosed, TimeoutError):
+            return
+
+    def _commands(self) -> Iterator[dict[str, Any]]:
+        while True:
+            yield self.device.receive("command", within_s=3600)
+
+
+_DEVICE_KEYS = (
+    "device_receive",
+    "handler_receive",
+    "handler_dispatch",
+    "handler_complete",
+    "device_send",
+)
