@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
-    Application = Callable[[Message, Receive, Send], Awaitable[None]]
+    Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class RelayApp:

@@ -12,7 +12,6 @@ An import map has to stand before the first module of the page.
 from __future__ import annotations
 
 import json
-from typing import Any
 from urllib.parse import urljoin
 
 from django import template
@@ -108,13 +107,12 @@ def _request(context: template.Context) -> HttpRequest | None:
 
 
 def _nonce(context: template.Context) -> str:
-    """The page's nonce: django-csp's is the request's, Django's own is also in the context."""
+    """The page's nonce: django-csp and Django keep theirs with the request or the context."""
     request = _request(context)
-    found: Any = context.get("csp_nonce") or getattr(request, "csp_nonce", None)
-    if found:
-        return str(found)
-    if request is not None and hasattr(request, "_csp_nonce"):
-        from django.middleware import csp  # From Django 6 on.
-
-        return str(csp.get_nonce(request) or "")
-    return ""
+    places = (
+        context.get("csp_nonce"),
+        getattr(request, "csp_nonce", None),
+        getattr(request, "_csp_nonce", None),
+    )
+    # Made when it is first written, and false until then.
+    return next((str(nonce) for nonce in places if nonce is not None), "")

@@ -25,7 +25,7 @@ TIME_NS = 1_759_639_032_768_445_123
 REQUEST = {"event": "clock_sync_request", "request_id": "a7"}
 
 
-def cases(name: str) -> Any:
+def cases(name: str) -> pytest.MarkDecorator:
     read = json.loads((ROOT / "tests" / "vectors" / f"{name}.json").read_text())["cases"]
     assert read
     return pytest.mark.parametrize("case", read, ids=[case["name"] for case in read])

@@ -1,0 +1,7 @@
+"""URLs without a relay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+urlpatterns: list[Any] = []
