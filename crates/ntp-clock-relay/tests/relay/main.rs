@@ -1,0 +1,10 @@
+//! The relay as its clients meet it: real sockets, a real WebSocket client, real TLS.
+
+#![cfg(feature = "server")]
+
+mod bounds;
+mod http;
+mod support;
+mod synchronised;
+mod tls;
+mod websocket;
