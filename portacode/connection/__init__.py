@@ -1,0 +1,1 @@
+"""The device: a client that answers a server's requests. `pip install portacode[device]`."""
