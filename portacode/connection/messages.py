@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Union
@@ -72,7 +73,7 @@ def parse(frame: str | bytes) -> Incoming:
     if size > FRAME_BYTES:
         raise MalformedError(f"{size} bytes or more, and {FRAME_BYTES} are the most")
     try:
-        message = json.loads(frame, parse_constant=_no_number)
+        message = json.loads(frame, parse_constant=_no_number, parse_float=_number)
     except RecursionError:
         raise MalformedError("nested too deeply") from None
     except ValueError as error:
@@ -177,6 +178,14 @@ def _id(value: object, name: str) -> str:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number of JSON")
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        # It could not be said again.
+        raise ValueError(f"{text[:20]} is out of range")
+    return number
 
 
 _ID = re.compile(r"[0-9a-f]{32}")

@@ -219,7 +219,7 @@ def _opened(path: Path) -> IO[str]:
     """Opened and locked; BlockingIOError where another process has it."""
     # Responses may hold what is nobody else's business.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    file = os.fdopen(descriptor, "a+", encoding="utf-8")
+    file = os.fdopen(descriptor, "a+", encoding="utf-8", errors="replace")
     try:
         import fcntl
     except ImportError:
