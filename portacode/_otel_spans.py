@@ -122,7 +122,11 @@ def _parent_of_hop(
     owner = next(name for name, keys in _OWN.items() if start in keys or end in keys)
     if end == "server_receive_response":
         owner = "server"
-    return nearest_span(trace, owner, request_id, context)
+    nearest = nearest_span(trace, owner, request_id, context)
+    if not nearest and _exists(trace, "device"):
+        # Nobody above had the time when the device was asked, so its span is the first.
+        nearest = span_id(request_id, "device")
+    return nearest
 
 
 def _attributes(trace: Trace, start: str, end: str) -> dict[str, Any]:

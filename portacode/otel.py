@@ -126,7 +126,10 @@ def export_trace(
     from portacode._otel_spans import spans_of
 
     spans = spans_of(stamps, entity, request_id, context, command=command, error=error)
-    exported: int = sdk.export(entity, context, spans, attributes or {}, _source(clock))
+    # A server that asks in its own name is the client as well.
+    by = stamps.entity("client_send") or ""
+    provider = "server" if entity == "browser" and by.startswith("server:") else entity
+    exported: int = sdk.export(provider, context, spans, attributes or {}, _source(clock))
     return exported
 
 

@@ -204,6 +204,14 @@ def test_an_entity_without_time_leaves_one_tree_of_the_others(entity: str) -> No
     assert all(parent in {None, *spans} for parent in parents(spans).values())
 
 
+def test_one_tree_is_left_where_only_the_way_back_has_times() -> None:
+    early = {"client_send": None, "server_receive": None, "server_send": None}
+    spans = by_name(exported(whole_trace(**early)))
+    assert {"device to server", "server returns", "server to browser"} <= set(spans)
+    roots = [name for name, parent in parents(spans).items() if parent is None]
+    assert roots == ["device"]
+
+
 def test_stamps_in_the_wrong_order_are_neither_moved_nor_exported_backwards() -> None:
     trace = whole_trace(device_receive=START_MS + 1.25 * 2 - 0.25)
     hop = by_name(exported(trace))["server to device"]
