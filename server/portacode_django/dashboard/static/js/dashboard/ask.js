@@ -1,0 +1,111 @@
+/** The form that asks a device something. */
+
+import { byId, element } from './dom.js';
+import { duration } from './format.js';
+
+const PAYLOADS = {
+    echo: '{"text": "hello"}',
+    slow_task: '{"steps": 5}',
+};
+const EVERY_MS = 1000;
+
+export class Ask {
+    #service;
+    #devices = [];
+    #online = false;
+    #underWay = false;
+    #timer = undefined;
+
+    constructor(service) {
+        this.#service = service;
+        byId('ask').addEventListener('submit', (event) => {
+            event.preventDefault();
+            this.#send();
+        });
+        byId('ask-device').addEventListener('change', () => this.#showCommands());
+        byId('ask-command').addEventListener('change', () => this.#suggest());
+        byId('ask-repeat').addEventListener('change', ({ target }) => {
+            clearInterval(this.#timer);
+            if (target.checked) {
+                this.#send();
+                this.#timer = setInterval(() => this.#underWay || this.#send(), EVERY_MS);
+            }
+        });
+    }
+
+    showDevices(devices) {
+        this.#devices = devices;
+        const select = byId('ask-device');
+        const chosen = select.value;
+        const options = devices.map(({ id, name, online }) =>
+            element('option', { value: id }, online ? name : `${name} (offline)`),
+        );
+        select.replaceChildren(...options);
+        if (devices.length === 0) select.append(element('option', {}, 'none yet'));
+        const best = devices.find(({ id }) => id === chosen) ?? devices.find((one) => one.online);
+        if (best) select.value = best.id;
+        select.disabled = devices.length === 0;
+        this.#showCommands();
+    }
+
+    /** Whether there is a connection to send by. */
+    enable(online) {
+        this.#online = online;
+        byId('ask-send').disabled = !online || this.#devices.length === 0;
+    }
+
+    #showCommands() {
+        const device = this.#devices.find(({ id }) => id === byId('ask-device').value);
+        const commands = device?.commands?.length ? device.commands : ['echo'];
+        const select = byId('ask-command');
+        const chosen = select.value;
+        select.replaceChildren(...commands.map((name) => element('option', {}, name)));
+        select.value = commands.includes(chosen) ? chosen : commands.includes('echo') ? 'echo' : commands[0];
+        select.disabled = !device;
+        if (select.value !== chosen) this.#suggest();
+        this.enable(this.#online);
+    }
+
+    #suggest() {
+        byId('ask-payload').value = PAYLOADS[byId('ask-command').value] ?? '{}';
+    }
+
+    async #send() {
+        const input = byId('ask-payload');
+        let payload;
+        try {
+            payload = JSON.parse(input.value || 'null');
+        } catch (error) {
+            input.setAttribute('aria-invalid', 'true');
+            this.#say(`The payload is not JSON: ${error.message}`, true);
+            return;
+        }
+        input.removeAttribute('aria-invalid');
+        const deviceId = byId('ask-device').value;
+        const command = byId('ask-command').value;
+        this.#underWay = true;
+        this.#say(`Asking for ${command}…`);
+        const onProgress = (news) => this.#say(`At work: ${JSON.stringify(news)}`);
+        try {
+            const options = { onProgress };
+            const response = await this.#service.request(deviceId, command, payload, options);
+            const { pingMs } = response.trace;
+            const took = pingMs === null ? '' : ` after ${duration(pingMs)}`;
+            this.#say(`Answered${took}: ${shortened(JSON.stringify(response.payload))}`);
+        } catch (error) {
+            this.#say(`${error.message} (${error.code ?? error.name})`, true);
+        } finally {
+            this.#underWay = false;
+        }
+    }
+
+    #say(text, bad = false) {
+        const result = byId('ask-result');
+        result.textContent = text;
+        result.toggleAttribute('data-bad', bad);
+    }
+}
+
+function shortened(text) {
+    return text && text.length > 300 ? `${text.slice(0, 300)}…` : text;
+}
