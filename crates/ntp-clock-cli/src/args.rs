@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Record(RecordArgs),
     /// Replay an exchange log: one answer for each of its reads
     Replay(ReplayArgs),
+    /// Give browsers the time: a relay over HTTP and WebSocket
+    Relay(RelayArgs),
     /// Run an NTP server with scripted faults, for tests and demonstrations
     TestServer(Box<ServerArgs>),
     /// Print a completion script for a shell
@@ -160,6 +162,67 @@ pub(crate) struct ReplayArgs {
     pub(crate) file: PathBuf,
 }
 
+#[cfg(feature = "relay")]
+#[derive(Args, Debug)]
+#[command(after_help = RELAY, after_long_help = RELAY_LONG)]
+pub(crate) struct RelayArgs {
+    /// Where to listen; port 0 is a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8123")]
+    pub(crate) listen: String,
+
+    /// The certificate, and those that vouch for it, in PEM: HTTPS and WSS instead of HTTP and WS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Only pages of this origin (https://example.org) may ask; may be given again. * is all pages,
+    /// and the default
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    pub(crate) allow_origin: Vec<OriginArg>,
+
+    /// Requests a second that one connection may make, and twice as many at once; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) rate: u32,
+
+    /// Connections open at the same time
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_connections: u32,
+
+    /// Close WebSockets that are silent for so long
+    #[arg(long, value_name = "TIME", default_value = "11m", value_parser = parse_positive)]
+    pub(crate) idle: Duration,
+
+    /// Pause between two rounds with the server, 1s to 24h
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_positive)]
+    pub(crate) poll: Duration,
+}
+
+#[cfg(feature = "relay")]
+#[derive(Clone, Debug)]
+pub(crate) enum OriginArg {
+    Any,
+    One(ntp_clock_relay::Origin),
+}
+
+#[cfg(feature = "relay")]
+fn origin(text: &str) -> Result<OriginArg, ntp_clock_relay::OriginError> {
+    if text == "*" { Ok(OriginArg::Any) } else { text.parse().map(OriginArg::One) }
+}
+
+/// Whatever is asked for, the answer is the same.
+#[cfg(not(feature = "relay"))]
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true, after_help = NO_RELAY)]
+pub(crate) struct RelayArgs {
+    /// Options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) any: Vec<std::ffi::OsString>,
+}
+
 const SHORT: &str = "\
 Exit status: 0 done, 1 not synchronised or failed, 2 wrong usage or malformed input.
 See --help for examples, the server's name and the exit status in full.";
@@ -173,6 +236,7 @@ Examples:
   ntp-clock watch                          live, until q or Ctrl-C
   ntp-clock record day.log --reads 1s      log what the clock does, and read it every second
   ntp-clock replay day.log                 the same readings again, from the log alone
+  ntp-clock relay                          give pages in a browser the time, at 127.0.0.1:8123
   ntp-clock test-server --offset +1h       a server that is an hour off, to try things with
   ntp-clock --server localhost:11123 now   ask that server
 
@@ -189,12 +253,13 @@ seconds.
 
 Exit status:
   0    done; also when the reader of our output has had enough (| head), when watch is ended by q
-       or Ctrl-C, and when record is ended by Ctrl-C
+       or Ctrl-C, and when record or relay is ended by Ctrl-C
   1    not synchronised: no believed reply (the message says why); or the server, the disk or the
        output failed
   2    wrong usage: an unknown option, a malformed server (also in PORTACODE_NTP_SERVER), a file
        that cannot be opened, a malformed log (the message names the line)
-  130  ended by Ctrl-C (by the signal, as shells count it): all commands but watch and record";
+  130  ended by Ctrl-C (by the signal, as shells count it): all commands but watch, record and
+       relay";
 
 const NOW: &str = "\
 Examples:
@@ -272,6 +337,41 @@ and blank lines are ignored. Anything else (no JSON, a member missing or out of 
 unknown type, a line of over 65536 bytes or cut off) ends the replay with the line's number, the
 reason, and exit status 2; the answers before it have been written.";
 
+#[cfg(feature = "relay")]
+const RELAY: &str = "See --help for examples, paths, limits and how to run it behind a proxy.";
+
+#[cfg(feature = "relay")]
+const RELAY_LONG: &str = "\
+Examples:
+  ntp-clock relay
+  curl 'http://127.0.0.1:8123/clock?request_id=1'
+  ntp-clock relay --listen 0.0.0.0:443 --tls-cert fullchain.pem --tls-key privkey.pem \\
+      --allow-origin https://app.example.org
+
+In the page: ntpClock.configure({relay: 'wss://time.example.org/clock/ws'}), or the same with
+https: and /clock.
+
+Paths:
+  /clock      HTTP: GET /clock?request_id=...; 503 and \"server_time\": null while not synchronised
+  /clock/ws   the same over a WebSocket
+  /metrics    for Prometheus: the clock and the relay; keep it from strangers by a proxy
+  /healthz    200 while synchronised, else 503
+
+Listens at once, and says when it is synchronised; until then it gives no time. The stamps are those
+of the clock, and the relay's own error is told with each. Ctrl-C and SIGTERM end it: requests under
+way are answered, WebSockets closed (code 1001), after 5 s at the latest.
+
+Limits: 1024 bytes a request, --rate for each connection, --max-connections in all. Who asks too
+often gets 429 (over a WebSocket an error; after 64 in a row it is closed with 1008). Connections
+that send nothing for 75 s (WebSockets: --idle), or take no answer for 10 s, are closed.
+
+Behind a proxy give --rate 0: its connections carry many clients. It must not cache (the answers
+say no-store), and whatever time it holds a message for is lost precision.";
+
+#[cfg(not(feature = "relay"))]
+pub(crate) const NO_RELAY: &str = "\
+this build of ntp-clock has no relay: install it with `cargo install ntp-clock-cli`";
+
 const COMPLETIONS: &str = "\
 Examples:
   ntp-clock completions bash > ~/.local/share/bash-completion/completions/ntp-clock
@@ -295,7 +395,12 @@ mod tests {
 
     #[test]
     fn no_line_of_help_of_ours_is_wider_than_a_terminal() {
-        for text in [LONG, NOW, QUERY, STATUS, WATCH, RECORD, REPLAY_LONG, COMPLETIONS, MAN] {
+        #[cfg(feature = "relay")]
+        let relay = RELAY_LONG;
+        #[cfg(not(feature = "relay"))]
+        let relay = NO_RELAY;
+        for text in [LONG, NOW, QUERY, STATUS, WATCH, RECORD, REPLAY_LONG, relay, COMPLETIONS, MAN]
+        {
             for line in text.lines() {
                 assert!(line.chars().count() <= 100, "{line}");
             }

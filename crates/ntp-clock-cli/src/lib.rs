@@ -12,6 +12,8 @@ mod now;
 mod output;
 mod query;
 mod record;
+#[cfg(feature = "relay")]
+mod relay;
 mod replay;
 mod server;
 mod shell;
@@ -62,6 +64,10 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Status(args) => status::run(args, server()?),
         Command::Watch(args) => watch::run(args, server()?),
         Command::Record(args) => record::run(args, server()?),
+        #[cfg(feature = "relay")]
+        Command::Relay(args) => relay::run(args, server()?),
+        #[cfg(not(feature = "relay"))]
+        Command::Relay(_) => Err(Failure::Failed(args::NO_RELAY.to_owned())),
         Command::Replay(args) => replay::run(args),
         Command::TestServer(args) => args.run().map_err(|error| match error {
             CliError::Io(error) => Failure::output("standard input or output", error),

@@ -33,7 +33,9 @@ fn the_help_says_what_one_needs_to_know() {
 
 #[test]
 fn every_command_has_a_help_with_examples() {
-    for name in ["now", "query", "status", "watch", "record", "replay", "completions", "man"] {
+    for name in
+        ["now", "query", "status", "watch", "record", "replay", "relay", "completions", "man"]
+    {
         let help = said(&[name, "--help"]);
         assert!(help.contains("Examples:"), "{name}:\n{help}");
         assert!(help.contains("--server <HOST[:PORT]>"), "{name}:\n{help}");

@@ -84,7 +84,7 @@ async fn a_server_that_steps_makes_the_relay_begin_an_epoch_and_say_so() {
     assert!(clock.wait_synced(Duration::from_secs(10)));
     let first = relay.ask().await.json();
     let step_ms = 10_000.0;
-    server.set(|b| b.offset = b.offset + Span::from_secs(10));
+    server.set(|b| b.offset += Span::from_secs(10));
     let limit = Instant::now() + Duration::from_secs(60);
     let after = loop {
         let reply = relay.ask().await.json();
