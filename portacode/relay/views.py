@@ -44,6 +44,9 @@ def _answer(request: HttpRequest, received: Reading | None) -> HttpResponse:
         connection=_connection(meta),
     )
     response = HttpResponse(answer.body, status=answer.status)
+    # Django would log an error for each request to a clock without the time, which has told the log
+    # itself why, and a warning for each that was refused: whoever asks could fill a disk.
+    vars(response)["_has_been_logged"] = True
     if answer.status == 204:
         del response["Content-Type"]
     for name, value in answer.headers:
