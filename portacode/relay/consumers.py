@@ -18,6 +18,7 @@ from portacode.relay.endpoint import shared_relay
 if TYPE_CHECKING:
     from channels.consumer import AsyncConsumer as Base
 
+    from portacode.relay.endpoint import Session
     from portacode.utils.ntp_clock import Reading
 else:
     Base = object
@@ -55,12 +56,16 @@ class ClockSyncMixin(StampedMixin):
     They are answered before `receive` is called, and only on accepted sockets.
     """
 
+    _clock_session: Session | None = None
+
     async def websocket_receive(self, message: Any) -> None:
         """Answers what is a clock's, and leaves the rest to the consumer."""
         text = message.get("text")
         # A glance first: other messages are not parsed twice.
         if isinstance(text, str) and messages.REQUEST in text and len(text) <= _GLANCE_MAX:
-            session = self.__dict__.setdefault("_clock_session", settings.session())
+            if self._clock_session is None:
+                self._clock_session = settings.session()
+            session = self._clock_session
             reply = session.take_parsed(_parsed(text), self.received)
             if reply is not None:
                 await self.send(text_data=messages.encode(reply))  # type: ignore[call-arg]
