@@ -121,10 +121,12 @@ def with_relay(application: Application, path: str = "/clock/", **options: Any) 
     if not path.startswith("/"):
         raise ValueError(f"the relay's path must begin with a slash, unlike {path!r}")
     relay = RelayApp(**options)
-    metrics = f"{path.rstrip('/')}/metrics"
+    bare = path.rstrip("/")
+    # Without the slash it would be redirected, which the clock does not follow.
+    paths = {path, bare, f"{bare}/", f"{bare}/metrics"} - {""}
 
     async def both(scope: Message, receive: Receive, send: Send) -> None:
-        ours = scope["type"] in ("http", "websocket") and scope["path"] in (path, metrics)
+        ours = scope["type"] in ("http", "websocket") and scope["path"] in paths
         await (relay if ours else application)(scope, receive, send)
 
     return both

@@ -315,6 +315,20 @@ def test_a_mounted_relay_leaves_the_applications_lifespan_alone(
     assert serve(FASTAPI).get("/lived").json == ["begun"]
 
 
+def test_a_relay_before_django_takes_its_own_path_alone(
+    serve: Callable[[list[str]], WebServer],
+) -> None:
+    server = serve(BESIDE)
+    for path in ("/time/", "/time"):
+        assert server.get(f"{path}?request_id=a7").json["request_id"] == "a7"
+    assert server.get("/page/").status == 200
+    assert server.get("/timely/").status == 404
+    assert server.get("/").status == 404
+    with server.socket("/ws/dashboard/") as socket:
+        socket.send("{}")
+        assert json.loads(socket.recv(timeout=10))["echo"] == {}
+
+
 @pytest.mark.parametrize(
     ("command", "path", "socket_path"),
     [
