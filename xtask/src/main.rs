@@ -10,6 +10,7 @@ mod js;
 mod miri;
 mod project;
 mod python;
+#[cfg(test)]
 mod readme;
 mod server;
 mod sim;

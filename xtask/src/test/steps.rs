@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use super::{Outcome, Part, Step, js};
 use crate::command::{Job, answer, cargo};
 use crate::python::Venv;
-use crate::readme;
 use crate::tally::{Counts, PytestReport, cargo_failures, cargo_skips};
 
 /// What a step cannot do without: a tool, or what another step prepares.
@@ -31,7 +30,6 @@ pub(super) const STEPS: &[Step] = &[
     check("clock for Windows", RUST, None, clock_for_windows),
     check("clock for macOS", RUST, None, clock_for_macos),
     check("loom models", RUST, None, loom),
-    check("README, Rust", RUST, None, readme_rust),
     Step {
         name: "Python environment",
         parts: LINT_AND_PYTHON,
@@ -51,7 +49,6 @@ pub(super) const STEPS: &[Step] = &[
     check("mypy", LINT_AND_PYTHON, Some(Need::PythonModule), mypy),
     check("stubtest", LINT_AND_PYTHON, Some(Need::PythonModule), stubtest),
     check("pytest", PYTHON, Some(Need::PythonModule), pytest),
-    check("README, Python", PYTHON, Some(Need::PythonModule), readme_python),
     check("JavaScript module", LINT_AND_JS, None, js::fresh),
     check("clippy for wasm", LINT_AND_JS, Some(Need::Clippy), js::clippy),
     Step {
@@ -136,10 +133,6 @@ fn loom(job: &Job) -> Result<Outcome> {
     cargo_test(job, &mut command)
 }
 
-fn readme_rust(job: &Job) -> Result<Outcome> {
-    Ok(Outcome { counts: readme::run_rust(job)?, ..Outcome::default() })
-}
-
 fn python_environment(job: &Job) -> Result<Outcome> {
     Venv::set_up(job)?;
     Ok(Outcome::check(true))
@@ -187,10 +180,6 @@ fn pytest(job: &Job) -> Result<Outcome> {
         counts += Counts::FAILED;
     }
     Ok(Outcome { counts, skips: told(skips), failures: None })
-}
-
-fn readme_python(job: &Job) -> Result<Outcome> {
-    Ok(Outcome { counts: readme::run_python(job)?, ..Outcome::default() })
 }
 
 pub(super) fn passes(job: &Job, command: &mut Command) -> Result<Outcome> {

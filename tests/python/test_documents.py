@@ -1,0 +1,58 @@
+"""What the documents say works: every code block in them is run."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from documents import Runner, Section, all_sections, sections_of
+from support import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RUN = ["README.md", "docs/INTEGRATION.md", "docs/THREATS.md"]
+ALL = sorted(
+    str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+)
+
+
+@pytest.mark.timeout(700)  # Rust's first block compiles what it depends on.
+@pytest.mark.parametrize("section", all_sections(RUN), ids=str)
+def test_the_blocks_of_each_section_run(section: Section, tmp_path: Path, chrony: str) -> None:
+    Runner(section, tmp_path, chrony).run()
+
+
+@pytest.mark.parametrize("document", sorted(set(ALL) - set(RUN)))
+def test_json_in_other_documents_is_json(document: str) -> None:
+    for section in sections_of(document):
+        for block in section.blocks:
+            if block.language == "json":
+                # Some show one message a line.
+                try:
+                    json.loads(block.code)
+                except ValueError:
+                    for line in block.code.splitlines():
+                        json.loads(line)
+
+
+@pytest.mark.parametrize("document", ALL)
+def test_links_between_documents_lead_somewhere(document: str) -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / document).read_text(), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith(("http:", "https:", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), f"{link} in {document}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), flags=re.MULTILINE)
+            assert anchor in {anchor_of(heading) for heading in headings}, f"{link} in {document}"
+
+
+def anchor_of(heading: str) -> str:
+    """As GitHub makes it."""
+    kept = re.sub(r"[^\w\- ]", "", heading.lower())
+    return kept.strip().replace(" ", "-")
