@@ -160,7 +160,7 @@ pub(crate) fn section<'a>(toml: &'a str, heading: &str) -> &'a str {
 
 /// What we need besides the package's group "test", and the versions of all of it.
 const TOOLS: [&str; 1] = ["maturin"];
-const CONSTRAINTS: &str = "xtask/constraints.txt";
+pub(crate) const CONSTRAINTS: &str = "xtask/constraints.txt";
 const PACKAGED_LIBRARY: &str = "vendor/libfaketime/src/libfaketime.so.1";
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod network;
 mod profile;
 mod readings;
+mod relay;
 
 use anyhow::Result;
 use clap::Parser;
@@ -17,11 +18,14 @@ enum Cli {
     Readings(readings::ReadingsArgs),
     /// How wrong a freshly started clock is on bad networks, beside other clients
     Network(network::NetworkArgs),
+    /// What relays bear, beside a web server's file
+    Relay(relay::RelayArgs),
 }
 
 fn main() -> Result<()> {
     match Cli::parse() {
         Cli::Readings(args) => readings::run(&args),
         Cli::Network(args) => network::run(&args),
+        Cli::Relay(args) => relay::run(&args),
     }
 }

@@ -5,6 +5,7 @@ mod machine;
 mod network;
 mod peers;
 mod readings;
+mod relay;
 mod stats;
 
 use std::fs;
@@ -29,6 +30,12 @@ pub(crate) struct BenchArgs {
     /// What a reading takes in Node instead
     #[arg(long, conflicts_with = "network")]
     js: bool,
+    /// What relays bear instead: requests a second, and open WebSockets
+    #[arg(long, conflicts_with_all = ["network", "js"])]
+    relay: bool,
+    /// With --relay: so many open WebSockets of each relay; may be given again
+    #[arg(long = "hold", requires = "relay", default_values_t = [1_000, 5_000])]
+    holds: Vec<u32>,
     /// With --network: fresh starts of each client on each network
     #[arg(long, default_value_t = 40, requires = "network")]
     starts: u32,
@@ -50,6 +57,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<bool> {
         ("network", "Fresh starts on bad networks")
     } else if args.js {
         ("js", "What a reading costs in JavaScript")
+    } else if args.relay {
+        ("relay", "What relays bear")
     } else {
         ("readings", "What a reading costs")
     };
@@ -58,11 +67,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<bool> {
     if !args.js {
         build.args(["--package", "ntp-clock-bench"]);
     }
+    if args.relay {
+        build.args(["--package", "ntp-clock-cli"]);
+    }
     job.must(&mut build)?;
     let before = machine::load();
-    let Tables { text, raw, met } = match (args.network, args.js) {
-        (true, _) => network::tables(&job, args)?,
-        (_, true) => js::tables(&job)?,
+    let Tables { text, raw, met } = match (args.network, args.js, args.relay) {
+        (true, ..) => network::tables(&job, args)?,
+        (_, true, _) => js::tables(&job)?,
+        (.., true) => relay::tables(&job, args)?,
         _ => readings::tables(&job)?,
     };
     let machine = machine::described(before.as_deref());
