@@ -122,11 +122,15 @@ fn check_method(method: &Method) -> Result<(), RequestError> {
 fn check_origin(relay: &Relay, headers: &HeaderMap) -> Result<(), RequestError> {
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = String::from_utf8_lossy(origin.as_bytes());
-    if relay.config().origins.allow(&origin) {
+    if relay.config().origins.allow(&origin, host(headers)) {
         Ok(())
     } else {
         Err(RequestError::Origin(quoted(&origin)))
     }
+}
+
+fn host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::HOST).and_then(|host| host.to_str().ok())
 }
 
 /// Who may read the answer, and when it was on the wire.
@@ -137,7 +141,8 @@ fn permissions(config: &crate::RelayConfig, asked: &HeaderMap) -> HeaderMap {
         Origins::Only(_) => {
             headers.insert(header::VARY, HeaderValue::from_static("Origin"));
             let origin = asked.get(header::ORIGIN);
-            let known = |o: &&HeaderValue| o.to_str().is_ok_and(|o| config.origins.allow(o));
+            let host = host(asked);
+            let known = |o: &&HeaderValue| o.to_str().is_ok_and(|o| config.origins.allow(o, host));
             origin.filter(known).cloned()
         }
     };

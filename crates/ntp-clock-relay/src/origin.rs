@@ -8,21 +8,28 @@ pub enum Origins {
     /// Every page: the time is no secret, and requests carry no credentials.
     #[default]
     Any,
-    /// Pages of these origins alone. Programs that are no browsers send no origin, and may ask.
+    /// Pages of these origins, and of the relay's own host. Programs that are no browsers send no
+    /// origin, and may ask.
     Only(Vec<Origin>),
 }
 
 impl Origins {
-    /// Whether a page that names this origin may ask.
-    pub(crate) fn allow(&self, origin: &str) -> bool {
+    /// Whether a page that names this origin may ask; `host` is what the request calls us.
+    pub(crate) fn allow(&self, origin: &str, host: Option<&str>) -> bool {
         match self {
             Origins::Any => true,
-            Origins::Only(all) => all.iter().any(|one| one.0 == origin),
+            Origins::Only(all) => {
+                let its_host = origin.split_once("://").map(|(_, its_host)| its_host);
+                let is_ours =
+                    |host: &str| its_host.is_some_and(|its| its.eq_ignore_ascii_case(host));
+                host.is_some_and(is_ours) || all.iter().any(|one| one.0 == origin)
+            }
         }
     }
 }
 
-/// An origin as browsers write it: `https://example.org`, with `:port` if that is not the usual.
+/// An origin as browsers write it: `https://example.org`, with `:port` if that is not the usual;
+/// `null` is what pages opened as files have.
 ///
 /// ```
 /// use ntp_clock_relay::Origin;
@@ -47,6 +54,9 @@ impl FromStr for Origin {
 
     fn from_str(text: &str) -> Result<Self, OriginError> {
         let error = |reason| OriginError { text: text.to_owned(), reason };
+        if text == FILE {
+            return Ok(Origin(FILE.to_owned()));
+        }
         let (scheme, host) = text.split_once("://").ok_or(error("it has no scheme"))?;
         let usual = match scheme.to_ascii_lowercase().as_str() {
             "http" => ":80",
@@ -82,6 +92,8 @@ pub struct OriginError {
     reason: &'static str,
 }
 
+const FILE: &str = "null";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,16 +104,32 @@ mod tests {
             ("https://example.org", "https://example.org"),
             ("HTTPS://EXAMPLE.org:443", "https://example.org"),
             ("http://localhost:8000", "http://localhost:8000"),
+            ("null", "null"),
             ("http://[::1]:80", "http://[::1]"),
             ("http://[::1]", "http://[::1]"),
             ("https://example.org:80", "https://example.org:80"),
         ] {
             let origin: Origin = text.parse().expect(text);
             assert_eq!(origin.as_str(), sent);
-            assert!(Origins::Only(vec![origin]).allow(sent));
+            assert!(Origins::Only(vec![origin]).allow(sent, None));
         }
-        assert!(!Origins::Only(Vec::new()).allow("https://example.org"));
-        assert!(Origins::Any.allow("null"));
+        assert!(Origins::Any.allow("null", None));
+    }
+
+    #[test]
+    fn pages_of_our_own_host_may_always_ask() {
+        let nobody = Origins::Only(Vec::new());
+        assert!(nobody.allow("https://time.example.org", Some("Time.example.org")));
+        assert!(nobody.allow("http://localhost:8123", Some("localhost:8123")));
+        for (origin, host) in [
+            ("https://example.org", None),
+            ("http://localhost:8000", Some("localhost:8123")),
+            ("null", Some("null")),
+            ("time.example.org", Some("time.example.org")),
+            ("https://time.example.org", Some("")),
+        ] {
+            assert!(!nobody.allow(origin, host), "{origin} {host:?}");
+        }
     }
 
     #[test]
