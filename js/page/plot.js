@@ -52,6 +52,7 @@ export class Plot {
         const colour = (name) => style.getPropertyValue(`--${name}`).trim();
         const now = performance.now();
         const samples = this.#samples;
+        canvas.dataset.samples = samples.length;
         const frame = {
             left: MARGIN.left,
             right: width - MARGIN.right,

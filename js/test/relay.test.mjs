@@ -204,6 +204,32 @@ for (const [what, answer, reason] of HTTP_BAD) {
     });
 }
 
+test('a reply out of a cache, which names another request, is not believed', async (t) => {
+    let kept;
+    const { http } = await relay(t, (id, received) => (kept ??= reply(id, received - 60_000)));
+    const clock = clockOf(t, { relay: http });
+    assert.equal(await clock.sync(), false);
+    assert.equal(clock.now(), null);
+    assert.deepEqual(Object.keys(clock.getStatus().rejections), ['origin']);
+});
+
+test('what the relay says about a request that it refuses is in the status', async (t) => {
+    const { clock } = paged(t, (id) => ({
+        event: 'clock_sync_response',
+        request_id: id,
+        error: { code: 'rate_limited', message: 'more than 20 requests a second' },
+    }));
+    assert.equal(await clock.sync(), false);
+    assert.match(clock.getStatus().lastError, /the relay: more than 20 requests a second/);
+});
+
+test('a reply over HTTP need not name its request', async (t) => {
+    const { http } = await relay(t, (id, received) => honest(received));
+    const clock = clockOf(t, { relay: http });
+    assert.equal(await clock.sync(), true);
+    near(clock);
+});
+
 test('the first request over a connection is not used', async (t) => {
     const ids = [];
     const { http } = await relay(t, async (id, received) => {

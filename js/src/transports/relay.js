@@ -42,10 +42,17 @@ export class Replies {
         this.#host = host;
     }
 
-    /** A reply arrived at `t4`, as an object or whatever came instead; by its cookie where its carrier knows which. */
-    take(reply, t4, cookie = cookieOf(reply)) {
+    /**
+     * A reply arrived at `t4`, as an object or whatever came instead. Its carrier may know which
+     * request it answers; one that names another is an old one, out of some cache.
+     */
+    take(reply, t4, carried = 0n) {
+        const cookie = reply?.request_id == null && carried ? carried : cookieOf(reply);
         const core = this.#host.core;
-        const { server } = Object(reply);
+        const { server, error } = Object(reply);
+        if (typeof error?.message === 'string') {
+            this.#host.trouble(`the relay: ${error.message.slice(0, 200)}`);
+        }
         if (typeof server !== 'string' || server === '' || server.length > 255) {
             core.wasm.refuse(cookie, 0, t4, performance.now());
         } else if (this.server !== null && server !== this.server) {
