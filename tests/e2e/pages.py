@@ -1,0 +1,65 @@
+"""Pages that tests open, and what is expected of readings."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from standin import CLOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from playwright.sync_api import Page
+    from standin import StandIn
+
+#: Date.now() in Chromium is right to so much at its turn, and so is what is read then.
+COARSE_MS = 0.2
+
+
+def page_of(script: str = "", *, module: str = CLOCK, head: str = "") -> str:
+    """A page whose module gives `clock` and `NTPClock` to the window, then runs the script."""
+    return (
+        f"<!doctype html><meta charset=utf-8><link rel=icon href='data:,'>{head}<title>t</title>"
+        f"<script type=module>import clock, {{ NTPClock }} from '{module}';"
+        f"Object.assign(window, {{ clock, NTPClock }});{script}</script>"
+    )
+
+
+def configured(**options: str) -> str:
+    """The script that chooses the way, in time."""
+    return f"clock.configure({json.dumps(options)});"
+
+
+def opened(page: Page, stand_in: StandIn, script: str = "", **options: str) -> None:
+    """Opens a page of the stand-in's with the clock configured so."""
+    stand_in.pages["/"] = page_of((configured(**options) if options else "") + script)
+    page.goto(stand_in.url())
+    page.wait_for_function("window.clock")
+
+
+def synced(page: Page, within_ms: int = 10_000) -> bool:
+    return bool(page.evaluate(f"clock.waitSynced({{ timeout: {within_ms} }})"))
+
+
+def status(page: Page) -> dict[str, Any]:
+    return dict(page.evaluate("clock.getStatus()"))
+
+
+def true(readings: Sequence[dict[str, Any]]) -> None:
+    """Each is within its own bound of the truth."""
+    assert readings
+    for reading in readings:
+        assert abs(reading["error"]) <= reading["maxErrorMs"] + COARSE_MS, reading
+
+
+def near(page: Page) -> dict[str, Any]:
+    """A reading now, that is within its bound."""
+    reading: dict[str, Any] = page.evaluate("probe(clock)")
+    true([reading])
+    return reading
+
+
+def median_error(readings: Sequence[dict[str, Any]]) -> float:
+    return float(statistics.median(abs(reading["error"]) for reading in readings))

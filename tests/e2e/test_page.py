@@ -1,0 +1,224 @@
+"""The page that shows the clock at a glance: as a file, by keyboard, for readers of all kinds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from conftest import ROOT, watched
+from standin import STATIC, honest, unsynchronised
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
+    from standin import StandIn
+
+FILE = (STATIC / "js/test-ntp-clock.html").as_uri()
+
+
+def opened(page: Page, query: str) -> None:
+    page.goto(f"{FILE}?{query}")
+
+
+def state(page: Page, text: str) -> None:
+    page.locator("#state-text", has_text=text).wait_for()
+
+
+def events(page: Page, text: str) -> None:
+    page.locator("#log li", has_text=text).first.wait_for()
+
+
+def test_as_a_file_it_shows_the_time_with_its_errors_and_source(
+    page: Page, stand_in: StandIn
+) -> None:
+    opened(page, f"relay={stand_in.ws}")
+    state(page, "Synchronised")
+    events(page, "Synchronised within")
+    assert page.locator("#problem").is_hidden()
+    told = {
+        name: page.locator(f"#{name}").inner_text()
+        for name in (
+            "time",
+            "bound",
+            "offset",
+            "max-error",
+            "est-error",
+            "delay",
+            "server",
+            "via",
+            "address",
+            "last-sync",
+            "next-sync",
+            "assumed",
+            "epoch",
+        )
+    }
+    assert "\u2013" not in "".join(told.values()), told
+    assert told["server"] == "time.cloudflare.com"
+    assert told["via"] == "relay over WebSocket"
+    assert "/relay" in told["address"]
+    # What happened before the first synchronisation is dated too.
+    assert page.locator("#log time[data-at]").count() == 0
+    label = page.locator("#plot").get_attribute("aria-label")
+    assert label is not None
+    assert "hard bound" in label
+    assert vars(page)["complaints"] == []
+
+
+def test_without_a_query_it_asks_cloudflare_and_says_that_the_bound_is_assumed(
+    page: Page, cloudflare: StandIn
+) -> None:
+    asked = len(cloudflare.asked)
+    opened(page, "")
+    state(page, "Synchronised")
+    assert "assumed" in page.locator("#assumed").inner_text()
+    assert len(cloudflare.asked) > asked
+
+
+def test_what_is_wrong_is_said_in_words_with_what_to_do(page: Page, stand_in: StandIn) -> None:
+    stand_in.answer = lambda request_id, _: unsynchronised(request_id)
+    opened(page, f"relay={stand_in.ws}")
+    problem = page.locator("#problem")
+    problem.locator("text=server is not synchronised").wait_for()
+    assert "NTP server" in page.locator("#problem-remedy").inner_text()
+    assert page.locator("#bound").inner_text() == "no reading"
+    stand_in.answer = honest
+    page.get_by_role("button", name="Sync now").click()
+    state(page, "Synchronised")
+    problem.wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("relay", ["ftp://example.org", "ntp.example.org:123:9", "http://["])
+def test_a_source_in_the_address_that_is_none_is_told_and_nothing_is_asked_in_its_place(
+    page: Page, cloudflare: StandIn, relay: str
+) -> None:
+    asked = len(cloudflare.asked)
+    opened(page, f"relay={relay}")
+    page.locator("#problem", has_text="the source in the address is none").wait_for()
+    page.wait_for_timeout(300)
+    assert page.locator("#bound").inner_text() == "no reading"
+    assert len(cloudflare.asked) == asked
+
+
+def test_all_of_it_works_by_keyboard(page: Page, stand_in: StandIn) -> None:
+    opened(page, "relay=ftp://example.org")
+    page.locator("#problem").wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "sync-now"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "log"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.value") == "relay"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "url"
+    # Enter sends what is there, which is none; the error is told and the field keeps the focus.
+    page.keyboard.press("Enter")
+    page.locator("#source-error", has_text="ftp").wait_for()
+    assert page.evaluate("document.activeElement.id") == "url"
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type(stand_in.http)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    state(page, "Synchronised")
+    assert page.locator("#via").inner_text() == "relay over HTTP"
+    assert page.locator("#source-error").inner_text() == ""
+    page.locator("#spoken", has_text="Synchronised within").wait_for(state="attached")
+    # By the arrow keys to another way, whose URL is asked for.
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.value") == "https"
+    assert page.get_by_label("URL of an HTTPS time").is_visible()
+    page.keyboard.press("ArrowRight")
+    assert not page.locator("#url").is_visible()
+    # And the source is remembered in the address.
+    page.reload()
+    state(page, "Synchronised")
+    assert page.locator("#via").inner_text() == "relay over HTTP"
+    page.get_by_role("button", name="Sync now").press("Enter")
+    events(page, "Asked by hand")
+    page.get_by_role("button", name="Sync now").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_axe_finds_no_barrier(
+    browser: Browser, stand_in: StandIn, scheme: str, synchronised: bool
+) -> None:
+    axe = ROOT / "js/node_modules/axe-core/axe.min.js"
+    if not axe.exists():
+        pytest.skip("no axe-core: npm ci --prefix js")
+    if not synchronised:
+        stand_in.answer = lambda request_id, _: unsynchronised(request_id)
+    context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
+    page = context.new_page()
+    opened(page, f"relay={stand_in.ws}")
+    if synchronised:
+        events(page, "Synchronised within")
+    else:
+        page.locator("#problem", has_text="No synchronised time").wait_for()
+    page.evaluate(axe.read_text())
+    found = page.evaluate("axe.run().then(({ violations }) => violations)")
+    context.close()
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+
+
+def test_who_wants_no_motion_gets_digits_that_turn_once_a_second(
+    context: BrowserContext, stand_in: StandIn
+) -> None:
+    page = context.new_page()
+    page.emulate_media(reduced_motion="reduce")
+    opened(page, f"relay={stand_in.ws}")
+    state(page, "Synchronised")
+    assert page.locator("#time").inner_text().count(".") == 0
+
+
+VIEWS: dict[str, tuple[ViewportSize, Literal["light", "dark"], bool]] = {
+    "synchronised": ({"width": 1280, "height": 900}, "light", True),
+    "dark": ({"width": 1280, "height": 900}, "dark", True),
+    "unsynchronised": ({"width": 1280, "height": 900}, "light", False),
+    "narrow": ({"width": 360, "height": 740}, "light", True),
+    "narrow-dark-unsynchronised": ({"width": 360, "height": 740}, "dark", False),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_it_fits_every_screen_and_leaves_a_screenshot(
+    browser: Browser, stand_in: StandIn, screenshots: Path, name: str
+) -> None:
+    size, scheme, synchronised = VIEWS[name]
+    if synchronised:
+        stand_in.answer = skewed
+    else:
+        stand_in.answer = lambda request_id, _: unsynchronised(request_id)
+    context = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=2)
+    page = watched(context.new_page())
+    opened(page, f"relay={stand_in.ws}")
+    if synchronised:
+        events(page, "Synchronised within")
+        # Enough of a line to look at.
+        page.wait_for_function("Number(document.querySelector('#plot').dataset.samples) >= 5")
+    else:
+        page.locator("#problem", has_text="No synchronised time").wait_for()
+    page.screenshot(path=screenshots / f"page-{name}.png", full_page=True)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    clipped = page.evaluate(
+        """[...document.querySelectorAll('main *, header *')].filter((element) =>
+            element.getClientRects().length && !element.closest('.unseen') &&
+            element.getBoundingClientRect().right > innerWidth + 0.5).map(({ id, tagName }) =>
+            id || tagName)"""
+    )
+    complaints = vars(page)["complaints"]
+    context.close()
+    assert width == size["width"]
+    assert clipped == []
+    assert complaints == []
+
+
+def skewed(request_id: object, received: float) -> object:
+    """An honest relay, were this browser's clock 37.42 ms behind."""
+    told = honest(request_id, received)
+    for key in ("server_receive_time", "server_send_time", "server_time"):
+        told[key] += 37.42
+    return told

@@ -1,0 +1,116 @@
+"""Each way to the time, in a real Chromium: the reading is within its bound of the truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pages import configured, median_error, near, opened, page_of, status, synced, true
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+    from standin import StandIn
+
+
+def test_over_websocket_the_median_error_on_the_loopback_is_under_a_millisecond(
+    page: Page, stand_in: StandIn
+) -> None:
+    opened(page, stand_in, relay=stand_in.ws)
+    assert synced(page)
+    page.wait_for_function("clock.getStatus().believed >= 4")
+    readings = page.evaluate("probes(clock, 40, 20)")
+    true(readings)
+    print(f"median over WebSocket: {median_error(readings):.3f} ms")
+    assert median_error(readings) < 1
+    told = status(page)
+    assert (told["via"], told["server"]) == ("ws-relay", "time.cloudflare.com")
+    assert told["boundAssumed"] is False
+    assert told["maxErrorMs"] >= 0.4
+
+
+def test_over_http_the_first_request_of_a_round_only_makes_the_connection(
+    page: Page, stand_in: StandIn
+) -> None:
+    opened(page, stand_in, relay=stand_in.http)
+    assert synced(page)
+    page.wait_for_function("clock.getStatus().believed >= 4")
+    true(page.evaluate("probes(clock, 20, 20)"))
+    told = status(page)
+    assert told["via"] == "http-relay"
+    assert stand_in.asked.count("/relay") > told["believed"]
+
+
+def test_the_pages_own_connection_carries_the_exchange(page: Page, stand_in: StandIn) -> None:
+    script = f"""
+        const socket = new WebSocket('{stand_in.ws}');
+        clock.setClockSyncSender((message) => {{
+            if (socket.readyState !== WebSocket.OPEN) return false;
+            socket.send(JSON.stringify(message));
+        }});
+        socket.onmessage = ({{ data }}) => clock.handleServerSync(JSON.parse(data));
+        window.failures = [];
+        clock.onClockSyncFailure((error) => failures.push(error));
+        socket.onopen = () => clock.sync();
+    """
+    opened(page, stand_in, script)
+    assert synced(page)
+    near(page)
+    assert status(page)["via"] == "ws-relay"
+
+
+def test_the_meta_element_names_the_relay_and_cloudflare_is_never_asked(
+    page: Page, stand_in: StandIn, cloudflare: StandIn
+) -> None:
+    meta = f'<meta name="ntp-clock-relay" content="{stand_in.ws}">'
+    stand_in.pages["/"] = page_of(head=meta)
+    asked = len(cloudflare.asked)
+    page.goto(stand_in.url())
+    page.wait_for_function("window.clock")
+    assert synced(page)
+    assert status(page)["via"] == "ws-relay"
+    assert len(cloudflare.asked) == asked
+
+
+def test_without_configuration_cloudflares_https_time_gives_a_bound_that_says_it_is_assumed(
+    page: Page, stand_in: StandIn
+) -> None:
+    opened(page, stand_in)
+    assert synced(page)
+    told = near(page)
+    assert 50 <= told["maxErrorMs"] < 150
+    told = status(page)
+    assert (told["via"], told["server"]) == ("https", "cloudflare.com")
+    assert told["boundAssumed"] is True
+
+
+def test_whole_second_stamps_give_a_reading_at_once_that_narrows_to_the_round_trip(
+    page: Page, stand_in: StandIn, cloudflare: StandIn
+) -> None:
+    opened(page, stand_in, source=cloudflare.url("/whole/trace"))
+    assert synced(page)
+    first = near(page)
+    assert first["maxErrorMs"] < 1200
+    page.wait_for_function("clock.read()?.maxErrorMs < 150", timeout=30_000)
+    true(page.evaluate("probes(clock, 10, 20)"))
+
+
+@pytest.mark.parametrize("source", ["ntp.example.org", "time.cloudflare.com:123"])
+def test_a_browser_says_that_it_cannot_ask_an_ntp_server(
+    page: Page, stand_in: StandIn, source: str
+) -> None:
+    opened(page, stand_in, relay=stand_in.ws)
+    told = page.evaluate(f"try {{ {configured(source=source)} }} catch (e) {{ String(e) }}")
+    assert "TypeError" in told
+    assert "relay" in told
+
+
+def test_events_from_before_the_first_synchronisation_are_dated(
+    page: Page, stand_in: StandIn
+) -> None:
+    script = "window.early = { at: performance.now(), wall: Date.now() };"
+    opened(page, stand_in, script, relay=stand_in.ws)
+    assert synced(page)
+    dated = page.evaluate("clock.at(early.at)")
+    early = page.evaluate("early.wall")
+    # The wall clock then, cut off to a millisecond.
+    assert -dated["maxErrorMs"] - 1 <= dated["timeMs"] - early - 1 <= dated["maxErrorMs"] + 1
