@@ -142,7 +142,9 @@ pub(crate) fn fake_clock(command: &mut Command, library: &Path, offset: &str) {
         .env("LD_PRELOAD", library)
         .env("FAKETIME", offset)
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .env("FAKETIME_DISABLE_SHM", "1");
+        .env("FAKETIME_DISABLE_SHM", "1")
+        // Its mending of timed waits, which glibc no longer needs, lets threads wait for seconds.
+        .env("FAKETIME_FORCE_MONOTONIC_FIX", "0");
 }
 
 /// `python3`, or what the environment variable `PYTHON` names.
