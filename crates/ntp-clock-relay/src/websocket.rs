@@ -66,8 +66,8 @@ async fn converse(socket: &mut WebSocket, relay: &Relay, connection: &Connection
             return Ended::RateLimited;
         }
         let id = match &message {
-            Message::Close(_) => return Ended::Client,
-            Message::Ping(_) | Message::Pong(_) => continue,
+            // A close is answered below us when we read on.
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => continue,
             Message::Text(text) => admitted.and_then(|()| request::of_text(text)),
             Message::Binary(bytes) => admitted.and_then(|()| Err(request::of_binary(bytes.len()))),
         };

@@ -140,6 +140,19 @@ async fn a_socket_that_is_silent_for_long_is_closed_politely() {
 }
 
 #[tokio::test]
+async fn a_client_that_closes_is_answered_in_kind() {
+    use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
+    let relay = start(manual().clock()).await;
+    let mut client = relay.websocket().await;
+    client.ask().await;
+    let frame = CloseFrame { code: CloseCode::Normal, reason: "bye".into() };
+    client.send(Message::Close(Some(frame))).await;
+    assert_eq!(client.closed().await, (1000, "bye".to_owned()));
+    relay.until(r#"ntp_clock_relay_websockets_closed_total{reason="client"}"#, 1.0).await;
+    relay.ended().await;
+}
+
+#[tokio::test]
 async fn what_is_not_the_protocol_of_websockets_ends_it() {
     use tokio::io::AsyncWriteExt;
     let relay = start(manual().clock()).await;
