@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::Outcome;
-use super::steps::{compiles, passes};
+use super::steps::{compiles, passes, run_pytest};
 use crate::command::{Job, answer, cargo};
 use crate::js;
 use crate::python::Venv;
@@ -66,6 +66,13 @@ pub(super) fn node_tests(job: &Job) -> Result<Outcome> {
     let failures: Vec<&str> = output.lines().filter(|line| is_failure(line)).collect();
     let failures = (!failures.is_empty()).then(|| failures.join("\n"));
     Ok(Outcome { counts, skips, failures })
+}
+
+/// All tests that a real Chromium runs, one after the other: they measure.
+pub(super) fn chromium_tests(job: &Job) -> Result<Outcome> {
+    // Peers and tools of the pages.
+    js::install(job)?;
+    run_pytest(job, "chromium", &["tests/e2e"])
 }
 
 /// A count at the end of what Node's runner says.

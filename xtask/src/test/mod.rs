@@ -39,6 +39,8 @@ enum Part {
     Python,
     /// JavaScript's tests, in Node
     Js,
+    /// JavaScript's tests, in Chromium
+    Browser,
 }
 
 /// One step, counted as one check unless its runner counts tests.

@@ -32,7 +32,7 @@ pub(super) const STEPS: &[Step] = &[
     check("loom models", RUST, None, loom),
     Step {
         name: "Python environment",
-        parts: LINT_AND_PYTHON,
+        parts: ALL_WITH_PYTHON,
         needs: None,
         prepares: Some(Need::PythonEnvironment),
         run: python_environment,
@@ -41,7 +41,7 @@ pub(super) const STEPS: &[Step] = &[
     check("ruff", LINT_AND_PYTHON, Some(Need::PythonEnvironment), ruff),
     Step {
         name: "Python module",
-        parts: LINT_AND_PYTHON,
+        parts: ALL_WITH_PYTHON,
         needs: Some(Need::PythonEnvironment),
         prepares: Some(Need::PythonModule),
         run: python_module,
@@ -53,13 +53,14 @@ pub(super) const STEPS: &[Step] = &[
     check("clippy for wasm", LINT_AND_JS, Some(Need::Clippy), js::clippy),
     Step {
         name: "npm environment",
-        parts: LINT_AND_JS,
+        parts: ALL_WITH_NPM,
         needs: None,
         prepares: Some(Need::Npm),
         run: js::environment,
     },
     check("prettier", LINT_AND_JS, Some(Need::Npm), js::prettier),
     check("Node tests", JS, Some(Need::Npm), js::node_tests),
+    check("Chromium tests", BROWSER, Some(Need::PythonModule), js::chromium_tests),
 ];
 
 const LINT: &[Part] = &[Part::Lint];
@@ -68,6 +69,9 @@ const PYTHON: &[Part] = &[Part::Python];
 const LINT_AND_PYTHON: &[Part] = &[Part::Lint, Part::Python];
 const JS: &[Part] = &[Part::Js];
 const LINT_AND_JS: &[Part] = &[Part::Lint, Part::Js];
+const BROWSER: &[Part] = &[Part::Browser];
+const ALL_WITH_PYTHON: &[Part] = &[Part::Lint, Part::Python, Part::Browser];
+const ALL_WITH_NPM: &[Part] = &[Part::Lint, Part::Js, Part::Browser];
 
 const fn check(
     name: &'static str,
@@ -152,7 +156,13 @@ fn python_module(job: &Job) -> Result<Outcome> {
 
 fn mypy(job: &Job) -> Result<Outcome> {
     // Its settings say what to check.
-    passes(job, &mut Venv::of(job.project()).module("mypy"))
+    let all = passes(job, &mut Venv::of(job.project()).module("mypy"))?;
+    if all.counts.failed > 0 {
+        return Ok(all);
+    }
+    // Apart, for its conftest has the name of another.
+    let mut browser = Venv::of(job.project()).module("mypy");
+    passes(job, browser.env("MYPYPATH", "tests/e2e").arg("tests/e2e"))
 }
 
 /// The stubs say what the compiled module has.
@@ -162,15 +172,20 @@ fn stubtest(job: &Job) -> Result<Outcome> {
 }
 
 fn pytest(job: &Job) -> Result<Outcome> {
-    let project = job.project();
     job.must(&mut cargo(&["build", "--package", "ntp-test-server"]))?;
-    let report_path = project.work("logs/pytest.xml");
+    run_pytest(job, "pytest", &["tests/python", "--numprocesses", "auto"])
+}
+
+/// Pytest with these arguments; its report is of this name.
+pub(super) fn run_pytest(job: &Job, name: &str, args: &[&str]) -> Result<Outcome> {
+    let project = job.project();
+    let report_path = project.work(format!("logs/{name}.xml"));
     if report_path.exists() {
         std::fs::remove_file(&report_path)?;
     }
     let mut command = Venv::of(project).module("pytest");
     command.env("NTP_TEST_SERVER_BIN", project.program("debug/ntp-test-server"));
-    command.args(["tests/python", "--numprocesses", "auto"]);
+    command.args(args);
     command.arg("-o").arg(format!("cache_dir={}", project.work("pytest").display()));
     command.arg(format!("--junitxml={}", report_path.display()));
     let success = job.run(&mut command)?.success();
