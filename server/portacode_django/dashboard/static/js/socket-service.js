@@ -97,11 +97,9 @@ export class SocketService extends EventTarget {
         const trace = new Trace();
         const message = { event: 'command', request_id: requestId, device_id: deviceId };
         return new Promise((resolve, reject) => {
-            const limit = setTimeout(() => {
-                const told = `no answer within ${timeout / 1000} s`;
-                this.#settle(requestId, { code: 'timeout', message: told });
-            }, timeout);
-            this.#pending.set(requestId, { trace, resolve, reject, limit, onProgress });
+            const pending = { trace, resolve, reject, onProgress, timeout, limit: undefined };
+            this.#pending.set(requestId, pending);
+            this.#limit(requestId, pending);
             trace.stamp('client_send', this.#clock, ENTITY);
             if (!this.#send({ ...message, command, payload, trace: trace.toMessage() })) {
                 const told = 'there is no connection to the server';
@@ -212,8 +210,18 @@ export class SocketService extends EventTarget {
 
     #progress(message) {
         const pending = this.#pending.get(message.request_id);
+        if (pending) this.#limit(message.request_id, pending);
         pending?.onProgress?.(message.payload);
         this.#tell('progress', message);
+    }
+
+    /** It may take so long from now on. */
+    #limit(requestId, pending) {
+        clearTimeout(pending.limit);
+        pending.limit = setTimeout(() => {
+            const told = `no answer within ${pending.timeout / 1000} s`;
+            this.#settle(requestId, { code: 'timeout', message: told });
+        }, pending.timeout);
     }
 
     #settle(requestId, error, response) {

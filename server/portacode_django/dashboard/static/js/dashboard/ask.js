@@ -5,7 +5,7 @@ import { duration } from './format.js';
 
 const PAYLOADS = {
     echo: '{"text": "hello"}',
-    slow_task: '{"steps": 5}',
+    slow_task: '{"seconds": 3, "steps": 10}',
 };
 const EVERY_MS = 1000;
 
@@ -60,7 +60,11 @@ export class Ask {
         const select = byId('ask-command');
         const chosen = select.value;
         select.replaceChildren(...commands.map((name) => element('option', {}, name)));
-        select.value = commands.includes(chosen) ? chosen : commands.includes('echo') ? 'echo' : commands[0];
+        select.value = commands.includes(chosen)
+            ? chosen
+            : commands.includes('echo')
+              ? 'echo'
+              : commands[0];
         select.disabled = !device;
         if (select.value !== chosen) this.#suggest();
         this.enable(this.#online);

@@ -55,14 +55,17 @@ service.addEventListener('server_clock', ({ detail }) => {
     clocks.show(server, { kind: 'server', name, clock: detail.clock });
 });
 
-for (const event of ['sync', 'fail', 'epoch', 'reading']) clock.addEventListener(event, showBrowser);
+for (const event of ['sync', 'fail', 'epoch', 'reading'])
+    clock.addEventListener(event, showBrowser);
 setInterval(showBrowser, 1000);
 showBrowser();
 
 function showFilter() {
     const select = byId('filter-device');
     const chosen = select.value;
-    const options = [...devices.values()].map(({ id, name }) => element('option', { value: id }, name));
+    const options = [...devices.values()].map(({ id, name }) =>
+        element('option', { value: id }, name),
+    );
     select.replaceChildren(element('option', { value: '' }, 'all'), ...options);
     select.value = devices.has(chosen) ? chosen : '';
 }
@@ -98,7 +101,9 @@ function later() {
             const newest = list.records[0];
             if (!newest) {
                 shown = null;
-                traceView.showNone('No trace to show. Ask a device something, and it appears here.');
+                traceView.showNone(
+                    'No trace to show. Ask a device something, and it appears here.',
+                );
             } else if (shown === null || (follow.checked && newest !== shown)) show(newest);
         });
     }
@@ -119,7 +124,12 @@ service.addEventListener('trace', ({ detail }) => list.add(detail.trace_record))
 
 // --- The connection
 
-const TITLES = { connecting: 'Connecting', open: 'Live', waiting: 'Disconnected', closed: 'Closed' };
+const TITLES = {
+    connecting: 'Connecting',
+    open: 'Live',
+    waiting: 'Disconnected',
+    closed: 'Closed',
+};
 const TONES = { connecting: 'connecting', open: 'good', waiting: 'bad', closed: 'bad' };
 let wasOpen = false;
 
@@ -131,7 +141,8 @@ function showState() {
     const lost = name === 'waiting' || name === 'closed';
     byId('problem').hidden = !(lost || (name === 'connecting' && !byId('problem').hidden));
     if (lost) {
-        const seconds = retryAt === null ? 0 : Math.max(Math.ceil((retryAt - Date.now()) / 1000), 1);
+        const seconds =
+            retryAt === null ? 0 : Math.max(Math.ceil((retryAt - Date.now()) / 1000), 1);
         byId('problem-title').textContent = wasOpen ? 'The connection is lost.' : 'No connection.';
         const next = retryAt === null ? '' : ` Trying again in ${seconds} s.`;
         byId('problem-why').textContent = `${sentence(reason)}${next}`;

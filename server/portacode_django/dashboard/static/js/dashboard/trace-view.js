@@ -92,7 +92,9 @@ function rows(trace, sync, system) {
             return element('tr', {}, name, by, element('td', { colspan: 6 }, 'did not happen'));
         }
         const rawText =
-            stamp.rawMs === null ? '–' : signed(stamp.rawMs - system.zero + rawShift(trace, system));
+            stamp.rawMs === null
+                ? '–'
+                : signed(stamp.rawMs - system.zero + rawShift(trace, system));
         if (stamp.timeMs === null) {
             const why = element(
                 'td',

@@ -156,7 +156,8 @@ function described({ steps, absent }) {
         const lasts = duration(to.ms - from.ms);
         return `${NAMES[from.key]} to ${NAMES[to.key]}: ${lasts}${words[order]}.`;
     });
-    if (absent.length > 0) told.push(`Without time: ${absent.map((key) => NAMES[key]).join(', ')}.`);
+    if (absent.length > 0)
+        told.push(`Without time: ${absent.map((key) => NAMES[key]).join(', ')}.`);
     return element('p', { class: 'unseen' }, told.join(' '));
 }
 
