@@ -14,7 +14,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import PROGRAMS, ROOT, environment, eventually
+from support import PACKAGE, PROGRAMS, ROOT, environment, eventually
 
 from portacode.metrics import prometheus_text
 from portacode.relay import Relay
@@ -120,6 +120,38 @@ def test_what_python_exports_passes_the_linter(synced: NTPClock) -> None:
     relay.answer({"event": "clock_sync_request"}, relay.receipt())
     promtool("check", "metrics", stdin=prometheus_text(synced, relay))
     assert set(NAME.findall(prometheus_text(synced, relay))) <= documented()
+
+
+def test_what_the_command_exports_passes_the_linter_and_has_the_same_names(chrony: str) -> None:
+    command = [*ntp_clock_command(), "relay", "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(chrony),
+    ) as relay:
+        try:
+            assert relay.stdout is not None
+            told = [relay.stdout.readline(), relay.stdout.readline()]
+            found = re.search(r"http://\S+", told[0])
+            assert found, told
+            assert told[1].startswith("synchronised"), told
+            with urllib.request.urlopen(f"{found[0]}/metrics", timeout=10) as reply:
+                text = reply.read().decode()
+        finally:
+            relay.terminate()
+    promtool("check", "metrics", stdin=text)
+    assert set(NAME.findall(text)) == documented()
+
+
+def ntp_clock_command() -> list[str]:
+    """Cargo's or the Python package's, whichever was built last."""
+    cargos = [ROOT / "target" / profile / "ntp-clock" for profile in ("debug", "release")]
+    built = [path for path in (*cargos, PACKAGE / "_native.abi3.so") if path.exists()]
+    newest = max(built, key=lambda path: path.stat().st_mtime)
+    own = [sys.executable, "-m", "portacode.cli"]
+    return own if newest.suffix == ".so" else [str(newest)]
 
 
 def test_prometheus_scrapes_it_and_every_panel_has_an_answer(tmp_path: Path, chrony: str) -> None:
