@@ -23,6 +23,8 @@ api = FastAPI(lifespan=lifespan)
 api.mount("/clock", asgi.app)
 api.mount("/limited", asgi.RelayApp(rate=5, origins=["https://a.example"], metrics=True))
 
+api.mount("/seldom", asgi.RelayApp(rate=1))
+
 
 @api.get("/lived")
 def told() -> list[str]:
