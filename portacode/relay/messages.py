@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl
@@ -72,7 +74,10 @@ def request_of_text(text: str | bytes, max_bytes: int) -> str:
     if _is_deep(text):
         raise RequestError("nested", f"arrays and objects are more than {MAX_DEPTH} deep")
     try:
-        message = json.loads(text, parse_constant=_no_constant)
+        message = _decoder.decode(text)
+        if _SURROGATE.search(text):
+            # Python takes half a pair for a character, which is none in UTF-8.
+            json.dumps(message, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise RequestError("malformed", f"not JSON: write {_EXAMPLE}") from None
     return request_of_object(message)
@@ -223,6 +228,13 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
+def _number(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("more than a double holds")
+    return number
+
+
 def _oversize(max_bytes: int) -> RequestError:
     return RequestError("oversize", f"longer than {max_bytes} bytes")
 
@@ -238,6 +250,7 @@ MAX_DEPTH = 8
 MAX_ID = 64
 UNKNOWN_STRATUM = 14
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _EXAMPLE = f'{{"event": "{REQUEST}", "request_id": "..."}}'
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _HTTP_STATUS = {"method": 405, "origin": 403, "rate_limited": 429, "oversize": 414}
@@ -251,4 +264,5 @@ _NO_TIME: dict[str, Any] = {
     "stratum": 16,
     "leap": 3,
 }
+_decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_number, parse_int=_number)
 _encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
