@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "server/portacode_django"
+PROGRAMS = Path(__file__).resolve().parent / "programs"
 
 
 def eventually(happened: Callable[[], Any], within_s: float = 10) -> Any:
@@ -329,3 +330,55 @@ _DEVICE_KEYS = (
     "handler_complete",
     "device_send",
 )
+
+
+class Device:
+    """`portacode connect`, as its own process with a clock of its own."""
+
+    def __init__(
+        self, server: Server, token: str, time_server: str, log_path: Path, *arguments: str, **more: str
+    ) -> None:
+        program = "from portacode.connection.command import main; raise SystemExit(main())"
+        self.log_path = log_path
+        self._command = [sys.executable, "-c", program, "connect", "--server", server.url]
+        self._command += ["--handlers", "counting:Count", *arguments]
+        self.count_path = log_path.with_suffix(".count")
+        self._environment = {
+            **os.environ,
+            "PORTACODE_NTP_SERVER": time_server,
+            "PORTACODE_TOKEN": token,
+            "PYTHONPATH": str(PROGRAMS),
+            "COUNT_FILE": str(self.count_path),
+            **more,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """The end of it, without a word."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(timeout=10)
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def counted(self) -> list[int]:
+        """The payloads of all its `count` commands, as they were run."""
+        return [int(line) for line in self.count_path.read_text().split()]
