@@ -224,12 +224,12 @@ class HttpEndpoint:
         except RequestError as refusal:
             self._relay.count("http", refusal.code)
             body, status = messages.encode(refusal.reply()), refusal.http_status
-            extra = {405: _ALLOW, 429: [("Retry-After", "1")]}.get(status, [])
+            extra = {405: _ALLOW, 429: _LATER}.get(status, [])
         else:
             body = messages.encode(reply)
             self._relay.count_reply("http", reply)
             status = 200 if messages.is_synchronised(reply) else 503
-            extra = [("Retry-After", "5")] if status == 503 else []
+            extra = _LATER if status == 503 else []
         # Whom we refuse for its origin learns nothing.
         admitted = self._limits.admits(origin, host)
         cors = self._limits.cors(origin if admitted else None)
@@ -293,6 +293,7 @@ REFUSED_MAX = 64
 
 _SOURCE_AGE_S = 0.25
 _ALLOW = [("Allow", "GET, HEAD, OPTIONS")]
+_LATER = [("Retry-After", "1")]
 _HEADERS = [
     ("Content-Type", "application/json"),
     ("Cache-Control", "no-store"),

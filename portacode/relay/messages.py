@@ -75,9 +75,9 @@ def request_of_text(text: str | bytes, max_bytes: int) -> str:
         raise RequestError("nested", f"arrays and objects are more than {MAX_DEPTH} deep")
     try:
         message = _decoder.decode(text)
-        if _SURROGATE.search(text):
+        if "\\" in text and any(escape[1] for escape in _ESCAPE.finditer(text)):
             # Python takes half a pair for a character, which is none in UTF-8.
-            json.dumps(message, ensure_ascii=False).encode()
+            raise ValueError("half a surrogate pair")
     except (ValueError, RecursionError):
         raise RequestError("malformed", f"not JSON: write {_EXAMPLE}") from None
     return request_of_object(message)
@@ -250,7 +250,10 @@ MAX_DEPTH = 8
 MAX_ID = 64
 UNKNOWN_STRATUM = 14
 
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+# An escape within a string; the group is there if it is half a surrogate pair.
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F])|.)", re.DOTALL
+)
 _EXAMPLE = f'{{"event": "{REQUEST}", "request_id": "..."}}'
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _HTTP_STATUS = {"method": 405, "origin": 403, "rate_limited": 429, "oversize": 414}

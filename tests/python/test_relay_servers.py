@@ -345,7 +345,7 @@ def test_without_a_time_of_its_own_a_relay_says_so(
     with serving(command, silent) as server:
         answer = server.get(f"{path}?request_id=a7")
         assert answer.status == 503
-        assert answer.headers["retry-after"] == "5"
+        assert answer.headers["retry-after"] == "1"
         assert answer.headers["cache-control"] == "no-store"
         replies = [answer.json]
         if socket_path is not None:

@@ -1,0 +1,133 @@
+"""The relay of the command ntp-clock and Python's, asked the same: two programs, one answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from servers import WebServer, free_tcp_port, serving, synchronised, truth_ms, uvicorn
+from support import environment, eventually
+
+from portacode.relay import RequestError, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMAND = os.environ.get("NTP_CLOCK_BIN") or str(Path(sys.executable).parent / "ntp-clock")
+ROUNDS = 4000
+GOOD = [
+    '{"event":"clock_sync_request","request_id":"a7"}',
+    '{"x":[1,{"y":[]}],"request_id":"a\\u00377","event":"clock_sync_request"}',
+    '{"event":"clock_sync_request","request_id":"a7","n":1e99,"m":123456789012345678901234567890}',
+    '{"event":"x","event":"clock_sync_request","request_id":"a7","s":"\\ud83d\\ude00 [[[\\""}',
+]
+PIECES = [
+    *'{}[]",:\\ \n0-.e/\t',
+    *("\u00e9", "\U0001f600", "\x00", "\x7f", "\u2028", "\ufeff"),
+    *("NaN", "true", "null", "1e5", "1e400", "-0", "01", "\\u0041", "\\ud800", "\\udC00", "\\/"),
+    *("[[[[", "]]]]", '"request_id":"b"', '"event":"clock_sync_request"'),
+]
+
+
+@contextmanager
+def command_relay(ntp_server: str) -> Iterator[WebServer]:
+    """`ntp-clock relay`, without a limit of rate."""
+    probe = subprocess.run([COMMAND, "relay", "--help"], capture_output=True, check=False)
+    if probe.returncode != 0:
+        pytest.skip("this build of the command has no relay: build it with its default features")
+    port = free_tcp_port()
+    process = subprocess.Popen(
+        [COMMAND, "relay", "--listen", f"127.0.0.1:{port}", "--rate", "0"],
+        env=environment(ntp_server),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    server = WebServer(port)
+    try:
+        assert eventually(lambda: _answers(server), within_s=20), "the relay does not answer"
+        yield server
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _answers(server: WebServer) -> bool:
+    try:
+        return server.get("/clock?request_id=first").status in (200, 503)
+    except OSError:
+        return False
+
+
+def spoilt(dice: random.Random) -> str:
+    """A request with pieces put in and taken out."""
+    text = dice.choice(GOOD)
+    for _ in range(dice.randrange(1, 5)):
+        at = dice.randrange(len(text) + 1)
+        put = "".join(dice.choices(PIECES, k=dice.randrange(3)))
+        text = text[:at] + put + text[at + dice.randrange(3) :]
+    return text
+
+
+def test_both_take_and_refuse_the_same_of_thousands_of_spoilt_requests(silent: str) -> None:
+    seed = int(os.environ.get("RELAY_SEED") or random.randrange(2**32))
+    print(f"RELAY_SEED={seed}")
+    dice = random.Random(seed)
+    outcomes: dict[str, int] = {}
+    with command_relay(silent) as server, server.socket("/clock/ws") as socket:
+        for _ in range(ROUNDS):
+            text = spoilt(dice)
+            socket.send(text)
+            reply = json.loads(socket.recv(timeout=20))
+            told = (reply.get("error", {}).get("code"), reply["request_id"])
+            try:
+                ours: tuple[str | None, str | None] = (None, messages.request_of_text(text, 1024))
+            except RequestError as error:
+                ours = (error.code, error.request_id)
+            assert told == ours, text
+            outcomes[str(ours[0])] = outcomes.get(str(ours[0]), 0) + 1
+    assert set(outcomes) >= {"None", "malformed", "unknown_event", "bad_request_id"}, outcomes
+
+
+def test_both_answer_with_the_same_members_in_the_same_order(chrony: str) -> None:
+    with (
+        command_relay(chrony) as theirs,
+        serving(uvicorn("portacode.relay.asgi:app"), chrony) as ours,
+    ):
+        assert synchronised(theirs, "/clock")
+        assert synchronised(ours, "/")
+        told: list[dict[str, Any]] = []
+        for server, path in ((theirs, "/clock"), (ours, "/")):
+            before = truth_ms()
+            reply: dict[str, Any] = server.get(f"{path}?request_id=a7").json
+            after = truth_ms()
+            bound = reply["root_delay_ms"] / 2 + reply["root_dispersion_ms"] + 2**-11
+            assert before - bound <= reply["server_receive_time"]
+            assert reply["server_receive_time"] <= reply["server_send_time"] <= after + bound
+            told.append(reply)
+    assert list(told[0]) == list(told[1])
+    assert [type(value) for value in told[0].values()] == [type(v) for v in told[1].values()]
+    for same in ("event", "request_id", "stratum", "leap", "server", "epoch"):
+        assert told[0][same] == told[1][same]
+    assert told[0]["instance"] != told[1]["instance"]
+
+
+def test_both_without_the_time_answer_the_same(silent: str) -> None:
+    with (
+        command_relay(silent) as theirs,
+        serving(uvicorn("portacode.relay.asgi:app"), silent) as ours,
+    ):
+        answers = [theirs.get("/clock?request_id=a7"), ours.get("/?request_id=a7")]
+    first, second = ({**answer.json, "instance": ""} for answer in answers)
+    assert first == second
+    assert [answer.status for answer in answers] == [503, 503]
+    for header in ("content-type", "cache-control", "timing-allow-origin", "retry-after",
+                   "access-control-allow-origin", "x-content-type-options"):  # fmt: skip
+        assert answers[0].headers[header] == answers[1].headers[header], header
