@@ -43,6 +43,13 @@ def check_exporter() -> None:
     _exporter_class()
 
 
+def prepare(entities: Sequence[str], source: str) -> None:
+    """Makes ready what exporting for these entities needs; raises as `check_exporter` does."""
+    check_exporter()
+    for entity in entities:
+        _provider(entity, source)
+
+
 def export(
     entity: str,
     context: TraceParent,

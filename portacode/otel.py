@@ -69,13 +69,18 @@ def active() -> bool:
     return asked and not disabled and environ.get("OTEL_TRACES_EXPORTER", "").strip() != "none"
 
 
-def require() -> None:
+def require(*entities: str, clock: NTPClock | None = None) -> None:
     """Raises OtelMissingError where spans are asked for and cannot be exported.
 
     A server calls it as it starts, so that a missing package is told at once.
+
+    Args:
+        entities: Whose spans are to be exported here; the first request does not wait then until
+            all is ready for them.
+        clock: As for `export_trace`.
     """
     if active():
-        _sdk().check_exporter()
+        _sdk().prepare(entities, _source(clock))
 
 
 def export_trace(

@@ -4,7 +4,7 @@ Blocks under one heading belong together: they run in order, in a folder of thei
 is, stands behind its fence, first the language, then words of ours, which GitHub does not show:
 
     ```python                 a program, run
-    ```python file=app.py     a file of the folder; so with any other language
+    ```python file=app.py     a file of the folder, which its first line names in a comment
     ```sh                     commands, run by bash, which ends at the first that fails
     ```sh serve=8000          commands that serve on this port: started, and ended at the end
     ```sh until="ready"       the same, until a line of its output has this
@@ -135,6 +135,8 @@ class Runner:
             path = self._folder / words["file"]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(code)
+            # Readers do not see what stands behind the fence.
+            assert words["file"] in code.splitlines()[0], "the first line does not name the file"
             if path.name == "Cargo.toml":
                 shutil.copy(ROOT / "Cargo.lock", path.parent)
         elif block.language == "text":
@@ -228,12 +230,6 @@ class Runner:
         code = code.replace("'/static/js/utils/ntp-clock.js'", f"'{module}'")
         script = self._folder / f"block{block.line}.mjs"
         script.write_text(code)
-        package = self._folder / "node_modules" / "@portacode" / "ntp-clock"
-        if not package.exists():
-            # What `npm pack` makes of js/.
-            (package / "dist").mkdir(parents=True)
-            shutil.copy(ROOT / "js" / "package.json", package)
-            shutil.copy(ROOT / "portacode/static/js/utils/ntp-clock.js", package / "dist")
         return str(script)
 
     def _compiled(self, block: Block, code: str) -> list[str]:
@@ -310,7 +306,7 @@ def check_names(code: str) -> None:
 def stand_ins(folder: Path) -> None:
     """Installers that install nothing, but fail where what they are asked for is not there."""
     folder.mkdir()
-    for name in ("pip", "npm", "apt-get"):
+    for name in ("pip", "apt-get"):
         script = folder / name
         script.write_text(f"#!{sys.executable}\n{INSTALLER}")
         script.chmod(0o755)
@@ -371,8 +367,8 @@ for each in wanted:
     if each.startswith("-"):
         continue
     if tool == "pip":
-        name, extras = re.fullmatch(r"([\\w.-]+)(?:\\[([\\w,-]+)\\])?", each).groups()
-        if name == ".":
+        name, extras = re.fullmatch(r"([\\w./-]+)(?:\\[([\\w,-]+)\\])?", each).groups()
+        if name in {{".", "./ntp-clock"}}:
             name = "portacode"
         metadata.distribution(name)
         if name == "portacode":

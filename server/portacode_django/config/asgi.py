@@ -23,7 +23,7 @@ from portacode.relay.asgi import with_relay
 from sockets.origin import OriginGuard
 from sockets.refusal import NotFound
 
-require()
+require("server", "browser")
 
 devices = DeviceConsumer.as_asgi()
 browsers = OriginGuard(
