@@ -310,6 +310,10 @@ def stand_ins(folder: Path) -> None:
         script = folder / name
         script.write_text(f"#!{sys.executable}\n{INSTALLER}")
         script.chmod(0o755)
+    # Where the package is installed in place, commands that are newer than that have no script.
+    command = folder / "portacode"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m portacode.connection.command "$@"\n')
+    command.chmod(0o755)
 
 
 def answers(port: int) -> bool:
@@ -363,8 +367,12 @@ root = {str(ROOT)!r}
 tool = os.path.basename(sys.argv[0])
 verb, *wanted = sys.argv[1:]
 assert verb == "install", sys.argv
-for each in wanted:
-    if each.startswith("-"):
+for before, each in zip(["", *wanted], wanted):
+    if before == "-r":
+        with open(each) as file:
+            for line in file:
+                metadata.distribution(re.match(r"[\\w.-]+", line)[0])
+    if each.startswith("-") or before == "-r":
         continue
     if tool == "pip":
         name, extras = re.fullmatch(r"([\\w./-]+)(?:\\[([\\w,-]+)\\])?", each).groups()
