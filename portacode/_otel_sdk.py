@@ -286,3 +286,13 @@ _JUST_NOW_NS = 1_000_000_000
 _ids = _Ids()
 _making = threading.Lock()
 _providers: dict[str, TracerProvider] = {}
+
+
+def _after_fork_in_child() -> None:
+    # The SDK starts its threads anew; whoever held our lock is not there to let it go.
+    global _making
+    _making = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

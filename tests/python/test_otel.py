@@ -59,7 +59,9 @@ def whole_trace(**changes: float | None) -> dict[str, Any]:
     }
 
 
-def exported(trace: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
+def exported(
+    trace: dict[str, Any], variables: dict[str, str] | None = None, **options: Any
+) -> list[dict[str, Any]]:
     """What arrives in a real receiver when three processes export a trace."""
 
     async def collect() -> list[dict[str, Any]]:
@@ -82,6 +84,7 @@ def exported(trace: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
                 "export_trace.py",
                 json.dumps({"trace": trace, "request_id": REQUEST_ID, **options}),
                 OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
+                **(variables or {}),
             )
             arrived = asyncio.to_thread(lambda: eventually(lambda: len(spans) >= expected, 10))
             assert await arrived, f"{len(spans)} of {expected} spans arrived"
@@ -178,6 +181,14 @@ def test_a_context_from_the_browser_is_kept() -> None:
 
 def test_a_trace_that_is_not_sampled_is_not_exported() -> None:
     assert exported(whole_trace(), traceparent=FOREIGN[:-1] + "0") == []
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.7, 0.9])
+def test_a_sampler_decides_once_for_all_of_a_trace(ratio: float) -> None:
+    sampler = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": str(ratio)}
+    spans = exported(whole_trace(), variables=sampler)
+    # The last 64 bits of this id are 0.54 of the greatest number.
+    assert len(spans) == (len(TREE) if ratio > 0.55 else 0)
 
 
 def test_a_missing_stamp_leaves_its_hops_out_and_marks_its_entity() -> None:
