@@ -43,6 +43,19 @@ def synced(page: Page, within_ms: int = 10_000) -> bool:
     return bool(page.evaluate(f"clock.waitSynced({{ timeout: {within_ms} }})"))
 
 
+def settled(page: Page, within_ms: float = 5) -> None:
+    """To the end of a round, and until the bound is narrow: on a busy machine not the first."""
+    page.evaluate(
+        """async (limit) => {
+            for (let rounds = 0; rounds < 20; rounds++) {
+                if ((await clock.sync()) && clock.read()?.maxErrorMs < limit) return;
+            }
+            throw new Error(`still not settled: ${JSON.stringify(clock.getStatus())}`);
+        }""",
+        within_ms,
+    )
+
+
 def status(page: Page) -> dict[str, Any]:
     return dict(page.evaluate("clock.getStatus()"))
 

@@ -93,6 +93,8 @@ class StandIn:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
+        # From now on who comes waits for the server to start.
+        listener.listen(128)
         self.port = listener.getsockname()[1]
         key, certificate = self._tls or (None, None)
         config = uvicorn.Config(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pages import near, opened, status, synced, true
+from pages import near, opened, settled, status, synced, true
 from standin import honest
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def test_a_relay_that_lies_about_its_time_later_never_moves_a_reading_out_of_its
     page: Page, stand_in: StandIn
 ) -> None:
     opened(page, stand_in, relay=stand_in.ws)
-    assert page.evaluate("clock.sync()") is True
+    settled(page)
     near(page)
     lie = 40.0
 
@@ -105,8 +105,7 @@ def test_a_relay_that_lies_about_its_time_later_never_moves_a_reading_out_of_its
 
 def test_a_relay_that_changes_its_server_is_not_believed(page: Page, stand_in: StandIn) -> None:
     opened(page, stand_in, relay=stand_in.ws)
-    # To the end of its first round.
-    assert page.evaluate("clock.sync()") is True
+    settled(page)
     before = status(page)
     stand_in.answer = spoilt(server="time.example.org")
     assert page.evaluate("clock.sync()") is False
@@ -119,7 +118,7 @@ def test_a_relay_that_changes_its_server_is_not_believed(page: Page, stand_in: S
 
 def test_a_relay_whose_own_epoch_changes_begins_one_here(page: Page, stand_in: StandIn) -> None:
     opened(page, stand_in, relay=stand_in.ws)
-    assert page.evaluate("clock.sync()") is True
+    settled(page)
     stand_in.answer = spoilt(epoch=2)
     page.evaluate("clock.sync()")
     page.wait_for_function("clock.read()?.epoch > 1")

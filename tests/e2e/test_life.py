@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import watched
-from pages import configured, near, opened, page_of, status, synced, true
+from pages import configured, near, opened, page_of, settled, status, synced, true
 from standin import CLOCK, unsynchronised
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def test_a_page_that_is_not_shown_reads_true_and_comes_back(page: Page, stand_in
 
 def test_a_server_restarted_under_it_is_found_again(page: Page, stand_in: StandIn) -> None:
     opened(page, stand_in, relay=stand_in.ws)
-    assert synced(page)
+    settled(page)
     stand_in.close()
     # Readings go on meanwhile.
     assert page.evaluate("clock.sync()") is False

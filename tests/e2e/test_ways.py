@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from pages import configured, median_error, near, opened, page_of, status, synced, true
+from pages import configured, median_error, near, opened, page_of, settled, status, synced, true
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -16,8 +16,7 @@ def test_over_websocket_the_median_error_on_the_loopback_is_under_a_millisecond(
     page: Page, stand_in: StandIn
 ) -> None:
     opened(page, stand_in, relay=stand_in.ws)
-    assert synced(page)
-    page.wait_for_function("clock.getStatus().believed >= 4")
+    settled(page, within_ms=2)
     readings = page.evaluate("probes(clock, 40, 20)")
     true(readings)
     print(f"median over WebSocket: {median_error(readings):.3f} ms")
@@ -33,7 +32,7 @@ def test_over_http_the_first_request_of_a_round_only_makes_the_connection(
 ) -> None:
     opened(page, stand_in, relay=stand_in.http)
     assert synced(page)
-    page.wait_for_function("clock.getStatus().believed >= 4")
+    settled(page)
     true(page.evaluate("probes(clock, 20, 20)"))
     told = status(page)
     assert told["via"] == "http-relay"
