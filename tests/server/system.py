@@ -82,7 +82,10 @@ class Server:
         """The database, static files, and what `demo_setup` makes."""
         self.manage("migrate", "--verbosity", "0")
         self.manage("collectstatic", "--noinput", "--verbosity", "0")
-        made: dict[str, Any] = json.loads(self.manage("demo_setup"))
+        return self.demo_setup()
+
+    def demo_setup(self, *arguments: str) -> dict[str, Any]:
+        made: dict[str, Any] = json.loads(self.manage("demo_setup", *arguments))
         return made
 
     def add_user(self, name: str) -> str:
