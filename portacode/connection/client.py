@@ -400,6 +400,7 @@ _REFUSALS = {
     401: "the server does not know this token",
     403: "this device may not connect",
     404: "there is no gateway at this URL",
+    4400: "the server does not understand this device",
     4401: "the server does not know this token",
     4403: "this device may not connect",
     4404: "there is no gateway at this URL",

@@ -1,0 +1,144 @@
+"""What many traces say together."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from portacode.trace import KEYS, Order
+
+if TYPE_CHECKING:
+    from portacode.trace import Trace
+
+
+class Summary:
+    """Gathers requests and what became of them."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.errors: Counter[str] = Counter()
+        self.duplicates = 0
+        self.stored = 0
+        """Traces that the server has announced as stored."""
+        self.traces: list[Trace] = []
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures."""
+        problems = [trace.problems() for trace in self.traces]
+        raw_problems = [trace.raw_problems() for trace in self.traces]
+        pairs = [
+            trace.order(earlier, later) is Order.CERTAINLY_BEFORE
+            for trace in self.traces
+            for index, earlier in enumerate(KEYS)
+            for later in KEYS[index + 1 :]
+            if trace.get(earlier) is not None and trace.get(later) is not None
+        ]
+        return {
+            "good": self.is_good,
+            "requests": self.requests,
+            "answered": len(self.traces),
+            "errors": dict(self.errors),
+            "duplicates": self.duplicates,
+            "stored": self.stored,
+            "complete": sum(not trace.missing() for trace in self.traces),
+            "raw": {
+                "traces_out_of_order": sum(map(bool, raw_problems)),
+                "pairs_out_of_order": sum(map(len, raw_problems)),
+            },
+            "synchronised": {
+                "traces_out_of_order": sum(map(bool, problems)),
+                "pairs_out_of_order": sum(map(len, problems)),
+                "pairs_certainly_in_order": sum(pairs),
+                "pairs": len(pairs),
+            },
+            "max_error_ms": self._errors(),
+            "hops": self._hops(),
+            "ping_ms": _spread([t.ping_ms for t in self.traces if t.ping_ms is not None]),
+        }
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all was answered once, and each trace is whole, stored and in causal order."""
+        return (
+            self.requests > 0
+            and len(self.traces) == self.stored == self.requests
+            and not self.errors
+            and not self.duplicates
+            and not any(trace.missing() or trace.problems() for trace in self.traces)
+        )
+
+    def lines(self) -> list[str]:
+        """For people."""
+        told = self.to_json()
+        raw, synced = told["raw"], told["synchronised"]
+        errors = ", ".join(f"{count} {code}" for code, count in told["errors"].items()) or "none"
+        lines = [
+            f"{told['requests']} requests: {told['answered']} answered, {told['complete']} with all"
+            f" {len(KEYS)} stamps, {told['stored']} stored; twice {told['duplicates']},"
+            f" errors {errors}",
+            "",
+            f"{'':<34}{'system clocks':>16}{'synchronised':>16}",
+            f"  {'traces out of order':<32}{raw['traces_out_of_order']:>16}"
+            f"{synced['traces_out_of_order']:>16}",
+            f"  {'pairs of stamps out of order':<32}{raw['pairs_out_of_order']:>16}"
+            f"{synced['pairs_out_of_order']:>16}",
+            f"  {'pairs certainly in order':<32}{'':>16}"
+            f"{synced['pairs_certainly_in_order']:>9} of {synced['pairs']}",
+            "",
+            f"{'one way, ms':<52}{'median':>8}{'p95':>9}{'error':>10}",
+        ]
+        for hop in told["hops"]:
+            way = f"{hop['start']} → {hop['end']}"
+            lines.append(
+                f"  {way:<50}{hop['median']:>8.3f}{hop['p95']:>9.3f}   ±{hop['max_error_ms']:.3f}"
+            )
+        if told["ping_ms"]:
+            ping = told["ping_ms"]
+            lines.append(f"  {'there and back':<50}{ping['median']:>8.3f}{ping['p95']:>9.3f}")
+        bounds = ", ".join(
+            f"{who} ±{spread['median']:.3f} (at most {spread['most']:.3f})"
+            for who, spread in told["max_error_ms"].items()
+        )
+        lines += ["", f"hard errors of the clocks, ms: {bounds}"]
+        return lines
+
+    def _hops(self) -> list[dict[str, Any]]:
+        by_way: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        for trace in self.traces:
+            for hop in trace.hops():
+                if hop.max_error_ms is not None:
+                    by_way.setdefault((hop.start, hop.end), []).append((hop.ms, hop.max_error_ms))
+        return [
+            {
+                "start": start,
+                "end": end,
+                **_spread([ms for ms, _ in found]),
+                "max_error_ms": statistics.median(error for _, error in found),
+            }
+            for (start, end), found in sorted(
+                by_way.items(), key=lambda way: (KEYS.index(way[0][0]), KEYS.index(way[0][1]))
+            )
+        ]
+
+    def _errors(self) -> dict[str, dict[str, float]]:
+        by_who: dict[str, list[float]] = {}
+        for trace in self.traces:
+            for key in KEYS:
+                stamp, who = trace.get(key), trace.entity(key)
+                if stamp is not None and who is not None and stamp.max_error_ms is not None:
+                    by_who.setdefault(who, []).append(stamp.max_error_ms)
+        return {who: _spread(errors) for who, errors in sorted(by_who.items())}
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    """Nothing where there are no values."""
+    if not values:
+        return {}
+    ordered = sorted(values)
+    return {
+        "median": statistics.median(ordered),
+        "p95": ordered[math.ceil(0.95 * len(ordered)) - 1],
+        "most": ordered[-1],
+    }

@@ -1,0 +1,104 @@
+"""One trace drawn in the terminal: a line for each stamp, in the order of what happened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from portacode.trace import KEYS
+
+if TYPE_CHECKING:
+    from portacode.trace import Trace
+
+
+class Mark(NamedTuple):
+    """Where a stamp stands, in milliseconds from the first one."""
+
+    who: str
+    key: str
+    ms: float
+    error_ms: float
+    wrong: bool
+    """Something that came before it has a later time."""
+
+
+class Paint:
+    """Colours, where there are any."""
+
+    def __init__(self, on: bool) -> None:
+        self._on = on
+
+    def __call__(self, text: str, colour: str) -> str:
+        """The text in that colour."""
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self._on else text
+
+
+def raw_marks(trace: Trace) -> list[Mark]:
+    """The stamps by the system's clocks, which know no errors."""
+    wrong = {problem.later for problem in trace.raw_problems()}
+    times = [
+        (key, stamp.raw_ms)
+        for key in KEYS
+        if (stamp := trace.get(key)) is not None and stamp.raw_ms is not None
+    ]
+    first = times[0][1] if times else 0.0
+    return [Mark(_who(trace, key), key, ms - first, 0.0, key in wrong) for key, ms in times]
+
+
+def synchronised_marks(trace: Trace) -> list[Mark]:
+    """The stamps by the synchronised clocks, with their hard errors."""
+    wrong = {problem.later for problem in trace.problems()}
+    times = [
+        (key, stamp.time_ms, stamp.max_error_ms or 0.0)
+        for key in KEYS
+        if (stamp := trace.get(key)) is not None and stamp.time_ms is not None
+    ]
+    first = times[0][1] if times else 0.0
+    return [
+        Mark(_who(trace, key), key, ms - first, error_ms, key in wrong)
+        for key, ms, error_ms in times
+    ]
+
+
+def draw(marks: list[Mark], columns: int, paint: Paint) -> list[str]:
+    """The lines; `columns` is the width of all."""
+    if not marks:
+        return ["  (no stamps)"]
+    width = max(columns - _TEXT_COLUMNS, 10)
+    low = min(mark.ms - mark.error_ms for mark in marks)
+    high = max(mark.ms + mark.error_ms for mark in marks)
+    scale = (width - 1) / (high - low) if high > low else 0.0
+
+    def column(ms: float) -> int:
+        return round((ms - low) * scale)
+
+    lines = []
+    before: Mark | None = None
+    for mark in marks:
+        cells = [" "] * width
+        if before is not None:
+            # The way from the stamp before, which for a wrong one leads back.
+            start, end = sorted((column(before.ms), column(mark.ms)))
+            cells[start : end + 1] = "·" * (end + 1 - start)
+        band = range(column(mark.ms - mark.error_ms), column(mark.ms + mark.error_ms) + 1)
+        for index in band:
+            cells[index] = "─"
+        cells[column(mark.ms)] = "●"
+        error = f"±{mark.error_ms:.3f}" if mark.error_ms else ""
+        colour = "red" if mark.wrong else _colour(mark.who)
+        text = f"  {mark.who:<11}{mark.key:<24}{mark.ms:>11.3f} {error:>8}  "
+        lines.append(text + paint("".join(cells).rstrip(), colour))
+        before = mark
+    return lines
+
+
+def _who(trace: Trace, key: str) -> str:
+    entity = trace.entity(key) or "unknown"
+    return entity.partition(":")[0][:10]
+
+
+def _colour(who: str) -> str:
+    return {"server": "yellow", "device": "green"}.get(who, "cyan")
+
+
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
+_TEXT_COLUMNS = 60
