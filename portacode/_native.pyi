@@ -32,6 +32,8 @@ class ClockStatus(TypedDict):
     """How much faster than true time the local counter runs, parts per million."""
     stratum: int | None
     """The server's distance from its primary source, 1 to 15."""
+    leap: int | None
+    """The server's leap warning: 0 none, 1 and 2 a second more or less at the month's end."""
     reference_id: str | None
     """What the server is synchronised to."""
     address: str | None

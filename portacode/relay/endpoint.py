@@ -265,12 +265,10 @@ def answer(message: object, received: Reading | None) -> dict[str, Any] | None:
 
 def _source_of(status: ClockStatus) -> Source:
     delay_ms = status["delay_ms"]
-    # Not in every version's status.
-    leap = status.get("leap")
     return Source(
         server=status["server"],
         stratum=status["stratum"],
-        leap=leap if isinstance(leap, int) else None,
+        leap=status["leap"],
         delay_ns=None if delay_ms is None else max(round(delay_ms * 1e6), 0),
         epoch=status["epoch"],
     )

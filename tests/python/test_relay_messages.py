@@ -11,15 +11,18 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from support import ROOT
+from support import ROOT, FaultyServer
 
 from portacode.relay import Limits, Relay, RequestError, Session, messages
 from portacode.relay.limits import Bucket, Buckets
 from portacode.relay.messages import Source
 from portacode.utils.ntp_clock import ManualClock, NTPClock, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TIME_NS = 1_759_639_032_768_445_123
 REQUEST = {"event": "clock_sync_request", "request_id": "a7"}
@@ -271,6 +274,15 @@ def test_pages_are_admitted_by_origin(
     origins: tuple[str, ...], origin: str | None, host: str | None, admitted: bool
 ) -> None:
     assert Limits(origins=origins).admits(origin, host) is admitted
+
+
+def test_a_leap_warning_is_passed_on(faulty_server: Callable[..., FaultyServer]) -> None:
+    clock = NTPClock(faulty_server("--leap", "insert").address)
+    assert clock.wait_synced(5)
+    relay = Relay(clock)
+    told = relay.answer(REQUEST, relay.receipt())
+    assert told is not None
+    assert (told["leap"], told["stratum"]) == (1, 2)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

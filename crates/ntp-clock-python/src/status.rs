@@ -33,6 +33,7 @@ pub(crate) fn dictionary<'py>(py: Python<'py>, clock: &Clock) -> PyResult<Bound<
         "delay_ms": millis(status.delay),
         "drift_ppm": status.drift_ppm,
         "stratum": status.stratum,
+        "leap": status.leap.map(|leap| leap as u8),
         "reference_id": status.reference_id.map(|id| id.to_string()),
         "address": status.address.map(|address| address.to_string()),
         "attempts": status.attempts,
