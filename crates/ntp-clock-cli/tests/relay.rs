@@ -6,7 +6,7 @@ mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStdout};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Chrony, command, path, piped, run, run_with, server, truth_ns};
@@ -252,4 +252,73 @@ fn more_connections_than_files_may_be_open_are_not_promised() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("the system allows 100: raise that (ulimit -Hn)"), "{said}");
     assert!(said.contains("--max-connections 68"), "{said}");
+}
+
+/// Runs a program that may be missing, which is said aloud.
+fn optional(program: &str, package: &str, args: &[&str], input: &str) -> Option<common::Outcome> {
+    let mut command = std::process::Command::new(program);
+    command.args(args).env_remove("PORTACODE_NTP_SERVER");
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = piped.spawn() else {
+        // Written past the capture, so that whoever counts skips sees it.
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED: {program} is missing: apt-get install {package}");
+        return None;
+    };
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+    Some(child.wait_with_output().expect("it ends").into())
+}
+
+#[test]
+fn prometheus_finds_nothing_wrong_with_its_metrics() {
+    let (_server, address) = server(|_| {});
+    let mut relay = Relay::start(&address, &[]);
+    assert!(relay.line().starts_with("synchronised"));
+    relay.ask();
+    let (_, _, page) = relay.get("/metrics", "");
+    let Some(checked) = optional("promtool", "prometheus", &["check", "metrics"], &page) else {
+        return;
+    };
+    assert_eq!((checked.code, checked.err.as_str()), (Some(0), ""), "{page}");
+}
+
+#[test]
+fn the_javascript_clock_synchronises_through_it_over_http_and_websocket() {
+    let Some(chrony) = Chrony::start() else { return };
+    let server = chrony.server().to_string();
+    let mut relay = Relay::start(&server, &[]);
+    assert!(relay.line().starts_with("synchronised"));
+    let module =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../portacode/static/js/utils/ntp-clock.js");
+    let script = r#"
+        const [module, ...relays] = process.argv.slice(2);
+        const { NTPClock } = await import(module);
+        for (const relay of relays) {
+            const clock = new NTPClock();
+            clock.configure({ relay });
+            if (!(await clock.waitSynced({ timeout: 10000 })))
+                throw new Error(clock.getStatus().lastError);
+            const { timeMs, maxErrorMs } = clock.read();
+            console.log(JSON.stringify({
+                error: Math.abs(timeMs - Date.now()), maxErrorMs, ...clock.getStatus(),
+            }));
+        }
+        // Node's WebSocket keeps the process for as long as it is open.
+        process.exit();
+    "#;
+    let (http, ws) =
+        (format!("http://{}/clock", relay.address), format!("ws://{}/clock/ws", relay.address));
+    let args = ["--experimental-websocket", "--input-type=module", "-", module, &http, &ws];
+    let Some(ran) = optional("node", "nodejs", &args, script) else { return };
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let told: Vec<Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let ways: Vec<_> = told.iter().map(|status| &status["via"]).collect();
+    assert_eq!(ways, ["http-relay", "ws-relay"]);
+    for status in told {
+        let number = |name: &str| status[name].as_f64().expect(name);
+        // Date.now() is cut off to the millisecond.
+        assert!(number("error") <= number("maxErrorMs") + 1.0, "{status}");
+        assert_eq!(status["server"], server);
+    }
 }
