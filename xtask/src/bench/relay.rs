@@ -22,6 +22,8 @@ pub(super) fn tables(job: &Job, args: &BenchArgs) -> Result<Tables> {
     let project = job.project();
     let folder = project.work("bench/relay-run");
     fs::create_dir_all(&folder)?;
+    // Building takes minutes, and clocks that started before it would have an older round.
+    let python = peers::serving(job);
     let server = Server::start(project, "release")?;
     let mut contenders = vec![rust_relay(project, &folder, server.address())?];
     let reply = body_of(&contenders[0].http).context("the relay gives no reply to measure by")?;
@@ -30,7 +32,7 @@ pub(super) fn tables(job: &Job, args: &BenchArgs) -> Result<Tables> {
         Ok(nginx) => contenders.insert(0, nginx),
         Err(error) => notes.push(format!("{NGINX}: {error:#}")),
     }
-    match peers::serving(job) {
+    match python {
         Ok(venv) => {
             for (name, module, socket) in PYTHON {
                 let run = PythonRelay { name, module, socket };
@@ -223,7 +225,7 @@ fn written(raw: &[Value], reply_bytes: usize, notes: &[String]) -> Result<(Strin
     text += "\nOpen WebSockets, which ask 200 times a second in all. The error is that of the \
              offset which a single reply would give, against this machine's wall clock, by which \
              the NTP server is set; the load's own delays are in it.\n\n\
-             | server | open / asked for | opened in, s | KiB each | error, µs: median / p99 | \
+             | server | open / asked for | opened in, s | memory, KiB each | error, µs: median / p99 | \
              bound, µs: median / p99 | bounds true | no reply |\n\
              |---|---:|---:|---:|---:|---:|---:|---:|\n";
     let mut met = true;

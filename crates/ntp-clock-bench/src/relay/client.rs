@@ -126,7 +126,8 @@ fn body(raw: &[u8]) -> Result<Option<String>> {
 /// The reply to a request over a WebSocket, which must have a time.
 fn told(text: String) -> Result<String> {
     // Nothing is parsed while it counts how many there are.
-    ensure!(text.contains("\"server_time\"") && !text.contains("\"error\""), "no time: {text}");
+    let has_time = text.contains("\"server_time\"") && !text.contains("null");
+    ensure!(has_time && !text.contains("\"error\""), "no time: {text}");
     Ok(text)
 }
 
@@ -153,6 +154,14 @@ mod tests {
         assert!(body(format!("{chunked}0\r\n\r\n").as_bytes()).unwrap().is_some());
         let error = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
         assert!(body(error.as_bytes()).unwrap_err().to_string().contains("429"));
+    }
+
+    #[test]
+    fn only_a_reply_with_a_time_counts() {
+        assert!(told(r#"{"server_time":1.5}"#.to_owned()).is_ok());
+        for text in [r#"{"server_time": null}"#, r#"{"request_id":"a","error":{}}"#, "{}"] {
+            assert!(told(text.to_owned()).is_err(), "{text}");
+        }
     }
 
     #[test]

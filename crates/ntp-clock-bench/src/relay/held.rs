@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep_until, timeout};
 
 use super::client::{Client, Target, number};
 
@@ -42,9 +42,8 @@ pub(super) async fn measure(
     length: Duration,
     rate: f64,
     seed: u64,
-    pid: Option<u32>,
+    memory: Option<&Memory>,
 ) -> Result<Held> {
-    let memory_before = pid.and_then(memory_kib);
     let begun = Instant::now();
     let clients = open(target, count).await;
     let opened_in_s = begun.elapsed().as_secs_f64();
@@ -54,6 +53,7 @@ pub(super) async fn measure(
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut asking = JoinSet::new();
     let begun = Instant::now();
+    let mut next = begun;
     while begun.elapsed() < length && opened > 0 {
         let (clients, which) = (Arc::clone(&clients), dice.usize(..opened));
         asking.spawn(async move {
@@ -66,7 +66,8 @@ pub(super) async fn measure(
             )
         });
         // Moments of an even chance, so that none waits for another.
-        sleep(Duration::from_secs_f64(-(1.0 - dice.f64()).ln() / rate)).await;
+        next += Duration::from_secs_f64(-(1.0 - dice.f64()).ln() / rate);
+        sleep_until(next.into()).await;
     }
     let (mut errors_us, mut bounds_us) = (Vec::new(), Vec::new());
     let (mut untrue, mut failed) = (0, 0);
@@ -81,10 +82,8 @@ pub(super) async fn measure(
             }
         }
     }
-    let memory_kib_each = pid
-        .and_then(memory_kib)
-        .zip(memory_before)
-        .and_then(|(now, before)| (opened > 0).then(|| (now - before) / opened as f64));
+    let grown = memory.and_then(Memory::grown_kib);
+    let memory_kib_each = grown.filter(|_| opened > 0).map(|grown| grown / opened as f64);
     let still_open = all_ask(&clients).await?;
     Ok(Held {
         kind: "held",
@@ -155,8 +154,23 @@ fn now_ms() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3
 }
 
-/// The resident memory of a process.
-fn memory_kib(pid: u32) -> Option<f64> {
+/// The memory of a server since it answered its first requests.
+pub(super) struct Memory {
+    pid: u32,
+    at_first_kib: f64,
+}
+
+impl Memory {
+    pub(super) fn of(pid: u32) -> Option<Self> {
+        Some(Memory { pid, at_first_kib: resident_kib(pid)? })
+    }
+
+    fn grown_kib(&self) -> Option<f64> {
+        Some(resident_kib(self.pid)? - self.at_first_kib)
+    }
+}
+
+fn resident_kib(pid: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse().ok()

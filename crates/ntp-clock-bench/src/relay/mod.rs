@@ -4,6 +4,7 @@
 mod client;
 mod held;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use client::{Client, Target};
+use held::Memory;
 
 #[derive(clap::Args)]
 pub(crate) struct RelayArgs {
@@ -64,13 +66,15 @@ pub(crate) fn run(args: &RelayArgs) -> Result<()> {
         for target in &args.targets {
             ready(target).await.with_context(|| target.name.clone())?;
         }
+        // What was freed is not given back: later would be too late to ask.
+        let memory: BTreeMap<_, _> =
+            args.pids.iter().map(|(name, pid)| (name.as_str(), Memory::of(*pid))).collect();
         load(args).await?;
         for hold in &args.holds {
             for target in args.targets.iter().filter(|target| target.is_websocket()) {
-                let pid = args.pids.iter().find(|(name, _)| *name == target.name);
-                let pid = pid.map(|(_, pid)| *pid);
+                let memory = memory.get(target.name.as_str()).and_then(Option::as_ref);
                 let length = Duration::from_secs(args.hold_secs);
-                let held = held::measure(target, *hold, length, args.hold_rate, args.seed, pid);
+                let held = held::measure(target, *hold, length, args.hold_rate, args.seed, memory);
                 println!("{}", serde_json::to_string(&held.await?)?);
                 // Until the sockets of this one are gone, too.
                 sleep(Duration::from_secs(1)).await;
