@@ -80,7 +80,7 @@ def test_what_is_wrong_is_said_in_words_with_what_to_do(page: Page, stand_in: St
     stand_in.answer = lambda request_id, _: unsynchronised(request_id)
     opened(page, f"relay={stand_in.ws}")
     problem = page.locator("#problem")
-    problem.locator("text=server is not synchronised").wait_for()
+    problem.locator("text=Server is not synchronised").wait_for()
     assert "NTP server" in page.locator("#problem-remedy").inner_text()
     assert page.locator("#bound").inner_text() == "no reading"
     stand_in.answer = honest
