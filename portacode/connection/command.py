@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("websockets").setLevel(logging.WARNING)
     try:
         client = _client(options)
+        _serve_metrics(options.metrics)
     except (UsageError, ValueError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -104,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
         "the end of this process (default: in memory)",
     )
     connect.add_argument(
+        "--metrics",
+        metavar="HOST:PORT",
+        help="serve the clock's metrics for Prometheus at http://HOST:PORT/metrics",
+    )
+    connect.add_argument(
         "--grace",
         type=_seconds,
         default=10.0,
@@ -146,6 +152,17 @@ def _token(options: argparse.Namespace) -> str:
     if not token:
         raise UsageError("no token: give --token, --token-file or PORTACODE_TOKEN")
     return token
+
+
+def _serve_metrics(listen: str | None) -> None:
+    if listen is None:
+        return
+    from portacode.metrics_server import serve_metrics
+
+    try:
+        serve_metrics(listen)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--metrics {listen}: {error}") from error
 
 
 def _registry(options: argparse.Namespace) -> Registry:

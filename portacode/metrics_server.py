@@ -1,0 +1,106 @@
+"""Prometheus' metrics of a program that has no web server of its own, such as a device.
+
+from portacode.metrics_server import serve_metrics
+
+serve_metrics("127.0.0.1:9123")  # http://127.0.0.1:9123/metrics, until the program ends
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING
+
+from portacode.metrics import CONTENT_TYPE, prometheus_text
+from portacode.utils.ntp_clock import ntp_clock
+
+if TYPE_CHECKING:
+    from portacode.utils.ntp_clock import NTPClock
+
+__all__ = ["MetricsServer", "serve_metrics"]
+
+
+def serve_metrics(listen: str, clock: NTPClock | None = None) -> MetricsServer:
+    """Serves a clock's metrics from a thread of its own, which ends with the program.
+
+    Args:
+        listen: `HOST:PORT`; port 0 is a free one.
+        clock: The shared one by default.
+
+    Raises:
+        ValueError: Where it is no address and port.
+        OSError: Where nobody can listen there.
+    """
+    return MetricsServer(listen, clock or ntp_clock)
+
+
+class MetricsServer:
+    """What `serve_metrics` has started.
+
+    One connection at a time, and none for longer than two seconds: a scrape is a short thing, and
+    whoever holds the line is no scrape.
+    """
+
+    def __init__(self, listen: str, clock: NTPClock) -> None:
+        host, port = _address(listen)
+
+        class Handler(_Handler):
+            timeout = _PATIENCE_S
+
+            def text(self) -> str:
+                return prometheus_text(clock)
+
+        class Server(HTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """Nothing: the asker is gone or has said nothing sensible."""
+
+        self._server = Server((host, port), Handler)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="ntp-clock-metrics", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._server.server_port
+
+    def close(self) -> None:
+        """Listens no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def text(self) -> str:
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != "/metrics":
+            self.send_error(404, "there is /metrics and nothing else")
+            return
+        body = self.text().encode()
+        self.send_response(200)
+        self.send_header("Content-Type", CONTENT_TYPE)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing: a scrape every few seconds is no news."""
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    good = colon and bare and port.isascii() and port.isdigit() and int(port) < 65536
+    if not good or (":" in bare and bare == host):
+        raise ValueError(f"an address and a port are wanted, like 127.0.0.1:9123, not {listen!r}")
+    return bare, int(port)
+
+
+_PATIENCE_S = 2.0

@@ -1,0 +1,101 @@
+"""Metrics of programs without a web server: served from a thread, to whoever scrapes."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+from support import environment, eventually
+
+from portacode.metrics import CONTENT_TYPE
+from portacode.metrics_server import MetricsServer, serve_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portacode.utils.ntp_clock import NTPClock
+
+
+@pytest.fixture
+def server(synced: NTPClock) -> Iterator[MetricsServer]:
+    server = serve_metrics("127.0.0.1:0", synced)
+    yield server
+    server.close()
+
+
+def scrape(server: MetricsServer, path: str = "/metrics") -> str:
+    url = f"http://127.0.0.1:{server.port}{path}"
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        assert reply.headers["Content-Type"] == CONTENT_TYPE
+        text: str = reply.read().decode()
+        return text
+
+
+def test_a_scrape_gets_the_clocks_metrics(server: MetricsServer, synced: NTPClock) -> None:
+    name = synced.get_status()["server"]
+    assert f'ntp_clock_synchronised{{server="{name}"}} 1\n' in scrape(server)
+
+
+def test_other_paths_are_told_where_it_is(server: MetricsServer) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        scrape(server, "/")
+    with refused.value:
+        assert refused.value.code == 404
+
+
+def test_who_says_nothing_holds_it_for_two_seconds_at_most(server: MetricsServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)):
+        assert "ntp_clock_synchronised" in scrape(server)
+
+
+def test_nonsense_does_not_end_it(server: MetricsServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as sender:
+        sender.sendall(b"\x00\xff nonsense\r\n\r\n")
+        sender.settimeout(5)
+        sender.recv(1000)
+    assert "ntp_clock_synchronised" in scrape(server)
+
+
+@pytest.mark.parametrize(
+    "listen", ["", "9123", ":9123", "localhost", "::1:9123", "127.0.0.1:x", "127.0.0.1:99999"]
+)
+def test_what_is_no_address_is_told(listen: str) -> None:
+    with pytest.raises(ValueError, match=r"127\.0\.0\.1:9123"):
+        serve_metrics(listen)
+
+
+def test_a_port_that_is_taken_is_an_error(server: MetricsServer) -> None:
+    with pytest.raises(OSError, match="in use"):
+        serve_metrics(f"127.0.0.1:{server.port}")
+
+
+def test_a_device_serves_its_clocks_metrics(chrony: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    command = ["-m", "portacode.connection.command", "connect", "--server", "http://127.0.0.1:1"]
+    with subprocess.Popen(
+        [sys.executable, *command, "--token", "none", "--metrics", f"127.0.0.1:{port}"],
+        env=environment(chrony),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as device:
+        try:
+            assert eventually(lambda: " 1\n" in scraped(port), within_s=20)
+        finally:
+            device.terminate()
+
+
+def scraped(port: int) -> str:
+    """The line that tells whether it is synchronised."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+            lines: list[str] = reply.read().decode().splitlines(keepends=True)
+    except OSError:
+        return ""
+    return next(line for line in lines if line.startswith("ntp_clock_synchronised{"))
