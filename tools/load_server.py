@@ -122,7 +122,9 @@ def _tell(
     print(f"  stored: {stored[0]} traces, {stored[1]} complete, {stored[2]} with a problem")
     print(f"  traces out of order: {len(tally.inconsistent)}; incomplete: {tally.incomplete}")
     print(f"  throughput: {asked / tally.seconds:.0f} requests/s over {tally.seconds:.1f} s")
-    shares = " ".join(f"{share:.0%} {tally.latency_ms(share):.1f} ms" for share in (0.5, 0.95, 0.99))
+    shares = " ".join(
+        f"{share:.0%} {tally.latency_ms(share):.1f} ms" for share in (0.5, 0.95, 0.99)
+    )
     print(f"  latency: {shares}")
     stamp_us = min(timeit.repeat(lambda: Stamp.take(clock), number=20_000)) / 20_000 * 1e6
     read_us = min(timeit.repeat(clock.read, number=20_000)) / 20_000 * 1e6

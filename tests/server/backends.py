@@ -73,14 +73,21 @@ class Postgres:
         options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=on"
         log = str(self._folder / "log")
         self._run("pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "portacode", "portacode")
+        self._run(
+            "createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "portacode", "portacode"
+        )
 
     def _run(self, program: str, *arguments: str) -> None:
         command: Sequence[str] = [*self._as, str(self._bin / program), *arguments]
         # A pipe would be held open by the server that pg_ctl starts.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, cwd="/"
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+                cwd="/",
             )
             output.seek(0)
             assert done.returncode == 0, output.read().decode(errors="replace")

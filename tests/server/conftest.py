@@ -39,9 +39,7 @@ def time_source() -> Iterator[FaultyServer]:
 
 
 @pytest.fixture(scope="session")
-def world(
-    tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer
-) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) -> Iterator[World]:
     """One server for most tests, with short limits so that they can be seen at work."""
     folder = tmp_path_factory.mktemp("server")
     server = Server(

@@ -108,9 +108,12 @@ def test_other_peoples_projects_and_devices_are_as_if_they_were_not_there(
     assert obedient.obeyed == []
     assert world.stranger.get("/projects/demo/").status_code == 404
     assert world.stranger.get("/api/devices/").json() == {"devices": []}
-    assert world.stranger.post(f"/api/devices/{device_id}/commands/", {"command": "echo"}).json()[
-        "error"
-    ]["code"] == "unknown_device"
+    assert (
+        world.stranger.post(f"/api/devices/{device_id}/commands/", {"command": "echo"}).json()[
+            "error"
+        ]["code"]
+        == "unknown_device"
+    )
 
 
 def test_a_device_cannot_answer_what_another_was_asked(

@@ -144,9 +144,7 @@ def test_a_device_that_is_not_there_is_offline_at_once(world: World, browser: So
     assert (record["status"], record["error"]["code"]) == ("error", "device_offline")
 
 
-def test_a_request_id_can_be_used_once(
-    browser: Socket, obedient: Obedient, device_id: str
-) -> None:
+def test_a_request_id_can_be_used_once(browser: Socket, obedient: Obedient, device_id: str) -> None:
     request_id = browser.ask(device_id)
     browser.receive("response", request_id=request_id)
     browser.ask(device_id, request_id=request_id)

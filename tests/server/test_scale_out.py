@@ -32,9 +32,7 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def pair(
-    tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer
-) -> Iterator[Pair]:
+def pair(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
     try:
         redis = Redis()

@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,70 +15,140 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Project',
+            name="Project",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=64, unique=True)),
-                ('name', models.CharField(max_length=100)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='projects', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("slug", models.SlugField(max_length=64, unique=True)),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="projects",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Device',
+            name="Device",
             fields=[
-                ('id', models.CharField(default=data.models.new_id, editable=False, max_length=12, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=100)),
-                ('token_hash', models.CharField(max_length=64, unique=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('channel', models.CharField(blank=True, default='', max_length=255)),
-                ('last_seen', models.DateTimeField(blank=True, null=True)),
-                ('info', models.JSONField(blank=True, default=dict)),
-                ('clock', models.JSONField(blank=True, default=dict)),
-                ('outbox', models.JSONField(blank=True, default=dict)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='devices', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='devices', to='data.project')),
+                (
+                    "id",
+                    models.CharField(
+                        default=data.models.new_id,
+                        editable=False,
+                        max_length=12,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("token_hash", models.CharField(max_length=64, unique=True)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("channel", models.CharField(blank=True, default="", max_length=255)),
+                ("last_seen", models.DateTimeField(blank=True, null=True)),
+                ("info", models.JSONField(blank=True, default=dict)),
+                ("clock", models.JSONField(blank=True, default=dict)),
+                ("outbox", models.JSONField(blank=True, default=dict)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="devices",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="devices",
+                        to="data.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('name',),
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='TraceRecord',
+            name="TraceRecord",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('request_id', models.CharField(max_length=32, unique=True)),
-                ('delivery_id', models.CharField(max_length=32, null=True, unique=True)),
-                ('command', models.CharField(max_length=64)),
-                ('traceparent', models.CharField(blank=True, default='', max_length=128)),
-                ('reply_channel', models.CharField(max_length=255)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('ok', 'Ok'), ('error', 'Error'), ('timeout', 'Timeout')], default='pending', max_length=8)),
-                ('error', models.JSONField(null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('trace', models.JSONField(default=dict)),
-                ('ping_ms', models.FloatField(null=True)),
-                ('problems', models.PositiveSmallIntegerField(default=0)),
-                ('raw_problems', models.PositiveSmallIntegerField(default=0)),
-                ('unsynced', models.PositiveSmallIntegerField(default=0)),
-                ('complete', models.BooleanField(default=False)),
-                ('device', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='traces', to='data.device')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='traces', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("request_id", models.CharField(max_length=32, unique=True)),
+                ("delivery_id", models.CharField(max_length=32, null=True, unique=True)),
+                ("command", models.CharField(max_length=64)),
+                ("traceparent", models.CharField(blank=True, default="", max_length=128)),
+                ("reply_channel", models.CharField(max_length=255)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("ok", "Ok"),
+                            ("error", "Error"),
+                            ("timeout", "Timeout"),
+                        ],
+                        default="pending",
+                        max_length=8,
+                    ),
+                ),
+                ("error", models.JSONField(null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("trace", models.JSONField(default=dict)),
+                ("ping_ms", models.FloatField(null=True)),
+                ("problems", models.PositiveSmallIntegerField(default=0)),
+                ("raw_problems", models.PositiveSmallIntegerField(default=0)),
+                ("unsynced", models.PositiveSmallIntegerField(default=0)),
+                ("complete", models.BooleanField(default=False)),
+                (
+                    "device",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="traces",
+                        to="data.device",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="traces",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='device',
-            constraint=models.UniqueConstraint(fields=('owner', 'name'), name='device_name_of_owner'),
+            model_name="device",
+            constraint=models.UniqueConstraint(
+                fields=("owner", "name"), name="device_name_of_owner"
+            ),
         ),
         migrations.AddIndex(
-            model_name='tracerecord',
-            index=models.Index(fields=['owner', '-id'], name='trace_of_owner'),
+            model_name="tracerecord",
+            index=models.Index(fields=["owner", "-id"], name="trace_of_owner"),
         ),
         migrations.AddIndex(
-            model_name='tracerecord',
-            index=models.Index(fields=['device', '-id'], name='trace_of_device'),
+            model_name="tracerecord",
+            index=models.Index(fields=["device", "-id"], name="trace_of_device"),
         ),
         migrations.AddIndex(
-            model_name='tracerecord',
-            index=models.Index(fields=['created_at'], name='trace_age'),
+            model_name="tracerecord",
+            index=models.Index(fields=["created_at"], name="trace_age"),
         ),
     ]

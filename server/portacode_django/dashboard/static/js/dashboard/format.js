@@ -13,7 +13,9 @@ export function duration(ms) {
 /** Three digits that count. */
 export function digits(value) {
     const size = Math.abs(value);
-    return value.toFixed(size >= 100 || size === 0 ? 0 : size >= 10 ? 1 : 2);
+    const text = size.toFixed(size >= 100 || size === 0 ? 0 : size >= 10 ? 1 : 2);
+    // A sign of its own width, and none before what has been rounded to nothing.
+    return value < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
 /** How a system clock stands to true time, from synchronised less system time. */

@@ -1,0 +1,356 @@
+"""The whole system, as a user sees it: browser, server and devices in one trace."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+# The server and its devices are those of the server's own tests.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "server"))
+
+from playwright.sync_api import expect
+from support import FaultyServer
+from system import Device, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import BrowserContext, Page
+
+AXE = Path(__file__).resolve().parents[2] / "js/node_modules/axe-core/axe.min.js"
+STAMPS = 11
+
+
+class System:
+    """A time source, a server, two devices, and nobody's system clock is right."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = FaultyServer()
+        self.server = Server(folder, self.source.address, **skewed("+1.7s"))
+        self.made: dict[str, Any] = self.server.prepare()
+        self.stranger_password = self.server.add_user("newcomer")
+        self.server.start()
+        self.devices = [
+            Device(
+                self.server,
+                made["token"],
+                self.source.address,
+                folder / f"{made['name']}.log",
+                **skewed(offset),
+            )
+            for made, offset in zip(self.made["devices"], ("-2.2s", "-0.4s"))
+        ]
+
+    def stop(self) -> None:
+        for device in self.devices:
+            device.stop()
+        self.server.stop()
+        self.source.stop()
+
+
+def skewed(offset: str) -> dict[str, str]:
+    """Variables for a program whose system clock is wrong; none where that cannot be had."""
+    found = importlib.util.find_spec("libfaketime")
+    if found is None or found.origin is None:
+        return {}
+    library = Path(found.origin).parent / "vendor/libfaketime/src/libfaketime.so.1"
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME": offset,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DISABLE_SHM": "1",
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",
+    }
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    system = System(tmp_path_factory.mktemp("system"))
+    yield system
+    system.stop()
+
+
+@pytest.fixture
+def dashboard(page: Page, system: System) -> Page:
+    """The dashboard of the demo user, live, its clocks synchronised."""
+    log_in(page, system)
+    live(page)
+    for name in ("This browser", "Server", "workshop", "greenhouse"):
+        expect(clock(page, name).locator(".state")).to_have_text("synchronised", timeout=30_000)
+    return page
+
+
+def log_in(page: Page, system: System, user: str = "demo", password: str | None = None) -> None:
+    page.goto(f"{system.server.url}/")
+    expect(page).to_have_title(re.compile("Log in"))
+    page.get_by_label("Name").fill(user)
+    page.get_by_label("Password").fill(password or system.made["password"])
+    page.get_by_role("button", name="Log in").click()
+
+
+def live(page: Page) -> None:
+    expect(page.locator("#connection-text")).to_have_text("Live", timeout=30_000)
+
+
+def clock(page: Page, name: str) -> Any:
+    return page.locator(".clock", has=page.get_by_role("heading", name=name))
+
+
+def ask(page: Page, device: str = "workshop", command: str = "echo") -> None:
+    page.locator("#ask-device").select_option(label=device)
+    page.locator("#ask-command").select_option(command)
+    page.get_by_role("button", name="Send").click()
+
+
+def newest(page: Page) -> dict[str, Any]:
+    """The newest trace's record, as REST has it."""
+    found = page.evaluate("fetch('/api/traces/?limit=1').then((answer) => answer.json())")
+    record: dict[str, Any] = found["traces"][0]
+    return record
+
+
+def test_a_request_from_the_page_comes_back_as_a_whole_trace(dashboard: Page) -> None:
+    ask(dashboard)
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered after")
+    expect(dashboard.locator("#trace-title")).to_have_text("Trace: echo on workshop")
+    expect(dashboard.locator("#traces button")).not_to_have_count(0)
+    dashboard.locator("summary").click()
+    rows = dashboard.locator("#stamp-rows tr")
+    expect(rows).to_have_count(STAMPS)
+    dashboard.wait_for_function(
+        "fetch('/api/traces/?limit=1').then(a => a.json()).then(a => a.traces[0].complete)"
+    )
+    record = newest(dashboard)
+    assert (record["status"], record["complete"], record["problems"]) == ("ok", True, 0)
+    assert dashboard.locator("#sync-chart .wrong").count() == 0
+    assert vars(dashboard)["complaints"] == []
+
+
+@pytest.mark.skipif(not skewed("+1s"), reason="no libfaketime: pip install libfaketime")
+def test_raw_clocks_are_out_of_order_and_synchronised_ones_are_not(dashboard: Page) -> None:
+    ask(dashboard)
+    expect(dashboard.locator("#raw-chart .wrong")).to_have_count(2)
+    expect(dashboard.locator("#sync-chart .wrong")).to_have_count(0)
+    expect(dashboard.locator("#verdict")).to_contain_text("run backwards, by up to 3.9")
+    expect(clock(dashboard, "workshop")).to_contain_text("2.20 s slow")
+    expect(clock(dashboard, "Server")).to_contain_text("1.70 s fast")
+
+
+def test_progress_is_shown_while_a_device_is_at_work(dashboard: Page) -> None:
+    dashboard.locator("#ask-device").select_option(label="greenhouse")
+    dashboard.locator("#ask-command").select_option("slow_task")
+    dashboard.locator("#ask-payload").fill('{"seconds": 1.5, "steps": 3}')
+    dashboard.get_by_role("button", name="Send").click()
+    expect(dashboard.locator("#ask-result")).to_contain_text("At work")
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered after 1.", timeout=15_000)
+
+
+def test_a_payload_that_is_no_json_is_told_before_anything_is_sent(dashboard: Page) -> None:
+    dashboard.locator("#ask-payload").fill("{oops")
+    dashboard.get_by_role("button", name="Send").click()
+    expect(dashboard.locator("#ask-result")).to_contain_text("not JSON")
+    expect(dashboard.locator("#ask-payload")).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_device_that_is_killed_is_offline_and_comes_back(dashboard: Page, system: System) -> None:
+    state = clock(dashboard, "workshop").locator(".state")
+    system.devices[0].kill()
+    expect(state).to_have_text("offline", timeout=30_000)
+    ask(dashboard, "workshop (offline)")
+    expect(dashboard.locator("#ask-result")).to_contain_text("(device_offline)")
+    expect(dashboard.locator("#traces button").first).to_contain_text("device_offline")
+    system.devices[0].start()
+    expect(state).to_have_text("synchronised", timeout=30_000)
+    ask(dashboard)
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered after")
+
+
+def test_a_server_that_is_restarted_is_found_again_by_all(dashboard: Page, system: System) -> None:
+    system.server.stop()
+    expect(dashboard.locator("#connection-text")).to_have_text("Disconnected")
+    expect(dashboard.get_by_role("alert")).to_contain_text("The connection is lost.")
+    expect(dashboard.get_by_role("button", name="Send")).to_be_disabled()
+    system.server.start()
+    live(dashboard)
+    expect(dashboard.get_by_role("alert")).to_be_hidden()
+    state = clock(dashboard, "workshop").locator(".state")
+    expect(state).to_have_text("synchronised", timeout=60_000)
+    ask(dashboard)
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered after", timeout=15_000)
+
+
+def test_without_a_time_source_stamps_vanish_say_why_and_come_back(
+    dashboard: Page, system: System
+) -> None:
+    system.source.change("silence on")
+    try:
+        system.server.stop()
+        for device in system.devices:
+            device.stop()
+        system.server.start(wait_synced=False)
+        for device in system.devices:
+            device.start()
+        dashboard.reload()
+        live(dashboard)
+        for name in ("This browser", "Server", "workshop"):
+            card = clock(dashboard, name)
+            expect(card.locator(".state")).to_have_text("no time", timeout=40_000)
+        expect(clock(dashboard, "workshop").locator(".why")).to_contain_text("no reply within 2 s")
+        ask(dashboard)
+        expect(dashboard.locator("#ask-result")).to_contain_text("Answered:", timeout=15_000)
+        expect(dashboard.locator("#sync-caption")).to_contain_text(f"{STAMPS} events without time")
+        expect(dashboard.locator("#sync-caption")).to_contain_text("no reply within 2 s")
+        record = newest(dashboard)
+        assert record["unsynced"] == STAMPS
+        assert not set(record["trace"]) & {"client_send", "server_receive", "device_receive"}
+        assert record["trace"]["raw"]["device_receive"] > 0
+    finally:
+        system.source.change("silence off")
+    for name in ("Server", "workshop", "This browser"):
+        state = clock(dashboard, name).locator(".state")
+        expect(state).to_have_text("synchronised", timeout=90_000)
+    ask(dashboard)
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered after", timeout=15_000)
+    expect(dashboard.locator("#sync-caption")).to_contain_text("each stamp is right to")
+
+
+def test_a_projects_page_is_live_over_its_own_socket(
+    context: BrowserContext, system: System
+) -> None:
+    page = context.new_page()
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    log_in(page, system)
+    page.get_by_role("link", name="Projects").click()
+    page.get_by_role("link", name="Demo").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Demo")
+    live(page)
+    dashboard = context.new_page()
+    dashboard.goto(f"{system.server.url}/")
+    live(dashboard)
+    expect(clock(dashboard, "workshop").locator(".state")).to_have_text("synchronised")
+    expect(dashboard.get_by_role("button", name="Send")).to_be_enabled()
+    ask(dashboard)
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered", timeout=15_000)
+    request_id = newest(dashboard)["request_id"]
+    page.wait_for_function(
+        "(id) => fetch(`/api/traces/?limit=1&project=demo`).then((answer) => answer.json())"
+        ".then(({ traces }) => traces[0].request_id === id)",
+        arg=request_id,
+    )
+    expect(page.locator("#traces button").first).to_contain_text("echo · workshop")
+    assert sockets[-1].endswith("/ws/projects/demo/")
+
+
+def test_filters_leave_what_fits_and_say_when_nothing_does(dashboard: Page) -> None:
+    ask(dashboard, "greenhouse")
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered after")
+    rows = dashboard.locator("#traces button")
+    dashboard.locator("#filter-device").select_option(label="greenhouse")
+    expect(rows.first).to_contain_text("greenhouse")
+    assert all("greenhouse" in text for text in rows.all_inner_texts())
+    dashboard.locator("#filter-ms").fill("9999999")
+    expect(dashboard.locator("#traces-empty")).to_have_text("No trace fits these filters.")
+    expect(rows).to_have_count(0)
+    # What comes now does not fit either.
+    ask(dashboard, "greenhouse")
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered after")
+    expect(rows).to_have_count(0)
+    dashboard.locator("#filter-ms").fill("")
+    expect(rows).not_to_have_count(0)
+
+
+def test_everything_can_be_done_by_keyboard(dashboard: Page) -> None:
+    for _ in range(2):
+        dashboard.locator("#ask-payload").focus()
+        dashboard.keyboard.press("Enter")
+        expect(dashboard.locator("#ask-result")).to_contain_text("Answered after")
+        dashboard.wait_for_timeout(300)
+    first = dashboard.locator("#traces button").first
+    first.focus()
+    dashboard.keyboard.press("Enter")
+    expect(first).to_have_attribute("aria-pressed", "true")
+    dashboard.keyboard.press("ArrowDown")
+    expect(dashboard.locator("#traces button").nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(dashboard.locator("#follow")).not_to_be_checked()
+    dashboard.locator("summary").focus()
+    dashboard.keyboard.press("Enter")
+    expect(dashboard.locator("#stamp-rows tr")).to_have_count(STAMPS)
+    # From the top of the page to its end, nobody is caught anywhere.
+    seen, ends = set(), 0
+    for _ in range(400):
+        dashboard.keyboard.press("Tab")
+        if dashboard.evaluate("document.activeElement === document.body"):
+            ends += 1
+        if ends == 2:
+            break
+        seen.add(
+            dashboard.evaluate("document.activeElement.id || document.activeElement.className")
+        )
+    assert ends == 2
+    assert {"ask-device", "ask-send", "follow", "filter-problem", "trace-row"} <= seen
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault(dashboard: Page, scheme: str) -> None:
+    if not AXE.exists():
+        pytest.skip("no axe-core: npm ci in js/")
+    dashboard.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    ask(dashboard)
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered after")
+    dashboard.locator("summary").click()
+    faults = axe(dashboard)
+    assert faults == []
+    dashboard.get_by_role("link", name="Projects").click()
+    assert axe(dashboard) == []
+    dashboard.get_by_role("button", name="Log out").click()
+    assert axe(dashboard) == []
+
+
+def axe(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run().then(({ violations }) => violations)")
+    return [
+        f"{fault['impact']} {fault['id']}: {json.dumps([n['html'] for n in fault['nodes']][:3])}"
+        for fault in found
+    ]
+
+
+def test_a_newcomer_sees_what_to_do_first(page: Page, system: System) -> None:
+    log_in(page, system, "newcomer", system.stranger_password)
+    live(page)
+    expect(page.locator("#clocks-empty")).to_contain_text("manage.py device add NAME")
+    expect(page.locator("#traces-empty")).to_contain_text("No traces yet")
+    expect(page.locator("#trace-empty")).to_contain_text("No trace to show")
+    expect(page.locator("#histograms-empty")).to_contain_text("Nothing to measure yet")
+    expect(page.get_by_role("button", name="Send")).to_be_disabled()
+    page.get_by_role("link", name="Projects").click()
+    expect(page.locator(".empty")).to_contain_text("No projects yet")
+
+
+def test_a_failing_query_is_told_and_the_rest_goes_on(dashboard: Page) -> None:
+    dashboard.route("**/api/traces/**", lambda route: route.fulfill(status=500, body="{}"))
+    dashboard.reload()
+    live(dashboard)
+    expect(dashboard.locator("#traces-empty")).to_contain_text("the server answers 500")
+    expect(dashboard.locator("#trace-empty")).to_have_text("Traces cannot be loaded.")
+    ask(dashboard)
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered", timeout=15_000)
+
+
+def test_whoever_is_logged_out_elsewhere_is_asked_to_log_in(
+    context: BrowserContext, dashboard: Page, system: System
+) -> None:
+    context.clear_cookies()
+    system.server.stop()
+    expect(dashboard.locator("#connection-text")).to_have_text("Disconnected")
+    system.server.start()
+    expect(dashboard.get_by_role("alert")).to_contain_text("not logged in", timeout=40_000)
+    dashboard.get_by_role("button", name="Log in").click()
+    expect(dashboard).to_have_title(re.compile("Log in"))
