@@ -1,0 +1,158 @@
+"""manage.py's commands, the settings' variables, and what a first start makes."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from system import Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import World
+
+
+@pytest.fixture
+def unstarted(tmp_path: Path) -> Server:
+    """A server with a database of its own, which no test has to start."""
+    server = Server(tmp_path, "127.0.0.1:1", TRACES_MAX_PER_USER="5", TRACES_MAX_AGE_DAYS="1")
+    server.manage("migrate", "--verbosity", "0")
+    return server
+
+
+def shell(server: Server, code: str) -> str:
+    return server.manage("shell", "--verbosity", "0", "-c", code).strip()
+
+
+def test_the_demo_is_set_up_once_and_told_again(unstarted: Server) -> None:
+    first, again = (json.loads(unstarted.manage("demo_setup")) for _ in range(2))
+    assert first == again
+    assert set(first) == {"user", "password", "devices", "project"}
+    assert [set(device) for device in first["devices"]] == [{"id", "name", "token"}] * 2
+    counts = "from data.models import *; print(Device.objects.count(), Project.objects.count())"
+    assert shell(unstarted, counts) == "2 1"
+    three = json.loads(unstarted.manage("demo_setup", "--devices", "3"))
+    assert three["devices"][:2] == first["devices"]
+
+
+def test_secrets_are_only_ours_to_read_and_tokens_are_not_in_the_database(
+    unstarted: Server, tmp_path: Path
+) -> None:
+    made = json.loads(unstarted.manage("demo_setup"))
+    for name in ("secret_key", "demo.json"):
+        assert stat.S_IMODE(os.stat(tmp_path / name).st_mode) == 0o600
+    everything = b"".join(path.read_bytes() for path in tmp_path.glob("db.sqlite3*"))
+    for device in made["devices"]:
+        assert device["id"].encode() in everything
+        assert device["token"].encode() not in everything
+
+
+def test_the_secret_key_is_made_once_and_can_be_given(tmp_path: Path) -> None:
+    show = "from django.conf import settings; print(settings.SECRET_KEY)"
+    server = Server(tmp_path, "127.0.0.1:1")
+    first, again = shell(server, show), shell(server, show)
+    assert first == again
+    assert len(first) >= 50
+    given = Server(tmp_path, "127.0.0.1:1", SECRET_KEY="given by the environment")
+    assert shell(given, show) == "given by the environment"
+
+
+def test_it_is_not_in_debug_mode_unless_asked(tmp_path: Path) -> None:
+    show = "from django.conf import settings; print(settings.DEBUG)"
+    assert shell(Server(tmp_path, "127.0.0.1:1"), show) == "False"
+    assert shell(Server(tmp_path, "127.0.0.1:1", DEBUG="1"), show) == "True"
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"DEBUG": "maybe"}, "DEBUG='maybe': give 1 or 0"),
+        ({"BROWSER_RATE": "fast"}, "BROWSER_RATE='fast': give PER_SECOND/BURST"),
+        ({"REQUEST_TIMEOUT_S": "-1"}, "REQUEST_TIMEOUT_S='-1': give a number"),
+        ({"HANDSHAKE_S": "nan"}, "HANDSHAKE_S='nan': give a number"),
+    ],
+)
+def test_a_malformed_variable_is_named(
+    tmp_path: Path, variables: dict[str, str], says: str
+) -> None:
+    server = Server(tmp_path, "127.0.0.1:1", **variables)
+    assert says in server.manage("check", code=1)
+
+
+def test_several_workers_want_redis(tmp_path: Path) -> None:
+    server = Server(tmp_path, "127.0.0.1:1")
+    assert "set REDIS_URL" in server.manage("serve", "--workers", "2", code=1)
+
+
+def test_a_command_without_redis_says_what_to_do(unstarted: Server) -> None:
+    unstarted.manage("demo_setup")
+    told = unstarted.manage("send_command", "workshop", "echo", code=1)
+    assert "set REDIS_URL" in told
+    assert "/api/devices/ID/commands/" in told
+
+
+def test_devices_of_users_that_are_not_there_are_told(unstarted: Server) -> None:
+    assert "no user nobody" in unstarted.manage("device", "add", "x", "--owner", "nobody", code=1)
+    unstarted.manage("demo_setup")
+    told = unstarted.manage("device", "renew", "x", "--owner", "demo", code=1)
+    assert "no device x" in told
+    told = unstarted.manage("device", "add", "workshop", "--owner", "demo", code=1)
+    assert "already" in told
+
+
+def make_traces(server: Server, count: int, **fields: Any) -> None:
+    shell(
+        server,
+        "from data.models import *; import secrets; from datetime import *;"
+        "d = Device.objects.first();"
+        f"fields = {fields!r};"
+        "TraceRecord.objects.bulk_create(TraceRecord(request_id=secrets.token_hex(16), device=d,"
+        f"owner=d.owner, command='c', reply_channel='x') for _ in range({count}));"
+        "old = fields.get('days_old');"
+        "old and TraceRecord.objects.filter(id__gt=TraceRecord.objects.order_by('-id')"
+        f"[{count - 1}].id - 1).update(created_at=datetime.now(timezone.utc) - timedelta(days=old))",
+    )
+
+
+def count_traces(server: Server) -> int:
+    return int(shell(server, "from data.models import *; print(TraceRecord.objects.count())"))
+
+
+def test_old_traces_and_too_many_are_pruned_the_oldest_first(unstarted: Server) -> None:
+    unstarted.manage("demo_setup")
+    make_traces(unstarted, 3, days_old=2)
+    make_traces(unstarted, 4)
+    assert unstarted.manage("prune_traces") == "deleted 3 too old, 0 too many\n"
+    make_traces(unstarted, 4)
+    newest = "from data.models import *; print(TraceRecord.objects.order_by('-id')[4].request_id)"
+    oldest_to_stay = shell(unstarted, newest)
+    assert unstarted.manage("prune_traces") == "deleted 0 too old, 3 too many\n"
+    assert count_traces(unstarted) == 5
+    last = "from data.models import *; print(TraceRecord.objects.order_by('id')[0].request_id)"
+    assert shell(unstarted, last) == oldest_to_stay
+
+
+def test_the_requirements_ask_for_a_portacode_that_this_one_is(world: World) -> None:
+    from importlib.metadata import version
+
+    from packaging.requirements import Requirement
+    from system import SERVER
+
+    lines = (SERVER / "requirements.txt").read_text().split()
+    wanted = {(found := Requirement(line)).name: found for line in lines}
+    assert "portacode>=1.3.26" in lines
+    for requirement in wanted.values():
+        assert requirement.specifier.contains(version(requirement.name)), requirement
+    assert world.server.health()["ok"]
+
+
+def test_the_server_uses_the_shared_clock_where_it_is_said_to() -> None:
+    from system import SERVER
+
+    for path in ("dashboard/consumers.py", "data/services/device_client.py"):
+        source = (SERVER / path).read_text()
+        assert "from portacode.utils.ntp_clock import ntp_clock\n" in source
