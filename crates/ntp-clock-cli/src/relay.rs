@@ -91,7 +91,7 @@ fn addresses(listen: &str) -> Result<Vec<std::net::SocketAddr>, Failure> {
     match listen.to_socket_addrs() {
         Ok(found) => Ok(found.collect()),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            let how = "write an address and a port such as 127.0.0.1:8123, [::]:8123 or :0";
+            let how = "write an address and a port such as 127.0.0.1:8123 or [::]:8123";
             Err(Failure::Usage(format!("--listen {listen:?}: {error}; {how}")))
         }
         Err(error) => Err(Failure::Failed(format!("cannot listen on {listen}: {error}"))),

@@ -2,8 +2,10 @@
 
 #![cfg(feature = "server")]
 
+mod absurd;
 mod bounds;
 mod http;
+mod library;
 mod support;
 mod synchronised;
 mod tls;
