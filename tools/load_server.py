@@ -2,8 +2,8 @@
 """Sends many traced requests through two server processes on Redis and PostgreSQL, and counts.
 
 Starts all of it by itself: a time source, Redis, PostgreSQL, two servers, devices. Exit codes: 0
-none lost, none done twice, every trace synchronised and in causal order within its errors; 1 not so;
-2 something is missing on this machine.
+none lost, none done twice, every trace synchronised and in causal order within its errors; 1 not
+so; 2 something is missing on this machine.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from portacode.utils.ntp_clock import NTPClock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Of each request the server stamps four events, and reads its clock for the relay when a frame comes.
+# Of each request a server stamps four events; it reads its clock for the relay as a frame comes.
 _STAMPS, _READS = 4, 3
 
 
@@ -130,9 +130,10 @@ def _tell(
     read_us = min(timeit.repeat(clock.read, number=20_000)) / 20_000 * 1e6
     clock_us = _STAMPS * stamp_us + _READS * read_us
     each_us = cpu_s / asked * 1e6
+    print(f"  the clock's share of the servers' work: {clock_us / each_us:.2%}")
     print(
-        f"  the clock's share of a server's work: {clock_us / each_us:.2%} ({_STAMPS} stamps of "
-        f"{stamp_us:.2f} us and {_READS} readings of {read_us:.2f} us in {each_us:.0f} us a request)"
+        f"    {_STAMPS} stamps of {stamp_us:.2f} us and {_READS} readings of {read_us:.2f} us "
+        f"in {each_us:.0f} us of a request"
     )
 
 

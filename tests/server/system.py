@@ -246,8 +246,9 @@ class Socket:
             while True:
                 self.connection.recv(timeout=max(deadline - time.monotonic(), 0.01))
         except ConnectionClosed as closed:
-            assert closed.rcvd is not None, closed
-            return closed.rcvd.code, closed.rcvd.reason
+            how = closed.rcvd
+        assert how is not None, "the connection broke"
+        return how.code, how.reason
 
     def ask(self, device_id: str, command: str = "echo", **more: Any) -> str:
         """Sends a request; gives its id."""

@@ -102,11 +102,10 @@ def test_frames_of_any_bytes_are_an_object_or_refused() -> None:
     for _ in range(3000):
         text = "".join(dice.choice(pieces) for _ in range(dice.randrange(8)))
         try:
-            message = parsed(text)
+            outcome = type(parsed(text)["event"]).__name__
         except Refusal as refusal:
-            assert refusal.code == "malformed"
-            continue
-        assert isinstance(message["event"], str)
+            outcome = refusal.code
+        assert outcome in ("str", "malformed")
 
 
 def test_a_number_that_json_has_not_is_refused_on_the_way_out() -> None:

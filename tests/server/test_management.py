@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from system import Server
@@ -104,17 +104,16 @@ def test_devices_of_users_that_are_not_there_are_told(unstarted: Server) -> None
     assert "already" in told
 
 
-def make_traces(server: Server, count: int, **fields: Any) -> None:
+def make_traces(server: Server, count: int, days_old: int = 0) -> None:
     shell(
         server,
         "from data.models import *; import secrets; from datetime import *;"
         "d = Device.objects.first();"
-        f"fields = {fields!r};"
-        "TraceRecord.objects.bulk_create(TraceRecord(request_id=secrets.token_hex(16), device=d,"
-        f"owner=d.owner, command='c', reply_channel='x') for _ in range({count}));"
-        "old = fields.get('days_old');"
-        "old and TraceRecord.objects.filter(id__gt=TraceRecord.objects.order_by('-id')"
-        f"[{count - 1}].id - 1).update(created_at=datetime.now(timezone.utc) - timedelta(days=old))",
+        "made = TraceRecord.objects.bulk_create(TraceRecord(request_id=secrets.token_hex(16),"
+        f" device=d, owner=d.owner, command='c', reply_channel='x') for _ in range({count}));"
+        f"then = datetime.now(timezone.utc) - timedelta(days={days_old});"
+        "ids = [record.request_id for record in made];"
+        "TraceRecord.objects.filter(request_id__in=ids).update(created_at=then)",
     )
 
 

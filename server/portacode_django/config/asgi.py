@@ -17,11 +17,11 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from dashboard.consumers import DashboardConsumer, ProjectConsumer
 from django.urls import path, re_path
 from gateway.consumers import DeviceConsumer
+from sockets.origin import OriginGuard
+from sockets.refusal import NotFound
 
 from portacode.otel import require
 from portacode.relay.asgi import with_relay
-from sockets.origin import OriginGuard
-from sockets.refusal import NotFound
 
 require("server", "browser")
 

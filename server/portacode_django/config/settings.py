@@ -1,7 +1,7 @@
 """Settings of the reference server; README.md beside it has the table of variables.
 
-Without any it needs nothing but a disk: SQLite, and messages between sockets in memory. DATABASE_URL
-and REDIS_URL let many processes on many machines serve one dashboard.
+Without any it needs nothing but a disk: SQLite, and messages between sockets in memory.
+DATABASE_URL and REDIS_URL let many processes on many machines serve one dashboard.
 """
 
 from __future__ import annotations

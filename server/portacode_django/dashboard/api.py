@@ -87,7 +87,7 @@ def trace(request: HttpRequest, request_id: str) -> JsonResponse:
 
 @require_POST
 async def commands(request: HttpRequest, device_id: str) -> JsonResponse:
-    """`POST /api/devices/ID/commands/`: `{"command": ..., "payload": ...}`; waits for the answer."""
+    """`POST /api/devices/ID/commands/` with command and payload; waits for the answer."""
     user = await request.auser()
     if not user.is_authenticated:
         return _error(401, Refusal("unauthenticated", "log in first"))

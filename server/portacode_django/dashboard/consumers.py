@@ -9,18 +9,18 @@ import asyncio
 from typing import Any, ClassVar
 
 from channels.db import database_sync_to_async
-from django.conf import settings
-
-from dashboard.pending import Pending, PendingRequests, Phase
 from data.models import Project
 from data.services import news, presence, requests, telemetry
-from portacode.trace import CLIENT_KEYS, Trace, TraceError
-from portacode.utils.ntp_clock import ntp_clock
+from django.conf import settings
 from sockets.base import JsonSocket, logger
 from sockets.clock_status import clock_status
 from sockets.frames import Refusal, id_field, text_field
 from sockets.instance import entity
 from sockets.limits import Places
+
+from dashboard.pending import Pending, PendingRequests, Phase
+from portacode.trace import CLIENT_KEYS, Trace, TraceError
+from portacode.utils.ntp_clock import ntp_clock
 
 
 class DashboardConsumer(JsonSocket):

@@ -1,8 +1,9 @@
 """Addresses of pages and of the JSON interface."""
 
-from dashboard import api, views
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
+
+from dashboard import api, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),

@@ -6,18 +6,18 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from channels.db import database_sync_to_async
-from django.conf import settings
-
 from data.services import news, presence, requests
 from data.services.requests import Outcome
-from portacode.otel import inject
-from portacode.trace import DEVICE_KEYS, Stamp, Trace, TraceError
+from django.conf import settings
 from sockets.base import JsonSocket, logger
 from sockets.clock_status import CLOCK_KEYS
 from sockets.frames import Refusal, id_field, object_field, storable, text_field
 from sockets.instance import entity
 from sockets.limits import Buckets
 from sockets.origin import admits
+
+from portacode.otel import inject
+from portacode.trace import DEVICE_KEYS, Stamp, Trace, TraceError
 
 if TYPE_CHECKING:
     from data.models import Device

@@ -7,7 +7,7 @@ import re
 from typing import Any, NoReturn
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818
     """A message that is not obeyed; code and message are told to whoever sent it."""
 
     def __init__(self, code: str, message: str) -> None:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
+from sockets.frames import Refusal
+from sockets.instance import entity
 
 from data.services import news, requests, telemetry
 from portacode.trace import Trace
 from portacode.utils.ntp_clock import ntp_clock
-from sockets.frames import Refusal
-from sockets.instance import entity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,10 +6,10 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from django.db.models.functions import Now
+from sockets.frames import storable
 
 from data.models import Device
 from data.tokens import hash_of, is_token
-from sockets.frames import storable
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

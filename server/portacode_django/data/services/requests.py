@@ -9,11 +9,11 @@ import enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import IntegrityError, transaction
+from sockets.frames import Refusal, storable
 
 from data.models import Device, TraceRecord
 from data.services import retention
 from portacode.trace import DEVICE_KEYS, SERVER_KEYS, Trace, TraceError
-from sockets.frames import Refusal, storable
 
 if TYPE_CHECKING:
     from portacode.trace import Stamp

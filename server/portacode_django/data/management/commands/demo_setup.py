@@ -6,12 +6,13 @@ import json
 import secrets
 from typing import Any
 
-from data.models import Device, Project
-from data.tokens import hash_of
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
+
+from data.models import Device, Project
+from data.tokens import hash_of
 
 
 class Command(BaseCommand):

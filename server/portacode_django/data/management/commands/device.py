@@ -6,10 +6,11 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
-from data.models import Device, Project
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
+
+from data.models import Device, Project
 
 
 class Command(BaseCommand):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from data.services.retention import prune
 from django.core.management.base import BaseCommand
+
+from data.services.retention import prune
 
 
 class Command(BaseCommand):

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from data.models import Device
-from data.services.device_client import DeviceClient
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 
+from data.models import Device
+from data.services.device_client import DeviceClient
 from portacode.utils.ntp_clock import ntp_clock
 
 

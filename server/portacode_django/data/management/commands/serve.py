@@ -21,9 +21,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs until it is interrupted."""
-        from django.conf import settings
-
         from config.protocol import OPTIONS
+        from django.conf import settings
 
         del args
         if options["workers"] > 1 and not settings.REDIS_URL:
