@@ -1,7 +1,7 @@
 // The clock: the core, its timers, one way to the server, and what the page goes through.
 
 import { instantiate } from './core.js';
-import { resolution, wholeSince } from './counter.js';
+import { pair, resolution, wholeSince } from './counter.js';
 import { node, relayOfPage, timer } from './environment.js';
 import { Clock } from './face.js';
 import { iso } from './iso.js';
@@ -49,11 +49,11 @@ export class NTPClock extends Clock {
     /** The time in milliseconds since the Unix epoch, or null. */
     now() {
         const time = this.#now(performance.now(), Date.now());
-        return time === time ? time : this.#none();
+        return time === time ? time : (this.#again()?.timeMs ?? null);
     }
 
     read() {
-        return this.#core?.read(performance.now(), Date.now()) ?? this.#none();
+        return this.#core?.read(performance.now(), Date.now()) ?? this.#again();
     }
 
     at(performanceMs) {
@@ -165,13 +165,22 @@ export class NTPClock extends Clock {
 
     // --- the driver
 
-    #none() {
+    /** There was no reading: because there is none, or because something held us up. */
+    #again() {
+        const reading = this.#closely();
         // Sleep or a step of the wall clock ended the readings: to the server at once.
-        if (this.#serving) {
+        if (!reading && this.#serving) {
             this.#serving = false;
             this.#schedule(0);
         }
-        return null;
+        return reading;
+    }
+
+    #closely() {
+        if (!this.#core) return null;
+        const [now, wall] = pair();
+        this.#core.wasm.notice(now, wall);
+        return this.#core.read(now, wall);
     }
 
     #schedule(ms) {
@@ -193,9 +202,8 @@ export class NTPClock extends Clock {
         }
         instantiate(
             (core) => {
-                const now = performance.now();
-                const wall = Date.now();
                 const coarse = resolution() * 1e6;
+                const [now, wall] = pair();
                 core.wasm.create(
                     now,
                     wall,
@@ -250,8 +258,7 @@ export class NTPClock extends Clock {
         // A listener or a sender may call us from within.
         if (!core || this.#driving) return;
         this.#driving = true;
-        const now = performance.now();
-        if (this.#running || core.wasm.in_round()) core.wasm.timeout(now, Date.now());
+        if (this.#running || core.wasm.in_round()) core.wasm.timeout(...pair());
         for (let cookie; (cookie = core.transmit(performance.now())) !== null; ) {
             this.#transport.send(cookie);
         }
@@ -264,7 +271,7 @@ export class NTPClock extends Clock {
 
     #report() {
         const core = this.#core;
-        const serving = core.read(performance.now(), Date.now());
+        const serving = this.#closely();
         const began = serving !== null && !this.#serving;
         this.#serving = serving !== null;
         if (began) this.tell('reading');
@@ -304,7 +311,7 @@ export class NTPClock extends Clock {
     /** Nothing learnt so far counts any more. */
     #restart(why) {
         this.#trouble = why;
-        this.#core.wasm.suspend(performance.now(), Date.now());
+        this.#core.wasm.suspend(...pair());
         this.#drive();
     }
 

@@ -4,6 +4,7 @@ const STEPS = 12;
 const LONGEST_LOOK_MS = 8;
 // A double of a day in milliseconds is no finer, and its rounding is an error too.
 const FINEST_MS = 0.0001;
+const CLOSE_MS = 5;
 
 let known;
 
@@ -28,6 +29,24 @@ export function resolution() {
     // No step within the look: as coarse as anything in use.
     known = least === Infinity ? 20 : Math.max(least, FINEST_MS);
     return known;
+}
+
+/**
+ * performance.now() and Date.now() at one moment: a thread that is held up between the two looks as
+ * if the machine had slept.
+ */
+export function pair() {
+    let closest = Infinity;
+    let found;
+    for (let tries = 0; tries < 8 && closest > CLOSE_MS; tries++) {
+        const now = performance.now();
+        const wall = Date.now();
+        const apart = performance.now() - now;
+        if (apart >= closest) continue;
+        closest = apart;
+        found = [now, wall];
+    }
+    return found;
 }
 
 /**

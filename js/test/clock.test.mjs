@@ -69,6 +69,23 @@ test('readings never decrease within an epoch, and a step of the wall clock ends
     assert.ok(Math.abs(after.timeMs - truth()) <= after.maxErrorMs);
 });
 
+test('a reader held up between the two counters still reads, in the same epoch', async (t) => {
+    const clock = clockOf(t, { relay: (await relay(t, reply)).http });
+    assert.equal(await clock.sync(), true);
+    const { epoch } = clock.read();
+    const real = Date.now;
+    t.after(() => (Date.now = real));
+    for (const read of [() => clock.read(), () => clock.now(), () => clock.at(0)]) {
+        // The thread is gone for 100 ms before the wall clock is looked at.
+        Date.now = () => {
+            Date.now = real;
+            return real() + 100;
+        };
+        assert.notEqual(read(), null);
+    }
+    assert.equal(clock.read().epoch, epoch);
+});
+
 test('a clock that is stopped asks no more by itself, but when told to', async (t) => {
     let asked = 0;
     const { http } = await relay(t, (id, received) => (asked++, reply(id, received)));

@@ -110,9 +110,8 @@ impl Clock {
 
     #[inline]
     fn current(&mut self, now_ms: f64, wall_ms: f64) -> Option<Reading> {
+        // Perhaps the thread was held up between looking at one and at the other: `notice` decides.
         if self.reference.is_broken(now_ms, wall_ms) {
-            self.suspend(now_ms, wall_ms);
-            self.disturbed = true;
             return None;
         }
         let mut reading = self.engine.mapping()?.read(millis::local(now_ms))?;
@@ -139,13 +138,20 @@ impl Clock {
 
 /// What the driver feeds.
 impl Clock {
-    /// Time has passed. Whether sleep or a step of the wall clock was noticed, now or by a reader
-    /// since the last call.
-    pub fn timeout(&mut self, now_ms: f64, wall_ms: f64) -> bool {
+    /// There was no reading, and both counters were looked at again, closely together: where the
+    /// wall clock still has moved against the other, all readings end.
+    pub fn notice(&mut self, now_ms: f64, wall_ms: f64) {
         if self.reference.is_broken(now_ms, wall_ms) {
             self.suspend(now_ms, wall_ms);
             self.disturbed = true;
-        } else if self.reference.is_old(now_ms) {
+        }
+    }
+
+    /// Time has passed. Whether sleep or a step of the wall clock was noticed, now or by a reader
+    /// since the last call.
+    pub fn timeout(&mut self, now_ms: f64, wall_ms: f64) -> bool {
+        self.notice(now_ms, wall_ms);
+        if self.reference.is_old(now_ms) {
             self.reference = Reference::new(now_ms, wall_ms);
         }
         self.engine.handle_timeout(millis::local(now_ms));
@@ -431,6 +437,7 @@ mod tests {
         clock.relayed(cookie, reply(UNIX_MS), 10.0, 10.0).expect("believed");
         let before = clock.read(20.0, UNIX_MS + 20.0).expect("synchronised");
         assert!(clock.now(30.0, UNIX_MS + 3_600_030.0).is_nan());
+        clock.notice(30.0, UNIX_MS + 3_600_030.0);
         assert!(clock.now(31.0, UNIX_MS + 3_600_031.0).is_nan());
         assert!(clock.timeout(40.0, UNIX_MS + 3_600_040.0));
         assert!(!clock.timeout(41.0, UNIX_MS + 3_600_041.0));
@@ -439,6 +446,19 @@ mod tests {
         clock.relayed(cookie, reply(UNIX_MS + 5_000.0), 50.0, 50.0).expect("believed");
         let after = clock.read(50.0, UNIX_MS + 3_600_050.0).expect("synchronised");
         assert!(after.epoch > before.epoch);
+    }
+
+    #[test]
+    fn a_reader_held_up_between_the_counters_has_no_reading_and_ends_none() {
+        let mut clock = clock();
+        let cookie = ask(&mut clock, 0.0);
+        clock.relayed(cookie, reply(UNIX_MS), 10.0, 10.0).expect("believed");
+        let before = clock.read(20.0, UNIX_MS + 20.0).expect("synchronised");
+        assert!(clock.now(30.0, UNIX_MS + 130.0).is_nan());
+        clock.notice(131.0, UNIX_MS + 131.0);
+        let after = clock.read(131.0, UNIX_MS + 131.0).expect("synchronised");
+        assert_eq!(after.epoch, before.epoch);
+        assert!(!clock.timeout(132.0, UNIX_MS + 132.0));
     }
 
     #[test]

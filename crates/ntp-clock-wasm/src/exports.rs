@@ -84,6 +84,13 @@ fn tell(answer: Option<Answer>, numbers: &mut [f64; NUMBERS]) -> bool {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn notice(now: f64, wall: f64) {
+    if let Some(clock) = &mut state().clock {
+        clock.notice(now, wall);
+    }
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn timeout(now: f64, wall: f64) -> bool {
     state().clock.as_mut().is_some_and(|clock| clock.timeout(now, wall))
 }
