@@ -21,6 +21,8 @@ from websockets.sync.client import ClientConnection, connect
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from typing_extensions import Self
+
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "server/portacode_django"
 PROGRAMS = Path(__file__).resolve().parent / "programs"
@@ -220,14 +222,14 @@ class Socket:
         def fits(message: dict[str, Any]) -> bool:
             return message["event"] == event and fields.items() <= message.items()
 
-        for message in self.kept:
-            if fits(message):
-                self.kept.remove(message)
-                return message
+        for known in self.kept:
+            if fits(known):
+                self.kept.remove(known)
+                return known
         deadline = time.monotonic() + within_s
         while True:
             text = self.connection.recv(timeout=max(deadline - time.monotonic(), 0.01))
-            message = json.loads(text)
+            message: dict[str, Any] = json.loads(text)
             if fits(message):
                 return message
             self.kept.append(message)
@@ -268,7 +270,7 @@ class Socket:
     def close(self) -> None:
         self._open.close()
 
-    def __enter__(self) -> Socket:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

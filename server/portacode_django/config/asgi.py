@@ -25,21 +25,23 @@ from portacode.relay.asgi import with_relay
 
 require("server", "browser")
 
-devices = DeviceConsumer.as_asgi()
-browsers = OriginGuard(
-    AuthMiddlewareStack(
-        URLRouter(
-            [
-                path("ws/dashboard/", DashboardConsumer.as_asgi()),
-                path("ws/projects/<slug:slug>/", ProjectConsumer.as_asgi()),
-                re_path("", NotFound.as_asgi()),
-            ]
-        )
-    )
-)
+
+def _view(consumer: Any) -> Any:
+    """For Django's `path`, whose types know views only."""
+    return consumer.as_asgi()
 
 
-async def sockets(scope: dict[str, Any], receive: Any, send: Any) -> None:
+devices: Any = DeviceConsumer.as_asgi()
+routes: list[Any] = [
+    path("ws/dashboard/", _view(DashboardConsumer)),
+    path("ws/projects/<slug:slug>/", _view(ProjectConsumer)),
+    re_path("", _view(NotFound)),
+]
+logged_in: Any = AuthMiddlewareStack(URLRouter(routes))
+browsers = OriginGuard(logged_in)
+
+
+async def sockets(scope: Any, receive: Any, send: Any) -> None:
     """Devices send no cookies and no origin: their token is all there is to look at."""
     await (devices if scope["path"] == "/ws/devices/" else browsers)(scope, receive, send)
 

@@ -8,7 +8,7 @@ from django.http import FileResponse, HttpResponse
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 
-class WholeFiles(WhiteNoiseMiddleware):
+class WholeFiles(WhiteNoiseMiddleware):  # type: ignore[misc]
     """Whitenoise, whose files here are a few kilobytes each."""
 
     @staticmethod

@@ -235,6 +235,7 @@ class ProjectConsumer(DashboardConsumer):
 
     async def group(self) -> str | None:
         """The project must be the user's."""
+        assert self.user_id is not None
         slug = self.scope["url_route"]["kwargs"]["slug"]
         self.project_id = await _project_of(self.user_id, slug)
         if self.project_id is None:

@@ -26,14 +26,14 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 @login_required
 def projects(request: HttpRequest) -> HttpResponse:
     """The user's projects."""
-    found = Project.objects.filter(owner=request.user).order_by("name")
+    found = Project.objects.filter(owner_id=request.user.pk).order_by("name")
     return render(request, "dashboard/projects.html", {"projects": found})
 
 
 @login_required
 def project(request: HttpRequest, slug: str) -> HttpResponse:
     """The same as the dashboard for one project, over a socket of its own."""
-    found = get_object_or_404(Project, owner=request.user, slug=slug)
+    found = get_object_or_404(Project, owner_id=request.user.pk, slug=slug)
     return render(request, "dashboard/dashboard.html", {"scope": "project", "project": found})
 
 

@@ -150,9 +150,9 @@ class DeviceConsumer(JsonSocket):
             if channel is None:
                 raise Refusal("malformed", "there is no such request")
             sent = self._sent[request_id] = _Sent(channel, None)
-        told = {"event": "progress", "request_id": request_id, "device_id": device.pk}
+        told: dict[str, Any] = {"event": "progress", "request_id": request_id}
         trace = self._trace_of(message).to_message()
-        told.update(payload=message.get("payload"), trace=trace)
+        told |= {"device_id": device.pk, "payload": message.get("payload"), "trace": trace}
         await self.channel_layer.send(
             sent.reply_channel, {"type": "request.progress", "message": told}
         )

@@ -17,7 +17,7 @@ from sockets.frames import Refusal, parsed, serialised
 from sockets.limits import TokenBucket
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
     from portacode.utils.ntp_clock import NTPClock, Reading
 
@@ -35,7 +35,7 @@ class JsonSocket(AsyncConsumer):
 
     channel_layer: Any
     channel_name: str
-    scope: dict[str, Any]
+    scope: Any
 
     def __init__(self) -> None:
         self.received: Stamp | None = None
@@ -120,13 +120,13 @@ class JsonSocket(AsyncConsumer):
 
     async def __call__(
         self,
-        scope: dict[str, Any],
-        receive: Callable[[], Awaitable[dict[str, Any]]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
+        scope: Any,
+        receive: Any,
+        send: Any,
     ) -> None:
         """One connection, from its handshake to its end."""
 
-        async def stamped() -> dict[str, Any]:
+        async def stamped() -> Any:
             message = await receive()
             if message["type"] == "websocket.receive":
                 # Before anything else: it may have to wait for the one that is being dealt with.

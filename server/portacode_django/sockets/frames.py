@@ -50,9 +50,9 @@ def serialised(message: dict[str, Any]) -> str:
 
 
 def text_field(message: dict[str, Any], name: str, longest: int, default: str | None = None) -> str:
-    """A field that is text, not empty and not too long."""
+    """A field that is text, not empty and not too long; the default where it is absent or that."""
     value = message.get(name, default)
-    if value is not None and value == default:
+    if default is not None and value == default:
         return default
     if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
         raise Refusal("malformed", f"{name} is not text of 1 to {longest} characters")

@@ -13,12 +13,12 @@ import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from channels.db import database_sync_to_async
-from channels.layers import get_channel_layer
 from django.conf import settings
 from sockets.frames import Refusal
 from sockets.instance import entity
 
 from data.services import news, requests, telemetry
+from data.services.layer import channel_layer
 from portacode.trace import Trace
 from portacode.utils.ntp_clock import ntp_clock
 
@@ -78,7 +78,7 @@ class DeviceClient:
         request_id = secrets.token_hex(16)
         trace = Trace()
         trace.stamp("client_send", ntp_clock, entity())
-        layer = get_channel_layer()
+        layer = channel_layer()
         channel = await layer.new_channel()
         message: dict[str, Any] = {"event": "command", "request_id": request_id}
         message |= {"device_id": device_id, "command": command, "payload": payload}

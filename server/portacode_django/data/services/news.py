@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from channels.layers import get_channel_layer
+from data.services.layer import channel_layer
 
 if TYPE_CHECKING:
     from data.models import Device
@@ -22,7 +22,7 @@ def project_group(project_id: int) -> str:
 
 async def tell_dashboards(user_id: int, project_id: int | None, message: dict[str, Any]) -> None:
     """Sends a message to all browsers that may see it, in whatever process they are."""
-    layer = get_channel_layer()
+    layer = channel_layer()
     told = {"type": "tell", "message": message}
     await layer.group_send(user_group(user_id), told)
     if project_id is not None:
@@ -31,7 +31,7 @@ async def tell_dashboards(user_id: int, project_id: int | None, message: dict[st
 
 async def devices_changed(device: Device) -> None:
     """Has all browsers that may see a device look again."""
-    layer = get_channel_layer()
+    layer = channel_layer()
     await layer.group_send(user_group(device.owner_id), {"type": "devices.changed"})
     if device.project_id is not None:
         await layer.group_send(project_group(device.project_id), {"type": "devices.changed"})

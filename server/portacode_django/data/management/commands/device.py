@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from data.models import Device, Project
+from data.services.layer import channel_layer
 
 
 class Command(BaseCommand):
@@ -51,6 +51,6 @@ class Command(BaseCommand):
         device.save()
         if before:
             # At once where processes reach one another; else when it next tells of its clock.
-            async_to_sync(get_channel_layer().send)(before, {"type": "device.revoked"})
+            async_to_sync(channel_layer().send)(before, {"type": "device.revoked"})
         if options["action"] != "revoke":
             self.stdout.write(f"{device.pk} {token}")
