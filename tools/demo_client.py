@@ -30,13 +30,26 @@ from portacode.trace import Stamp, Trace
 from portacode.utils.ntp_clock import ntp_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from websockets.asyncio.client import ClientConnection
 
 
+_COMMANDS: list[tuple[str, Any]] = [
+    ("echo", {"text": "hello"}),
+    ("system_info", None),
+    ("slow_task", {"seconds": 0.05, "steps": 2}),
+]
+_ENTITY = "client"
+_PATIENCE_S = 30.0
+
+
 class Failure(Exception):  # noqa: N818
     """It could not be shown; the message says why."""
+
+
+class _TooLate(Failure):
+    """It has not happened in time."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +82,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--requests", type=int, default=50, metavar="N")
     parser.add_argument("--devices", type=int, default=2, metavar="N", help="to wait for")
+    parser.add_argument(
+        "--settle",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="wait up to so long for the second round of all clocks, which narrows their errors",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
         "--colour",
@@ -102,7 +122,7 @@ async def converse(options: argparse.Namespace) -> Summary:
             additional_headers=headers,
             compression=None,
         ) as socket:
-            return await Conversation(socket).ask_all(options.requests, options.devices)
+            return await Conversation(socket).ask_all(options)
     except (OSError, WebSocketException) as error:
         raise Failure(f"{socket_url}: {error or type(error).__name__}") from error
 
@@ -114,31 +134,36 @@ class Conversation:
         self._socket = socket
         self._summary = Summary()
         self._devices: list[dict[str, Any]] = []
-        self._server_synced = False
+        self._server_clock: dict[str, Any] = {}
         self._waiting: dict[str, asyncio.Future[tuple[dict[str, Any], Stamp]]] = {}
         self._answered: set[str] = set()
         self._stored: set[str] = set()
         self._news = asyncio.Event()
 
-    async def ask_all(self, requests: int, devices: int) -> Summary:
+    async def ask_all(self, options: argparse.Namespace) -> Summary:
         """Asks the devices in turn, for each command in turn."""
+        requests, devices = options.requests, options.devices
         reading = asyncio.ensure_future(self._read())
         try:
             clock = {"event": "clock", "clock": clock_summary(ntp_clock)}
             await self._socket.send(json.dumps(clock))
-            await self._until(lambda: self._server_synced, reading, "the server has no time")
+            await self._until(
+                lambda: bool(self._server_clock.get("is_synced")), reading, "the server has no time"
+            )
             await self._until(
                 lambda: len(self._ready()) >= devices,
                 reading,
                 f"fewer than {devices} devices are connected and synchronised",
             )
+            with contextlib.suppress(_TooLate):
+                await self._until(self._settled, reading, "", options.settle)
             ready = self._ready()[:devices]
             for number in range(requests):
                 device = ready[number % devices]
                 command, payload = _COMMANDS[number // devices % len(_COMMANDS)]
                 await self._ask(device["id"], command, payload, reading)
-            with contextlib.suppress(Failure):
-                await self._until(lambda: self._answered <= self._stored, reading, "")
+            with contextlib.suppress(_TooLate):
+                await self._until(lambda: self._answered <= self._stored, reading, "", 10)
             self._summary.stored = len(self._answered & self._stored)
         finally:
             reading.cancel()
@@ -193,7 +218,7 @@ class Conversation:
                     if device["id"] == message["device_id"]:
                         device["clock"] = message["clock"]
             elif event == "server_clock":
-                self._server_synced = bool(message["clock"]["is_synced"])
+                self._server_clock = message["clock"]
             elif event == "response":
                 self._take(message, received)
             elif event == "trace":
@@ -217,14 +242,26 @@ class Conversation:
             if device["online"] and (device["clock"] or {}).get("is_synced")
         ]
 
-    async def _until(self, ready: Any, reading: asyncio.Future[None], otherwise: str) -> None:
+    def _settled(self) -> bool:
+        clocks = [clock_summary(ntp_clock), self._server_clock]
+        clocks += [device["clock"] or {} for device in self._devices if device["online"]]
+        # The rate is known from the second round on.
+        return all(clock.get("drift_ppm") is not None for clock in clocks)
+
+    async def _until(
+        self,
+        ready: Callable[[], bool],
+        reading: asyncio.Future[None],
+        otherwise: str,
+        within_s: float = _PATIENCE_S,
+    ) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _PATIENCE_S
+        deadline = loop.time() + within_s
         while not ready():
             if reading.done():
                 raise Failure(f"the connection ended: {reading.exception()}")
             if loop.time() > deadline:
-                raise Failure(f"{otherwise}, after {_PATIENCE_S:g} s")
+                raise _TooLate(f"{otherwise}, after {within_s:g} s")
             self._news.clear()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._news.wait(), 0.5)
@@ -238,6 +275,8 @@ def log_in(server: str, user: str, password: str) -> str:
         urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(jar)
     )
     page = urllib.parse.urljoin(server, "/login/")
+    parts = urllib.parse.urlsplit(server)
+    origin = f"{parts.scheme}://{parts.netloc}"
     try:
         with opener.open(page, timeout=_PATIENCE_S):
             pass
@@ -248,7 +287,7 @@ def log_in(server: str, user: str, password: str) -> str:
             "csrfmiddlewaretoken": cookies.get("csrftoken", ""),
         }
         request = urllib.request.Request(
-            page, urllib.parse.urlencode(fields).encode(), {"Referer": page, "Origin": server}
+            page, urllib.parse.urlencode(fields).encode(), {"Referer": page, "Origin": origin}
         )
         with opener.open(request, timeout=_PATIENCE_S):
             pass
@@ -309,14 +348,6 @@ def reasons(summary: Summary) -> list[str]:
             found.append(f"{key} without time: {reason}")
     return found[:10]
 
-
-_COMMANDS: list[tuple[str, Any]] = [
-    ("echo", {"text": "hello"}),
-    ("system_info", None),
-    ("slow_task", {"seconds": 0.05, "steps": 2}),
-]
-_ENTITY = "client"
-_PATIENCE_S = 30.0
 
 if __name__ == "__main__":
     try:

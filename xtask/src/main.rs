@@ -27,7 +27,7 @@ use clap::Parser;
 enum Cli {
     /// Set everything up and run all tests, lints and documentation checks
     Test(test::TestArgs),
-    /// Show a Rust and a Python program with wrong system clocks agree on the time
+    /// Start the whole system with wrong system clocks: server, devices, dashboard, traces
     Demo(demo::DemoArgs),
     /// Measure what a reading costs or, with --network, how wrong a fresh clock is
     Bench(bench::BenchArgs),

@@ -88,13 +88,19 @@ impl Venv {
 
     /// `python -m NAME`, as if the environment were activated; caches stay in `.work`.
     pub(crate) fn module(&self, name: &str) -> Command {
+        let mut command = self.program();
+        command.args(["-m", name]);
+        command
+    }
+
+    /// `python`, in the same way.
+    pub(crate) fn program(&self) -> Command {
         let mut command = Command::new(self.python());
         let work = self.dir.parent().unwrap_or(&self.dir);
         let scripts = self.python().parent().map(Path::to_owned).unwrap_or_default();
         let paths = env::var_os("PATH").unwrap_or_default();
         let path = env::join_paths([scripts].into_iter().chain(env::split_paths(&paths)));
         command
-            .args(["-m", name])
             .env("VIRTUAL_ENV", &self.dir)
             .env("PATH", path.unwrap_or(paths))
             .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
@@ -127,7 +133,8 @@ impl Venv {
 
     fn fakes(&self, library: &Path) -> bool {
         let mut command = Command::new(self.python());
-        command.args(["-c", "import time; print(int(time.time()))"]);
+        // With some versions every sleep is an error.
+        command.args(["-c", "import time; time.sleep(0.001); print(int(time.time()))"]);
         fake_clock(&mut command, library, "+3600s");
         let Ok(output) = command.output() else { return false };
         let faked = String::from_utf8_lossy(&output.stdout).trim().parse().map(Duration::from_secs);
@@ -136,19 +143,22 @@ impl Venv {
     }
 }
 
-/// Makes the program's system clock wrong by `offset`, such as "+1.7s", and no other clock.
+/// Makes the program's system clock wrong by `offset`, such as "+1.7s", or "-2.2s x1.0001" for one
+/// that is fast as well, and no other clock.
 pub(crate) fn fake_clock(command: &mut Command, library: &Path, offset: &str) {
     command
         .env("LD_PRELOAD", library)
         .env("FAKETIME", offset)
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        // Else threads wait for the interpreter for seconds instead of milliseconds.
+        .env("FAKETIME_FORCE_MONOTONIC_FIX", "0")
         .env("FAKETIME_DISABLE_SHM", "1")
         // Its mending of timed waits, which glibc no longer needs, lets threads wait for seconds.
         .env("FAKETIME_FORCE_MONOTONIC_FIX", "0");
 }
 
 /// `python3`, or what the environment variable `PYTHON` names.
-fn system_python() -> OsString {
+pub(crate) fn system_python() -> OsString {
     env::var_os("PYTHON")
         .unwrap_or_else(|| if cfg!(windows) { "python".into() } else { "python3".into() })
 }

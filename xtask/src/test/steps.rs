@@ -49,6 +49,8 @@ pub(super) const STEPS: &[Step] = &[
     check("mypy", LINT_AND_PYTHON, Some(Need::PythonModule), mypy),
     check("stubtest", LINT_AND_PYTHON, Some(Need::PythonModule), stubtest),
     check("pytest", PYTHON, Some(Need::PythonModule), pytest),
+    check("server tests", PYTHON, Some(Need::PythonModule), server_tests),
+    check("demo", PYTHON, Some(Need::PythonModule), demo),
     check("JavaScript module", LINT_AND_JS, None, js::fresh),
     check("clippy for wasm", LINT_AND_JS, Some(Need::Clippy), js::clippy),
     Step {
@@ -160,9 +162,25 @@ fn mypy(job: &Job) -> Result<Outcome> {
     if all.counts.failed > 0 {
         return Ok(all);
     }
-    // Apart, for its conftest has the name of another.
-    let mut browser = Venv::of(job.project()).module("mypy");
-    passes(job, browser.env("MYPYPATH", "tests/e2e").arg("tests/e2e"))
+    // Apart, for their conftests have the name of another.
+    for tests in ["tests/e2e", "tests/server"] {
+        let mut command = Venv::of(job.project()).module("mypy");
+        let outcome = passes(job, command.env("MYPYPATH", tests).arg(tests))?;
+        if outcome.counts.failed > 0 {
+            return Ok(outcome);
+        }
+    }
+    mypy_server(job)
+}
+
+/// The reference server, whose types need Django's plugin, which starts it.
+fn mypy_server(job: &Job) -> Result<Outcome> {
+    let project = job.project();
+    let mut command = Venv::of(project).module("mypy");
+    command.current_dir(project.path("server/portacode_django"));
+    command.env("PYTHONPATH", ".").env("PORTACODE_NTP_SERVER", "127.0.0.1:1");
+    command.env("DATA_DIR", project.work("mypy-server"));
+    passes(job, &mut command)
 }
 
 /// The stubs say what the compiled module has.
@@ -177,6 +195,12 @@ fn pytest(job: &Job) -> Result<Outcome> {
 }
 
 /// Pytest with these arguments; its report is of this name.
+/// The reference server, as real processes, with real Redis and PostgreSQL.
+fn server_tests(job: &Job) -> Result<Outcome> {
+    job.must(&mut cargo(&["build", "--package", "ntp-test-server"]))?;
+    run_pytest(job, "server", &["tests/server"])
+}
+
 pub(super) fn run_pytest(job: &Job, name: &str, args: &[&str]) -> Result<Outcome> {
     let project = job.project();
     let report_path = project.work(format!("logs/{name}.xml"));
@@ -195,6 +219,12 @@ pub(super) fn run_pytest(job: &Job, name: &str, args: &[&str]) -> Result<Outcome
         counts += Counts::FAILED;
     }
     Ok(Outcome { counts, skips: told(skips), failures: None })
+}
+
+/// Server, devices and client, as `cargo xtask demo --once` has them.
+fn demo(job: &Job) -> Result<Outcome> {
+    job.must(&mut cargo(&["build", "--package", "ntp-test-server"]))?;
+    Ok(Outcome::check(crate::demo::check(job)?))
 }
 
 pub(super) fn passes(job: &Job, command: &mut Command) -> Result<Outcome> {
