@@ -107,7 +107,7 @@ def test_traces_are_found_by_device_duration_problem_and_page(
     assert found(device="nothing") == []
     assert found(project="demo", limit=6) == newest
     assert found(project="other") == []
-    assert found(min_ms=1e9) == []
+    assert found(min_ms=1e15) == []
     assert set(newest) <= set(found(min_ms=0, limit=500))
     # The device of these tests has no clock.
     assert set(newest) <= set(found(problem="unsynced", limit=500))

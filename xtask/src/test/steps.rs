@@ -194,13 +194,13 @@ fn pytest(job: &Job) -> Result<Outcome> {
     run_pytest(job, "pytest", &["tests/python", "--numprocesses", "auto"])
 }
 
-/// Pytest with these arguments; its report is of this name.
 /// The reference server, as real processes, with real Redis and PostgreSQL.
 fn server_tests(job: &Job) -> Result<Outcome> {
     job.must(&mut cargo(&["build", "--package", "ntp-test-server"]))?;
     run_pytest(job, "server", &["tests/server"])
 }
 
+/// Pytest with these arguments; its report is of this name.
 pub(super) fn run_pytest(job: &Job, name: &str, args: &[&str]) -> Result<Outcome> {
     let project = job.project();
     let report_path = project.work(format!("logs/{name}.xml"));
