@@ -100,10 +100,15 @@ def nearest_span(trace: Trace, entity: str, request_id: str, context: TraceParen
 def _exists(trace: Trace, entity: str) -> bool:
     """Whether the entity has a span.
 
-    Decided by the stamps it has made when it hands the command on, so that the answer that others
-    build on is never unsaid.
+    Decided by what it has stamped before it tells others of that span, so that what they build on
+    is never unsaid.
     """
-    return any(_time_ns(trace, key) is not None for key in _FORWARD[entity])
+    there = {key for key in KEYS if _time_ns(trace, key) is not None}
+    if there & _EARLY[entity]:
+        return True
+    # Where nobody else has a span to build on, what the server stamped later will do.
+    others = _EARLY["browser"] | _EARLY["device"]
+    return entity == "server" and bool(there & SERVER_KEYS) and not there & others
 
 
 def _above(trace: Trace, entity: str, request_id: str, context: TraceParent) -> int:
@@ -118,15 +123,17 @@ def _parent_of_hop(
     trace: Trace, start: str, end: str, request_id: str, context: TraceParent
 ) -> int:
     if start == "server_send":
-        return _above(trace, "device", request_id, context)
-    owner = next(name for name, keys in _OWN.items() if start in keys or end in keys)
-    if end == "server_receive_response":
-        owner = "server"
-    nearest = nearest_span(trace, owner, request_id, context)
-    if not nearest and _exists(trace, "device"):
-        # Nobody above had the time when the device was asked, so its span is the first.
-        nearest = span_id(request_id, "device")
-    return nearest
+        nearest = _above(trace, "device", request_id, context)
+    else:
+        owner = next(name for name, keys in _OWN.items() if start in keys or end in keys)
+        if end == "server_receive_response":
+            owner = "server"
+        nearest = nearest_span(trace, owner, request_id, context)
+    if nearest:
+        return nearest
+    # Nobody above had the time: the first span there is, is that of somebody further on.
+    further = next((name for name in ("server", "device") if _exists(trace, name)), None)
+    return span_id(request_id, further) if further else 0
 
 
 def _attributes(trace: Trace, start: str, end: str) -> dict[str, Any]:
@@ -193,10 +200,10 @@ def _bound_ns(milliseconds: float) -> int:
 _LIMIT_MS = 9_223_372_036_854
 _TEXT_CHARS = 128
 _OWN = {"browser": CLIENT_KEYS, "server": SERVER_KEYS, "device": DEVICE_KEYS}
-# What each has stamped when it hands the command on; the device exports all at once.
-_FORWARD = {
+# The device tells nobody, and exports all at once.
+_EARLY = {
     "browser": {"client_send"},
-    "server": {"server_receive", "server_send"},
+    "server": {"server_receive"},
     "device": DEVICE_KEYS,
 }
 _HOPS = tuple(
