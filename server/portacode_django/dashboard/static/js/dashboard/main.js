@@ -122,6 +122,13 @@ list.addEventListener('failed', () => {
 });
 service.addEventListener('trace', ({ detail }) => list.add(detail.trace_record));
 
+// Charts are drawn for the width that they have.
+let width = 0;
+new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width !== width && shown !== null) traceView.show(shown);
+    width = contentRect.width;
+}).observe(byId('trace'));
+
 // --- The connection
 
 const TITLES = {

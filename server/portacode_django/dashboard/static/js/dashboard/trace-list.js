@@ -207,6 +207,7 @@ export class TraceList extends EventTarget {
     }
 
     #count() {
+        byId('traces-head').hidden = this.#records.length === 0;
         byId('traces-count').textContent =
             this.#records.length > 0 ? `${plural(this.#records.length, 'trace')} shown` : '';
     }

@@ -2,19 +2,22 @@
 
 import { element, svg } from './dom.js';
 import { duration } from './format.js';
-import { LANES, NAMES } from './timeline.js';
+import { LANES, NAMES, laneOf } from './timeline.js';
 
-const WIDTH = 960;
+/** Narrower charts are scrolled, or nothing could be told apart. */
+const NARROWEST = 520;
 const LEFT = 92;
 const RIGHT = 16;
 const LANE = 58;
 const AXIS = 24;
+const BAND = 34;
 
 /** Draws into a figure's chart; `names` are the entities of the lanes. */
 export function draw(chart, line, names) {
     const height = LANES.length * LANE + AXIS;
-    const drawing = svg('svg', { viewBox: `0 0 ${WIDTH} ${height}`, 'aria-hidden': 'true' });
-    const { x, ticks } = scale(line);
+    const width = Math.max(chart.clientWidth, NARROWEST);
+    const drawing = svg('svg', { width, height, 'aria-hidden': 'true' });
+    const { x, ticks } = scale(line, width);
     for (const ms of ticks) {
         const at = x(ms);
         drawing.append(
@@ -26,18 +29,18 @@ export function draw(chart, line, names) {
         const y = middle(lane);
         const group = svg('g', { 'data-lane': lane });
         group.append(
-            svg('line', { class: 'lane-line', x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y }),
+            svg('line', { class: 'lane-line', x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
             svg('text', { class: 'lane-name', x: 0, y: y - 2 }, lane),
             svg('text', { x: 0, y: y + 13 }, shortened(names[index])),
         );
-        const missing = line.absent.filter((key) => laneHas(lane, key)).length;
+        const missing = line.absent.filter((key) => laneOf(key) === lane).length;
         if (missing > 0) {
             const told = `${missing} without time`;
             group.append(svg('text', { class: 'absent', x: LEFT + 6, y: y - 14 }, told));
         }
         drawing.append(group);
     }
-    for (const point of line.points) drawing.append(band(point, x));
+    for (const lane of LANES) drawing.append(bands(line.points, lane, x));
     for (const step of line.steps) drawing.append(between(step, x));
     for (const point of line.points) drawing.append(mark(point, x));
     for (const step of line.steps) {
@@ -72,7 +75,7 @@ export function strip(line) {
     return drawing;
 }
 
-function scale({ points }) {
+function scale({ points }, width) {
     const last = Math.max(...points.map(({ ms }) => ms), 1e-3);
     // Bounds may be wider than all of the trace: then they are cut off, and the trace stays legible.
     const before = Math.min(Math.max(...points.map(({ ms, max }) => max - ms), 0), last * 0.2);
@@ -84,32 +87,46 @@ function scale({ points }) {
     const [start, end] = [-before - room, last + after + room];
     const x = (ms) => {
         const share = (ms - start) / (end - start);
-        return LEFT + Math.min(Math.max(share, 0), 1) * (WIDTH - LEFT - RIGHT);
+        return LEFT + Math.min(Math.max(share, 0), 1) * (width - LEFT - RIGHT);
     };
-    return { x, ticks: niceTicks(last) };
+    return { x, ticks: niceTicks(last, (width - LEFT - RIGHT) / 110) };
 }
 
-function niceTicks(last) {
-    const rough = last / 6;
+function niceTicks(last, most) {
+    const rough = last / most;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
     return Array.from({ length: Math.floor(last / step) + 1 }, (_, index) => index * step);
 }
 
-function band({ lane, ms, max, est }, x) {
-    const y = middle(lane);
+/** Where the stamps of a lane may be; where two overlap, they are one band. */
+function bands(points, lane, x) {
     const group = svg('g', { 'data-lane': lane });
-    for (const [name, error, half] of [
-        ['band', max, 17],
-        ['sigma', est, 17],
-    ]) {
-        const [a, b] = [x(ms - error), x(ms + error)];
-        if (error > 0) {
-            const box = { x: a, width: Math.max(b - a, 0.5), y: y - half, height: 2 * half };
-            group.append(svg('rect', { class: name, ...box }));
+    const mine = points.filter((point) => point.lane === lane);
+    for (const name of ['max', 'est']) {
+        const ranges = mine
+            .filter((point) => point[name] > 0)
+            .map((point) => [x(point.ms - point[name]), x(point.ms + point[name])])
+            .sort(([a], [b]) => a - b);
+        for (const [start, end] of united(ranges)) {
+            const box = { x: start, width: Math.max(end - start, 1) };
+            const place = { y: middle(lane) - BAND / 2, height: BAND };
+            group.append(
+                svg('rect', { class: name === 'max' ? 'band' : 'sigma', ...box, ...place }),
+            );
         }
     }
     return group;
+}
+
+function united(ranges) {
+    const all = [];
+    for (const [start, end] of ranges) {
+        const last = all.at(-1);
+        if (last && start <= last[1]) last[1] = Math.max(last[1], end);
+        else all.push([start, end]);
+    }
+    return all;
 }
 
 function between({ from, to, kind, order }, x) {
@@ -159,14 +176,6 @@ function described({ steps, absent }) {
     if (absent.length > 0)
         told.push(`Without time: ${absent.map((key) => NAMES[key]).join(', ')}.`);
     return element('p', { class: 'unseen' }, told.join(' '));
-}
-
-function laneHas(lane, key) {
-    return key.startsWith('client')
-        ? lane === 'browser'
-        : key.startsWith('server')
-          ? lane === 'server'
-          : lane === 'device';
 }
 
 function middle(lane) {
