@@ -41,7 +41,8 @@ def test_json_in_other_documents_is_json(document: str) -> None:
 @pytest.mark.parametrize("document", ALL)
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     text = re.sub(r"```.*?```", "", (ROOT / document).read_text(), flags=re.DOTALL)
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    pictures = re.findall(r'(?:src|srcset)="([^"]+)"', text)
+    for link in [*re.findall(r"\]\(([^)\s]+)\)", text), *pictures]:
         if link.startswith(("http:", "https:", "mailto:")):
             continue
         path, _, anchor = link.partition("#")
