@@ -1,0 +1,85 @@
+"""The device's program and the server, each killed under the other again and again."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from system import Device, Server, Session, eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support import FaultyServer
+
+
+@pytest.mark.slow
+def test_whoever_is_killed_no_response_is_lost_and_none_is_stored_twice(
+    tmp_path: Path, time_source: FaultyServer
+) -> None:
+    seed = 20_251_006
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    server = Server(tmp_path, time_source.address, REQUEST_TIMEOUT_S="2")
+    made = server.prepare()
+    server.start()
+    user = Session(server, made["user"], made["password"])
+    told = made["devices"][0]
+    outbox = ("--outbox", str(tmp_path / "outbox"))
+    log = tmp_path / "device.log"
+    device = Device(server, told["token"], time_source.address, log, *outbox)
+    requests: dict[int, str] = {}
+    try:
+        for _ in range(4):
+            eventually(lambda: answers(user, told["id"]), within_s=60)
+            with user.browser() as browser:
+                for _ in range(30):
+                    number = len(requests)
+                    requests[number] = browser.ask(told["id"], "count", payload=number)
+                time.sleep(dice.uniform(0.05, 0.5))
+                server.kill()
+            if dice.random() < 0.75:
+                # What it has been sent it does; then it has nothing but its outbox left.
+                wait_idle(device)
+                device.kill()
+                device.start()
+            server.start()
+        eventually(lambda: answers(user, told["id"]), within_s=60)
+        done = device.counted()
+        assert len(done) == len(set(done)), "nothing is executed twice"
+        print(f"{len(done)} of {len(requests)} were executed")
+        assert len(done) > 40
+        by_request = {
+            requests[number]: eventually(lambda number=number: answered(user, requests[number]))
+            for number in done
+        }
+        deliveries = [record["request_id"] for record in by_request.values()]
+        assert sorted(deliveries) == sorted(by_request), "each is stored under its request, once"
+    finally:
+        device.stop()
+        user.close()
+        server.stop()
+    assert "dropped" not in log.read_text()
+    assert "could not be delivered" not in log.read_text()
+
+
+def answers(user: Session, device_id: str) -> bool:
+    """Whether the device can be asked; `online` is true for a while after a server's sudden end."""
+    answer = user.post(f"/api/devices/{device_id}/commands/", {"command": "echo"})
+    return bool(answer.status_code == 200)
+
+
+def answered(user: Session, request_id: str) -> dict[str, Any] | None:
+    """The stored record, once its response is there."""
+    record: dict[str, Any] = user.get(f"/api/traces/{request_id}/").json()
+    return record if record["status"] == "ok" else None
+
+
+def wait_idle(device: Device) -> None:
+    """Until it has done nothing new for half a second."""
+    before: list[int] = [-1]
+    while device.count_path.exists() and device.counted() != before:
+        before = device.counted()
+        time.sleep(0.5)
