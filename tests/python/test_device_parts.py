@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from support import PROGRAMS, run_python
+from support import PROGRAMS, ROOT, run_python
 
 from portacode.connection import messages
 from portacode.connection.client import Backoff, DeviceClient, server_url
@@ -391,3 +391,28 @@ def test_the_clock_alone_imports_nothing_of_the_device() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_documentations_handlers_are_ones() -> None:
+    text = (ROOT / "docs/DEVICE.md").read_text()
+    block = text.split("```python\n", 1)[1].split("```", 1)[0]
+    names: dict[str, Any] = {}
+    exec(compile(block, "docs/DEVICE.md", "exec"), names)
+
+    async def all_of_it() -> Kept:
+        kept = Kept()
+        registry = Registry([names["PumpSpeed"](), names["Calibrate"]()])
+        received = Stamp.take(ManualClock())
+        for number, (name, payload) in enumerate(
+            [("pump_speed", {"pump": 1}), ("pump_speed", 1), ("calibrate", None)]
+        ):
+            registry.dispatch(command(name, payload, number), received, "device", kept)
+        await registry.close(5)
+        return kept
+
+    kept = asyncio.run(all_of_it())
+    told = {int(reply["request_id"], 16): reply for reply in kept.replies}
+    assert told[0]["payload"] == {"rpm": 1200}
+    assert told[1]["error"] == {"code": "bad_payload", "message": "which pump?"}
+    assert told[2]["payload"] == {"done": True}
+    assert [message["payload"]["step"] for message in kept.progressed] == list(range(10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,7 +53,7 @@ def test_whoever_is_killed_no_response_is_lost_and_none_is_stored_twice(
         print(f"{len(done)} of {len(requests)} were executed")
         assert len(done) > 40
         by_request = {
-            requests[number]: eventually(lambda number=number: answered(user, requests[number]))
+            requests[number]: eventually(partial(answered, user, requests[number]))
             for number in done
         }
         deliveries = [record["request_id"] for record in by_request.values()]

@@ -1,0 +1,178 @@
+"""What the demo's client makes of traces, and that the demo's programs end with their parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import ROOT, eventually
+
+from portacode.trace import KEYS, Trace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import demo_client
+    import demo_summary
+    import demo_waterfall
+
+START_MS = 1_759_639_032_000.0
+
+
+@pytest.fixture(autouse=True)
+def _tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    # Imported by each test: the tools are no package.
+    for name in ("demo_client", "demo_summary", "demo_waterfall"):
+        globals()[name] = __import__(name)
+
+
+def whole(**changes: Any) -> Trace:
+    """A trace of events a millisecond apart, whose system clocks are wrong."""
+    wrong_ms = {"server": 1_700.0, "device": -2_200.0, "client": 0.0}
+    message: dict[str, Any] = {
+        name: {} for name in ("max_error_ms", "est_error_ms", "epoch", "raw", "entities")
+    }
+    for index, key in enumerate(KEYS):
+        who = {"c": "client", "s": "server"}.get(key[0], "device")
+        message[key] = START_MS + index
+        message["max_error_ms"][key] = 0.25
+        message["est_error_ms"][key] = 0.125
+        message["epoch"][key] = 1
+        message["raw"][key] = START_MS + index + wrong_ms[who]
+        message["entities"][key] = who if who == "client" else f"{who}:1"
+    message.update(changes)
+    return Trace.from_message({key: value for key, value in message.items() if value is not None})
+
+
+def summed(*traces: Trace) -> demo_summary.Summary:
+    summary = demo_summary.Summary()
+    summary.requests = summary.stored = len(traces)
+    summary.traces = list(traces)
+    return summary
+
+
+def test_a_synchronised_trace_goes_down_in_steps_and_a_raw_one_to_and_fro() -> None:
+    paint = demo_waterfall.Paint(False)
+    lines = demo_waterfall.draw(demo_waterfall.synchronised_marks(whole()), 120, paint)
+    columns = [line.index("●") for line in lines]
+    assert len(columns) == len(KEYS)
+    assert columns == sorted(columns)
+    assert len(set(columns)) == len(KEYS)
+    assert "±0.250" in lines[0]
+    assert all("─" in line for line in lines), "errors are drawn"
+    assert max(map(len, lines)) <= 120
+    raw = demo_waterfall.draw(demo_waterfall.raw_marks(whole()), 120, paint)
+    columns = [line.index("●") for line in raw]
+    assert columns[3] < columns[0] < columns[1], "device, client, server"
+
+
+def test_what_is_out_of_order_is_red() -> None:
+    paint = demo_waterfall.Paint(True)
+    late = whole(server_send=START_MS - 10)
+    lines = demo_waterfall.draw(demo_waterfall.synchronised_marks(late), 120, paint)
+    assert ["\x1b[31m" in line for line in lines] == [key == "server_send" for key in KEYS]
+
+
+def test_a_trace_of_few_or_equal_stamps_can_be_drawn() -> None:
+    paint = demo_waterfall.Paint(False)
+    assert demo_waterfall.draw([], 120, paint) == ["  (no stamps)"]
+    one = Trace.from_message({"client_send": START_MS})
+    assert len(demo_waterfall.draw(demo_waterfall.synchronised_marks(one), 1, paint)) == 1
+
+
+def test_the_sum_counts_what_is_out_of_order_and_takes_medians() -> None:
+    told = summed(whole(), whole()).to_json()
+    assert told["good"] is True
+    assert told["raw"] == {"traces_out_of_order": 2, "pairs_out_of_order": 38}
+    assert told["synchronised"]["pairs_out_of_order"] == 0
+    assert told["synchronised"]["pairs_certainly_in_order"] == 110
+    assert [hop["median"] for hop in told["hops"]] == [1.0] * 10
+    assert {hop["max_error_ms"] for hop in told["hops"]} == {0.5}
+    assert told["ping_ms"]["median"] == 10
+    assert set(told["max_error_ms"]) == {"client", "server:1", "device:1"}
+    lines = "\n".join(summed(whole()).lines())
+    assert "1 requests: 1 answered, 1 with all 11 stamps" in lines
+    assert "device_send → server_receive_response" in lines
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"errors": {"busy": 1}}, "errors {'busy': 1}"),
+        ({"duplicates": 1}, "1 answered twice"),
+        ({"stored": 1}, "1 of 2 stored"),
+        ({"requests": 3}, "2 of 3 answered"),
+    ],
+)
+def test_what_is_not_good_is_named(change: dict[str, Any], text: str) -> None:
+    summary = summed(whole(), whole())
+    for name, value in change.items():
+        setattr(summary, name, value)
+    assert not summary.is_good
+    assert text in "; ".join(demo_client.reasons(summary))
+
+
+def test_a_trace_that_is_incomplete_or_out_of_order_is_not_good() -> None:
+    late = whole(device_send=START_MS - 5)
+    unsynced = whole(device_send=None, unsynced={"device_send": "no reply within 2 s"})
+    for trace, text in [(late, "1 traces out of order"), (unsynced, "no reply within 2 s")]:
+        summary = summed(whole(), trace)
+        assert not summary.is_good
+        assert text in "; ".join(demo_client.reasons(summary))
+        assert summary.lines()
+    assert not summed().is_good, "nothing was shown"
+
+
+@pytest.mark.parametrize("how", ["close", "kill"])
+def test_a_program_of_the_demo_ends_with_its_parent(tmp_path: Path, how: str) -> None:
+    """The parent either closes the pipe or is killed, and says nothing to anybody."""
+    child = ROOT / "tools/demo_child.py"
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys, time\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(f'{{os.getpid()}} {{sys.argv[1]}}')\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import subprocess, sys\n"
+            f"command = [sys.executable, {str(child)!r}, {str(program)!r}, 'argument']\n"
+            "child = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)\n"
+            "sys.stdin.read()\n"
+            "child.stdin.close()\n"
+            "sys.exit(child.wait(timeout=10) != -15)\n",
+        ],
+        stdin=subprocess.PIPE,
+    )
+    told = tmp_path / "pid"
+    assert eventually(lambda: told.exists() and told.read_text().count(" ") == 1, within_s=10)
+    number, argument = told.read_text().split()
+    assert argument == "argument"
+    assert parent.stdin is not None
+    if how == "close":
+        parent.stdin.close()
+        assert parent.wait(timeout=15) == 0, "as by SIGTERM"
+    else:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        parent.stdin.close()
+    assert eventually(lambda: not runs(int(number)), within_s=10)
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    finally:
+        time.sleep(0.01)
