@@ -79,6 +79,7 @@ fn status_has_the_keys_of_pythons_get_status_and_a_form_for_people() {
             "delay_ms",
             "drift_ppm",
             "stratum",
+            "leap",
             "reference_id",
             "address",
             "attempts",

@@ -33,9 +33,9 @@ fn the_help_says_what_one_needs_to_know() {
 
 #[test]
 fn every_command_has_a_help_with_examples() {
-    for name in
-        ["now", "query", "status", "watch", "record", "replay", "relay", "completions", "man"]
-    {
+    let relay = cfg!(feature = "relay").then_some("relay");
+    let names = ["now", "query", "status", "watch", "record", "replay", "completions", "man"];
+    for name in names.into_iter().chain(relay) {
         let help = said(&[name, "--help"]);
         assert!(help.contains("Examples:"), "{name}:\n{help}");
         assert!(help.contains("--server <HOST[:PORT]>"), "{name}:\n{help}");
@@ -44,6 +44,16 @@ fn every_command_has_a_help_with_examples() {
     let format = said(&["replay", "--help"]);
     for name in ["exchange", "lost", "read", "round_end", "suspend", "handled_local_ns"] {
         assert!(format.contains(name), "{name} is not in\n{format}");
+    }
+}
+
+#[cfg(not(feature = "relay"))]
+#[test]
+fn a_build_without_a_relay_says_where_there_is_one_whatever_is_asked_of_it() {
+    for args in [&["relay"] as &[&str], &["relay", "--help"], &["relay", "--listen", "x", "y"]] {
+        let outcome = run(args);
+        assert_eq!((outcome.code, outcome.out.as_str()), (Some(1), ""), "{args:?}: {outcome:?}");
+        assert!(outcome.err.contains("cargo install ntp-clock-cli"), "{}", outcome.err);
     }
 }
 
