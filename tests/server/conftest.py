@@ -49,6 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) -
         REQUEST_TIMEOUT_S="2",
         SLOW_READER_S="1",
         BROWSER_RATE="50/100",
+        SESSION_CHECK_S="1",
         USER_SOCKETS_MAX="8",
         CONNECTIONS_MAX="60",
     )

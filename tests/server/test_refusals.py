@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import resource
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -267,6 +269,17 @@ def test_login_tells_nobody_whether_a_user_exists(server: Server) -> None:
     assert without_tokens(answer("demo")) == without_tokens(answer("nobody"))
 
 
+def test_passwords_cannot_be_tried_out_without_end(server: Server) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        client.get("/login/")
+        form = {"username": "victim", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        answers = [
+            client.post("/login/", data={**form, "password": str(n)}).status_code for n in range(22)
+        ]
+    assert answers[:20] == [200] * 20
+    assert answers[20:] == [429] * 2
+
+
 # --- Peers that do nothing
 
 
@@ -301,6 +314,21 @@ def test_connections_without_a_request_are_closed_and_bounded(server: Server) ->
         for half_open in opened:
             half_open.close()
     assert eventually(lambda: server.health()["ok"])
+
+
+def test_ten_thousand_half_open_connections_keep_nobody_out_for_long(server: Server) -> None:
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 11_000
+    if hard not in (resource.RLIM_INFINITY,) and hard < wanted:
+        pytest.skip(f"only {hard} files may be open: ulimit -n {wanted}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, wanted), hard))
+    with contextlib.ExitStack() as opened:
+        for _ in range(10_000):
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+        # As many as it takes are held, for as long as a request may take; the rest is let go.
+        assert eventually(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) < 200, within_s=15)
+        assert eventually(server.is_up, within_s=15)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def test_who_does_not_read_is_cut_off_and_nobody_waits_for_it(
@@ -364,10 +392,11 @@ def test_sessions_end_with_logout(world: World, server: Server) -> None:
     cookie = visitor.cookie
     with visitor.browser() as socket_:
         socket_.receive("devices")
-    answer = visitor.client.post(
-        "/logout/", headers={"X-CSRFToken": visitor.client.cookies["csrftoken"]}
-    )
-    assert answer.status_code == 302
+        answer = visitor.client.post(
+            "/logout/", headers={"X-CSRFToken": visitor.client.cookies["csrftoken"]}
+        )
+        assert answer.status_code == 302
+        assert socket_.close_code() == (4401, "not logged in any more")
     with Socket(server, "/ws/dashboard/", {"Cookie": cookie}, origin=server.url) as socket_:
         assert socket_.close_code()[0] == 4401
     visitor.close()

@@ -29,6 +29,7 @@ class Pair(NamedTuple):
     devices: list[dict[str, Any]]
     folder: Path
     time_server: str
+    variables: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) ->
     one.start()
     other.start()
     user = Session(one, made["user"], made["password"])
-    yield Pair(one, other, user, made["devices"], folder, time_source.address)
+    yield Pair(one, other, user, made["devices"], folder, time_source.address, variables)
     user.close()
     one.stop()
     other.stop()
@@ -186,3 +187,23 @@ def test_a_server_that_is_killed_loses_no_answer_that_a_device_has_given(pair: P
             again.answer(command)
             assert browser.receive("response", request_id=request_id)["status"] == "ok"
     pair.other.start()
+
+
+def test_several_workers_of_one_command_are_one_server(pair: Pair) -> None:
+    device_id, token = pair.devices[0]["id"], pair.devices[0]["token"]
+    both = Server(pair.folder, pair.time_server, **pair.variables)
+    both.start("--workers", "2")
+    try:
+        with RawDevice(both, token) as device:
+            wait_online(pair, device_id)
+            entities = set()
+            for _ in range(20):
+                with pair.user.browser(server=both) as browser:
+                    request_id = browser.ask(device_id)
+                    device.answer(device.receive("command"))
+                    response = browser.receive("response", request_id=request_id)
+                    assert response["status"] == "ok"
+                    entities.add(response["trace"]["entities"]["server_receive"])
+        assert len(entities) == 2
+    finally:
+        both.stop()

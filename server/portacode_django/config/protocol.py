@@ -79,5 +79,6 @@ OPTIONS: dict[str, Any] = {
     "ws_per_message_deflate": False,
     "lifespan": "off",
     "server_header": False,
+    "proxy_headers": settings.BEHIND_PROXY,
 }
 """What uvicorn is to be run with."""

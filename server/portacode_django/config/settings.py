@@ -124,7 +124,9 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = True
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE_COOKIES else 0
 SECURE_SSL_REDIRECT = flag("SECURE_SSL_REDIRECT", False)
-if flag("BEHIND_PROXY", False):
+# Only then is what a proxy says of its clients believed.
+BEHIND_PROXY = flag("BEHIND_PROXY", False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
@@ -137,6 +139,8 @@ SOCKET_MESSAGE_MAX = 64 * 1024
 BROWSER_RATE = rate("BROWSER_RATE", "50/200")
 DEVICE_RATE = rate("DEVICE_RATE", "500/2000")
 COMMANDS_RATE = rate("COMMANDS_RATE", "20/100")
+# Attempts to log in, for each address and name.
+LOGIN_RATE = rate("LOGIN_RATE", "0.1/20")
 # Sockets of one user in one process: tabs, mostly.
 USER_SOCKETS_MAX = int(number("USER_SOCKETS_MAX", 32, 1))
 # Connections of one process, whatever they do.
@@ -148,6 +152,8 @@ HANDSHAKE_S = number("HANDSHAKE_S", 10, 0.1)
 # Seconds without a message; browsers let a hidden tab's timers rest for a minute.
 DEVICE_IDLE_S = number("DEVICE_IDLE_S", 45, 1)
 BROWSER_IDLE_S = number("BROWSER_IDLE_S", 180, 1)
+# Seconds after which a socket of somebody who has logged out is closed.
+SESSION_CHECK_S = number("SESSION_CHECK_S", 30, 0.1)
 # Seconds that a peer may leave us unable to write.
 SLOW_READER_S = number("SLOW_READER_S", 10, 0.1)
 # Seconds for a device to answer, counted anew at each progress.

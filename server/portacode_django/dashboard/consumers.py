@@ -17,6 +17,7 @@ from sockets.clock_status import clock_status
 from sockets.frames import Refusal, id_field, text_field
 from sockets.instance import entity
 from sockets.limits import Places
+from sockets.sessions import is_logged_in
 
 from dashboard.pending import Pending, PendingRequests, Phase
 from portacode.trace import CLIENT_KEYS, Trace, TraceError
@@ -63,6 +64,7 @@ class DashboardConsumer(JsonSocket):
         await self.accept()
         await self.devices_changed()
         self.later(self._tell_clock())
+        self.later(self._check_session())
 
     async def group(self) -> str | None:
         """What it is told about; None where it was refused."""
@@ -93,6 +95,13 @@ class DashboardConsumer(JsonSocket):
             status = clock_status(self.clock)
             await self.send_json({"event": "server_clock", "entity": entity(), "clock": status})
             await asyncio.sleep(_CLOCK_EVERY_S)
+
+    async def _check_session(self) -> None:
+        assert self.user_id is not None
+        while not self._done:
+            await asyncio.sleep(settings.SESSION_CHECK_S)
+            if not await is_logged_in(self.scope["session"].session_key, self.user_id):
+                await self.refuse(4401, "not logged in any more")
 
     # --- A request, in the order of what happens ------------------------------------------------
 

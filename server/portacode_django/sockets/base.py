@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -51,6 +52,7 @@ class JsonSocket(AsyncConsumer):
         self._watch: asyncio.TimerHandle | None = None
         self._heard_at = 0.0
         self._heard_any = False
+        self._end_code: int | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # --- For subclasses -------------------------------------------------------------------------
@@ -132,6 +134,8 @@ class JsonSocket(AsyncConsumer):
                 # Before anything else: it may have to wait for the one that is being dealt with.
                 message["stamp"] = Stamp.take(self.clock)
                 message["receipt"] = receipt()
+            elif message["type"] == "websocket.disconnect":
+                self._end_code = message.get("code")
             return message
 
         self._main = asyncio.current_task()
@@ -141,11 +145,24 @@ class JsonSocket(AsyncConsumer):
             if not self._stuck:
                 raise
             logger.warning("%s: cut off %s, who does not read", scope["path"], self.who())
+        except OSError:
+            # How a send tells that the peer has gone; why is among what was not received yet.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._drain(receive), 1)
         finally:
+            if not self._done and self._end_code in _PROTOCOL_FAULTS:
+                # The WebSocket library has refused what came, and told the peer so.
+                logger.warning("%s: closed %s (%d)", scope["path"], self.who(), self._end_code)
             self._done = True
             if self._watch is not None:
                 self._watch.cancel()
             await asyncio.shield(self._farewell())
+
+    async def _drain(self, receive: Any) -> None:
+        while self._end_code is None:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                self._end_code = message.get("code", 1006)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """To the handler; connections to the database look after themselves."""
@@ -158,10 +175,7 @@ class JsonSocket(AsyncConsumer):
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         """The end, whoever wanted it."""
-        code = message.get("code")
-        if not self._done and code in _PROTOCOL_FAULTS:
-            # The WebSocket library has refused what came, and told the peer so.
-            logger.warning("%s: closed %s (%d)", self.scope["path"], self.who(), code)
+        del message
         raise StopConsumer
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:

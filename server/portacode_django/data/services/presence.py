@@ -44,6 +44,11 @@ def detach(device_id: str, channel: str) -> bool:
     return bool(Device.objects.filter(pk=device_id, channel=channel).update(channel=""))
 
 
+def forget_all() -> None:
+    """Notes that no device is connected."""
+    Device.objects.exclude(channel="").update(channel="")
+
+
 def devices_of(user_id: int, project_id: int | None = None) -> list[dict[str, Any]]:
     """A user's devices, or those of one of the user's projects, as JSON."""
     devices: QuerySet[Device] = Device.objects.filter(owner_id=user_id, revoked_at=None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import uvicorn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 
 class Command(BaseCommand):
@@ -24,11 +25,19 @@ class Command(BaseCommand):
         from config.protocol import OPTIONS
         from django.conf import settings
 
+        from data.services import presence
+
         del args
         if options["workers"] > 1 and not settings.REDIS_URL:
             raise CommandError(
                 "several workers reach one another over Redis only: set REDIS_URL, or --workers 1"
             )
+        if not settings.REDIS_URL:
+            # Nobody but this process holds a device: what is left of others has died with them.
+            try:
+                presence.forget_all()
+            except DatabaseError as error:
+                raise CommandError(f"the database is not ready ({error}): migrate first") from error
         uvicorn.run(
             "config.asgi:application",
             host=options["host"],
