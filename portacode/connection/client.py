@@ -314,7 +314,9 @@ class _Problem:
 
     @classmethod
     def of_close(cls, socket: ClientConnection) -> _Problem:
-        code, reason = socket.close_code, socket.close_reason or "no reason given"
+        # The connection itself has these from a later version on.
+        code = socket.protocol.close_code
+        reason = socket.protocol.close_reason or "no reason given"
         if code in _REFUSALS:
             return cls(f"refused: {_REFUSALS[code]} ({code}, {reason})", "refused", logging.ERROR)
         return cls(f"connection closed ({code}, {reason})")
