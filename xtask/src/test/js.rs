@@ -40,7 +40,8 @@ pub(super) fn prettier(job: &Job) -> Result<Outcome> {
         return Ok(ours);
     }
     let style = ["--config", "js/.prettierrc.json"];
-    passes(job, prettier().args(style).arg("server/portacode_django/dashboard/static"))
+    let others = ["portacode/static/js/utils/trace.*", "server/portacode_django/dashboard/static"];
+    passes(job, prettier().args(style).args(others))
 }
 
 /// All tests that Node runs, with the core that answers logs.
