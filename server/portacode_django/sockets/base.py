@@ -109,6 +109,10 @@ class JsonSocket(AsyncConsumer):
         limit = loop.call_later(settings.SLOW_READER_S, self._cut_off)
         try:
             await super().send({"type": "websocket.send", "text": text})
+        except RuntimeError as error:
+            # The WebSocket library has closed the connection for what came, which we do not know
+            # yet.
+            raise ConnectionResetError(str(error)) from error
         finally:
             limit.cancel()
 
