@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from pages import median_error, near, settled, status, synced, true
+from pages import median_error, near, regained, settled, sharp, status, synced, true
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ def test_its_relays_give_the_time_with_their_own_error(
     served = site()
     relay = served.url(path, scheme="ws" if via == "ws-relay" else "http")
     opened(page, served, f"?relay={relay}")
-    settled(page, within_ms=3)
+    sharp(page, within_ms=3)
     readings = page.evaluate("probes(clock, 30, 20)")
     true(readings)
     print(f"median over Django's {path}: {median_error(readings):.3f} ms")
@@ -84,7 +84,7 @@ def test_a_server_restarted_under_it_is_found_again(page: Page, site: Sites) -> 
         assert "WebSocket closed" in status(page)["lastError"]
     finally:
         served.start()
-    page.wait_for_function("clock.sync()", timeout=30_000)
+    assert regained(page)
     near(page)
     assert status(page)["lastError"] is None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import watched
-from pages import configured, near, opened, page_of, settled, status, synced, true
+from pages import configured, near, opened, page_of, regained, settled, status, synced, true
 from standin import CLOCK, unsynchronised
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_a_server_restarted_under_it_is_found_again(page: Page, stand_in: StandI
     near(page)
     assert "WebSocket closed" in status(page)["lastError"]
     stand_in.open()
-    page.wait_for_function("clock.sync()", timeout=30_000)
+    assert regained(page)
     near(page)
     assert status(page)["lastError"] is None
 
@@ -141,7 +141,7 @@ def test_a_relay_without_time_gives_none_until_it_has_it(page: Page, stand_in: S
     assert "not synchronised" in told["lastError"]
     assert list(told["rejections"]) == ["unsynchronised"]
     stand_in.answer = honest
-    page.wait_for_function("clock.sync()", timeout=30_000)
+    assert regained(page)
     near(page)
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from pages import configured, median_error, near, opened, page_of, settled, status, synced, true
+from pages import (
+    configured,
+    median_error,
+    near,
+    opened,
+    page_of,
+    settled,
+    sharp,
+    status,
+    synced,
+    true,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -16,7 +27,7 @@ def test_over_websocket_the_median_error_on_the_loopback_is_under_a_millisecond(
     page: Page, stand_in: StandIn
 ) -> None:
     opened(page, stand_in, relay=stand_in.ws)
-    settled(page, within_ms=2)
+    sharp(page, within_ms=2)
     readings = page.evaluate("probes(clock, 40, 20)")
     true(readings)
     print(f"median over WebSocket: {median_error(readings):.3f} ms")
