@@ -264,9 +264,11 @@ export class NTPClock extends Clock {
         }
         this.#driving = false;
         this.#report();
-        if (this.#running || core.wasm.in_round()) {
+        const idle = !core.wasm.in_round();
+        if (this.#running || !idle) {
             this.#schedule(Math.ceil(core.wasm.poll_timeout() - performance.now()));
         }
+        if (idle) this.#running ? this.#transport?.idle?.() : this.#transport?.close();
     }
 
     #report() {

@@ -1,8 +1,10 @@
 // Relays: honest ones, and all that may come in their place.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { test } from 'node:test';
-import { clockOf, eventually, honest, NTPClock, relay, truth } from './support.mjs';
+import { clockOf, eventually, honest, MODULE, NTPClock, relay, ROOT, truth } from './support.mjs';
 
 const reply = (id, received) => ({ ...honest(received), request_id: id });
 
@@ -23,6 +25,30 @@ for (const way of ['ws', 'http']) {
             [status.via, status.server, status.boundAssumed],
             [`${way}-relay`, 'time.cloudflare.com', false],
         );
+    });
+}
+
+for (const stopped of [false, true]) {
+    const what = stopped ? 'that was stopped' : 'that goes on';
+    test(`a relay's connection keeps no process of Node alive, of a clock ${what}`, async (t) => {
+        const { ws } = await relay(t, reply);
+        const program = `
+            import { WebSocket } from 'ws';
+            globalThis.WebSocket ??= WebSocket;
+            const { NTPClock } = await import(${JSON.stringify(MODULE)});
+            const clock = new NTPClock({ relay: ${JSON.stringify(ws)} });
+            const synced = await clock.waitSynced({ timeout: 20000 });
+            if (${stopped}) clock.stopAutoSync();
+            console.log(synced);`;
+        const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+            cwd: `${ROOT}js`,
+            stdio: ['ignore', 'pipe', 'inherit'],
+            timeout: 60_000,
+        });
+        let told = '';
+        child.stdout.on('data', (text) => (told += text));
+        const [code, signal] = await once(child, 'close');
+        assert.deepEqual([told, code, signal], ['true\n', 0, null]);
     });
 }
 

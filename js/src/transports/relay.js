@@ -1,6 +1,6 @@
 // What all relays have in common: the message asked with, and what is made of the reply.
 
-import { timer } from '../environment.js';
+import { node, timer } from '../environment.js';
 
 /** Longer replies are not even parsed. */
 export const REPLY_MAX = 4096;
@@ -137,8 +137,6 @@ export class WebSocketRelay {
             this.#socket = null;
             this.#fail(`${this.#url}: WebSocket closed (${code}${reason && ` ${reason}`})`);
         };
-        // Node's would keep the process alive.
-        socket.unref?.();
     }
 
     #flush() {
@@ -159,6 +157,11 @@ export class WebSocketRelay {
     }
 
     roundOver() {}
+
+    /** Nothing is asked until the next round: in Node an open socket would keep the process alive. */
+    idle() {
+        if (node) this.close();
+    }
 
     close() {
         const socket = this.#socket;
