@@ -273,11 +273,12 @@ def test_passwords_cannot_be_tried_out_without_end(server: Server) -> None:
     with httpx.Client(base_url=server.url) as client:
         client.get("/login/")
         form = {"username": "victim", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
-        answers = [
-            client.post("/login/", data={**form, "password": str(n)}).status_code for n in range(22)
-        ]
-    assert answers[:20] == [200] * 20
-    assert answers[20:] == [429] * 2
+        # While one is tried, time gives another one back: on a busy machine there are some more.
+        for attempt in range(60):
+            answer = client.post("/login/", data={**form, "password": str(attempt)})
+            if answer.status_code != 200:
+                break
+    assert (answer.status_code, attempt >= 20) == (429, True)
 
 
 # --- Peers that do nothing

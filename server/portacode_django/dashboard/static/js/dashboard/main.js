@@ -15,7 +15,8 @@ const { clock } = service;
 const clocks = new Clocks(() => clock.now());
 const ask = new Ask(service);
 const list = new TraceList(slug);
-const HISTOGRAMS_MS = 500;
+const HISTOGRAMS_MS = 1000;
+const DRAWING_MS = 150;
 
 // --- Clocks and devices
 
@@ -90,14 +91,17 @@ follow.addEventListener('change', () => {
 });
 
 let drawing = false;
+let drawnAt = 0;
 let histogramsDue = false;
 
 function later() {
-    // Many traces may come between two frames: one picture of the newest will do.
+    // Many traces may come at once: one picture of the newest will do, and an eye follows no more.
     if (!drawing) {
         drawing = true;
-        requestAnimationFrame(() => {
+        const wait = Math.max(drawnAt + DRAWING_MS - performance.now(), 0);
+        setTimeout(() => {
             drawing = false;
+            drawnAt = performance.now();
             const newest = list.records[0];
             if (!newest) {
                 shown = null;
@@ -105,7 +109,7 @@ function later() {
                     'No trace to show. Ask a device something, and it appears here.',
                 );
             } else if (shown === null || (follow.checked && newest !== shown)) show(newest);
-        });
+        }, wait);
     }
     if (!histogramsDue) {
         histogramsDue = true;

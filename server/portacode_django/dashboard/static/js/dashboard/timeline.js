@@ -25,6 +25,15 @@ export function laneOf(key) {
 
 /** The trace of a record; an empty one where the record's cannot be read. */
 export function traceOf(record) {
+    let trace = read.get(record);
+    if (!trace) read.set(record, (trace = readTrace(record)));
+    return trace;
+}
+
+// Histograms ask for all of them, over and over.
+const read = new WeakMap();
+
+function readTrace(record) {
     try {
         return Trace.fromMessage(record.trace);
     } catch (error) {
