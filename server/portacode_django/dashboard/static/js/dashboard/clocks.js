@@ -29,7 +29,7 @@ export class Clocks {
         setText(card.name, name);
         card.name.title = name;
         const [tone, words] = !online
-            ? ['off', 'offline']
+            ? ['off', kind === 'server' ? 'not reached' : 'offline']
             : (STATES[clock?.state] ?? ['wait', 'not heard of yet']);
         card.state.dataset.state = tone;
         setText(card.words, words);

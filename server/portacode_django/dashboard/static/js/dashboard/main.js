@@ -50,11 +50,16 @@ service.addEventListener('device_clock', ({ detail }) => {
 
 let server = null;
 service.addEventListener('server_clock', ({ detail }) => {
-    if (detail.entity !== server) clocks.forgetServers();
-    server = detail.entity;
-    const name = `Server ${server.replace('server:', '').slice(0, 8)}`;
-    clocks.show(server, { kind: 'server', name, clock: detail.clock });
+    if (detail.entity !== server?.entity) clocks.forgetServers();
+    server = detail;
+    showServer(true);
 });
+
+function showServer(online) {
+    const { entity, clock } = server;
+    const name = `Server ${entity.replace('server:', '').slice(0, 6)}`;
+    clocks.show(entity, { kind: 'server', name, clock, online });
+}
 
 for (const event of ['sync', 'fail', 'epoch', 'reading'])
     clock.addEventListener(event, showBrowser);
@@ -158,6 +163,8 @@ function showState() {
         const next = retryAt === null ? '' : ` Trying again in ${seconds} s.`;
         byId('problem-why').textContent = `${sentence(reason)}${next}`;
         byId('problem-retry').textContent = code === 4401 ? 'Log in' : 'Try again now';
+        // What we last heard of them may be true no more.
+        if (server !== null) showServer(false);
         for (const device of devices.values()) showDevice({ ...device, online: false });
     }
 }

@@ -22,11 +22,12 @@ export function show(record) {
     byId('verdict').textContent = sentence(record, trace, sync, system);
     byId('sync-caption').textContent = caption(sync, trace.unsynced);
     byId('raw-caption').textContent = rawCaption(system, trace);
+    // First, for a chart that is hidden has no width.
+    byId('trace-body').hidden = false;
+    byId('trace-empty').hidden = true;
     draw(byId('sync-chart'), sync, names);
     draw(byId('raw-chart'), system, names);
     byId('stamp-rows').replaceChildren(...rows(trace, sync, system));
-    byId('trace-body').hidden = false;
-    byId('trace-empty').hidden = true;
 }
 
 export function showNone(text) {
