@@ -137,6 +137,8 @@ class Runner:
             path.write_text(code)
             # Readers do not see what stands behind the fence.
             assert words["file"] in code.splitlines()[0], "the first line does not name the file"
+            if path.suffix == ".py":
+                compile(code, path.name, "exec")
             if path.name == "Cargo.toml":
                 shutil.copy(ROOT / "Cargo.lock", path.parent)
         elif block.language == "text":
@@ -290,13 +292,16 @@ def check_names(code: str) -> None:
             assert re.search(rf"\b{words[2]}\b", source), f"xtask has no {words[2]!r}"
         elif words[:2] == ["cargo", "install"]:
             assert (ROOT / words[words.index("--path") + 1] / "Cargo.toml").exists(), line
-        elif words[0] == "ntp-clock":
+        elif words[0] in MODULES:
             told = subprocess.run(
-                [sys.executable, "-m", "portacode.cli", words[1], "--help"],
+                [sys.executable, "-m", MODULES[words[0]], words[1], "--help"],
                 capture_output=True,
+                text=True,
                 check=False,
             )
             assert told.returncode == 0, line
+            unknown = {word for word in words if word.startswith("--")} - {*told.stdout.split()}
+            assert not unknown, line
         elif words[0].startswith((".", "docs/", "tools/")):
             assert (ROOT / words[0]).exists(), line
         else:
@@ -339,6 +344,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.05)
 
 
+MODULES = {"ntp-clock": "portacode.cli", "portacode": "portacode.connection.command"}
 PACKAGES = {"chronyd": "chrony"}
 
 RENDER = """

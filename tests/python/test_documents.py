@@ -13,7 +13,13 @@ from support import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-RUN = ["README.md", "docs/INTEGRATION.md", "docs/OPERATIONS.md", "docs/THREATS.md"]
+RUN = [
+    "README.md",
+    "docs/DEVICE.md",
+    "docs/INTEGRATION.md",
+    "docs/OPERATIONS.md",
+    "docs/THREATS.md",
+]
 ALL = sorted(
     str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 )
