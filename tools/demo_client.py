@@ -89,6 +89,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         help="wait up to so long for the second round of all clocks, which narrows their errors",
     )
+    parser.add_argument(
+        "--skewed",
+        action="store_true",
+        help="system clocks are known to be wrong, and every trace has to show it",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
         "--colour",
@@ -143,6 +148,7 @@ class Conversation:
     async def ask_all(self, options: argparse.Namespace) -> Summary:
         """Asks the devices in turn, for each command in turn."""
         requests, devices = options.requests, options.devices
+        self._summary.skewed = options.skewed
         reading = asyncio.ensure_future(self._read())
         try:
             clock = {"event": "clock", "clock": clock_summary(ntp_clock)}
@@ -343,6 +349,8 @@ def reasons(summary: Summary) -> list[str]:
         found.append(f"{told['duplicates']} answered twice")
     if told["synchronised"]["traces_out_of_order"]:
         found.append(f"{told['synchronised']['traces_out_of_order']} traces out of order")
+    if summary.skewed and told["raw"]["traces_out_of_order"] != wanted:
+        found.append("system clocks are wrong, and not all traces show it")
     for trace in summary.traces:
         for key, reason in trace.unsynced.items():
             found.append(f"{key} without time: {reason}")

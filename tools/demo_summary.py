@@ -23,6 +23,8 @@ class Summary:
         self.stored = 0
         """Traces that the server has announced as stored."""
         self.traces: list[Trace] = []
+        self.skewed = False
+        """Whether the system clocks are known to be wrong."""
 
     def to_json(self) -> dict[str, Any]:
         """All figures."""
@@ -67,6 +69,7 @@ class Summary:
             and not self.errors
             and not self.duplicates
             and not any(trace.missing() or trace.problems() for trace in self.traces)
+            and (not self.skewed or all(trace.raw_problems() for trace in self.traces))
         )
 
     def lines(self) -> list[str]:

@@ -127,6 +127,11 @@ def test_a_trace_that_is_incomplete_or_out_of_order_is_not_good() -> None:
         assert text in "; ".join(demo_client.reasons(summary))
         assert summary.lines()
     assert not summed().is_good, "nothing was shown"
+    right = summed(whole(raw=None))
+    assert right.is_good
+    right.skewed = True
+    assert not right.is_good
+    assert "system clocks are wrong, and not all" in "; ".join(demo_client.reasons(right))
 
 
 @pytest.mark.parametrize("how", ["close", "kill"])

@@ -89,6 +89,9 @@ impl System {
         let script = plan.project.path("tools/demo_client.py");
         let arguments = [&*script.to_string_lossy(), "--server", &url, "--user", &user];
         let mut client = Process::command(plan.project, plan.venv, &arguments);
+        if library.is_some() {
+            client.arg("--skewed");
+        }
         client.env("PORTACODE_NTP_SERVER", plan.time_server).env("DEMO_PASSWORD", &password);
         Ok(System { devices, server, client, url, user, password, faked: library.is_some() })
     }
