@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import random
+import re
 import subprocess
 import sys
 import time
@@ -207,6 +208,31 @@ def test_requests_wait_their_turn_and_no_longer_than_their_patience() -> None:
     assert "handler_receive" in replies[2]["trace"].get("unsynced", {})
 
 
+def test_progress_that_comes_too_fast_is_lost_and_not_piled_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Chatty(AsyncHandler):
+        command = "chatty"
+
+        async def execute(self, payload: Any, context: Context) -> Any:  # noqa: ARG002
+            for number in range(1_000):
+                context.progress(number)
+            await asyncio.sleep(0)
+            context.progress("the last one")
+            await asyncio.sleep(0)
+
+    async def all_of_it() -> Kept:
+        kept = Kept()
+        registry = Registry([Chatty()])
+        registry.dispatch(command("chatty"), Stamp.take(ManualClock()), "device", kept)
+        await registry.close(5)
+        return kept
+
+    told = [message["payload"] for message in asyncio.run(all_of_it()).progressed]
+    assert told == [*range(100), "the last one"]
+    assert caplog.text.count("progress comes too fast") == 1
+
+
 def test_what_is_no_handler_is_refused() -> None:
     class Nameless(AsyncHandler):
         async def execute(self, payload: Any, context: Context) -> Any: ...
@@ -395,7 +421,7 @@ def test_the_clock_alone_imports_nothing_of_the_device() -> None:
 
 def test_the_documentations_handlers_are_ones() -> None:
     text = (ROOT / "docs/DEVICE.md").read_text()
-    block = text.split("```python\n", 1)[1].split("```", 1)[0]
+    block = re.split(r"```python.*\n", text)[1].split("```", 1)[0]
     names: dict[str, Any] = {}
     exec(compile(block, "docs/DEVICE.md", "exec"), names)
 

@@ -103,12 +103,15 @@ class Request:
 class Context:
     """What a handler may want to know and do while it executes; of any thread."""
 
-    __slots__ = ("_cancelled", "_loop", "_request")
+    __slots__ = ("_cancelled", "_loop", "_lost", "_passing", "_request")
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._loop = asyncio.get_running_loop()
         self._cancelled = threading.Event()
+        # On their way to the loop: a thread may be faster than it.
+        self._passing = 0
+        self._lost = False
 
     @property
     def request_id(self) -> str:
@@ -129,6 +132,12 @@ class Context:
         # By now, not when the loop has time: the handler may go on to change what it passed.
         command, trace = self._request.command, self._request.trace
         frame = messages.encode(messages.progress(command, trace, payload))
+        if self._passing >= _PASSING_MAX:
+            if not self._lost:
+                self._lost = True
+                logger.warning("%s %s: progress comes too fast, some is lost", *self._name())
+            return
+        self._passing += 1
         try:
             self._loop.call_soon_threadsafe(self._pass_on, frame)
         except RuntimeError:
@@ -138,7 +147,11 @@ class Context:
         """Called by the base handler once it waits no longer."""
         self._cancelled.set()
 
+    def _name(self) -> tuple[str, str]:
+        return command_of(self._request)
+
     def _pass_on(self, frame: str) -> None:
+        self._passing -= 1
         # After the response there is no progress.
         if not self.cancelled:
             self._request.sender.progress(frame)
@@ -315,4 +328,5 @@ def _settle(work: asyncio.Future[_Outcome], outcome: _Outcome) -> None:
         work.set_result(outcome)
 
 
+_PASSING_MAX = 100
 _CODE = re.compile(r"[a-z0-9_]{1,64}")
