@@ -59,6 +59,20 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
             assert anchor in {anchor_of(heading) for heading in headings}, f"{link} in {document}"
 
 
+def test_the_table_of_settings_has_every_variable_and_its_number() -> None:
+    table = (ROOT / "docs" / "OPERATIONS.md").read_text().split("## Settings")[1]
+    source = (ROOT / "server/portacode_django/config/settings.py").read_text()
+    settings = re.findall(r'(?:number|rate|flag|names)\("([A-Z_]+)", ("?[^,)]*"?)', source)
+    settings += [(name, "") for name in re.findall(r'environ\.get\("([A-Z_]+)"', source)]
+    assert len(settings) > 15
+    for name, default in settings:
+        row = next((row for row in table.splitlines() if f"`{name}`" in row), None)
+        assert row is not None, f"docs/OPERATIONS.md has no {name}"
+        if default.strip('"')[:1].isdigit():
+            number = default.strip('"').replace("_", "")
+            assert number in re.split(r"[`, |]+", row), f"{name} is {number} by itself"
+
+
 def anchor_of(heading: str) -> str:
     """As GitHub makes it."""
     kept = re.sub(r"[^\w\- ]", "", heading.lower())

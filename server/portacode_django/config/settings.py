@@ -1,4 +1,4 @@
-"""Settings of the reference server; README.md beside it has the table of variables.
+"""Settings of the reference server; docs/OPERATIONS.md has the table of variables.
 
 Without any it needs nothing but a disk: SQLite, and messages between sockets in memory.
 DATABASE_URL and REDIS_URL let many processes on many machines serve one dashboard.
