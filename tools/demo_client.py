@@ -87,7 +87,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="wait up to so long for the second round of all clocks, which narrows their errors",
+        help="wait up to so long for the clocks' second round, which narrows their errors",
     )
     parser.add_argument(
         "--skewed",
@@ -161,8 +161,8 @@ class Conversation:
                 reading,
                 f"fewer than {devices} devices are connected and synchronised",
             )
-            with contextlib.suppress(_TooLate):
-                await self._until(self._settled, reading, "", options.settle)
+            if options.settle:
+                await self._settle(options.settle, reading)
             ready = self._ready()[:devices]
             for number in range(requests):
                 device = ready[number % devices]
@@ -248,11 +248,14 @@ class Conversation:
             if device["online"] and (device["clock"] or {}).get("is_synced")
         ]
 
-    def _settled(self) -> bool:
-        clocks = [clock_summary(ntp_clock), self._server_clock]
-        clocks += [device["clock"] or {} for device in self._devices if device["online"]]
-        # The rate is known from the second round on.
-        return all(clock.get("drift_ppm") is not None for clock in clocks)
+    async def _settle(self, within_s: float, reading: asyncio.Future[None]) -> None:
+        """The others' clocks are older than this one, and so through with it soon if not before."""
+        first = ntp_clock.last_sync or 0.0
+        with contextlib.suppress(_TooLate):
+            await self._until(
+                lambda: (ntp_clock.last_sync or 0.0) > first + 5, reading, "", within_s
+            )
+            await asyncio.sleep(2)
 
     async def _until(
         self,

@@ -128,6 +128,5 @@ fn is_ended() -> bool {
 
 static ENDED: AtomicBool = AtomicBool::new(false);
 const LIVE_SERVER: &str = "time.cloudflare.com";
-/// The second round comes 10 s after the first, give or take a tenth; a device tells of it within
-/// another 10 s.
-const SETTLE_S: u32 = 25;
+/// The second round comes 10 s after the first, give or take a tenth.
+const SETTLE_S: u32 = 15;
