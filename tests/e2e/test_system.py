@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "server"))
 
 from playwright.sync_api import expect
 from support import FaultyServer
-from system import Device, Server
+from system import Device, Server, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,9 +123,7 @@ def test_a_request_from_the_page_comes_back_as_a_whole_trace(dashboard: Page) ->
     dashboard.locator("summary").click()
     rows = dashboard.locator("#stamp-rows tr")
     expect(rows).to_have_count(STAMPS)
-    dashboard.wait_for_function(
-        "fetch('/api/traces/?limit=1').then(a => a.json()).then(a => a.traces[0].complete)"
-    )
+    eventually(lambda: newest(dashboard)["complete"])
     record = newest(dashboard)
     assert (record["status"], record["complete"], record["problems"]) == ("ok", True, 0)
     assert dashboard.locator("#sync-chart .wrong").count() == 0
@@ -171,12 +169,18 @@ def test_a_device_that_is_killed_is_offline_and_comes_back(dashboard: Page, syst
     expect(dashboard.locator("#ask-result")).to_contain_text("Answered after")
 
 
-def test_a_server_that_is_restarted_is_found_again_by_all(dashboard: Page, system: System) -> None:
+def test_a_server_that_is_restarted_is_found_again_by_all(
+    dashboard: Page, system: System, screenshots: Path
+) -> None:
     system.server.stop()
-    expect(dashboard.locator("#connection-text")).to_have_text("Disconnected")
-    expect(dashboard.get_by_role("alert")).to_contain_text("The connection is lost.")
-    expect(dashboard.get_by_role("button", name="Send")).to_be_disabled()
-    system.server.start()
+    try:
+        expect(dashboard.locator("#connection-text")).to_have_text("Disconnected")
+        expect(dashboard.get_by_role("alert")).to_contain_text("The connection is lost.")
+        expect(dashboard.get_by_role("button", name="Send")).to_be_disabled()
+        expect(clock(dashboard, "Server").locator(".state")).to_have_text("not reached")
+        dashboard.screenshot(path=screenshots / "dashboard-failing.png", full_page=True)
+    finally:
+        system.server.start()
     live(dashboard)
     expect(dashboard.get_by_role("alert")).to_be_hidden()
     state = clock(dashboard, "workshop").locator(".state")
@@ -239,11 +243,7 @@ def test_a_projects_page_is_live_over_its_own_socket(
     ask(dashboard)
     expect(dashboard.locator("#ask-result")).to_contain_text("Answered", timeout=15_000)
     request_id = newest(dashboard)["request_id"]
-    page.wait_for_function(
-        "(id) => fetch(`/api/traces/?limit=1&project=demo`).then((answer) => answer.json())"
-        ".then(({ traces }) => traces[0].request_id === id)",
-        arg=request_id,
-    )
+    eventually(lambda: newest(page)["request_id"] == request_id)
     expect(page.locator("#traces button").first).to_contain_text("echo · workshop")
     assert sockets[-1].endswith("/ws/projects/demo/")
 
@@ -322,7 +322,7 @@ def axe(page: Page) -> list[str]:
     ]
 
 
-def test_a_newcomer_sees_what_to_do_first(page: Page, system: System) -> None:
+def test_a_newcomer_sees_what_to_do_first(page: Page, system: System, screenshots: Path) -> None:
     log_in(page, system, "newcomer", system.stranger_password)
     live(page)
     expect(page.locator("#clocks-empty")).to_contain_text("manage.py device add NAME")
@@ -330,6 +330,7 @@ def test_a_newcomer_sees_what_to_do_first(page: Page, system: System) -> None:
     expect(page.locator("#trace-empty")).to_contain_text("No trace to show")
     expect(page.locator("#histograms-empty")).to_contain_text("Nothing to measure yet")
     expect(page.get_by_role("button", name="Send")).to_be_disabled()
+    page.screenshot(path=screenshots / "dashboard-empty.png", full_page=True)
     page.get_by_role("link", name="Projects").click()
     expect(page.locator(".empty")).to_contain_text("No projects yet")
 
@@ -342,6 +343,27 @@ def test_a_failing_query_is_told_and_the_rest_goes_on(dashboard: Page) -> None:
     expect(dashboard.locator("#trace-empty")).to_have_text("Traces cannot be loaded.")
     ask(dashboard)
     expect(dashboard.locator("#ask-result")).to_contain_text("Answered", timeout=15_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "width"),
+    [("wide", "light", 1360), ("dark", "dark", 1360), ("phone", "light", 390)],
+)
+def test_pages_fit_their_window(
+    dashboard: Page, screenshots: Path, name: str, scheme: str, width: int
+) -> None:
+    dashboard.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    dashboard.set_viewport_size({"width": width, "height": 900})
+    for device in ("workshop", "greenhouse"):
+        ask(dashboard, device)
+        expect(dashboard.locator("#ask-result")).to_contain_text("Answered")
+        expect(dashboard.locator("#trace-title")).to_contain_text(device)
+    expect(dashboard.locator("#histograms li")).to_have_count(8)
+    assert dashboard.evaluate("document.documentElement.scrollWidth") <= width
+    chart = dashboard.locator("#sync-chart svg").bounding_box()
+    assert chart is not None
+    assert chart["width"] > min(width, 1360) * 0.85
+    dashboard.screenshot(path=screenshots / f"dashboard-{name}.png", full_page=True)
 
 
 def test_whoever_is_logged_out_elsewhere_is_asked_to_log_in(

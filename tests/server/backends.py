@@ -31,10 +31,14 @@ class Redis:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = tempfile.mkdtemp(prefix="redis-")
+        self._program = program
+        self.start()
+
+    def start(self) -> None:
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         arguments += ["--appendonly", "no", "--dir", self._folder, "--loglevel", "warning"]
         self._process = subprocess.Popen(
-            [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            [self._program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         eventually(self._answers)
 
@@ -44,6 +48,10 @@ class Redis:
                 return bool(client.ping())
         except redis.ConnectionError:
             return False
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(timeout=10)
 
     def stop(self) -> None:
         self._process.terminate()

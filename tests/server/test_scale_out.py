@@ -10,6 +10,7 @@ import load
 import pytest
 from backends import MissingError, Postgres, Redis
 from system import Device, RawDevice, Server, Session, eventually
+from websockets.exceptions import WebSocketException
 
 from portacode.utils.ntp_clock import NTPClock
 
@@ -30,6 +31,7 @@ class Pair(NamedTuple):
     folder: Path
     time_server: str
     variables: dict[str, str]
+    redis: Redis
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) ->
     one.start()
     other.start()
     user = Session(one, made["user"], made["password"])
-    yield Pair(one, other, user, made["devices"], folder, time_source.address, variables)
+    yield Pair(one, other, user, made["devices"], folder, time_source.address, variables, redis)
     user.close()
     one.stop()
     other.stop()
@@ -207,3 +209,27 @@ def test_several_workers_of_one_command_are_one_server(pair: Pair) -> None:
         assert len(entities) == 2
     finally:
         both.stop()
+
+
+def test_a_redis_that_is_restarted_is_found_again(pair: Pair) -> None:
+    device = pair.devices[0]
+    program = Device(pair.other, device["token"], pair.time_server, pair.folder / "redis.log")
+    try:
+        wait_online(pair, device["id"])
+        pair.redis.kill()
+        assert not _answers(pair, device["id"])
+        pair.redis.start()
+        eventually(lambda: _answers(pair, device["id"]), within_s=40)
+    finally:
+        program.stop()
+
+
+def _answers(pair: Pair, device_id: str) -> bool:
+    """Whether a fresh page of one process has an answer of the other's device."""
+    try:
+        with pair.user.browser(server=pair.one) as browser:
+            request_id = browser.ask(device_id)
+            response = browser.receive("response", request_id=request_id, within_s=3)
+    except (TimeoutError, WebSocketException):
+        return False
+    return bool(response["status"] == "ok")
