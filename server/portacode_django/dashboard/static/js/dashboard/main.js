@@ -57,7 +57,7 @@ service.addEventListener('server_clock', ({ detail }) => {
 
 function showServer(online) {
     const { entity, clock } = server;
-    const name = `Server ${entity.replace('server:', '').slice(0, 6)}`;
+    const name = `Server ${entity.replace('server:', '').slice(0, 4)}`;
     clocks.show(entity, { kind: 'server', name, clock, online });
 }
 
