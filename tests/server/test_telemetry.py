@@ -1,0 +1,85 @@
+"""Server, device and, through the server, the browser export one request as one tree of spans."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from system import Device, Server, Session, eventually, free_port
+
+pytest.importorskip("oteltap", reason="no oteltap: pip install oteltap")
+from oteltap import OtelTapHttpProtobufReceiver, OtelTapHttpProtobufReceiverSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support import FaultyServer
+
+SPANS = 13
+
+
+def test_the_spans_of_all_three_are_one_tree_dated_by_the_stamps(
+    tmp_path: Path, time_source: FaultyServer
+) -> None:
+    port = free_port()
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
+    server = Server(tmp_path, time_source.address, **endpoint)
+    made = server.prepare()
+    record: dict[str, Any] = {}
+    spans: list[Any] = []
+
+    def ask() -> None:
+        server.start()
+        told = made["devices"][0]
+        log = tmp_path / "device.log"
+        device = Device(server, told["token"], time_source.address, log, **endpoint)
+        try:
+            eventually(lambda: "connected" in log.read_text() and "synchr" in log.read_text())
+            user = Session(server, made["user"], made["password"])
+            with user.browser() as browser:
+                eventually(lambda: browser.receive("devices")["devices"][1]["online"])
+                response = browser.receive("response", request_id=browser.ask(told["id"]))
+                trace = response["trace"]
+                trace["client_receive"] = trace["server_send_response"] + 0.5
+                for name, value in (("max_error_ms", 0.5), ("epoch", 1), ("entities", "browser")):
+                    trace[name]["client_receive"] = value
+                browser.send({**response, "event": "trace_complete"})
+                record.update(browser.receive("trace")["trace_record"])
+            user.close()
+            eventually(lambda: len(spans) >= SPANS, within_s=20)
+        finally:
+            device.stop()
+            server.stop()
+
+    async def run() -> None:
+        settings = OtelTapHttpProtobufReceiverSettings(http_port=port)
+        async with OtelTapHttpProtobufReceiver(settings) as receiver:
+            stream = receiver.stream_traces()
+
+            async def gather() -> None:
+                async for span in stream:
+                    spans.append(span)
+
+            gathering = asyncio.create_task(gather())
+            await asyncio.to_thread(ask)
+        await gathering
+
+    asyncio.run(run())
+    assert record["complete"]
+    assert len(spans) == SPANS
+    assert {span.trace_id.hex() for span in spans} == {record["request_id"]}
+    ids = {span.span_id for span in spans}
+    assert len(ids) == SPANS
+    roots = [span.name for span in spans if not span.parent_span_id]
+    assert roots == ["browser: echo"]
+    assert {span.parent_span_id for span in spans if span.parent_span_id} <= ids
+    stamps_ns = {
+        round(value * 1e6)
+        for key, value in record["trace"].items()
+        if isinstance(value, float) and key != "ping"
+    }
+    for span in spans:
+        for moment in (span.start_time_unix_nano, span.end_time_unix_nano):
+            # A double of milliseconds is right to 1/8 µs.
+            assert min(abs(moment - stamp) for stamp in stamps_ns) <= 250
