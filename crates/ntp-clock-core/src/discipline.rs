@@ -5,7 +5,7 @@
 
 use crate::estimator::{Estimate, Estimator, Verdict};
 use crate::exchange::{Exchange, Rejection, ServerReply};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, past_growth};
 use crate::packet::Leap;
 use crate::time::{LocalTime, Span, UnixTime};
 
@@ -221,7 +221,7 @@ impl Discipline {
 /// The first moment of the counter at which truth may have come to `moment`.
 fn earliest_arrival(moment: UnixTime, estimate: &Estimate) -> LocalTime {
     let ahead = (moment - estimate.centre).as_nanos() as f64 - estimate.upper_ns;
-    let growth = if ahead < 0.0 { -estimate.growth } else { estimate.growth };
+    let growth = if ahead < 0.0 { -past_growth(estimate.growth) } else { estimate.growth };
     let local = ahead / (1.0 + estimate.rate + growth);
     estimate.at + Span::from_nanos(libm::floor(local) as i64)
 }

@@ -28,7 +28,8 @@ pub struct Mapping {
     pub(crate) upper_ns: f64,
     /// The centre less the earliest that truth can be at the anchor, nanoseconds.
     pub(crate) lower_ns: f64,
-    /// How fast both grow with the distance from the anchor.
+    /// How fast both grow with the distance from the anchor; into the past faster, see
+    /// [`past_growth`].
     pub(crate) growth: f64,
     /// Variance of the centre: constant (ns²), linear (ns) and quadratic (1) in the distance.
     pub(crate) variance: [f64; 3],
@@ -336,6 +337,16 @@ impl Reading {
     }
 }
 
+/// How fast a bound grows into the past that grows by `growth` into the future: soon the rate is
+/// still what it is now, but what it was hours ago need not be. A bound that does not grow stays.
+#[inline]
+pub(crate) fn past_growth(growth: f64) -> f64 {
+    let (more, times) = (growth + PAST_GROWTH, growth * PAST_GROWTH_TIMES);
+    if more < times { more } else { times }
+}
+
+const PAST_GROWTH: f64 = 11e-6;
+const PAST_GROWTH_TIMES: f64 = 4.0;
 /// Beyond any oscillator and any slew.
 const RATES_BELOW: f64 = 0.5;
 const LEAP_SECOND_NS: f64 = 1e9;

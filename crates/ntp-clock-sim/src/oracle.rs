@@ -121,6 +121,14 @@ impl<'a> Oracle<'a> {
         self.last = Some((local, reading, *mapping));
     }
 
+    /// A moment that is over, asked for now.
+    pub(crate) fn look_back(&mut self, mapping: &Mapping, local: LocalTime, t_ns: i64) {
+        if let Some(reading) = mapping.read(local) {
+            self.reads += 1;
+            self.check_reading(&reading, t_ns);
+        }
+    }
+
     /// The promises about one reading by itself.
     pub(crate) fn check_reading(&mut self, reading: &Reading, t_ns: i64) {
         let (max, est) = (reading.max_error(), reading.est_error());

@@ -6,7 +6,7 @@ use ntp_clock_core::{
 
 use crate::candidate::Candidate;
 use crate::compare::Contest;
-use crate::counter::{Counter, SECOND_NS};
+use crate::counter::{Counter, SECOND_NS, Sleep};
 use crate::dice::Dice;
 use crate::oracle::{Oracle, Promise, Violation};
 use crate::statistics::{Statistics, WARM_NS};
@@ -211,6 +211,7 @@ impl<'a> Life<'a> {
         let local = self.counter.local(self.t_ns);
         let truth = self.setup.truth(self.t_ns);
         self.oracle.read(self.engine.mapping(), local, self.t_ns);
+        self.look_back();
         let reading = self.engine.mapping().and_then(|mapping| mapping.read(local));
         let measured = self.setup.is_measured(self.t_ns);
         let warm = self.t_ns >= WARM_NS && measured;
@@ -234,6 +235,22 @@ impl<'a> Life<'a> {
         for (candidate, contest) in self.candidates.iter_mut().zip(&mut self.contests) {
             // Only this project's engine widens its bound where a leap second is announced.
             contest.read(candidate.read(local), truth, warm, measured);
+        }
+    }
+
+    /// The oracle asks for a moment that is over, unless the server lies or the counter stood then.
+    fn look_back(&mut self) {
+        let back_ns = self.t_ns - self.glance_dice.magnitude(1e6, LOOK_BACK_NS) as i64;
+        let slept = |s: &Sleep| s.from_ns <= back_ns && back_ns <= s.to_ns;
+        if back_ns < 0
+            || !self.setup.is_checked(self.t_ns)
+            || self.setup.oscillator.sleeps.iter().any(slept)
+        {
+            return;
+        }
+        let local = self.counter.local(back_ns);
+        if let Some(mapping) = self.engine.mapping() {
+            self.oracle.look_back(mapping, local, back_ns);
         }
     }
 
@@ -390,5 +407,7 @@ impl<'a> Life<'a> {
 
 /// Shortest and longest pause between two readings, seconds; some 11 s in the mean.
 const READ_GAP_S: (f64, f64) = (0.2, 60.0);
+/// Moments as old as this are asked for, nanoseconds.
+const LOOK_BACK_NS: f64 = 3.6e12;
 /// A burst's requests and replies may coincide, on a coarse counter above all.
 const STALLED_MOST: u32 = 100;

@@ -2,8 +2,8 @@
 
 use super::sample::{Sample, nanos};
 use super::window::{Limit, Window};
-use super::{RATE_MAX, WANDER, WANDER_MAX};
-use crate::mapping::Mapping;
+use super::{RATE_MAX, STEP, WANDER, WANDER_MAX};
+use crate::mapping::{Mapping, past_growth};
 use crate::time::{LocalTime, Span};
 
 /// Rates that are possible, of true time by the counter, less one.
@@ -17,11 +17,7 @@ impl Rates {
     pub(super) const ANY: Rates = Rates { low: -RATE_MAX, high: RATE_MAX };
 
     pub(super) fn of_mapping(mapping: &Mapping) -> Rates {
-        Rates { low: mapping.rate - mapping.growth, high: mapping.rate + mapping.growth }
-    }
-
-    pub(super) fn about(rate: f64, deviation: f64) -> Rates {
-        Rates { low: rate - deviation, high: rate + deviation }
+        Rates { low: mapping.rate, high: mapping.rate }.widened(past_growth(mapping.growth))
     }
 
     /// Least and most that true time can gain on the counter within a span, nanoseconds.
@@ -48,6 +44,10 @@ impl Rates {
         Rates { low: self.low.max(other.low), high: self.high.min(other.high) }
     }
 
+    fn or(self, other: Rates) -> Rates {
+        Rates { low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+
     /// What is left of them after a sleep, in which the machine has cooled down.
     pub(super) fn after_sleep(self) -> Rates {
         Rates {
@@ -64,25 +64,38 @@ pub(super) struct Bounds {
     /// Zero of the offset axis.
     pub(super) offset: Span,
     pub(super) rate: f64,
+    /// What rates there may have been within the window.
     pub(super) rates: Rates,
+    past_growth: f64,
     pub(super) growth: f64,
     lower_ns: f64,
     upper_ns: f64,
 }
 
 impl Bounds {
-    /// For a line of this rate; `None` where no rate or no time satisfies all samples.
-    pub(super) fn new(window: &Window, known: Rates, steering: f64, rate: f64) -> Option<Bounds> {
+    /// For a line of this rate, give or take its deviation; `None` where no rate or no time satisfies all samples.
+    pub(super) fn new(
+        window: &Window,
+        known: Rates,
+        steering: f64,
+        (rate, deviation): (f64, f64),
+    ) -> Option<Bounds> {
         let newest = window.limits().last()?;
         // An oscillator that has moved may move as much again.
         let wander = (WANDER + window.unrest()).min(WANDER_MAX);
-        let rates = window.mean_rates().widened(wander + steering).within(known);
+        let steady = window.steady_rates().widened(steering);
+        let certain = window.mean_rates().widened(wander + steering).within(known);
+        let about = Rates { low: rate, high: rate }.widened(RATE_SIGMAS * deviation + STEP);
+        let future = certain.within(steady.or(about));
+        let rates = certain.within(steady.or(about).widened(window.unrest()));
+        let furthest = |rates: Rates| (rates.high - rate).max(rate - rates.low);
         let mut bounds = Bounds {
             newest: newest.t4,
             offset: newest.upper,
             rate,
             rates,
-            growth: (rates.high - rate).max(rate - rates.low),
+            past_growth: furthest(rates),
+            growth: furthest(future),
             lower_ns: 0.0,
             upper_ns: 0.0,
         };
@@ -105,10 +118,10 @@ impl Bounds {
         for limit in window.limits() {
             let since = nanos(at - limit.t4);
             let line = nanos(limit.lower - self.offset) + self.rate * since;
-            lower = lower.max(line - self.growth * since.abs());
+            lower = lower.max(line - self.past_growth * since.abs());
             let since = nanos(at - limit.t1);
             let line = nanos(limit.upper - self.offset) + self.rate * since;
-            upper = upper.min(line + self.growth * since.abs());
+            upper = upper.min(line + self.past_growth * since.abs());
         }
         (lower, upper)
     }
@@ -127,5 +140,6 @@ impl Bounds {
     }
 }
 
+const RATE_SIGMAS: f64 = 3.0;
 /// The furthest that a sleep may move an oscillator's rate.
 const COOLING: f64 = 15e-6;

@@ -17,6 +17,8 @@ pub(super) struct Measurement {
     pub(super) offset_ns: f64,
     /// Variance of its error, ns².
     pub(super) variance: f64,
+    /// Variance besides, of which the ordinary ones say nothing, ns².
+    pub(super) detour: f64,
     /// How far the offset may have jumped since the round before without having been found out.
     pub(super) jump_ns: f64,
 }
@@ -113,7 +115,7 @@ impl Bank {
     pub(super) fn foresaw(&self, m: &Measurement) -> bool {
         let foreseen = self.mixture_at(m.dt_ns);
         let off = m.offset_ns - foreseen.offset_ns;
-        off * off < CONSISTENT * (foreseen.variance[0] + m.variance)
+        off * off < CONSISTENT * (foreseen.variance[0] + m.variance + m.detour)
     }
 
     /// One round later.
@@ -121,6 +123,7 @@ impl Bank {
         let jumped = self.models[JUMP].probability;
         let mixed = self.mix();
         let mut next = mixed;
+        let path = m.variance * self.noise;
         let mut logs = [0.0; MODELS];
         for (i, model) in next.models.iter_mut().enumerate() {
             model.predict(m.dt_ns, RESTLESSNESS[i]);
@@ -129,7 +132,7 @@ impl Bank {
                 // What jumps twice in a row has a wrong rate.
                 model.covariance[1][1] += jumped * RATE_UNKNOWN * RATE_UNKNOWN;
             }
-            logs[i] = model.update([1.0, 0.0, 1.0], m.offset_ns, m.variance * self.noise);
+            logs[i] = model.update([1.0, 0.0, 1.0], m.offset_ns, path + m.detour);
         }
         let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut sum = 0.0;
@@ -143,10 +146,10 @@ impl Bank {
         // The innovation is the oscillator's as well as the path's, so only a small one tells of
         // the path.
         let foreseen = mixed.mixture_at(m.dt_ns);
-        let path = m.variance * self.noise;
+        let expected = foreseen.measured_variance + path + m.detour;
         let innovation = m.offset_ns - foreseen.measured_ns;
-        let ratio = innovation * innovation / (foreseen.measured_variance + path);
-        let weight = NOISE_SHARE * path / (foreseen.measured_variance + path);
+        let ratio = innovation * innovation / expected;
+        let weight = NOISE_SHARE * path / expected;
         next.noise *= 1.0 + weight * (ratio.min(4.0) - 1.0);
         next.noise = next.noise.clamp(NOISE_MIN, 1.0);
         next

@@ -134,7 +134,7 @@ impl Estimator {
         let sample = Sample::from_mapping(mapping);
         let window = Window::starting_from(&sample);
         let rates = Rates::of_mapping(mapping);
-        let fit = Bounds::new(&window, rates, self.steering, mapping.rate)
+        let fit = Bounds::new(&window, rates, self.steering, (mapping.rate, 0.0))
             .map(|bounds| Fit { track: Track::resume(&sample, mapping), bounds });
         Estimator { window, rates, fit, ..self }
     }
@@ -172,18 +172,24 @@ impl Estimator {
         let (track, rate, possible) = match &self.fit {
             Some(fit) => {
                 let line = fit.track.line();
-                let rate = Rates::about(line.rate, libm::sqrt(line.variance[2]));
+                let rate = line.rate_and_deviation();
                 (fit.track.clone(), rate, fit.bounds.rates)
             }
-            None => (Track::new(&sample, self.prior, self.path), Rates::ANY, Rates::ANY),
+            None => {
+                let track = Track::new(&sample, self.prior, self.path);
+                (track, (0.0, f64::INFINITY), Rates::ANY)
+            }
         };
         window.push(sample, rate, possible);
-        let track = track.with_round(&window, fresh, nanos(self.resolution))?;
+        let (track, changed) = track.with_round(&window, fresh, nanos(self.resolution))?;
+        if changed {
+            window.path_changed();
+        }
         let known = if window.forgot() { Rates::ANY } else { self.rates };
-        let bounds = Bounds::new(&window, known, self.steering, track.line().rate)?;
+        let bounds = Bounds::new(&window, known, self.steering, track.line().rate_and_deviation())?;
         let fit = Fit { track, bounds };
         let Some(track) = fit.confined(&window) else { return Some((window, fit)) };
-        let bounds = Bounds::new(&window, known, self.steering, track.line().rate)?;
+        let bounds = Bounds::new(&window, known, self.steering, track.line().rate_and_deviation())?;
         Some((window, Fit { track, bounds }))
     }
 
@@ -264,6 +270,9 @@ impl Estimator {
 /// for a disciplined clock is 15 ppm; crystals are sold within 100 ppm).
 /// Of the counter's frequency, that is: of true time by the counter it is a trifle more.
 pub(crate) const RATE_MAX: f64 = 500e-6 / (1.0 - 500e-6);
+/// How far a rate that is known may be from what it is soon after: a step of 3 ppm at once, or a
+/// ramp of 4 ppm within minutes.
+pub(crate) const STEP: f64 = 4e-6;
 /// The furthest that the rate at one moment may be from its mean between any two samples of the
 /// window, as long as the oscillator is quiet: covers a thermal step of several ppm.
 pub(crate) const WANDER: f64 = 6e-6;

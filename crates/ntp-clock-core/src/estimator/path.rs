@@ -44,6 +44,9 @@ pub(super) struct Summary {
     pub(super) offset_ns: f64,
     pub(super) mid_ns: f64,
     pub(super) variance: f64,
+    /// By how much it may be off besides, having gone another way for all that is known: its
+    /// excess over the path's delay. Zero where there is no sign of it.
+    pub(super) detour: f64,
     /// Variance of the part of its error that other rounds share, ns²: what is not known of the
     /// path's smallest delay and of its slope.
     pub(super) common: f64,
@@ -146,13 +149,17 @@ impl Path {
             let n = (others + 1).min(ROUND);
             excess[..n].sort_unstable_by(f64::total_cmp);
             let middle = excess[n / 2];
-            // Follows the median: a few rounds in a queue do not make the queue typical.
+            // Follows the median: a few rounds in a queue do not make the queue typical, and the
+            // first rounds may have been in one.
+            let slow = self.count > 0 && nanos(best.delay) - self.base_ns > self.noise();
+            let up = if slow { TYPICAL_STEP_SLOW } else { TYPICAL_STEP };
+            let down = if self.rounds < KNOWN { TYPICAL_STEP_EARLY } else { TYPICAL_STEP };
             next.typical_ns = if self.typical_ns == 0.0 {
                 middle
             } else if middle > self.typical_ns {
-                (self.typical_ns * TYPICAL_STEP).min(middle)
+                (self.typical_ns * up).min(middle)
             } else {
-                (self.typical_ns / TYPICAL_STEP).max(middle)
+                (self.typical_ns / down).max(middle)
             };
         }
         for sample in round.clone() {
@@ -200,7 +207,8 @@ impl Path {
         let highest = settled.clone().fold(0.0, f64::max);
         let level = settled.fold(f64::INFINITY, f64::min);
         let rise = level - self.base_ns;
-        if self.count >= SETTLED && rise > noise && highest - level < 2.0 * noise {
+        let alike = (2.0 * noise).min((rise / 16.0).max(self.typical_ns));
+        if self.count >= SETTLED && rise > noise && highest - level < alike {
             self.base_ns = level;
             self.count = 1;
             return self.changed(rise, noise);
@@ -256,15 +264,16 @@ impl Path {
         // known yet.
         let slow = fastest - base;
         let detour = if slow > self.noise() { slow } else { 0.0 };
-        let variance = 1.0 / weight + detour * detour;
         let common = doubt * doubt + slope_doubt * slope_doubt;
-        Summary { offset_ns: offset, mid_ns: mid, variance, common }
+        Summary { offset_ns: offset, mid_ns: mid, variance: 1.0 / weight, detour, common }
     }
 }
 
 /// Excess beyond so many typical ones is of another kind.
 const LARGE: f64 = 5.0;
 const TYPICAL_STEP: f64 = 1.1;
+const TYPICAL_STEP_SLOW: f64 = 1.1;
+const TYPICAL_STEP_EARLY: f64 = 1.5;
 const TIMESTAMP_NOISE_NS: f64 = 1_000.0;
 const SLOPE_WEIGHT: f64 = 2.0;
 const MINIMA: usize = 16;

@@ -52,6 +52,12 @@ pub(super) struct Line {
     pub(super) jumped: bool,
 }
 
+impl Line {
+    pub(super) fn rate_and_deviation(&self) -> (f64, f64) {
+        (self.rate, libm::sqrt(self.variance[2].max(0.0)))
+    }
+}
+
 impl Track {
     pub(super) fn new(first: &Sample, prior: RatePrior, path: Path) -> Self {
         let bank = Bank::new(prior.mean, prior.variance, OFFSET_UNKNOWN);
@@ -71,13 +77,14 @@ impl Track {
     }
 
     /// Takes the round under way into account, all of it anew; `fresh` where it has just begun.
+    /// Gives whether the path has changed, as well.
     #[must_use]
     pub(super) fn with_round(
         &self,
         window: &Window,
         fresh: bool,
         resolution_ns: f64,
-    ) -> Option<Track> {
+    ) -> Option<(Track, bool)> {
         let newest = window.newest()?;
         let mut next = self.clone();
         if fresh {
@@ -92,11 +99,17 @@ impl Track {
             dt_ns: nanos(at - next.before.at),
             offset_ns: nanos(newest.offset - self.zero) + summary.offset_ns,
             variance: summary.variance,
+            detour: summary.detour * summary.detour,
             // The width of one exchange hides a jump of the server's.
             jump_ns: nanos(newest.upper - newest.lower) / 2.0,
         };
         let known = next.before.common;
-        let share = if known == 0.0 { 1.0 } else { COMMON_SHARE };
+        let share = match () {
+            () if known == 0.0 => 1.0,
+            // It hardly counts.
+            () if summary.detour > 0.0 => 0.0,
+            () => COMMON_SHARE,
+        };
         let common = known + share * (summary.common - known);
         let mut bank = next.before.bank;
         match change {
@@ -109,7 +122,8 @@ impl Track {
         }
         next.now = Stage { bank: bank.step(&measurement), path, at, common };
         let line = next.line();
-        (line.offset_ns.is_finite() && line.rate.is_finite()).then_some(next)
+        let sound = line.offset_ns.is_finite() && line.rate.is_finite();
+        sound.then_some((next, change != Change::None))
     }
 
     /// The offset at the line's moment is `offset_ns`, give or take `half_width_ns`, whatever the

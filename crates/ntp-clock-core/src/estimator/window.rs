@@ -1,6 +1,7 @@
 //! The bounded window of what is known: what past rounds certainly say, and the exchanges of the
 //! round under way.
 
+use super::STEP;
 use super::bounds::Rates;
 use super::sample::{Sample, nanos};
 use crate::time::{LocalTime, Span};
@@ -16,8 +17,12 @@ pub(super) struct Limit {
     pub(super) lower: Span,
     /// The smallest round trip.
     pub(super) delay: Span,
-    /// Our rate then, within a standard deviation.
-    rate: Rates,
+    /// What of each side is the server's own error, and the counter's.
+    pub(super) error: Span,
+    /// Our rate then ...
+    rate: f32,
+    /// ... and its standard deviation; a number of no use where there was none.
+    deviation: f32,
 }
 
 impl Limit {
@@ -28,8 +33,15 @@ impl Limit {
             t4: sample.t4,
             lower: sample.lower,
             delay: sample.delay,
-            rate: Rates::ANY,
+            error: sample.error,
+            rate: 0.0,
+            deviation: f32::INFINITY,
         }
+    }
+
+    /// The fastest way there and the fastest way back together.
+    pub(super) fn round_trip_ns(&self) -> f64 {
+        nanos(self.upper - self.lower - self.error.times(2))
     }
 
     /// The tighter side of each of two, the second the later; `rates` are possible between them.
@@ -44,6 +56,7 @@ impl Limit {
             (joined.t4, joined.lower) = (self.t4, self.lower);
         }
         joined.delay = self.delay.min(later.delay);
+        joined.error = self.error.max(later.error);
         joined
     }
 
@@ -64,6 +77,10 @@ pub(super) struct Window {
     past_rates: Rates,
     /// ... and these with the round under way.
     rates: Rates,
+    /// What the rate may be now if the path has been the same since it last changed.
+    steady_rates: Rates,
+    /// Since when it has.
+    same_path_since: LocalTime,
     /// The window does not reach back to the beginning any more.
     forgot: bool,
 }
@@ -77,8 +94,16 @@ impl Window {
             past_until: LocalTime::MIN,
             past_rates: Rates::ANY,
             rates: Rates::ANY,
+            steady_rates: Rates::ANY,
+            same_path_since: LocalTime::MIN,
             forgot: false,
         }
+    }
+
+    /// The path is another one from the round under way on.
+    pub(super) fn path_changed(&mut self) {
+        self.same_path_since = self.past_until;
+        self.steady_rates = Rates::ANY;
     }
 
     /// One that knows a certain interval to begin with.
@@ -99,8 +124,9 @@ impl Window {
     }
 
     /// Appends a sample. Where it begins another round, the one before becomes past, in which
-    /// our rate was `rate`; `possible` are the rates that there may have been.
-    pub(super) fn push(&mut self, sample: Sample, rate: Rates, possible: Rates) {
+    /// our rate was `rate`, give or take a deviation; `possible` are the rates that there may have
+    /// been.
+    pub(super) fn push(&mut self, sample: Sample, rate: (f64, f64), possible: Rates) {
         if self.begins_round(&sample) {
             self.close_round(rate, possible);
         }
@@ -112,10 +138,10 @@ impl Window {
         self.round.push(sample);
     }
 
-    fn close_round(&mut self, rate: Rates, possible: Rates) {
+    fn close_round(&mut self, (rate, deviation): (f64, f64), possible: Rates) {
         let limits = self.round.iter().map(Limit::of_sample);
         let Some(mut limit) = limits.reduce(|a, b| a.joined(&b, possible)) else { return };
-        limit.rate = rate;
+        (limit.rate, limit.deviation) = (rate as f32, deviation as f32);
         let ended = self.round.iter().map(|sample| sample.t4).max();
         self.past_until = ended.map_or(self.past_until, |at| at.max(self.past_until));
         self.round = Ring::new();
@@ -137,6 +163,52 @@ impl Window {
             }
         }
         self.rates = self.past_rates;
+        self.steady_rates = self.steady();
+    }
+
+    /// What the rate may be at the last round's end by the rounds since the path last changed.
+    ///
+    /// Queues only ever add to the smallest round trip: on one and the same path, a round's excess
+    /// over it is all by which its offset can differ from another's, whatever the asymmetry.
+    fn steady(&mut self) -> Rates {
+        let steady = || self.past.iter().filter(|limit| limit.latest() > self.same_path_since);
+        let trips = || steady().map(Limit::round_trip_ns);
+        let least = trips().fold(f64::INFINITY, f64::min);
+        let excess = |limit: &Limit| limit.round_trip_ns() - least;
+        let count = steady().count();
+        if count < STEADY_ROUNDS {
+            return Rates::ANY;
+        }
+        let mean = trips().map(|trip| trip - least).sum::<f64>() / count as f64;
+        // The smallest one known has waited a little as well.
+        let least_excess = mean / count as f64 + STEADY_NOISE_NS;
+        let Some(newest) = steady().last() else { return Rates::ANY };
+        let mut rates = Rates::ANY;
+        for (index, earlier) in steady().enumerate() {
+            let since = || steady().skip(index);
+            let allowance = steady_allowance(newest.latest() - earlier.latest(), unrest(since()));
+            let before = excess(earlier) + least_excess;
+            for later in steady().skip(index + 1) {
+                let (up_ns, low_ns) = (nanos(later.t1 - earlier.t1), nanos(later.t4 - earlier.t4));
+                if up_ns < STEADY_NS || low_ns < STEADY_NS {
+                    continue;
+                }
+                let after = excess(later) + least_excess;
+                let servers = nanos(earlier.error + later.error);
+                let up = nanos((later.upper - later.error) - (earlier.upper - earlier.error));
+                let low = nanos((later.lower + later.error) - (earlier.lower + earlier.error));
+                let high = ((up + before + servers) / up_ns).min((low + after + servers) / low_ns);
+                let least = ((up - after - servers) / up_ns).max((low - before - servers) / low_ns);
+                rates.high = rates.high.min(high + allowance);
+                rates.low = rates.low.max(least - allowance);
+            }
+        }
+        if rates.low < rates.high {
+            return rates;
+        }
+        // Then it was not one path.
+        self.same_path_since = newest.latest();
+        Rates::ANY
     }
 
     /// Rounds in quick succession become one, so that the window spans hours all the same;
@@ -182,14 +254,15 @@ impl Window {
         self.rates
     }
 
+    /// The rates that there may be from the newest round on, as long as the path is the same;
+    /// nothing to go by until it was that for an hour.
+    pub(super) fn steady_rates(&self) -> Rates {
+        self.steady_rates
+    }
+
     /// By how much our rate has moved within the window, for certain.
     pub(super) fn unrest(&self) -> f64 {
-        let (mut highest, mut lowest) = (f64::NEG_INFINITY, f64::INFINITY);
-        for limit in self.past.iter() {
-            highest = highest.max(limit.rate.low);
-            lowest = lowest.min(limit.rate.high);
-        }
-        (highest - lowest).max(0.0)
+        unrest(self.past.iter())
     }
 
     /// Whether what was known before the window's beginning is too old to go by.
@@ -251,5 +324,29 @@ const PAST: usize = 36;
 pub(super) const ROUND: usize = 8;
 /// Exchanges within so long of the one before belong to one round.
 const ROUND_GAP: Span = Span::from_millis(1_900);
+/// The path is known after so many rounds ...
+const STEADY_ROUNDS: usize = 12;
+/// ... and rates are means over so long at least.
+const STEADY_NS: f64 = 1.2e12;
+const STEADY_NOISE_NS: f64 = 2_000.0;
+
+/// How far the rate may be from a mean rate since so long ago: a step of 3 ppm or a ramp of 4 ppm
+/// in two minutes, and a drift.
+fn steady_allowance(since: Span, unrest: f64) -> f64 {
+    STEP + (STEADY_DRIFT * nanos(since)).max(unrest)
+}
+
+/// By how much our rate has moved from one to another of these, for certain.
+fn unrest<'a>(limits: impl Iterator<Item = &'a Limit>) -> f64 {
+    let (mut highest, mut lowest) = (f32::NEG_INFINITY, f32::INFINITY);
+    for limit in limits {
+        highest = highest.max(limit.rate - limit.deviation);
+        lowest = lowest.min(limit.rate + limit.deviation);
+    }
+    f64::from((highest - lowest).max(0.0))
+}
+
+/// A millionth in an hour.
+const STEADY_DRIFT: f64 = 1e-6 / 3.6e12;
 /// Rounds closer together than this may be remembered as one.
 const PAST_SPACING: Span = Span::from_secs(200);

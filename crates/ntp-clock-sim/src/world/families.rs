@@ -37,6 +37,8 @@ pub(super) fn draw(family: Family, seed: u64) -> Setup {
         Family::Pauses => pauses(&mut w, d),
         Family::Kiss => kisses(&mut w, d),
         Family::Leap => leap(&mut w, d),
+        Family::Cornered => cornered(&mut w, d),
+        Family::Strange => strange(&mut w, d),
         Family::MixedRandom => mixed(&mut w, d),
     }
     w
@@ -346,6 +348,87 @@ fn leap(w: &mut Setup, d: &mut Dice) {
     let at_ns = if seconds_more > 0 { at_ns } else { at_ns - SECOND_NS };
     w.server.leap = Some((at_ns, seconds_more));
     w.faults.push(Fault { from_ns: at_ns, to_ns: at_ns, grace_ns: seconds(900.0) });
+}
+
+/// Truth stands at the very end of what each exchange leaves possible, and a server that states
+/// next to nothing leaves no room beyond.
+fn cornered(w: &mut Setup, d: &mut Dice) {
+    if d.chance(0.7) {
+        lan(w, d);
+    }
+    let (slow, quick) = if d.chance(0.5) {
+        (&mut w.path.forth, &mut w.path.back)
+    } else {
+        (&mut w.path.back, &mut w.path.forth)
+    };
+    slow.base_ns *= 2.0;
+    quick.base_ns = 2_000.0;
+    quick.jitter_ns = d.magnitude(1e3, 2e4);
+    quick.tail_share = 0.0;
+    w.server.root_delay = Span::ZERO;
+    w.server.root_dispersion = Span::from_nanos(d.magnitude(2e3, 5e4) as i64);
+    w.server.wander_ns = 0.0;
+    w.host.stamp_ns = d.magnitude(500.0, 5_000.0);
+    moves(w, d);
+}
+
+/// Steps of 3 ppm and ramps of 4 ppm within two minutes, either way, at least ten minutes apart.
+fn moves(w: &mut Setup, d: &mut Dice) {
+    let n = d.count(2, 24);
+    let (mut level, mut free_s) = (0.0_f64, 0.0);
+    for at_ns in d.moments(n, seconds(1_200.0), DAY_NS) {
+        let at_s = (at_ns as f64 * 1e-9).max(free_s);
+        free_s = at_s + 900.0;
+        let (size, over_s) = if d.chance(0.5) { (3.0, 0.0) } else { (4.0, 120.0) };
+        let mut ppm = size * d.sign();
+        if (level + ppm).abs() > 6.0 {
+            ppm = -ppm;
+        }
+        level += ppm;
+        w.oscillator.parts.push(Part::Ramp { at_s, over_s, ppm });
+    }
+}
+
+fn strange(w: &mut Setup, d: &mut Dice) {
+    let polls_s = [32, 64, 128, 300, 300, 300, 1_024];
+    w.poll_interval = Span::from_secs(polls_s[d.count(0, 6) as usize]);
+    if d.chance(0.4) {
+        w.oscillator.parts.push(Part::Walk { ppb: d.magnitude(1.0, 50.0), limit_ppm: 2.0 });
+    }
+    if d.chance(0.5) {
+        moves(w, d);
+    }
+    for direction in [&mut w.path.forth, &mut w.path.back] {
+        if d.chance(0.5) {
+            direction.tail_share = d.within(0.1, 0.5);
+            direction.tail_ns = direction.jitter_ns;
+            direction.tail_shape = d.within(0.6, 1.3);
+        }
+        if d.chance(0.4) {
+            rush_hours(direction, d);
+        }
+    }
+    if d.chance(0.3) {
+        // What one way gains the other loses: the delay does not tell.
+        let (forth_ns, back_ns) = (w.path.forth.base_ns, w.path.back.base_ns);
+        let n = d.count(1, 4);
+        for at_ns in d.moments(n, seconds(1_800.0), DAY_NS) {
+            let shift_ns = d.sign() * d.within(0.0, 0.9) * forth_ns.min(back_ns);
+            w.path.forth.routes.push(RouteChange { at_ns, base_ns: forth_ns + shift_ns });
+            w.path.back.routes.push(RouteChange { at_ns, base_ns: back_ns - shift_ns });
+        }
+    }
+    w.unlucky_ns = UNLUCKY_NS;
+}
+
+/// A queue that stands for hours.
+fn rush_hours(direction: &mut Direction, d: &mut Dice) {
+    let n = d.count(1, 3);
+    for from_ns in d.moments(n, 0, DAY_NS) {
+        let to_ns = from_ns + seconds(d.within(1_800.0, 14_400.0));
+        let size = d.magnitude(1e6, 5e7);
+        direction.bloat.push(Episode { from_ns, to_ns, size });
+    }
 }
 
 fn mixed(w: &mut Setup, d: &mut Dice) {

@@ -70,6 +70,10 @@ families! {
     Kiss = "kiss",
     /// A leap second.
     Leap = "leap",
+    /// All of the delay on one way, and frequency that steps and ramps: the bound's worst case.
+    Cornered = "cornered",
+    /// Other polls, odd mixtures: heavy tails, rush hours, two routes at once, steps to and fro.
+    Strange = "strange",
     /// Everything drawn from the seed.
     MixedRandom = "mixed-random",
 }
