@@ -99,7 +99,11 @@ impl Ratio {
 
     /// Offset error per excess delay: +0.5 where all queueing is on the way to the server.
     fn slope(&self) -> f64 {
-        (self.mean * self.weight / (self.weight + SLOPE_WEIGHT)).clamp(-0.5, 0.5)
+        // Ratios that agree soon convince: then all queueing is in one direction.
+        let left = (self.square - self.mean * self.mean).max(0.0);
+        let n = self.weight;
+        let disagreement = (left * n / SCATTER + 1.0) / (n + 1.0);
+        (self.mean * n / (n + SLOPE_WEIGHT * disagreement)).clamp(-0.5, 0.5)
     }
 
     /// Variance of what the slope does not explain, per excess delay squared.
