@@ -21,6 +21,8 @@ pub(super) struct Path {
     /// Rounds since the first.
     rounds: u32,
     base_ns: f64,
+    /// What that was when the path last changed to our knowledge.
+    settled_ns: f64,
     /// Smallest delay of the path that biases are counted from: the first that was known well.
     reference_ns: f64,
 }
@@ -130,6 +132,7 @@ impl Path {
             count: 0,
             rounds: 0,
             base_ns: 0.0,
+            settled_ns: 0.0,
             reference_ns: 0.0,
         }
     }
@@ -191,6 +194,7 @@ impl Path {
         self.count = (known + 1).min(MINIMA);
         if known == 0 {
             self.base_ns = delay;
+            self.settled_ns = delay;
             self.reference_ns = delay;
             return Change::None;
         }
@@ -199,6 +203,9 @@ impl Path {
             let drop = self.base_ns - delay;
             let below_reference = self.reference_ns - delay;
             self.base_ns = delay;
+            if self.rounds <= KNOWN || drop > noise {
+                self.settled_ns = delay;
+            }
             if self.rounds <= KNOWN {
                 self.reference_ns = self.reference_ns.min(delay);
                 if below_reference > noise {
@@ -214,6 +221,7 @@ impl Path {
         let alike = (2.0 * noise).min((rise / 16.0).max(self.typical_ns));
         if self.count >= SETTLED && rise > noise && highest - level < alike {
             self.base_ns = level;
+            self.settled_ns = level;
             self.count = 1;
             return self.changed(rise, noise);
         }
@@ -223,6 +231,17 @@ impl Path {
     fn changed(&self, by: f64, noise: f64) -> Change {
         let off = (self.base_ns - self.reference_ns).abs();
         if off <= noise { Change::Back(by) } else { Change::Other(by) }
+    }
+
+    /// Standard deviation of the bias of a path that has changed by less than what shows at once:
+    /// its smallest delay is not any more what it was.
+    fn unnoticed(&self) -> f64 {
+        if self.count < LEVEL {
+            return 0.0;
+        }
+        let last = self.minima.iter().rev().take(LEVEL).copied();
+        let moved = (last.fold(f64::INFINITY, f64::min) - self.settled_ns).abs();
+        (moved - self.typical_ns / 8.0).max(0.0) * UNNOTICED_SHARE
     }
 
     /// By how much a round's fastest exchange may exceed the base by chance.
@@ -268,7 +287,8 @@ impl Path {
         // known yet.
         let slow = fastest - base;
         let detour = if slow > self.noise() { slow } else { 0.0 };
-        let common = doubt * doubt + slope_doubt * slope_doubt;
+        let unnoticed = self.unnoticed();
+        let common = doubt * doubt + slope_doubt * slope_doubt + unnoticed * unnoticed;
         Summary { offset_ns: offset, mid_ns: mid, variance: 1.0 / weight, detour, common }
     }
 }
@@ -283,6 +303,10 @@ const SLOPE_WEIGHT: f64 = 2.0;
 const MINIMA: usize = 16;
 /// So many rounds in a row that are all slower, and alike, show a longer path; in a queue they differ.
 const SETTLED: usize = 4;
+/// The smallest delay of so many rounds is their path's.
+const LEVEL: usize = 8;
+/// Half of a change at most is bias; a third of it is usual.
+const UNNOTICED_SHARE: f64 = 1.0 / 3.0;
 /// After so many rounds the shortest delay known is the path's, and not what queues left of it.
 const KNOWN: u32 = 12;
 const FORGETTING: f64 = 0.93;
