@@ -23,6 +23,8 @@ pub(super) struct Path {
     base_ns: f64,
     /// What that was when the path last changed to our knowledge.
     settled_ns: f64,
+    /// Variance of the bias that paths before left behind, ns².
+    left_behind: f64,
     /// Smallest delay of the path that biases are counted from: the first that was known well.
     reference_ns: f64,
 }
@@ -133,6 +135,7 @@ impl Path {
             rounds: 0,
             base_ns: 0.0,
             settled_ns: 0.0,
+            left_behind: 0.0,
             reference_ns: 0.0,
         }
     }
@@ -203,6 +206,9 @@ impl Path {
             let drop = self.base_ns - delay;
             let below_reference = self.reference_ns - delay;
             self.base_ns = delay;
+            if drop > noise {
+                self.leave_behind(1);
+            }
             if self.rounds <= KNOWN || drop > noise {
                 self.settled_ns = delay;
             }
@@ -220,6 +226,7 @@ impl Path {
         let rise = level - self.base_ns;
         let alike = (2.0 * noise).min((rise / 16.0).max(self.typical_ns));
         if self.count >= SETTLED && rise > noise && highest - level < alike {
+            self.leave_behind(SETTLED);
             self.base_ns = level;
             self.settled_ns = level;
             self.count = 1;
@@ -233,15 +240,26 @@ impl Path {
         if off <= noise { Change::Back(by) } else { Change::Other(by) }
     }
 
-    /// Standard deviation of the bias of a path that has changed by less than what shows at once:
-    /// its smallest delay is not any more what it was.
-    fn unnoticed(&self) -> f64 {
-        if self.count < LEVEL {
+    /// Variance of the bias of a path that has changed by less than what shows at once: its
+    /// smallest delay, the newest rounds apart, is not any more what it was.
+    fn unnoticed(&self, newest: usize) -> f64 {
+        if self.count < LEVEL + newest {
             return 0.0;
         }
-        let last = self.minima.iter().rev().take(LEVEL).copied();
+        let last = self.minima.iter().rev().skip(newest).take(LEVEL).copied();
         let moved = (last.fold(f64::INFINITY, f64::min) - self.settled_ns).abs();
-        (moved - self.typical_ns / 8.0).max(0.0) * UNNOTICED_SHARE
+        let bias = (moved - self.typical_ns / 8.0).max(0.0) * UNNOTICED_SHARE;
+        bias * bias
+    }
+
+    /// Before the path becomes another one, with the newest rounds.
+    fn leave_behind(&mut self, newest: usize) {
+        self.left_behind += self.unnoticed(newest);
+    }
+
+    /// The path is the one again that all biases are counted from.
+    pub(super) fn restored(&mut self) {
+        self.left_behind = 0.0;
     }
 
     /// By how much a round's fastest exchange may exceed the base by chance.
@@ -287,8 +305,8 @@ impl Path {
         // known yet.
         let slow = fastest - base;
         let detour = if slow > self.noise() { slow } else { 0.0 };
-        let unnoticed = self.unnoticed();
-        let common = doubt * doubt + slope_doubt * slope_doubt + unnoticed * unnoticed;
+        let biases = self.unnoticed(0) + self.left_behind;
+        let common = doubt * doubt + slope_doubt * slope_doubt + biases;
         Summary { offset_ns: offset, mid_ns: mid, variance: 1.0 / weight, detour, common }
     }
 }
@@ -305,8 +323,8 @@ const MINIMA: usize = 16;
 const SETTLED: usize = 4;
 /// The smallest delay of so many rounds is their path's.
 const LEVEL: usize = 8;
-/// Half of a change at most is bias; a third of it is usual.
-const UNNOTICED_SHARE: f64 = 1.0 / 3.0;
+/// Half of a change is bias where it is one way's, and mostly it is.
+const UNNOTICED_SHARE: f64 = 0.42;
 /// After so many rounds the shortest delay known is the path's, and not what queues left of it.
 const KNOWN: u32 = 12;
 const FORGETTING: f64 = 0.93;

@@ -92,7 +92,7 @@ impl Track {
         }
         let round = window.round();
         let rate = next.before.bank.mixture().rate;
-        let (path, change) = next.before.path.learn(round.clone(), rate);
+        let (mut path, change) = next.before.path.learn(round.clone(), rate);
         let summary = path.summarise(round, newest, rate, resolution_ns);
         let at = newest.mid + Span::from_nanos(summary.mid_ns as i64);
         let measurement = Measurement {
@@ -117,7 +117,10 @@ impl Track {
             Change::Other(by) => bank.path_changed(by),
             Change::Shorter(by) => bank.path_shortened(by),
             // Another path may be as long.
-            Change::Back(_) if bank.foresaw(&measurement) => bank.path_restored(),
+            Change::Back(_) if bank.foresaw(&measurement) => {
+                path.restored();
+                bank.path_restored();
+            }
             Change::Back(by) => bank.path_changed(by),
         }
         next.now = Stage { bank: bank.step(&measurement), path, at, common };
