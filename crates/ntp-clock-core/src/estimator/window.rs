@@ -185,8 +185,7 @@ impl Window {
         let Some(newest) = steady().last() else { return Rates::ANY };
         let mut rates = Rates::ANY;
         for (index, earlier) in steady().enumerate() {
-            let since = || steady().skip(index);
-            let allowance = steady_allowance(newest.latest() - earlier.latest(), unrest(since()));
+            let unrest = unrest(steady().skip(index));
             let before = excess(earlier) + least_excess;
             for later in steady().skip(index + 1) {
                 let (up_ns, low_ns) = (nanos(later.t1 - earlier.t1), nanos(later.t4 - earlier.t4));
@@ -194,6 +193,8 @@ impl Window {
                     continue;
                 }
                 let after = excess(later) + least_excess;
+                let middle = earlier.latest() + (later.latest() - earlier.latest()).half_ceil();
+                let allowance = steady_allowance(newest.latest() - middle, unrest);
                 let servers = nanos(earlier.error + later.error);
                 let up = nanos((later.upper - later.error) - (earlier.upper - earlier.error));
                 let low = nanos((later.lower + later.error) - (earlier.lower + earlier.error));
@@ -330,7 +331,7 @@ const STEADY_ROUNDS: usize = 12;
 const STEADY_NS: f64 = 1.2e12;
 const STEADY_NOISE_NS: f64 = 2_000.0;
 
-/// How far the rate may be from a mean rate since so long ago: a step of 3 ppm or a ramp of 4 ppm
+/// How far the rate may be from a mean rate so long ago: a step of 3 ppm or a ramp of 4 ppm
 /// in two minutes, and a drift.
 fn steady_allowance(since: Span, unrest: f64) -> f64 {
     STEP + (STEADY_DRIFT * nanos(since)).max(unrest)
