@@ -23,6 +23,8 @@ pub(super) struct Path {
     base_ns: f64,
     /// What that was when the path last changed to our knowledge.
     settled_ns: f64,
+    /// By how much it was longer then than the one before.
+    longer_ns: f64,
     /// Variance of the bias that paths before left behind, ns².
     left_behind: f64,
     /// Smallest delay of the path that biases are counted from: the first that was known well.
@@ -135,6 +137,7 @@ impl Path {
             rounds: 0,
             base_ns: 0.0,
             settled_ns: 0.0,
+            longer_ns: 0.0,
             left_behind: 0.0,
             reference_ns: 0.0,
         }
@@ -208,6 +211,7 @@ impl Path {
             self.base_ns = delay;
             if drop > noise {
                 self.leave_behind(1);
+                self.longer_ns = 0.0;
             }
             if self.rounds <= KNOWN || drop > noise {
                 self.settled_ns = delay;
@@ -224,9 +228,10 @@ impl Path {
         let highest = settled.clone().fold(0.0, f64::max);
         let level = settled.fold(f64::INFINITY, f64::min);
         let rise = level - self.base_ns;
-        let alike = (2.0 * noise).min((rise / 16.0).max(self.typical_ns));
+        let alike = (2.0 * noise).min((rise / ALIKE).max(self.typical_ns));
         if self.count >= SETTLED && rise > noise && highest - level < alike {
             self.leave_behind(SETTLED);
+            self.longer_ns = rise;
             self.base_ns = level;
             self.settled_ns = level;
             self.count = 1;
@@ -255,6 +260,11 @@ impl Path {
     /// Before the path becomes another one, with the newest rounds.
     fn leave_behind(&mut self, newest: usize) {
         self.left_behind += self.unnoticed(newest);
+    }
+
+    /// What looks like a longer path may yet be a queue that has stood for some rounds.
+    fn hesitation(&self) -> f64 {
+        if self.count < MINIMA { self.longer_ns / (ALIKE * self.count.max(1) as f64) } else { 0.0 }
     }
 
     /// The path is the one again that all biases are counted from.
@@ -304,7 +314,7 @@ impl Path {
         // A round that is slow as a whole may have gone another way, of whose asymmetry nothing is
         // known yet.
         let slow = fastest - base;
-        let detour = if slow > self.noise() { slow } else { 0.0 };
+        let detour = if slow > self.noise() { slow } else { self.hesitation() };
         let biases = self.unnoticed(0) + self.left_behind;
         let common = doubt * doubt + slope_doubt * slope_doubt + biases;
         Summary { offset_ns: offset, mid_ns: mid, variance: 1.0 / weight, detour, common }
@@ -321,6 +331,8 @@ const SLOPE_WEIGHT: f64 = 2.0;
 const MINIMA: usize = 16;
 /// So many rounds in a row that are all slower, and alike, show a longer path; in a queue they differ.
 const SETTLED: usize = 4;
+/// Rounds on a longer path differ by less than this share of what it is longer.
+const ALIKE: f64 = 16.0;
 /// The smallest delay of so many rounds is their path's.
 const LEVEL: usize = 8;
 /// Half of a change is bias where it is one way's, and mostly it is.
