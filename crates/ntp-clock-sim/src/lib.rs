@@ -21,6 +21,7 @@
 
 mod candidate;
 mod compare;
+mod cost;
 mod counter;
 mod dice;
 mod fleet;
@@ -39,6 +40,7 @@ mod world;
 
 pub use candidate::{Answer, Candidate, Replayed};
 pub use compare::{Comparison, Contest, compare};
+pub use cost::{Cost, cost};
 pub use counter::{Counter, Oscillator, Part, Sleep};
 pub use dice::Dice;
 pub use fleet::{FleetPlan, FleetReport, Window, fleet};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use ntp_clock_sim::{
-    Family, FleetPlan, Options, Setup, all_peers, compare, fleet, run, svg, swarm,
+    Family, FleetPlan, Options, Setup, all_peers, compare, cost, fleet, run, svg, swarm,
 };
 
 mod report;
@@ -60,6 +60,12 @@ enum Verb {
         /// Only these worlds.
         #[arg(long = "world")]
         worlds: Vec<Family>,
+    },
+    /// Measures what taking an exchange into account costs.
+    Cost {
+        /// Days of each world whose exchanges are taken.
+        #[arg(long, default_value_t = 2)]
+        seeds: u64,
     },
     /// Lists the worlds.
     Worlds,
@@ -146,6 +152,10 @@ fn main() -> anyhow::Result<ExitCode> {
                 std::fs::write(&file, svg(&setup, &outcome.trace))?;
                 println!("{}", file.display());
             }
+            true
+        }
+        Verb::Cost { seeds } => {
+            print!("{}", report::cost(&cost(seeds)));
             true
         }
         Verb::Worlds => {

@@ -1,15 +1,17 @@
 //! What the command line prints.
 
 use ntp_clock_sim::{
-    Comparison, FleetPlan, FleetReport, Outcome, Setup, Statistics, SwarmReport, Table, duration,
+    Comparison, Cost, FleetPlan, FleetReport, Outcome, Setup, Statistics, SwarmReport, Table,
+    duration,
 };
 
-const HEADINGS: [&str; 15] = [
+const HEADINGS: [&str; 16] = [
     "world",
     "p50",
     "p95",
     "p99",
     "max",
+    "max/p99",
     "bound p50",
     "bound p99",
     "1x",
@@ -71,7 +73,7 @@ pub(crate) fn run(setup: &Setup, outcome: &Outcome) -> String {
     text
 }
 
-fn statistics(name: &str, s: &Statistics, broken: u64) -> [String; 15] {
+fn statistics(name: &str, s: &Statistics, broken: u64) -> [String; 16] {
     let percent = |share: f64| format!("{:.0}%", share * 100.0);
     [
         name.to_owned(),
@@ -79,6 +81,7 @@ fn statistics(name: &str, s: &Statistics, broken: u64) -> [String; 15] {
         duration(s.error.quantile(0.95)),
         duration(s.error.quantile(0.99)),
         duration(s.error.max()),
+        format!("{:.1}", s.error.max() / s.error.quantile(0.99)),
         duration(s.bound.quantile(0.50)),
         duration(s.bound.quantile(0.99)),
         percent(s.share_within_one()),
@@ -176,6 +179,24 @@ pub(crate) fn fleet(plan: &FleetPlan, report: &FleetReport) -> String {
         "{table}{} clients, {} synchronised at the end, {} bytes each ({} of them the engine)\n",
         plan.clients, report.synchronised, report.bytes_per_client, report.engine_bytes
     )
+}
+
+pub(crate) fn cost(cost: &Cost) -> String {
+    let mut table = Table::new(["an exchange", "count", "median", "p99", "max"]);
+    for (name, times) in [("estimator", &cost.estimator), ("and mapping", &cost.replay)] {
+        let at = |share: f64| {
+            let place = (times.len() as f64 * share) as usize;
+            times.get(place.min(times.len().saturating_sub(1))).map_or(0.0, |t| t.as_nanos() as f64)
+        };
+        table.row([
+            name.to_owned(),
+            times.len().to_string(),
+            duration(at(0.5)),
+            duration(at(0.99)),
+            duration(at(1.0)),
+        ]);
+    }
+    format!("{table}an engine takes {} bytes\n", size_of::<ntp_clock_core::SyncEngine>())
 }
 
 /// An error so many times the world's p99 would be a divergence.
