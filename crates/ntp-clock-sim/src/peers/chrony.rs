@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
-use ntp_clock_core::{Exchange, LocalTime, Span, UnixTime};
+use ntp_clock_core::{LocalTime, Span, UnixTime};
 
+use super::feed::{Fed, Method};
 use super::regression::{self, Line};
-use super::{Feed, Sample, feed::Chooser};
+use super::{Feed, Sample};
 use crate::candidate::{Answer, Candidate};
 
 /// What chrony's manual describes, not its code: up to 64 samples; a line through them, weighted
@@ -17,9 +18,7 @@ use crate::candidate::{Answer, Candidate};
 /// `maxclockerror` add with age (`tracking`).
 #[derive(Clone, Debug)]
 pub struct Chrony {
-    feed: Feed,
     max_clock_error: f64,
-    chooser: Chooser,
     samples: VecDeque<Sample>,
     asymmetry_runs: u32,
     fit: Option<Fit>,
@@ -44,26 +43,12 @@ struct Fit {
 impl Chrony {
     /// One that has seen nothing; `maxclockerror` is in parts per million (chrony's default is 1).
     #[must_use]
-    pub fn new(feed: Feed, max_clock_error_ppm: f64) -> Self {
-        Chrony {
-            feed,
-            max_clock_error: max_clock_error_ppm * 1e-6,
-            chooser: Chooser::new(feed),
-            samples: VecDeque::new(),
-            asymmetry_runs: 0,
-            fit: None,
-        }
+    pub fn fed(feed: Feed, max_clock_error_ppm: f64) -> impl Candidate {
+        Fed::new(feed, Chrony::unfed(max_clock_error_ppm * 1e-6))
     }
 
-    fn take(&mut self, sample: Sample) {
-        if self.is_too_slow(&sample) {
-            return;
-        }
-        if self.samples.len() == SAMPLES_MOST {
-            self.samples.pop_front();
-        }
-        self.samples.push_back(sample);
-        self.fit = Some(self.regress(&sample));
+    fn unfed(max_clock_error: f64) -> Self {
+        Chrony { max_clock_error, samples: VecDeque::new(), asymmetry_runs: 0, fit: None }
     }
 
     /// The delay test.
@@ -166,31 +151,30 @@ impl Chrony {
     }
 }
 
-impl Candidate for Chrony {
-    fn name(&self) -> &'static str {
-        match self.feed {
+impl Method for Chrony {
+    fn name(feed: Feed) -> &'static str {
+        match feed {
             Feed::Every => "chrony",
             Feed::BestOfRound => "chrony-best",
         }
     }
 
-    fn exchange(&mut self, exchange: &Exchange, _now: LocalTime) {
-        if let Some(sample) = self.chooser.offer(Sample::new(exchange)) {
-            self.take(sample);
+    fn take(&mut self, sample: Sample) {
+        if self.is_too_slow(&sample) {
+            return;
         }
-    }
-
-    fn round_end(&mut self, _at: LocalTime) {
-        if let Some(sample) = self.chooser.round_end() {
-            self.take(sample);
+        if self.samples.len() == SAMPLES_MOST {
+            self.samples.pop_front();
         }
+        self.samples.push_back(sample);
+        self.fit = Some(self.regress(&sample));
     }
 
-    fn suspend(&mut self, _at: LocalTime) {
-        *self = Chrony::new(self.feed, self.max_clock_error * 1e6);
+    fn forget(&mut self) {
+        *self = Chrony::unfed(self.max_clock_error);
     }
 
-    fn read(&mut self, at: LocalTime) -> Option<Answer> {
+    fn answer(&self, at: LocalTime) -> Option<Answer> {
         let fit = self.fit?;
         let age_ns = at.as_nanos() - fit.local_ns;
         let age = age_ns as f64;

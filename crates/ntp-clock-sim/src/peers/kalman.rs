@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 
-use ntp_clock_core::{Exchange, LocalTime, Span, UnixTime};
+use ntp_clock_core::{LocalTime, Span, UnixTime};
 
-use super::{Feed, Sample, feed::Chooser};
+use super::feed::{Fed, Method};
+use super::{Feed, Sample};
 use crate::candidate::{Answer, Candidate};
 
 /// Offset and frequency; measurement noise from the delay in excess of the window's smallest;
@@ -13,8 +14,6 @@ use crate::candidate::{Answer, Candidate};
 /// are smaller.
 #[derive(Clone, Debug)]
 pub struct Kalman {
-    feed: Feed,
-    chooser: Chooser,
     delays: VecDeque<f64>,
     state: Option<State>,
     /// Wander of the frequency, squared parts per second.
@@ -35,61 +34,21 @@ struct State {
     root_ns: f64,
 }
 
+impl Default for Kalman {
+    fn default() -> Self {
+        Kalman { delays: VecDeque::new(), state: None, wander: WANDER_FIRST, score: 0 }
+    }
+}
+
 impl Kalman {
     /// One that has seen nothing.
     #[must_use]
-    pub fn new(feed: Feed) -> Self {
-        Kalman {
-            feed,
-            chooser: Chooser::new(feed),
-            delays: VecDeque::new(),
-            state: None,
-            wander: WANDER_FIRST,
-            score: 0,
-        }
+    pub fn fed(feed: Feed) -> impl Candidate {
+        Fed::new(feed, Kalman::default())
     }
 
     fn smallest_delay(&self) -> f64 {
         self.delays.iter().copied().fold(f64::INFINITY, f64::min)
-    }
-
-    fn take(&mut self, sample: Sample) {
-        if self.delays.len() == DELAYS {
-            self.delays.pop_front();
-        }
-        self.delays.push_back(sample.delay_ns);
-        let smallest = self.smallest_delay();
-        let mean = self.delays.iter().sum::<f64>() / self.delays.len() as f64;
-        let excess = (sample.delay_ns - smallest) / 2.0;
-        let base = (mean - smallest) / 10.0 + STAMP_NOISE_NS;
-        let noise = excess * excess + base * base;
-        let Some(state) = self.state else {
-            let first = sample.delay_ns / 4.0 + base;
-            self.state = Some(State {
-                local_ns: sample.local_ns,
-                offset_ns: sample.offset_ns,
-                fraction: 0.0,
-                rate: 0.0,
-                p: [first * first, 0.0, RATE_FIRST * RATE_FIRST],
-                root_ns: sample.root_ns,
-            });
-            return;
-        };
-        let before = state.local_ns;
-        let mut state = state.advanced_to(sample.local_ns, self.wander);
-        state.root_ns = sample.root_ns;
-        let [p00, p01, p11] = state.p;
-        let innovation = (sample.offset_ns - state.offset_ns) as f64 - state.fraction;
-        let total = p00 + noise;
-        // Within a burst nothing wanders, so nothing is learnt about it.
-        if sample.local_ns - before > BURST_NS {
-            self.adapt(innovation * innovation / total);
-        }
-        let (k0, k1) = (p00 / total, p01 / total);
-        state.shift(k0 * innovation);
-        state.rate += k1 * innovation;
-        state.p = [p00 * (1.0 - k0), p01 * (1.0 - k0), p11 - k1 * p01];
-        self.state = Some(state);
     }
 
     /// Innovations are to be as large as foreseen.
@@ -133,31 +92,58 @@ impl State {
     }
 }
 
-impl Candidate for Kalman {
-    fn name(&self) -> &'static str {
-        match self.feed {
+impl Method for Kalman {
+    fn name(feed: Feed) -> &'static str {
+        match feed {
             Feed::Every => "kalman",
             Feed::BestOfRound => "kalman-best",
         }
     }
 
-    fn exchange(&mut self, exchange: &Exchange, _now: LocalTime) {
-        if let Some(sample) = self.chooser.offer(Sample::new(exchange)) {
-            self.take(sample);
+    fn take(&mut self, sample: Sample) {
+        if self.delays.len() == DELAYS {
+            self.delays.pop_front();
         }
-    }
-
-    fn round_end(&mut self, _at: LocalTime) {
-        if let Some(sample) = self.chooser.round_end() {
-            self.take(sample);
+        self.delays.push_back(sample.delay_ns);
+        let smallest = self.smallest_delay();
+        let mean = self.delays.iter().sum::<f64>() / self.delays.len() as f64;
+        let excess = (sample.delay_ns - smallest) / 2.0;
+        let base = (mean - smallest) / 10.0 + STAMP_NOISE_NS;
+        let noise = excess * excess + base * base;
+        let Some(state) = self.state else {
+            let first = sample.delay_ns / 4.0 + base;
+            self.state = Some(State {
+                local_ns: sample.local_ns,
+                offset_ns: sample.offset_ns,
+                fraction: 0.0,
+                rate: 0.0,
+                p: [first * first, 0.0, RATE_FIRST * RATE_FIRST],
+                root_ns: sample.root_ns,
+            });
+            return;
+        };
+        let before = state.local_ns;
+        let mut state = state.advanced_to(sample.local_ns, self.wander);
+        state.root_ns = sample.root_ns;
+        let [p00, p01, p11] = state.p;
+        let innovation = (sample.offset_ns - state.offset_ns) as f64 - state.fraction;
+        let total = p00 + noise;
+        // Within a burst nothing wanders, so nothing is learnt about it.
+        if sample.local_ns - before > BURST_NS {
+            self.adapt(innovation * innovation / total);
         }
+        let (k0, k1) = (p00 / total, p01 / total);
+        state.shift(k0 * innovation);
+        state.rate += k1 * innovation;
+        state.p = [p00 * (1.0 - k0), p01 * (1.0 - k0), p11 - k1 * p01];
+        self.state = Some(state);
     }
 
-    fn suspend(&mut self, _at: LocalTime) {
-        *self = Kalman::new(self.feed);
+    fn forget(&mut self) {
+        *self = Kalman::default();
     }
 
-    fn read(&mut self, at: LocalTime) -> Option<Answer> {
+    fn answer(&self, at: LocalTime) -> Option<Answer> {
         let now = self.state?;
         let age = at.as_nanos() - now.local_ns;
         let state = now.advanced_to(at.as_nanos(), self.wander);

@@ -3,41 +3,25 @@
 
 use std::collections::VecDeque;
 
-use ntp_clock_core::{Exchange, LocalTime, Span, UnixTime};
+use ntp_clock_core::{LocalTime, Span, UnixTime};
 
-use super::{Feed, Sample, feed::Chooser};
+use super::feed::{Fed, Method};
+use super::{Feed, Sample};
 use crate::candidate::{Answer, Candidate};
 
 /// The published idea of feed-forward clocks (RADclock, ClockBound 3): pick the packets with the
 /// smallest round trip out of windows, draw the slope through the best of the older and the best
 /// of the newer half, hang the offset on the newest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct MinimumRtt {
-    chooser: Chooser,
     best: VecDeque<Sample>,
 }
 
-impl Default for MinimumRtt {
-    fn default() -> Self {
-        MinimumRtt { chooser: Chooser::new(Feed::BestOfRound), best: VecDeque::new() }
-    }
-}
-
 impl MinimumRtt {
-    fn take(&mut self, sample: Sample) {
-        if let Some(last) = self.best.back()
-            && sample.local_ns - last.local_ns < SAME_ROUND_NS
-        {
-            if sample.delay_ns < last.delay_ns {
-                self.best.pop_back();
-                self.best.push_back(sample);
-            }
-            return;
-        }
-        if self.best.len() == WINDOW {
-            self.best.pop_front();
-        }
-        self.best.push_back(sample);
+    /// One that has seen nothing.
+    #[must_use]
+    pub fn fed() -> impl Candidate {
+        Fed::new(Feed::BestOfRound, MinimumRtt::default())
     }
 
     /// Frequency and the error that it claims.
@@ -59,28 +43,32 @@ impl MinimumRtt {
     }
 }
 
-impl Candidate for MinimumRtt {
-    fn name(&self) -> &'static str {
+impl Method for MinimumRtt {
+    fn name(_feed: Feed) -> &'static str {
         "min-rtt"
     }
 
-    fn exchange(&mut self, exchange: &Exchange, _now: LocalTime) {
-        if let Some(sample) = self.chooser.offer(Sample::new(exchange)) {
-            self.take(sample);
+    fn take(&mut self, sample: Sample) {
+        if let Some(last) = self.best.back()
+            && sample.local_ns - last.local_ns < SAME_ROUND_NS
+        {
+            if sample.delay_ns < last.delay_ns {
+                self.best.pop_back();
+                self.best.push_back(sample);
+            }
+            return;
         }
-    }
-
-    fn round_end(&mut self, _at: LocalTime) {
-        if let Some(sample) = self.chooser.round_end() {
-            self.take(sample);
+        if self.best.len() == WINDOW {
+            self.best.pop_front();
         }
+        self.best.push_back(sample);
     }
 
-    fn suspend(&mut self, _at: LocalTime) {
-        *self = MinimumRtt::default();
+    fn forget(&mut self) {
+        self.best.clear();
     }
 
-    fn read(&mut self, at: LocalTime) -> Option<Answer> {
+    fn answer(&self, at: LocalTime) -> Option<Answer> {
         let newest = self.best.back()?;
         let (rate, rate_error) = self.slope();
         let age_ns = at.as_nanos() - newest.local_ns;

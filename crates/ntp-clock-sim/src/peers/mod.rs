@@ -24,11 +24,11 @@ pub fn all_peers(setup: &Setup) -> Vec<Box<dyn Candidate>> {
     vec![
         Box::new(Replayed::new(Span::from_nanos(setup.oscillator.resolution_ns))),
         Box::new(Sntp::default()),
-        Box::new(MinimumRtt::default()),
-        Box::new(Chrony::new(Feed::Every, 1.0)),
-        Box::new(Chrony::new(Feed::BestOfRound, 1.0)),
-        Box::new(Kalman::new(Feed::Every)),
-        Box::new(Kalman::new(Feed::BestOfRound)),
+        Box::new(MinimumRtt::fed()),
+        Box::new(Chrony::fed(Feed::Every, 1.0)),
+        Box::new(Chrony::fed(Feed::BestOfRound, 1.0)),
+        Box::new(Kalman::fed(Feed::Every)),
+        Box::new(Kalman::fed(Feed::BestOfRound)),
     ]
 }
 
