@@ -37,7 +37,7 @@ fn panel(
     (label, colour, top): (&str, &str, f64),
     band: impl Fn(&Errors) -> f64,
 ) {
-    let points: Vec<(f64, Option<Errors>)> = trace.iter().map(coordinates).collect();
+    let points = thinned(trace, setup.duration_ns);
     let mut sizes: Vec<f64> =
         points.iter().filter_map(|(_, e)| e.as_ref()).map(|e| e.0.abs().max(band(e))).collect();
     sizes.sort_by(f64::total_cmp);
@@ -80,10 +80,32 @@ fn panel(
         if f64::from(hour) % (end_s / 3_600.0 / 12.0).ceil() == 0.0 {
             let at = x(f64::from(hour) * 3_600.0);
             let below = top + PANEL + 16.0;
-            let _ = writeln!(svg, "<text x=\"{at}\" y=\"{below}\">{hour} h</text>");
+            let _ = writeln!(
+                svg,
+                "<text x=\"{at}\" y=\"{below}\" text-anchor=\"middle\">{hour} h</text>"
+            );
         }
     }
     let _ = writeln!(svg, "<text x=\"{}\" y=\"{}\">{label}</text>", LEFT + 8.0, top + 14.0);
+}
+
+/// As many points as can be seen: of each stretch of time the worst error and the widest bounds,
+/// and nothing where something in it had no reading.
+fn thinned(trace: &[TracePoint], duration_ns: i64) -> Vec<(f64, Option<Errors>)> {
+    let stretch_ns = (duration_ns / STRETCHES).max(1);
+    let together = |a: &TracePoint, b: &TracePoint| a.t_ns / stretch_ns == b.t_ns / stretch_ns;
+    trace
+        .chunk_by(together)
+        .map(|stretch| {
+            let (t_s, first) = coordinates(&stretch[0]);
+            let worst = stretch.iter().map(|point| coordinates(point).1).fold(first, |a, b| {
+                let (a, b) = (a?, b?);
+                let error = if b.0.abs() > a.0.abs() { b.0 } else { a.0 };
+                Some((error, a.1.max(b.1), a.2.max(b.2)))
+            });
+            (t_s, worst)
+        })
+        .collect()
 }
 
 fn coordinates(point: &TracePoint) -> (f64, Option<Errors>) {
@@ -100,6 +122,7 @@ fn join(points: impl Iterator<Item = (f64, f64)>) -> String {
     text
 }
 
+const STRETCHES: i64 = 480;
 const WIDTH: f64 = 1_100.0;
 const HEIGHT: f64 = 660.0;
 const LEFT: f64 = 80.0;
