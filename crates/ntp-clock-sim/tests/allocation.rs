@@ -20,10 +20,12 @@ thread_local! {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise is the one that is asked for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above; the block came from there.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -77,7 +79,7 @@ fn an_engine_allocates_nothing_from_its_beginning_through_three_days_with_sleep_
             exchanges += u64::from(believed.is_ok());
             now_ns += there_ns + 10_000_000;
         }
-        if hour == 40 && engine.round_number() % 2 == 0 {
+        if hour == 40 && engine.round_number().is_multiple_of(2) {
             engine.handle_suspend(LocalTime::from_nanos(now_ns));
         }
         while engine.poll_event().is_some() {}

@@ -5,9 +5,13 @@
 //! error, truth at our T1 was no later than `T2 + E`, and truth at our T4 no earlier than
 //! `T3 - E`, whatever the asymmetry of the path. Each sample gives one upper and one lower line;
 //! propagated to now at the estimated rate they widen by `D` for each unit of age, and truth is
-//! inside their intersection. `D` is the most that the real rate can differ from ours: the pairs
-//! of samples bound the mean rate between them, and the rate at any one moment is assumed to be
-//! within [`WANDER`] of such a mean, and within [`RATE_MAX`] of nominal.
+//! inside their intersection. `D` is the most that the real rate can differ from ours, and there
+//! are two, both within [`RATE_MAX`] of nominal:
+//! - Within the window, pairs of rounds bound the mean rate between them; the rate at any one
+//!   moment is assumed to be within [`WANDER`] of such a mean, further by what it was seen to move.
+//! - From the newest round on, it is assumed to be within [`STEP`] and a slow drift of what it was.
+//!   What it was, rounds on one path say far more narrowly than their whole intervals do, because
+//!   an unknown but constant asymmetry is in all of them alike (`window`, `steady`).
 //!
 //! # The centre
 //! Three steps, a file each:
