@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "server"), str(ROOT / "tests" / "python")]
 
 from support import FaultyServer  # noqa: E402
-from system import Server, Session, eventually, free_port  # noqa: E402
+from system import Device, Server, Session, eventually, free_port  # noqa: E402
 from test_requests import complete  # noqa: E402
 from test_spans import PARENTS, WAY  # noqa: E402
 
@@ -86,15 +86,8 @@ def one_request(running: ExitStack, url: str, folder: Path) -> str:
     server.start()
     running.callback(server.stop)
     token, device = made["devices"][0]["token"], made["devices"][0]["id"]
-    environment = {**os.environ, **variables, "PORTACODE_NTP_SERVER": time_source.address}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "portacode.connection.command", "connect", "--server", server.url],
-        env={**environment, "PORTACODE_TOKEN": token},
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    running.callback(process.wait)
-    running.callback(process.terminate)
+    log = folder / "device.log"
+    running.callback(Device(server, token, time_source.address, log, **variables).stop)
     session = Session(server, made["user"], made["password"])
     running.callback(session.close)
 

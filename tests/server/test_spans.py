@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from system import Server, Session, eventually, free_port
+from system import Device, Server, Session, eventually, free_port
 from test_requests import complete
 
 if TYPE_CHECKING:
@@ -108,20 +105,18 @@ def server(
 
 @pytest.fixture
 def device(
-    server: tuple[Server, dict[str, Any]], time_source: FaultyServer, variables: dict[str, str]
+    server: tuple[Server, dict[str, Any]],
+    time_source: FaultyServer,
+    variables: dict[str, str],
+    tmp_path: Path,
 ) -> Iterator[str]:
-    """A device of the package's own; gives its id once it is connected."""
+    """A device of the package's own; gives its id."""
     running, made = server
-    token = made["devices"][0]["token"]
-    environment = {**os.environ, **variables, "PORTACODE_NTP_SERVER": time_source.address}
-    command = ["-m", "portacode.connection.command", "connect", "--server", running.url]
-    with subprocess.Popen(
-        [sys.executable, *command, "--log-level", "warning"],
-        env={**environment, "PORTACODE_TOKEN": token},
-        stdin=subprocess.DEVNULL,
-    ) as process:
-        yield made["devices"][0]["id"]
-        process.terminate()
+    told = made["devices"][0]
+    log = tmp_path / "device.log"
+    device = Device(running, told["token"], time_source.address, log, **variables)
+    yield told["id"]
+    device.stop()
 
 
 def test_the_spans_of_browser_server_and_device_make_one_tree_in_order(
