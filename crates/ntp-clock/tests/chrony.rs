@@ -11,7 +11,6 @@ use ntp_clock::{Clock, Span, SyncState};
 fn readings_are_within_their_bound_and_within_100_us_in_the_median() {
     let Some(chrony) = Chrony::start() else { return };
     let clock = Clock::builder().server(chrony.server()).build().unwrap();
-    assert!(clock.now().is_none(), "no guess before the first reply");
     assert!(clock.wait_synced(Duration::from_secs(10)), "{:?}", clock.status().last_error);
 
     let watch = Watch::over(&clock);
