@@ -78,6 +78,7 @@ class Postgres:
         self.url = f"postgres://portacode@127.0.0.1:{self.port}/portacode"
         data = str(self._folder / "data")
         self._run("initdb", "-D", data, "-U", "portacode", "-A", "trust", "--no-sync")
+        self._data = data
         options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=on"
         log = str(self._folder / "log")
         self._run("pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
@@ -100,6 +101,10 @@ class Postgres:
             output.seek(0)
             assert done.returncode == 0, output.read().decode(errors="replace")
 
+    def restart(self) -> None:
+        """All connections are lost, and what was under way in them."""
+        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "restart")
+
     def stop(self) -> None:
-        self._run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "stop")
+        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "stop")
         shutil.rmtree(self._folder, ignore_errors=True)

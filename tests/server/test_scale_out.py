@@ -32,6 +32,7 @@ class Pair(NamedTuple):
     time_server: str
     variables: dict[str, str]
     redis: Redis
+    postgres: Postgres
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) ->
     one.start()
     other.start()
     user = Session(one, made["user"], made["password"])
-    yield Pair(one, other, user, made["devices"], folder, time_source.address, variables, redis)
+    yield Pair(
+        one, other, user, made["devices"], folder, time_source.address, variables, redis, postgres
+    )
     user.close()
     one.stop()
     other.stop()
@@ -222,6 +225,31 @@ def test_a_redis_that_is_restarted_is_found_again(pair: Pair) -> None:
         eventually(lambda: _answers(pair, device["id"]), within_s=40)
     finally:
         program.stop()
+
+
+def test_a_database_that_is_restarted_is_found_again_and_no_response_lost(pair: Pair) -> None:
+    device_id, token = pair.devices[0]["id"], pair.devices[0]["token"]
+    with RawDevice(pair.other, token) as device, pair.user.browser(server=pair.one) as browser:
+        wait_online(pair, device_id)
+        request_id = browser.ask(device_id)
+        command = device.receive("command")
+        pair.postgres.restart()
+        sent = device.answer(command)
+
+        def acknowledged() -> bool:
+            """As a device does: it connects again, and sends what has no acknowledgement."""
+            try:
+                with RawDevice(pair.other, token) as again:
+                    again.send(sent)
+                    return bool(again.receive("ack", within_s=3)["delivery_id"])
+            except (TimeoutError, WebSocketException):
+                return False
+
+        try:
+            device.receive("ack", within_s=3)
+        except (TimeoutError, WebSocketException):
+            assert eventually(acknowledged, within_s=30)
+        assert browser.receive("response", request_id=request_id)["status"] == "ok"
 
 
 def _answers(pair: Pair, device_id: str) -> bool:
