@@ -189,6 +189,7 @@ def test_a_server_that_is_restarted_is_found_again_by_all(
     expect(dashboard.locator("#ask-result")).to_contain_text("Answered after", timeout=15_000)
 
 
+@pytest.mark.timeout(300)
 def test_without_a_time_source_stamps_vanish_say_why_and_come_back(
     dashboard: Page, system: System
 ) -> None:
