@@ -185,16 +185,29 @@ impl Estimator {
             }
         };
         window.push(sample, rate, possible);
-        let (track, changed) = track.with_round(&window, fresh, nanos(self.resolution))?;
+        let known = if window.forgot() { Rates::ANY } else { self.rates };
+        let resolution = nanos(self.resolution);
+        let (believed, changed) = track.with_round(&window, fresh, resolution, 0.0)?;
         if changed {
             window.path_changed();
         }
-        let known = if window.forgot() { Rates::ANY } else { self.rates };
-        let bounds = Bounds::new(&window, known, self.steering, track.line().rate_and_deviation())?;
-        let fit = Fit { track, bounds };
-        let Some(track) = fit.confined(&window) else { return Some((window, fit)) };
-        let bounds = Bounds::new(&window, known, self.steering, track.line().rate_and_deviation())?;
-        Some((window, Fit { track, bounds }))
+        let fit = self.bounded(&window, known, believed)?;
+        let Some(told) = fit.confined(&window) else { return Some((window, fit)) };
+        // Either the round misleads, or what was believed before it was wrong.
+        let doubt = DOUBTED * nanos(sample.upper - sample.lower);
+        if let Some((doubted, _)) = track.with_round(&window, fresh, resolution, doubt)
+            && let Some(fit) = self.bounded(&window, known, doubted)
+            && fit.confined(&window).is_none()
+        {
+            return Some((window, fit));
+        }
+        let fit = self.bounded(&window, known, told)?;
+        Some((window, fit))
+    }
+
+    fn bounded(&self, window: &Window, known: Rates, track: Track) -> Option<Fit> {
+        let bounds = Bounds::new(window, known, self.steering, track.line().rate_and_deviation())?;
+        Some(Fit { track, bounds })
     }
 
     /// The estimate at a moment, or `None` before the first exchange.
@@ -284,6 +297,8 @@ pub(crate) const WANDER: f64 = 6e-6;
 pub(crate) const WANDER_MAX: f64 = 15e-6;
 /// What a sleep does to an oscillator's rate, mostly.
 const COOLING_SIGMA: f64 = 1e-6;
+/// Standard deviation of a round that is not believed, in widths of what an exchange leaves open.
+const DOUBTED: f64 = 4.0;
 /// Half of a poll interval times two thirds: makes of a cubic a quadratic that is right there.
 const WALK_NS: f64 = 1e11;
 /// A counter coarser than this is no clock.

@@ -77,13 +77,14 @@ impl Track {
     }
 
     /// Takes the round under way into account, all of it anew; `fresh` where it has just begun.
-    /// Gives whether the path has changed, as well.
+    /// It may be off by `doubt_ns` besides. Gives whether the path has changed, as well.
     #[must_use]
     pub(super) fn with_round(
         &self,
         window: &Window,
         fresh: bool,
         resolution_ns: f64,
+        doubt_ns: f64,
     ) -> Option<(Track, bool)> {
         let newest = window.newest()?;
         let mut next = self.clone();
@@ -99,7 +100,7 @@ impl Track {
             dt_ns: nanos(at - next.before.at),
             offset_ns: nanos(newest.offset - self.zero) + summary.offset_ns,
             variance: summary.variance,
-            detour: summary.detour * summary.detour,
+            detour: summary.detour * summary.detour + doubt_ns * doubt_ns,
             // The width of one exchange hides a jump of the server's.
             jump_ns: nanos(newest.upper - newest.lower) / 2.0,
         };
