@@ -64,16 +64,23 @@ struct Fit {
 }
 
 impl Fit {
-    /// The track once it is told where truth certainly is, if it is elsewhere: what was taken for
-    /// the bias of a path then was time.
-    fn confined(&self, window: &Window) -> Option<Track> {
+    /// How far the centre is outside of where truth certainly is; `None` where it is inside.
+    fn outside(&self, window: &Window) -> Option<Outside> {
         let line = self.track.line();
         let zero_shift = nanos(line.zero - self.bounds.offset);
         let (lower, upper) = self.bounds.at(window, line.at);
         let (lower, upper) = (lower - zero_shift, upper - zero_shift);
         let nearest = line.offset_ns.max(lower).min(upper);
-        (nearest != line.offset_ns).then(|| self.track.told(nearest, (upper - lower) / 2.0))
+        let by_ns = (nearest - line.offset_ns).abs();
+        (by_ns > 0.0).then_some(Outside { by_ns, nearest, half_width_ns: (upper - lower) / 2.0 })
     }
+}
+
+/// How a centre is where truth cannot be.
+struct Outside {
+    by_ns: f64,
+    nearest: f64,
+    half_width_ns: f64,
 }
 
 /// What became of an exchange.
@@ -192,15 +199,14 @@ impl Estimator {
             window.path_changed();
         }
         let fit = self.bounded(&window, known, believed)?;
-        let Some(told) = fit.confined(&window) else { return Some((window, fit)) };
-        // Either the round misleads, or what was believed before it was wrong.
-        let doubt = DOUBTED * nanos(sample.upper - sample.lower);
-        if let Some((doubted, _)) = track.with_round(&window, fresh, resolution, doubt)
-            && let Some(fit) = self.bounded(&window, known, doubted)
-            && fit.confined(&window).is_none()
-        {
-            return Some((window, fit));
-        }
+        let Some(outside) = fit.outside(&window) else { return Some((window, fit)) };
+        // Mostly this round misleads ...
+        let doubt = DOUBTED * outside.by_ns;
+        let (doubted, _) = track.with_round(&window, fresh, resolution, doubt)?;
+        let fit = self.bounded(&window, known, doubted)?;
+        let Some(outside) = fit.outside(&window) else { return Some((window, fit)) };
+        // ... otherwise what was taken for the bias of a path before it was time.
+        let told = fit.track.told(outside.nearest, outside.half_width_ns);
         let fit = self.bounded(&window, known, told)?;
         Some((window, fit))
     }
@@ -297,8 +303,9 @@ pub(crate) const WANDER: f64 = 6e-6;
 pub(crate) const WANDER_MAX: f64 = 15e-6;
 /// What a sleep does to an oscillator's rate, mostly.
 const COOLING_SIGMA: f64 = 1e-6;
-/// Standard deviation of a round that is not believed, in widths of what an exchange leaves open.
-const DOUBTED: f64 = 4.0;
+/// How much a round is doubted, standard deviations for each nanosecond that it would put the
+/// centre outside.
+const DOUBTED: f64 = 16.0;
 /// Half of a poll interval times two thirds: makes of a cubic a quadratic that is right there.
 const WALK_NS: f64 = 1e11;
 /// A counter coarser than this is no clock.
