@@ -200,8 +200,8 @@ impl Estimator {
         }
         let fit = self.bounded(&window, known, believed)?;
         let Some(outside) = fit.outside(&window) else { return Some((window, fit)) };
-        // Mostly this round misleads ...
-        let doubt = DOUBTED * outside.by_ns;
+        // Once the path is known, it is mostly this round that misleads ...
+        let doubt = if track.path().is_known() { DOUBTED * outside.by_ns } else { 0.0 };
         let (doubted, _) = track.with_round(&window, fresh, resolution, doubt)?;
         let fit = self.bounded(&window, known, doubted)?;
         let Some(outside) = fit.outside(&window) else { return Some((window, fit)) };

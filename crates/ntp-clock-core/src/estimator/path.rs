@@ -143,6 +143,11 @@ impl Path {
         }
     }
 
+    /// Whether its shortest delay is more than what queues happened to leave.
+    pub(super) fn is_known(&self) -> bool {
+        self.rounds > KNOWN
+    }
+
     /// Learns from the exchanges of a round that is over, or nearly so.
     pub(super) fn learn<'a>(
         &self,
