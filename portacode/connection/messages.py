@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 
 FRAME_BYTES = 65_536
 """The most that a message may have."""
+CLOCK_KEYS = (
+    "server",
+    "is_synced",
+    "state",
+    "offset_ms",
+    "max_error_ms",
+    "est_error_ms",
+    "drift_ppm",
+    "epoch",
+    "last_sync",
+    "last_error",
+)
+"""What a clock tells about itself to others, of its status."""
 
 
 class Command(NamedTuple):
@@ -151,7 +164,7 @@ def progress(command: Command, trace: Trace, payload: object) -> dict[str, Any]:
 def clock_summary(clock: NTPClock) -> dict[str, Any]:
     """What a clock tells about itself to others."""
     status: dict[str, Any] = {**clock.get_status()}
-    return {key: status[key] for key in _CLOCK_KEYS}
+    return {key: status[key] for key in CLOCK_KEYS}
 
 
 def _command(message: dict[str, Any]) -> Command:
@@ -192,15 +205,3 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _NAME_CHARS = 128
 _MESSAGE_CHARS = 1_000
-_CLOCK_KEYS = (
-    "server",
-    "is_synced",
-    "state",
-    "offset_ms",
-    "max_error_ms",
-    "est_error_ms",
-    "drift_ppm",
-    "epoch",
-    "last_sync",
-    "last_error",
-)

@@ -13,13 +13,13 @@ from data.models import Project
 from data.services import news, presence, requests, telemetry
 from django.conf import settings
 from sockets.base import JsonSocket, logger
-from sockets.clock_status import clock_status
 from sockets.frames import Refusal, id_field, text_field
 from sockets.instance import entity
 from sockets.limits import Places
 from sockets.sessions import is_logged_in
 
 from dashboard.pending import Pending, PendingRequests, Phase
+from portacode.connection.messages import clock_summary
 from portacode.trace import CLIENT_KEYS, Trace, TraceError
 from portacode.utils.ntp_clock import ntp_clock
 
@@ -92,7 +92,7 @@ class DashboardConsumer(JsonSocket):
 
     async def _tell_clock(self) -> None:
         while not self._done:
-            status = clock_status(self.clock)
+            status = clock_summary(self.clock)
             await self.send_json({"event": "server_clock", "entity": entity(), "clock": status})
             await asyncio.sleep(_CLOCK_EVERY_S)
 

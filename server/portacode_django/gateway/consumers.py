@@ -10,12 +10,12 @@ from data.services import news, presence, requests
 from data.services.requests import Outcome
 from django.conf import settings
 from sockets.base import JsonSocket, logger
-from sockets.clock_status import CLOCK_KEYS
 from sockets.frames import Refusal, id_field, object_field, storable, text_field
 from sockets.instance import entity
 from sockets.limits import Buckets
 from sockets.origin import admits
 
+from portacode.connection.messages import CLOCK_KEYS
 from portacode.otel import inject
 from portacode.trace import DEVICE_KEYS, Stamp, Trace, TraceError
 
