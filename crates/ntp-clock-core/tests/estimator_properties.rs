@@ -138,7 +138,7 @@ fn a_counter_that_the_system_turns_within_the_allowance_stays_within_the_bound()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, max_global_rejects: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn shifting_all_times_by_a_constant_shifts_the_answer_by_it(

@@ -48,11 +48,12 @@ impl Limit {
     fn joined(&self, later: &Limit, rates: Rates) -> Limit {
         let mut joined = *later;
         let (_, drift) = rates.drift(later.t1 - self.t1);
-        if nanos(self.upper) + drift < nanos(later.upper) {
+        // Of differences: a double holds an offset since 1970 to 256 ns only.
+        if nanos(self.upper - later.upper) + drift < 0.0 {
             (joined.t1, joined.upper) = (self.t1, self.upper);
         }
         let (drift, _) = rates.drift(later.t4 - self.t4);
-        if nanos(self.lower) + drift > nanos(later.lower) {
+        if nanos(self.lower - later.lower) + drift > 0.0 {
             (joined.t4, joined.lower) = (self.t4, self.lower);
         }
         joined.delay = self.delay.min(later.delay);
