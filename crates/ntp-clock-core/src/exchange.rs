@@ -39,7 +39,7 @@ impl ServerReply {
             return Err(Rejection::Version);
         }
         if packet.stratum == 0 {
-            return Err(Rejection::Kiss(KissCode::from_reference_id(packet.reference_id)));
+            return Err(Rejection::of_stratum_zero(packet.reference_id));
         }
         let (t2, t3) = (packet.receive_timestamp, packet.transmit_timestamp);
         if t2 == NtpTimestamp::ZERO || t3 == NtpTimestamp::ZERO {
@@ -103,7 +103,7 @@ impl Exchange {
             return Err(Rejection::Unsynchronised);
         }
         if reply.stratum == 0 {
-            return Err(Rejection::Kiss(KissCode::from_reference_id(reply.reference_id)));
+            return Err(Rejection::of_stratum_zero(reply.reference_id));
         }
         if reply.root_delay < Span::ZERO || reply.root_dispersion < Span::ZERO {
             return Err(Rejection::RootDistance);
@@ -198,6 +198,15 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// Stratum 0 with a code is a kiss-o'-death (RFC 5905 section 7.4); without one it says
+    /// "unspecified" (section 7.3), as chrony does before it has the time.
+    fn of_stratum_zero(code: ReferenceId) -> Self {
+        if code == ReferenceId::NONE {
+            return Rejection::Unsynchronised;
+        }
+        Rejection::Kiss(KissCode::from_reference_id(code))
+    }
+
     /// How many reasons there are.
     pub const COUNT: usize = 13;
 
@@ -358,10 +367,12 @@ pub(crate) mod tests {
         };
         assert!(ServerReply::from_packet(&reply).is_ok());
         let kiss = Packet { stratum: 0, reference_id: ReferenceId::from_bytes(*b"RATE"), ..reply };
+        let timeless = Packet { stratum: 0, reference_id: ReferenceId::NONE, ..reply };
         let cases = [
             (Packet { mode: Mode::Client, ..reply }, Rejection::Mode),
             (Packet { version: 3, ..reply }, Rejection::Version),
             (kiss, Rejection::Kiss(KissCode::Rate)),
+            (timeless, Rejection::Unsynchronised),
             (Packet { receive_timestamp: NtpTimestamp::ZERO, ..reply }, Rejection::ZeroTimestamp),
         ];
         for (packet, rejection) in cases {
