@@ -7,6 +7,7 @@ serve_metrics("127.0.0.1:9123")  # http://127.0.0.1:9123/metrics, until the prog
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -30,7 +31,7 @@ def serve_metrics(listen: str, clock: NTPClock | None = None) -> MetricsServer:
 
     Raises:
         ValueError: Where it is no address and port.
-        OSError: Where nobody can listen there.
+        OSError: Where nobody can listen there; it names the address and what to do.
     """
     return MetricsServer(listen, clock or ntp_clock)
 
@@ -57,7 +58,10 @@ class MetricsServer:
             def handle_error(self, request: object, client_address: object) -> None:
                 """Nothing: the asker is gone or has said nothing sensible."""
 
-        self._server = Server((host, port), Handler)
+        try:
+            self._server = Server((host, port), Handler)
+        except OSError as error:
+            raise type(error)(error.errno, _refused(listen, error)) from error
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="ntp-clock-metrics", daemon=True
         )
@@ -101,6 +105,13 @@ def _address(listen: str) -> tuple[str, int]:
     if not good or (":" in bare and bare == host):
         raise ValueError(f"an address and a port are wanted, like 127.0.0.1:9123, not {listen!r}")
     return bare, int(port)
+
+
+def _refused(listen: str, error: OSError) -> str:
+    what = f"cannot serve metrics on {listen}: {error.strerror}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{what}; end what listens there, or give another port (0 for a free one)"
+    return f"{what}; give an address of this machine, and a port that you may listen on"
 
 
 _PATIENCE_S = 2.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import socket
 import subprocess
 import sys
@@ -69,9 +71,20 @@ def test_what_is_no_address_is_told(listen: str) -> None:
         serve_metrics(listen)
 
 
-def test_a_port_that_is_taken_is_an_error(server: MetricsServer) -> None:
-    with pytest.raises(OSError, match="in use"):
-        serve_metrics(f"127.0.0.1:{server.port}")
+def test_a_port_that_is_taken_is_an_error_that_names_it_and_says_what_to_do(
+    server: MetricsServer,
+) -> None:
+    listen = f"127.0.0.1:{server.port}"
+    told = rf"cannot serve metrics on {re.escape(listen)}: .* in use; .* give another port"
+    with pytest.raises(OSError, match=told) as caught:
+        serve_metrics(listen)
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_an_address_of_another_machine_is_named_too() -> None:
+    told = r"cannot serve metrics on 192\.0\.2\.1:0: .*; give an address of this machine"
+    with pytest.raises(OSError, match=told):
+        serve_metrics("192.0.2.1:0")
 
 
 def test_a_device_serves_its_clocks_metrics(chrony: str) -> None:
