@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{sys.argv[0]}: {error}", file=sys.stderr)
         return 2
     print(f"Asking {clock.ntp_server} ...")
+    if is_malformed(clock):
+        # Of PORTACODE_NTP_SERVER: there is nobody to ask, and nothing to wait for.
+        return failed(why_unsynchronised(clock, 0))
     started = time.perf_counter()
     if not clock.wait_synced(options.timeout):
         return failed(why_unsynchronised(clock, options.timeout))
@@ -81,6 +84,11 @@ def seconds(text: str) -> float:
     if not (value >= 0 and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"{text} is not 0 or more seconds")
     return value
+
+
+def is_malformed(clock: NTPClock) -> bool:
+    """Whether the server that it is to ask cannot be one."""
+    return (clock.get_status()["last_error"] or "").startswith("invalid NTP server")
 
 
 def show_status(clock: NTPClock) -> None:
@@ -181,7 +189,15 @@ def why_unsynchronised(clock: NTPClock, waited_s: float) -> str:
         counted = ", ".join(f"{name}: {count}" for name, count in status["rejections"].items())
         reason += f" (replies not believed: {counted})"
     after = f" after {waited_s:g} s" if waited_s else ""
-    return f"not synchronised with {status['server']}{after}: {reason}"
+    told = f"not synchronised with {status['server']}{after}: {reason}"
+    if is_malformed(clock):
+        return f"{told} (it is what PORTACODE_NTP_SERVER says)"
+    if status["rejections"] or status["believed"]:
+        return told
+    return (
+        f"{told}. A site without Internet, or whose UDP port 123 is shut, needs a server of its "
+        "own: --server HOST[:PORT], or PORTACODE_NTP_SERVER for all programs"
+    )
 
 
 def failed(reason: str) -> int:

@@ -26,8 +26,20 @@ def test_it_asks_what_the_variable_names_unless_told_otherwise(chrony: str) -> N
 def test_it_exits_1_with_the_reason_when_not_synchronised(silent: str) -> None:
     ran = run_python(TOOL, "--timeout", "0.2", server=silent)
     assert (ran.code, ran.err) == (1, "")
-    reason = f"FAILED: not synchronised with {silent} after 0.2 s: no attempt has ended yet\n"
-    assert ran.out.endswith(reason)
+    reason = f"FAILED: not synchronised with {silent} after 0.2 s: no attempt has ended yet. "
+    last = ran.out.splitlines()[-1]
+    assert last.startswith(reason)
+    # What whoever has no Internet can do.
+    assert "--server HOST[:PORT], or PORTACODE_NTP_SERVER" in last
+
+
+def test_a_malformed_variable_is_told_without_waiting_for_anybody() -> None:
+    # It would wait for longer than a run may take.
+    ran = run_python(TOOL, "--timeout", "600", server="http://x")
+    assert ran.code == 1
+    last = ran.out.splitlines()[-1]
+    assert last.startswith('FAILED: not synchronised with http://x: invalid NTP server "http://x"')
+    assert last.endswith("(it is what PORTACODE_NTP_SERVER says)")
 
 
 @pytest.mark.parametrize(
