@@ -14,12 +14,20 @@ use crate::python::{self, CONSTRAINTS, Venv};
 /// Builds all of it; the second time there is little to do.
 pub(super) fn all(project: &Project, live: bool) -> Result<Venv> {
     python::check()?;
-    eprintln!("Building; the first time takes some minutes.");
+    if is_first(project, live) {
+        eprintln!("Building; the first time takes some minutes.");
+    }
     let job = Job::start(project, "building the demo")?;
     let built = steps(&job, live);
     let log = project.shown(job.log()).to_string();
     job.finish();
     built.with_context(|| format!("the demo could not be built; see {log}"))
+}
+
+/// Whether something has never been built. What has changed since is built as well, in less time.
+fn is_first(project: &Project, live: bool) -> bool {
+    let server = project.program("release/ntp-test-server");
+    !project.work("demo/venv.stamp").exists() || !(live || server.exists())
 }
 
 fn steps(job: &Job, live: bool) -> Result<Venv> {

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the whole system on this machine, its system clocks wrong on purpose.
 
 mod build;
+mod lock;
 mod process;
 mod system;
 
@@ -15,6 +16,7 @@ use crate::command::Job;
 use crate::project::Project;
 use crate::python::Venv;
 use crate::server::Server;
+use lock::Lock;
 use system::{Plan, System};
 
 /// Starts a time server, the dashboard's server and two devices, whose system clocks are seconds
@@ -50,6 +52,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
         bail!("the demo runs on Linux and macOS");
     }
     let project = Project::here();
+    // First of all: building alone would harm one that runs.
+    let _lock = Lock::take(&project.work("demo"))?;
     let venv = build::all(&project, args.live)?;
     ctrlc::set_handler(|| ENDED.store(true, Ordering::Relaxed)).context("signals")?;
     let server = if args.live { None } else { Some(Server::start(&project, "release")?) };
@@ -57,7 +61,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
         project: &project,
         venv: &venv,
         time_server: server.as_ref().map_or(LIVE_SERVER, Server::address),
-        // Another for each, so that one can look at the dashboard meanwhile.
+        // Another for each, so that the dashboard shows what a person did alone.
         folder: project.work(if args.once { "demo/once" } else { "demo/data" }),
         port: if args.once { None } else { Some(args.port) },
     };
