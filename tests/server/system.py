@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,23 @@ class Server:
         )
         assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr
+
+    @contextmanager
+    def serving(self, *arguments: str) -> Iterator[str]:
+        """Runs `serve` with these arguments; gives the first line that it prints."""
+        with subprocess.Popen(
+            [sys.executable, "manage.py", "serve", *arguments],
+            cwd=SERVER,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                assert process.stdout is not None
+                yield process.stdout.readline()
+            finally:
+                process.terminate()
 
     def prepare(self) -> dict[str, Any]:
         """The database, static files, and what `demo_setup` makes."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import socket
 import stat
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from system import Server
 
@@ -80,7 +83,44 @@ def test_a_malformed_variable_is_named(
     tmp_path: Path, variables: dict[str, str], says: str
 ) -> None:
     server = Server(tmp_path, "127.0.0.1:1", **variables)
-    assert says in server.manage("check", code=1)
+    for command in ("check", "serve"):
+        (line,) = server.manage(command, code=1).splitlines()
+        assert line.startswith(f"manage.py: {says}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--port", "99999"], "--port 99999: give a number from 0 (a free one) to 65535"),
+        (["--port", "-1"], "--port -1: give a number from 0"),
+        (["--workers", "0"], "--workers 0: give a number from 1 on"),
+    ],
+)
+def test_a_malformed_option_of_serve_is_named(
+    tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    (line,) = Server(tmp_path, "127.0.0.1:1").manage("serve", *arguments, code=1).splitlines()
+    assert line.startswith(f"CommandError: {says}")
+
+
+def test_a_port_that_is_taken_is_told_in_a_line_that_names_it(unstarted: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        told = unstarted.manage("serve", "--port", port, code=3)
+    assert port in told
+    assert "already in use" in told
+    assert "Traceback" not in told
+    assert "serving" not in told
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_it_says_where_it_serves_once_it_does(unstarted: Server, host: str) -> None:
+    with unstarted.serving("--host", host, "--port", "0") as line:
+        shown = f"[{host}]" if ":" in host else host
+        found = re.fullmatch(rf"serving (http://{re.escape(shown)}:[1-9]\d*/)\n", line)
+        assert found, line
+        answer = httpx.get(f"{found[1]}healthz")
+        assert answer.json()["ok"]
 
 
 def test_several_workers_want_redis(tmp_path: Path) -> None:
@@ -102,6 +142,40 @@ def test_devices_of_users_that_are_not_there_are_told(unstarted: Server) -> None
     assert "no device x" in told
     told = unstarted.manage("device", "add", "workshop", "--owner", "demo", code=1)
     assert "already" in told
+
+
+def test_a_token_goes_to_a_new_file_that_only_we_can_read(
+    unstarted: Server, tmp_path: Path
+) -> None:
+    unstarted.manage("demo_setup")
+    path = tmp_path / "token"
+    to_file = ("--owner", "demo", "--token-file", str(path))
+    told = unstarted.manage("device", "add", "lathe", *to_file).split()
+    token = path.read_text().strip()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(token) >= 32
+    assert len(told) == 1
+    known = "from data.models import *; from data.tokens import hash_of;"
+    known += f"print(Device.objects.get(token_hash=hash_of({token!r})).pk)"
+    assert shell(unstarted, known) == told[0]
+    # A second time, and for others: it stays, and nothing is made.
+    for action, name in (("add", "lathe"), ("add", "drill"), ("renew", "lathe")):
+        more = ("--project", "unmade")
+        said = unstarted.manage("device", action, name, *to_file, *more, code=1)
+        assert ("already" if name == "lathe" and action == "add" else "not overwritten") in said
+        assert path.read_text().strip() == token
+    counts = "from data.models import *; print(Device.objects.count(), Project.objects.count())"
+    assert shell(unstarted, counts) == "3 1"
+    assert shell(unstarted, known) == told[0], "the old token is still good"
+    # What fails leaves no file behind.
+    path.unlink()
+    assert "already" in unstarted.manage("device", "add", "lathe", *to_file, code=1)
+    assert "gives no token" in unstarted.manage("device", "revoke", "lathe", *to_file, code=1)
+    nowhere = ("--owner", "demo", "--token-file", str(tmp_path / "no" / "token"))
+    assert "cannot make" in unstarted.manage("device", "add", "drill", *nowhere, code=1)
+    assert not path.exists()
+    unstarted.manage("device", "renew", "lathe", *to_file)
+    assert path.read_text().strip() not in ("", token)
 
 
 def make_traces(server: Server, count: int, days_old: int = 0) -> None:

@@ -71,6 +71,20 @@ def test_a_token_that_was_taken_back_opens_nothing_and_closes_what_is_open(
         wait_online(world, device_id)
 
 
+def test_it_is_logged_that_a_device_comes_and_that_it_goes(world: World, server: Server) -> None:
+    made = world.devices[1]
+    named = f"device {made['id']} ({made['name']})"
+    gone_before = server.log.count(f"{named} is gone")
+    with RawDevice(server, made["token"]) as first:
+        wait_online(world, made["id"])
+        assert server.has_logged(f"{named} is connected")
+        with RawDevice(server, made["token"]):
+            assert first.close_code() == (4409, "the device has another connection")
+            # It has changed its connection, and is there all the time.
+            assert server.log.count(f"{named} is gone") == gone_before
+    eventually(lambda: server.log.count(f"{named} is gone") == gone_before + 1)
+
+
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "http://127.0.0.1:1", "null", "http://localhost", None]
 )

@@ -198,6 +198,7 @@ def test_several_workers_of_one_command_are_one_server(pair: Pair) -> None:
     device_id, token = pair.devices[0]["id"], pair.devices[0]["token"]
     both = Server(pair.folder, pair.time_server, **pair.variables)
     both.start("--workers", "2")
+    assert both.log.count(f"serving {both.url}/\n") == 1
     try:
         with RawDevice(both, token) as device:
             wait_online(pair, device_id)

@@ -70,6 +70,7 @@ class DeviceConsumer(JsonSocket):
         if self.device is not None and self._attached:
             await self.channel_layer.group_discard(_group(self.device.pk), self.channel_name)
             if await _detach(self.device.pk, self.channel_name):
+                logger.info("device %s (%s) is gone", self.device.pk, self.device.name)
                 await news.devices_changed(self.device)
 
     async def on_hello(self, message: dict[str, Any]) -> None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import inspect
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
+from uvicorn.supervisors import Multiprocess
+
+if TYPE_CHECKING:
+    import socket
+    from asyncio.trsock import TransportSocket
+    from collections.abc import Callable
+    from typing import Union
+
+    _Listener = Union[socket.socket, TransportSocket]
 
 
 class Command(BaseCommand):
@@ -28,6 +39,12 @@ class Command(BaseCommand):
         from data.services import presence
 
         del args
+        if not 0 <= options["port"] <= 65535:
+            raise CommandError(
+                f"--port {options['port']}: give a number from 0 (a free one) to 65535"
+            )
+        if options["workers"] < 1:
+            raise CommandError(f"--workers {options['workers']}: give a number from 1 on")
         if options["workers"] > 1 and not settings.REDIS_URL:
             raise CommandError(
                 "several workers reach one another over Redis only: set REDIS_URL, or --workers 1"
@@ -38,12 +55,53 @@ class Command(BaseCommand):
                 presence.forget_all()
             except DatabaseError as error:
                 raise CommandError(f"the database is not ready ({error}): migrate first") from error
-        uvicorn.run(
+        config = uvicorn.Config(
             "config.asgi:application",
             host=options["host"],
             port=options["port"],
-            workers=options["workers"] if options["workers"] > 1 else None,
+            workers=options["workers"],
             access_log=False,
             log_level="warning" if options["verbosity"] < 2 else "info",
             **OPTIONS,
         )
+        if config.workers > 1:
+            self._supervise(config)
+            return
+        server = _Server(config, self._tell)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()
+        if not server.started:
+            raise CommandError("it could not start", returncode=3)
+
+    def _supervise(self, config: uvicorn.Config) -> None:
+        """Several processes, which share a socket."""
+        listener = config.bind_socket()
+        # Whoever connects from now on is served, be it as soon as a process is ready.
+        listener.listen(config.backlog)
+        self._tell(config, listener)
+        # Older versions of uvicorn want to be told what a process is to run.
+        asked = "target" in inspect.signature(Multiprocess).parameters
+        more: dict[str, Any] = {"target": uvicorn.Server(config).run} if asked else {}
+        Multiprocess(config, sockets=[listener], **more).run()
+
+    def _tell(self, config: uvicorn.Config, listener: _Listener) -> None:
+        """Where it listens, as one types it into a browser."""
+        host, port = listener.getsockname()[:2]
+        scheme = "https" if config.is_ssl else "http"
+        where = f"[{host}]" if ":" in host else host
+        self.stdout.write(f"serving {scheme}://{where}:{port}/")
+        self.stdout.flush()
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(
+        self, config: uvicorn.Config, tell: Callable[[uvicorn.Config, _Listener], None]
+    ) -> None:
+        super().__init__(config)
+        self._tell = tell
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell(self.config, self.servers[0].sockets[0])
