@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import platform
 import random
+import ssl
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -28,6 +30,7 @@ from portacode.utils.ntp_clock import ntp_clock
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
+    from websockets.http11 import Response
 
     from portacode.utils.ntp_clock import NTPClock
 
@@ -163,10 +166,9 @@ class DeviceClient(Sender):
         )
         try:
             async with connecting as socket:
-                self.connections += 1
-                logger.info("connected to %s", self.url)
                 await self._serve(socket)
-                return _Problem.of_close(socket)
+                # The connection itself has these from a later version on.
+                return _Problem.of_close(socket.protocol.close_code, socket.protocol.close_reason)
         except (OSError, asyncio.TimeoutError, WebSocketException) as error:
             return _Problem.of_error(self.url, error)
         except Exception as error:
@@ -182,7 +184,7 @@ class DeviceClient(Sender):
         self._to_send.set()
         tasks = [
             asyncio.ensure_future(work)
-            for work in (self._receive(socket), self._send(socket), self._tend())
+            for work in (self._receive(socket), self._send(socket), self._tend(socket))
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -227,7 +229,13 @@ class DeviceClient(Sender):
                     break
                 await socket.send(reply.frame)
 
-    async def _tend(self) -> None:
+    async def _tend(self, socket: ClientConnection) -> None:
+        # A server that refuses the token may accept the socket to say so, which it does at once,
+        # and its library may have answered a ping before. This ends where it does.
+        await (await socket.ping())
+        await asyncio.sleep(_ACCEPTED_S)
+        self.connections += 1
+        logger.info("connected to %s", self.url)
         while True:
             await asyncio.sleep(_CLOCK_S)
             self._backoff.reset()
@@ -286,22 +294,25 @@ class Backoff:
         refused_s: float = 60.0,
         refused_most_s: float = 600.0,
     ) -> None:
-        self._limits = {"lost": (first_s, most_s), "refused": (refused_s, refused_most_s)}
-        self._failures = 0
+        # The first and the longest pause, and between what parts of it chance decides.
+        self._limits = {
+            "lost": (first_s, most_s, 0.5, 1.0),
+            "refused": (refused_s, refused_most_s, 1.0, 1.5),
+        }
+        self.reset()
 
     def reset(self) -> None:
         """The connection does what it is for: all is well."""
-        self._failures = 0
+        self._failures = dict.fromkeys(self._limits, 0)
 
     def pause_s(self, patience: str) -> float:
-        """How long to wait after another failure."""
-        first_s, most_s = self._limits[patience]
-        pause_s = min(most_s, first_s * 2.0 ** min(self._failures, 30))
-        self._failures += 1
+        """How long to wait after another failure of this kind, "lost" or "refused"."""
+        first_s, most_s, low, high = self._limits[patience]
+        # Such that chance does not exceed the longest.
+        pause_s = min(most_s / high, first_s * 2.0 ** min(self._failures[patience], 30))
+        self._failures[patience] += 1
         # Part of it is chance, so that a fleet does not come back in step.
-        return pause_s * (
-            random.uniform(0.5, 1.0) if patience == "lost" else random.uniform(1, 1.5)
-        )
+        return pause_s * random.uniform(low, high)
 
 
 class _Problem:
@@ -313,27 +324,50 @@ class _Problem:
         self.level = level
 
     @classmethod
-    def of_close(cls, socket: ClientConnection) -> _Problem:
-        # The connection itself has these from a later version on.
-        code = socket.protocol.close_code
-        reason = socket.protocol.close_reason or "no reason given"
+    def of_close(cls, code: int | None, reason: str | None) -> _Problem:
+        told = f"({code or 1006}, {reason or 'no reason given'})"
         if code in _REFUSALS:
-            return cls(f"refused: {_REFUSALS[code]} ({code}, {reason})", "refused", logging.ERROR)
-        return cls(f"connection closed ({code}, {reason})")
+            return cls(f"refused: {_REFUSALS[code]} {told}", "refused", logging.ERROR)
+        return cls(f"connection closed {told}")
 
     @classmethod
     def of_error(cls, url: str, error: Exception) -> _Problem:
-        from websockets.exceptions import InvalidStatus
+        from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
+        if isinstance(error, ConnectionClosed):
+            # It ended while something was sent.
+            frame = error.rcvd
+            return cls.of_close(frame.code, frame.reason) if frame else cls.of_close(None, None)
         if isinstance(error, InvalidStatus):
-            status = error.response.status_code
-            if 400 <= status < 500 and status != 408:
-                why = _REFUSALS.get(status, "is this the gateway's URL?")
-                body = (error.response.body or b"")[:200].decode("utf-8", "replace").strip()
-                told = f"HTTP {status}{', ' + body if body else ''}"
-                return cls(f"{url} refused: {why} ({told})", "refused", logging.ERROR)
-            return cls(f"{url}: HTTP {status}")
-        return cls(f"{url}: {error or type(error).__name__}")
+            return cls._of_status(url, error.response)
+        if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+            return cls(f"{url}: the server speaks no TLS there: is it http://?")
+        # Of several addresses, asyncio tells in words alone.
+        refused = f"[Errno {errno.ECONNREFUSED}]"
+        if isinstance(error, ConnectionRefusedError) or refused in str(error):
+            return cls(f"{url}: nothing listens there: is the server running?")
+        if isinstance(error, InvalidMessage):
+            return cls(f"{url}: what answers there is no gateway: {error}")
+        if isinstance(error, ConnectionResetError) and url.startswith("wss:"):
+            return cls(f"{url}: the server hung up: does it speak TLS there, or is it http://?")
+        return cls(f"{url}: {str(error) or type(error).__name__}")
+
+    @classmethod
+    def _of_status(cls, url: str, response: Response) -> _Problem:
+        status = response.status_code
+        body = (response.body or b"")[:200].decode("utf-8", "replace").strip()
+        # A gateway says why in one line. A page is from somebody else, and for browsers.
+        line = body.splitlines()[0] if body and not body.startswith("<") else ""
+        told = f"HTTP {status}{', ' + line if line else ''}"
+        if 400 <= status < 500 and status != 408:
+            why = _REFUSALS.get(status, "is this the gateway's URL?")
+            if status in (403, 404):
+                # Servers that know no such path say either.
+                why += "; or is the path of the URL wrong?"
+            return cls(f"{url} refused: {why} ({told})", "refused", logging.ERROR)
+        if status < 400:
+            return cls(f"{url}: {told}: that is no gateway; is the path of the URL right?")
+        return cls(f"{url}: {told}")
 
 
 class _Signal:
@@ -410,9 +444,12 @@ _REFUSALS = {
     4429: "too many connections or messages",
     429: "too many connections or messages",
 }
+# What OpenSSL calls an answer that is none of TLS.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 _PASSING_MAX = 256
 _OPEN_S = 15.0
 _CLOSE_S = 5.0
+_ACCEPTED_S = 0.25
 _PING_S = 20.0
 _CLOCK_S = 10.0
 # A response that the server neither acknowledged nor lost with the connection is sent again.

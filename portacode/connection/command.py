@@ -29,6 +29,10 @@ class UsageError(Exception):
     """What was asked for cannot be done; the message says why."""
 
 
+class NoHandlerError(ValueError):
+    """What was named is none."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; its exit status.
 
@@ -147,6 +151,8 @@ def _token(options: argparse.Namespace) -> str:
             token = options.token_file.read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
             raise UsageError(f"cannot read the token: {error}") from error
+        if not token:
+            raise UsageError(f"--token-file {options.token_file}: the file is empty")
     else:
         token = os.environ.get("PORTACODE_TOKEN", "")
     if not token:
@@ -215,6 +221,8 @@ def _named(name: str) -> list[BaseHandler]:
         for part in attribute.split("."):
             found = getattr(found, part)
         return list(_handlers_of(found))
+    except NoHandlerError as error:
+        raise UsageError(f"--handlers {name}: {error}") from error
     # A module may raise anything while it is imported.
     except Exception as error:
         raise UsageError(f"--handlers {name}: {type(error).__name__}: {error}") from error
@@ -228,11 +236,24 @@ def _handlers_of(found: Any) -> Iterable[BaseHandler]:
         return [found]
     if inspect.isclass(found) and issubclass(found, BaseHandler):
         return [found()]
-    if callable(found):
+    if callable(found) and _wants_nothing(found):
         return _handlers_of(found())
     if isinstance(found, (list, tuple, set, frozenset)):
         return [handler for part in found for handler in _handlers_of(part)]
-    raise ValueError(f"{found!r} is no handler: subclass AsyncHandler or SyncHandler")
+    raise NoHandlerError(f"{found!r} is no handler: subclass AsyncHandler or SyncHandler")
+
+
+def _wants_nothing(function: Any) -> bool:
+    """Whether it can be called without arguments, as far as can be known."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # Some builtins do not tell.
+        return True
+    try:
+        signature.bind()
+    except TypeError:
+        return False
+    return True
 
 
 async def _serve(client: DeviceClient, grace_s: float) -> int:

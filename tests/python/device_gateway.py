@@ -35,6 +35,8 @@ class Gateway:
         self.responses: dict[str, dict[str, Any]] = {}
         self.deliveries: list[str] = []
         self.handshakes: list[float] = []
+        # What every device is told at once, as servers do that cannot refuse a handshake.
+        self.closes: tuple[int, str] | None = None
         self.acks = True
         # After so many responses the connection is cut without an acknowledgement.
         self.cut_after: int | None = None
@@ -101,6 +103,8 @@ class Gateway:
 
     def _serve(self, connection: ServerConnection) -> None:
         try:
+            if self.closes is not None:
+                connection.close(*self.closes)
             for frame in connection:
                 assert isinstance(frame, str)
                 self._take(connection, frame, json.loads(frame))

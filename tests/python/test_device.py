@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 import signal
+import threading
 import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -387,7 +389,7 @@ def test_a_refusal_after_connecting_is_told_and_not_hammered(
     ("arguments", "text"),
     [
         (("--token", "wrong"), "does not know this token (HTTP 401, unknown token)"),
-        (("--server", "{url}/elsewhere"), "there is no gateway at this URL (HTTP 404"),
+        (("--server", "{url}/elsewhere"), "is the path of the URL wrong? (HTTP 404, no gateway"),
     ],
 )
 def test_a_refused_handshake_is_told_and_not_hammered(
@@ -399,6 +401,42 @@ def test_a_refused_handshake_is_told_and_not_hammered(
     device.process.terminate()
     assert device.ended().code == 0, "also while it waits"
     assert len(gateway.handshakes) == 1
+
+
+def test_a_refused_token_is_told_once_and_never_called_connected(
+    gateway: Gateway, start: Start
+) -> None:
+    gateway.closes = (4401, "unknown or revoked token")
+    device = start()
+    assert device.says("trying again in ")
+    assert "connected to" not in device.log, device.log
+    (line,) = (line for line in device.log.splitlines() if "trying again" in line)
+    assert "refused: the server does not know this token (4401, unknown or revoked" in line
+    assert 60 <= float(line.rsplit("trying again in ", 1)[1].split(" ")[0]) <= 90
+    assert len(gateway.handshakes) == 1
+
+
+def test_a_server_that_takes_the_token_is_called_connected(gateway: Gateway, start: Start) -> None:
+    device = start()
+    assert device.says(f"INFO connected to {gateway.url}/ws/devices/")
+
+
+def test_a_server_without_tls_and_one_that_is_not_there_are_told(
+    gateway: Gateway, start: Start
+) -> None:
+    hangs_up = start("--server", gateway.url.replace("ws:", "https:"))
+    assert hangs_up.says("does it speak TLS there, or is it http://?; trying again in")
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        answers = start("--server", f"https://127.0.0.1:{server.server_port}")
+        assert answers.says("the server speaks no TLS there: is it http://?; trying again in")
+        plain = start("--server", f"http://127.0.0.1:{server.server_port}")
+        assert plain.says("what answers there is no gateway: ")
+        server.shutdown()
+    gateway.stop()
+    absent = start("--server", gateway.url)
+    assert absent.says("nothing listens there: is the server running?; trying again in")
+    assert "Traceback" not in absent.log
 
 
 def synced(gateway: Gateway) -> None:

@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from support import PROGRAMS, ROOT, run_python
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.frames import Close
+from websockets.http11 import Response
 
 from portacode.connection import messages
-from portacode.connection.client import Backoff, DeviceClient, server_url
+from portacode.connection.client import Backoff, DeviceClient, _Problem, server_url
 from portacode.connection.handlers import (
     AsyncHandler,
     Context,
@@ -327,14 +331,49 @@ def test_pauses_double_up_to_a_limit_and_differ() -> None:
     backoff = Backoff(first_s=1, most_s=60, refused_s=60, refused_most_s=600)
     for most in (1, 2, 4, 8, 16, 32, 60, 60):
         assert most / 2 <= backoff.pause_s("lost") <= most
+    for least in (60, 120, 240, 400, 400):
+        assert least <= backoff.pause_s("refused") <= least * 1.5, "whatever was lost before"
+    assert 30 <= backoff.pause_s("lost") <= 60, "and the other way round"
     backoff.reset()
     assert backoff.pause_s("lost") <= 1
-    for least in (120, 240, 480, 600, 600):
-        assert least <= backoff.pause_s("refused") <= least * 1.5
+    assert backoff.pause_s("refused") <= 90
     for _ in range(2_000):
         assert backoff.pause_s("lost") <= 60, "however often"
+        assert backoff.pause_s("refused") <= 600, "chance included"
     pauses = {Backoff().pause_s("lost") for _ in range(20)}
     assert len(pauses) > 10, "a fleet does not march in step"
+
+
+@pytest.mark.parametrize("code", [4401, 4403, 4409, 4429])
+def test_a_refusal_is_one_also_where_it_arrives_while_something_is_sent(code: int) -> None:
+    closed = ConnectionClosedError(Close(code, "so it is"), Close(code, "so it is"), True)
+    problem = _Problem.of_error("ws://x", closed)
+    assert problem.patience == "refused"
+    assert problem.text.endswith(f"({code}, so it is)")
+    assert "private use" not in problem.text
+    lost = _Problem.of_error("ws://x", ConnectionClosedError(None, None))
+    assert (lost.patience, lost.text) == ("lost", "connection closed (1006, no reason given)")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "patience", "text"),
+    [
+        (200, b"<!DOCTYPE html>\n<h1>Hello", "lost", "HTTP 200: that is no gateway"),
+        (403, b"", "refused", "or is the path of the URL wrong? (HTTP 403)"),
+        (404, b"\n<html>no</html>", "refused", "or is the path of the URL wrong? (HTTP 404)"),
+        (401, b"unknown token\nmore", "refused", "this token (HTTP 401, unknown token)"),
+        (502, b"<html>no</html>", "lost", "ws://x: HTTP 502"),
+    ],
+)
+def test_what_is_no_gateway_is_told_in_one_line(
+    status: int, body: bytes, patience: str, text: str
+) -> None:
+    told = InvalidStatus(Response(status, "", Headers(), body))
+    problem = _Problem.of_error("ws://x", told)
+    assert problem.patience == patience
+    assert text in problem.text
+    assert "\n" not in problem.text
+    assert "<" not in problem.text
 
 
 # --- The command --------------------------------------------------------------------------------
@@ -350,6 +389,7 @@ CONNECT = ("-m", "portacode.connection.command", "connect")
         (("--server", "ws://x"), "no token: give --token, --token-file or PORTACODE_TOKEN"),
         (("--server", "ws://x", "--token", "a b"), "the token is not one"),
         (("--server", "ws://x", "--token-file", "/no/such"), "cannot read the token"),
+        (("--server", "ws://x", "--token-file", "/dev/null"), "/dev/null: the file is empty"),
         (("--server", "ws://x", "--token", "a", "--token-file", "b"), "not allowed with"),
         (("--server", "ws://x", "--token", "a", "--grace", "-1"), "-1 is not 0 or more seconds"),
         (("--server", "ws://x", "--token", "a", "--outbox", "/"), "cannot use /"),
@@ -358,6 +398,10 @@ CONNECT = ("-m", "portacode.connection.command", "connect")
         (("--server", "ws://x", "--token", "a", "--handlers", "no_such:x"), "No module named"),
         (("--server", "ws://x", "--token", "a", "--handlers", "json:no"), "has no attribute"),
         (("--server", "ws://x", "--token", "a", "--handlers", "math:pi"), "is no handler"),
+        (
+            ("--server", "ws://x", "--token", "a", "--handlers", "json:loads"),
+            "error: --handlers json:loads: <function loads",
+        ),
         (
             ("--server", "ws://x", "--token", "a", *(2 * ("--handlers", "device_handlers:Crash"))),
             "'crash' has two handlers",
