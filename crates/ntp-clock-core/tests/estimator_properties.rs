@@ -114,6 +114,24 @@ fn the_bound_holds_for_oscillators_at_the_very_limit_of_their_allowance() {
 }
 
 #[test]
+fn of_a_single_exchange_a_quarter_of_the_round_trip_may_be_a_queue_and_of_a_burst_far_less() {
+    let deviation = |count: i64| {
+        let all: Vec<Made> = (0..count)
+            .map(|n| Made {
+                sent_ns: n * 80_000_000,
+                forth_ns: 10_000_000,
+                back_ns: 10_000_000,
+                hold_ns: 0,
+            })
+            .collect();
+        estimate(&fed(&PLAIN, &all), &PLAIN, end_of(&all)).variance[0].sqrt()
+    };
+    let (single, burst) = (deviation(1), deviation(7));
+    assert!((5_000_000.0..6_000_000.0).contains(&single), "{single} ns");
+    assert!(burst < single / 10.0, "{burst} ns");
+}
+
+#[test]
 fn a_counter_that_the_system_turns_within_the_allowance_stays_within_the_bound() {
     let rounds = 10;
     let made: Vec<Made> = (0..rounds)
