@@ -297,8 +297,10 @@ impl Path {
         let n = round.clone().count() as f64;
         // While few exchanges are known, the fastest may be slow as well; and of a single one nobody
         // knows what part of its delay was a queue.
-        let known = n + 4.0 * self.count as f64;
-        let doubt = (self.typical_ns / 2.0 + base / 400.0 + base / (4.0 * known)) / known;
+        let past = self.count.saturating_sub(1) as f64;
+        let single = base / (4.0 * (n + 4.0 * past));
+        let doubt = (self.typical_ns / 2.0 + base / 400.0) / (n + 4.0 * self.count as f64)
+            + single / (n + 4.0 * past);
         let floor = (TIMESTAMP_NOISE_NS * TIMESTAMP_NOISE_NS)
             .max(self.typical_ns * self.typical_ns / 400.0)
             + resolution_ns * resolution_ns / 24.0;
