@@ -21,7 +21,7 @@ from system import Device, Server, eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Page, WebSocket
 
 AXE = Path(__file__).resolve().parents[2] / "js/node_modules/axe-core/axe.min.js"
 STAMPS = 11
@@ -149,6 +149,48 @@ def test_progress_is_shown_while_a_device_is_at_work(dashboard: Page) -> None:
     expect(dashboard.locator("#ask-result")).to_contain_text("Answered after 1.", timeout=15_000)
 
 
+def test_every_second_sends_nothing_twice(dashboard: Page) -> None:
+    asked: list[str] = []
+
+    def sent(frame: str | bytes) -> None:
+        if isinstance(frame, str) and '"event":"command"' in frame:
+            asked.append(frame)
+
+    def opened(socket: WebSocket) -> None:
+        socket.on("framesent", sent)
+
+    dashboard.on("websocket", opened)
+    dashboard.reload()
+    live(dashboard)
+    dashboard.locator("#ask-repeat").check()
+    assert asked == []
+    dashboard.get_by_role("button", name="Send").click()
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered")
+    assert len(asked) == 1
+
+    def thrice() -> bool:
+        # What happens on the page is told to us only while we wait on it.
+        dashboard.wait_for_timeout(50)
+        return len(asked) >= 3
+
+    eventually(thrice)
+
+
+def test_what_a_device_says_of_its_failure_ends_in_one_full_stop(dashboard: Page) -> None:
+    ended = """async () => {
+        const { ended } = await import('/static/js/dashboard/format.js');
+        return ['which pump?', 'no pump.', 'no pump', 'oh!'].map(ended);
+    }"""
+    assert dashboard.evaluate(ended) == ["which pump?", "no pump.", "no pump.", "oh!"]
+    dashboard.locator("#ask-device").select_option(label="greenhouse")
+    dashboard.locator("#ask-command").select_option("slow_task")
+    dashboard.locator("#ask-payload").fill('{"seconds": -1}')
+    dashboard.get_by_role("button", name="Send").click()
+    expect(dashboard.locator("#verdict")).to_contain_text("Failed: ")
+    told = dashboard.locator("#verdict").inner_text()
+    assert not re.search(r"[.!?…]\.", told), told
+
+
 def test_a_payload_that_is_no_json_is_told_before_anything_is_sent(dashboard: Page) -> None:
     dashboard.locator("#ask-payload").fill("{oops")
     dashboard.get_by_role("button", name="Send").click()
@@ -160,6 +202,8 @@ def test_a_device_that_is_killed_is_offline_and_comes_back(dashboard: Page, syst
     state = clock(dashboard, "workshop").locator(".state")
     system.devices[0].kill()
     expect(state).to_have_text("offline", timeout=30_000)
+    # "Last sync" with the rest: nothing is known of a clock that is not heard of.
+    expect(clock(dashboard, "workshop").locator("dd")).to_have_text(["–"] * 5)
     ask(dashboard, "workshop (offline)")
     expect(dashboard.locator("#ask-result")).to_contain_text("(device_offline)")
     expect(dashboard.locator("#traces button").first).to_contain_text("device_offline")
@@ -363,7 +407,11 @@ def test_pages_fit_their_window(
     assert dashboard.evaluate("document.documentElement.scrollWidth") <= width
     chart = dashboard.locator("#sync-chart svg").bounding_box()
     assert chart is not None
-    assert chart["width"] > min(width, 1360) * 0.85
+    assert chart["width"] > min(width, 1360) * 0.8
+    # All of the drawing is seen: nothing of it has to be scrolled to.
+    hidden = "({ scrollWidth, clientWidth }) => scrollWidth - clientWidth"
+    for picture in ("#sync-chart", "#raw-chart"):
+        assert dashboard.locator(picture).evaluate(hidden) <= 0
     dashboard.screenshot(path=screenshots / f"dashboard-{name}.png", full_page=True)
 
 

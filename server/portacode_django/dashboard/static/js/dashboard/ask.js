@@ -21,16 +21,11 @@ export class Ask {
         byId('ask').addEventListener('submit', (event) => {
             event.preventDefault();
             this.#send();
+            this.#repeat();
         });
         byId('ask-device').addEventListener('change', () => this.#showCommands());
         byId('ask-command').addEventListener('change', () => this.#suggest());
-        byId('ask-repeat').addEventListener('change', ({ target }) => {
-            clearInterval(this.#timer);
-            if (target.checked) {
-                this.#send();
-                this.#timer = setInterval(() => this.#underWay || this.#send(), EVERY_MS);
-            }
-        });
+        byId('ask-repeat').addEventListener('change', () => this.#repeat());
     }
 
     showDevices(devices) {
@@ -72,6 +67,13 @@ export class Ask {
 
     #suggest() {
         byId('ask-payload').value = PAYLOADS[byId('ask-command').value] ?? '{}';
+    }
+
+    /** Each second from now on, while that is asked for; what is sent at once is the button's. */
+    #repeat() {
+        clearInterval(this.#timer);
+        if (byId('ask-repeat').checked)
+            this.#timer = setInterval(() => this.#underWay || this.#send(), EVERY_MS);
     }
 
     async #send() {

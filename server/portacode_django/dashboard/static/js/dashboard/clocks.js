@@ -113,7 +113,8 @@ export class Clocks {
         if (card.seconds.data !== seconds) card.seconds.data = seconds;
         setText(card.millis, millis);
         card.digits.toggleAttribute('data-none', !shown);
-        const last = card.clock?.last_sync ? Date.parse(card.clock.last_sync) : null;
+        // Of what we do not hear of, nobody knows when it last was.
+        const last = card.online && card.clock?.last_sync ? Date.parse(card.clock.last_sync) : null;
         setText(card.last, last !== null && now !== null ? ago(now - last) : '–');
     }
 }

@@ -35,6 +35,11 @@ export function ago(ms) {
     return `${duration(Math.round(ms / 1000) * 1000)} ago`;
 }
 
+/** With a full stop, unless it ends in one or its like. */
+export function ended(sentence) {
+    return /[.!?…]$/.test(sentence) ? sentence : `${sentence}.`;
+}
+
 export function plural(count, one, many = `${one}s`) {
     return `${count} ${count === 1 ? one : many}`;
 }

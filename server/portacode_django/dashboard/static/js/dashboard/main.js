@@ -5,6 +5,7 @@ import { ProjectWebSocketService } from '/static/js/websocket-service-project.js
 import { Ask } from './ask.js';
 import { Clocks } from './clocks.js';
 import { byId, element } from './dom.js';
+import { ended } from './format.js';
 import { drawAll } from './histograms.js';
 import { TraceList } from './trace-list.js';
 import * as traceView from './trace-view.js';
@@ -171,7 +172,7 @@ function showState() {
 
 function sentence(reason) {
     if (!reason) return '';
-    return `${reason[0].toUpperCase()}${reason.slice(1)}${/[.!?]$/.test(reason) ? '' : '.'}`;
+    return ended(`${reason[0].toUpperCase()}${reason.slice(1)}`);
 }
 
 service.addEventListener('state', ({ detail }) => {

@@ -2,7 +2,7 @@
 
 import { KEYS, Order } from '/static/js/utils/trace.js';
 import { byId, element } from './dom.js';
-import { duration, plural } from './format.js';
+import { duration, ended, plural } from './format.js';
 import { NAMES, raw, synchronised, tally, traceOf } from './timeline.js';
 import { draw } from './waterfall.js';
 
@@ -49,13 +49,16 @@ function sentence(record, trace, sync, system) {
         const took = trace.pingMs;
         parts.push(took === null ? 'Answered.' : `Answered in ${duration(took)}.`);
     } else if (record.status === 'pending') parts.push('Not answered yet.');
-    else parts.push(`Failed: ${record.error?.message ?? record.status}.`);
+    else parts.push(`Failed: ${ended(record.error?.message || record.status)}`);
     const { sure, unsure, wrong } = tally(sync);
     if (sync.steps.length > 0) {
         let told = `By synchronised clocks ${sure} of ${plural(sync.steps.length, 'step')} certainly follow${sure === 1 ? 's' : ''} the one before`;
         if (unsure > 0) told += `, ${unsure} cannot be told apart`;
         told += wrong > 0 ? `, and ${wrong} certainly run the wrong way.` : '.';
         parts.push(told);
+        // What a newcomer sees first, before the second and third round of each clock.
+        if (unsure > 0)
+            parts.push('The bounds of a clock that has just started shrink within half a minute.');
     }
     const problems = trace.rawProblems();
     if (problems.length > 0) {

@@ -4,8 +4,8 @@ import { element, svg } from './dom.js';
 import { duration } from './format.js';
 import { LANES, NAMES, laneOf } from './timeline.js';
 
-/** Narrower charts are scrolled, or nothing could be told apart. */
-const NARROWEST = 520;
+/** Narrower charts are scrolled; a phone's is not. */
+const NARROWEST = 260;
 const LEFT = 92;
 const RIGHT = 16;
 const LANE = 58;
