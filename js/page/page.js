@@ -62,8 +62,10 @@ function facts() {
     at('state').dataset.state = state;
     const asking = !isSynced && !status.lastError && !refused;
     show('state-text', asking ? 'Asking' : words.STATES[state]);
-    const way = words.WAYS[status.via] ?? words.WAYS.https;
-    show('source-line', `${status.server}, ${way}`);
+    const server = refused ? '\u2013' : status.server || 'not known yet';
+    const way = refused ? '\u2013' : words.WAYS[status.via];
+    const head = `${status.server || 'server not known yet'}, ${way}`;
+    show('source-line', refused ? 'no source' : head);
     show('apart', words.apart(compared?.offset ?? null, compared?.maxErrorMs ?? 0));
     tell('offset', words.signed(compared?.offset ?? null));
     tell('max-error', isSynced ? `\u00b1 ${words.span(status.maxErrorMs)}` : '\u2013');
@@ -77,7 +79,7 @@ function facts() {
     tell('requests', String(believed), `of ${requests} asked`);
     tell('rejections', words.rejections(status.rejections));
     tell('epoch', status.epoch > 0 ? String(status.epoch) : '\u2013');
-    tell('server', status.server);
+    tell('server', server);
     tell('via', way);
     tell('address', target.replace(/^[a-z]+:\/\//, ''));
     const stated = isSynced ? ['stated', 'and counted'] : ['\u2013'];
@@ -112,7 +114,6 @@ function log(kind, text) {
     const what = document.createElement('span');
     what.textContent = text;
     const when = document.createElement('time');
-    when.textContent = '\u2013';
     when.dataset.at = performance.now();
     item.append(when, what);
     list.prepend(item);
@@ -120,11 +121,15 @@ function log(kind, text) {
     date();
 }
 
-/** The clock dates afterwards what happened before it had the time. */
+/** The clock dates afterwards what happened before it had the time: till then, how long ago. */
 function date() {
     for (const when of at('log').querySelectorAll('time[data-at]')) {
-        const reading = ntpClock.at(Number(when.dataset.at));
-        if (!reading) continue;
+        const moment = Number(when.dataset.at);
+        const reading = ntpClock.at(moment);
+        if (!reading) {
+            when.textContent = `${words.seconds(performance.now() - moment)} ago`;
+            continue;
+        }
         when.textContent = words.clockTime(reading.timeMs);
         when.dateTime = new Date(reading.timeMs).toISOString();
         delete when.dataset.at;

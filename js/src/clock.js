@@ -6,7 +6,7 @@ import { node, relayOfPage, timer } from './environment.js';
 import { Clock } from './face.js';
 import { iso } from './iso.js';
 import { parseServer } from './server.js';
-import { CLOUDFLARE_TRACE, HttpsTime } from './transports/https.js';
+import { CLOUDFLARE_TRACE, HttpsTime, serverOf } from './transports/https.js';
 import { HttpRelay, PageRelay, WebSocketRelay } from './transports/relay.js';
 import { Udp } from './transports/udp.js';
 
@@ -25,21 +25,24 @@ export class NTPClock extends Clock {
     /** Milliseconds since 1970 or NaN, from performance.now() and Date.now(). */
     #now = UNSYNCHRONISED;
     #transport = null;
-    /** Makes the transport once all that may configure it has had its turn. */
-    #choice;
+    /** The way that was chosen; null for the default, once all that may configure had its turn. */
+    #way = null;
+    /** Why the default way is none: what the environment names is no server, or no relay. */
+    #refused = null;
     #running = true;
     #started = false;
     #timer = undefined;
     #serving = false;
     #lastError = null;
     #trouble = null;
+    /** What the transport told of the attempt under way. */
+    #told = null;
     #waiting = [];
     #onFailure = null;
     #driving = false;
 
     constructor(options = {}) {
         super();
-        this.#choice = this.#defaultWay();
         if (options.relay !== undefined || options.source !== undefined) this.configure(options);
         // A task later, so that the importer may configure first.
         this.#schedule(0);
@@ -115,7 +118,7 @@ export class NTPClock extends Clock {
     /** The page's own connection carries requests: `sender(message)`; false is "not sent". */
     setClockSyncSender(sender) {
         if (typeof sender !== 'function') throw new TypeError('the sender is no function');
-        this.#use((host) => new PageRelay(host, sender));
+        this.#use({ via: 'ws-relay', open: (host) => new PageRelay(host, sender) });
     }
 
     /** A reply came over the page's connection. */
@@ -134,32 +137,33 @@ export class NTPClock extends Clock {
 
     getStatus() {
         const reading = this.read();
+        const way = this.#transport ?? this.#way ?? defaultWay();
         const now = performance.now();
         const status = this.#core?.status(now);
         const moment = (local) =>
             reading && Number.isFinite(local) ? iso(reading.timeMs + (local - now)) : null;
         return {
-            server: this.#transport?.server ?? SERVER,
+            server: way.server ?? '',
             offset: reading && reading.timeMs - Date.now(),
             lastSync: status?.lastSync == null ? null : iso(status.lastSync),
             timeSinceSync: status?.lastSyncLocal == null ? null : now - status.lastSyncLocal,
             isSynced: reading !== null,
-            state: status?.state ?? 'unsynchronised',
+            state: status?.state ?? (this.#refused ? 'failed' : 'unsynchronised'),
             maxErrorMs: reading && reading.maxErrorMs,
             estErrorMs: reading && reading.estErrorMs,
             delayMs: status?.delayMs ?? null,
             driftPpm: status?.driftPpm ?? null,
             stratum: status?.stratum ?? null,
             leap: status?.leap ?? null,
-            via: this.#transport?.via ?? null,
-            boundAssumed: this.#transport?.boundAssumed ?? false,
+            via: way.via ?? null,
+            boundAssumed: way.boundAssumed ?? false,
             attempts: status?.attempts ?? 0,
             requests: status?.requests ?? 0,
             believed: status?.believed ?? 0,
             rejections: status?.rejections ?? {},
-            lastError: this.#lastError,
+            lastError: this.#lastError ?? (reading ? null : this.#told),
             nextSync: moment(status?.nextSync),
-            epoch: status?.epoch ?? 0,
+            epoch: status?.epoch ?? 1,
         };
     }
 
@@ -167,6 +171,7 @@ export class NTPClock extends Clock {
 
     /** There was no reading: because there is none, or because something held us up. */
     #again() {
+        if (!this.#started && !this.#way) this.#refuse(defaultWay());
         const reading = this.#closely();
         // Sleep or a step of the wall clock ended the readings: to the server at once.
         if (!reading && this.#serving) {
@@ -194,12 +199,13 @@ export class NTPClock extends Clock {
     #start() {
         if (this.#started) return;
         this.#started = true;
-        try {
-            this.#transport = this.#choice(this.#host());
-        } catch (error) {
-            this.#lastError = error.message;
+        const way = this.#way ?? defaultWay();
+        if (way.error) {
+            this.#refuse(way);
+            this.#fail(0, way.error);
             return;
         }
+        this.#transport = way.open(this.#host());
         instantiate(
             (core) => {
                 const coarse = resolution() * 1e6;
@@ -228,6 +234,13 @@ export class NTPClock extends Clock {
         );
     }
 
+    /** Says once, to whoever first looks, that the default way is none. */
+    #refuse({ error, origin }) {
+        if (!error || this.#refused === error) return;
+        this.#refused = this.#lastError = error;
+        console.warn(`ntp-clock: not synchronised: ${origin} is malformed: ${error}`);
+    }
+
     /** What a transport may do to the clock. */
     #host() {
         const clock = this;
@@ -240,12 +253,12 @@ export class NTPClock extends Clock {
                 this.#drive();
             },
             notSent: (cookie, trouble) => {
-                this.#trouble = trouble;
+                this.#trouble = this.#told = trouble;
                 this.#core.wasm.send_failed(cookie, performance.now());
                 this.#drive();
             },
             trouble: (text) => {
-                this.#trouble = text;
+                this.#trouble = this.#told = text;
             },
             restart: (reason) => this.#restart(reason),
             drive: () => this.#drive(),
@@ -283,25 +296,29 @@ export class NTPClock extends Clock {
     #take({ kind, reason, value }, reading) {
         if (kind === 'synchronised') {
             this.#lastError = null;
-            this.#trouble = null;
+            this.#trouble = this.#told = null;
             this.#ended(true);
             this.tell('sync', { ...reading, recovered: value === 1 });
         } else if (kind === 'attempt') {
             const error = this.#trouble ? `${reason} (${this.#trouble})` : reason;
             this.#lastError = error;
-            this.#trouble = null;
+            this.#trouble = this.#told = null;
             this.#ended(false);
-            this.tell('fail', { attempt: value, error });
-            try {
-                this.#onFailure?.(error);
-            } catch (thrown) {
-                console.error(thrown);
-            }
+            this.#fail(value, error);
         } else if (kind === 'failed' && !this.#lastError) {
             this.#lastError = reason;
             this.tell('fail', { attempt: 0, error: reason });
         } else if (kind === 'epoch') {
             this.tell('epoch', { epoch: value, reason });
+        }
+    }
+
+    #fail(attempt, error) {
+        this.tell('fail', { attempt, error });
+        try {
+            this.#onFailure?.(error);
+        } catch (thrown) {
+            console.error(thrown);
         }
     }
 
@@ -313,30 +330,23 @@ export class NTPClock extends Clock {
     /** Nothing learnt so far counts any more. */
     #restart(why) {
         this.#trouble = why;
+        this.#told = null;
         this.#core.wasm.suspend(...pair());
         this.#drive();
     }
 
-    #defaultWay() {
-        return (host) => {
-            const relay = relayOfPage();
-            if (relay) return relayWay(relay)(host);
-            if (!node) return new HttpsTime(host, CLOUDFLARE_TRACE);
-            return new Udp(host, parseServer(node.env.PORTACODE_NTP_SERVER || SERVER));
-        };
-    }
-
     #use(way) {
-        this.#choice = way;
+        this.#way = way;
+        this.#lastError = this.#refused = this.#told = null;
         if (!this.#started) return;
         this.#transport?.close();
-        this.#lastError = null;
+        this.#transport = null;
         if (!this.#core) {
             this.#started = false;
             this.#schedule(0);
             return;
         }
-        this.#transport = way(this.#host());
+        this.#transport = way.open(this.#host());
         this.#restart('another way to the time was configured');
     }
 
@@ -359,6 +369,8 @@ export class NTPClock extends Clock {
     }
 }
 
+// A way to the time: `open` makes its transport, and the rest is what the status says before that.
+
 function relayWay(relay) {
     let url;
     try {
@@ -366,17 +378,45 @@ function relayWay(relay) {
     } catch {
         throw new TypeError(`${JSON.stringify(relay)} is no URL of a relay`);
     }
-    if (/^wss?:$/.test(url.protocol)) return (host) => new WebSocketRelay(host, url.href);
-    if (/^https?:$/.test(url.protocol)) return (host) => new HttpRelay(host, url.href);
+    if (/^wss?:$/.test(url.protocol)) {
+        return { via: 'ws-relay', open: (host) => new WebSocketRelay(host, url.href) };
+    }
+    if (/^https?:$/.test(url.protocol)) {
+        return { via: 'http-relay', open: (host) => new HttpRelay(host, url.href) };
+    }
     throw new TypeError(
         `a relay's URL begins with ws:, wss:, http: or https:, not ${url.protocol}`,
     );
 }
 
 function sourceWay(source) {
-    if (source === 'cloudflare') return (host) => new HttpsTime(host, CLOUDFLARE_TRACE);
-    if (/^https?:\/\//.test(source)) return (host) => new HttpsTime(host, source);
-    const server = parseServer(source);
+    if (source === 'cloudflare') return httpsWay(CLOUDFLARE_TRACE);
+    if (/^https?:\/\//.test(source)) return httpsWay(source);
+    const way = udpWay(source);
     if (!node) throw new TypeError('a browser cannot ask an NTP server: configure a relay');
-    return (host) => new Udp(host, server);
+    return way;
+}
+
+function udpWay(text) {
+    const server = parseServer(text);
+    return { via: 'udp', server: server.shown, open: (host) => new Udp(host, server) };
+}
+
+function httpsWay(url) {
+    const open = (host) => new HttpsTime(host, url);
+    return { via: 'https', boundAssumed: true, server: serverOf(url), open };
+}
+
+/** Where nobody chose: the page's relay, Node's variable, Cloudflare. Or what is wrong with it. */
+function defaultWay() {
+    const relay = relayOfPage();
+    const named = node?.env.PORTACODE_NTP_SERVER;
+    try {
+        if (relay) return relayWay(relay);
+        return node ? udpWay(named || SERVER) : httpsWay(CLOUDFLARE_TRACE);
+    } catch ({ message: error }) {
+        return relay
+            ? { error, origin: "the page's ntp-clock-relay" }
+            : { error, origin: 'PORTACODE_NTP_SERVER', server: named };
+    }
 }

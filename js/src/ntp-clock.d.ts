@@ -15,7 +15,10 @@ export type Via = 'ws-relay' | 'http-relay' | 'https' | 'udp' | 'manual';
 
 /** What a clock tells about itself. `null` is what it does not know, or cannot say now. */
 export interface Status {
-    /** The server whose time it is, with its port where it is not 123. */
+    /**
+     * The server whose time it is, with its port where it is not 123. Empty while a relay has not
+     * yet said whose time it has.
+     */
     readonly server: string;
     /** Synchronised time less `Date.now()`, milliseconds. */
     readonly offset: number | null;

@@ -19,6 +19,7 @@ function error(clock) {
 test('stamps of a millisecond give the time within the assumed 50 ms and the round trip', async (t) => {
     const { http } = await relay(t, () => trace((truth() / 1000).toFixed(3)));
     const clock = clockOf(t, { source: `${http}/cdn-cgi/trace` });
+    assert.equal(clock.getStatus().server, http.slice('http://'.length));
     assert.equal(await clock.sync(), true);
     const bound = error(clock);
     assert.ok(bound >= 50 && bound < 80, `${bound}`);

@@ -52,6 +52,36 @@ for (const stopped of [false, true]) {
     });
 }
 
+for (const way of ['ws', 'http']) {
+    test(`over ${way} the server is empty until the relay names it, be it with no time`, async (t) => {
+        const told = await relay(t, (id, received, path) => {
+            const body = { ...reply(id, received), server_time: null, server: '127.0.0.1:1' };
+            return path === 'ws' ? body : { status: 503, body };
+        });
+        const clock = clockOf(t, { relay: told[way] });
+        const before = clock.getStatus();
+        assert.deepEqual([before.server, before.via], ['', `${way}-relay`]);
+        assert.equal(await clock.sync(), false);
+        assert.equal(clock.getStatus().server, '127.0.0.1:1');
+        assert.match(clock.getStatus().lastError, /not synchronised/);
+    });
+}
+
+test('a server named without a time binds nobody to it', async (t) => {
+    let unsynchronised = true;
+    const { clock } = paged(t, (id, received) =>
+        unsynchronised
+            ? { ...reply(id, received), server_time: null, server: 'before' }
+            : { ...reply(id, received), server: 'after' },
+    );
+    assert.equal(await clock.sync(), false);
+    assert.equal(clock.getStatus().server, 'before');
+    unsynchronised = false;
+    assert.ok((await clock.sync()) || (await clock.waitSynced({ timeout: 12_000 })));
+    assert.equal(clock.getStatus().server, 'after');
+    assert.equal(clock.getStatus().rejections.server, undefined);
+});
+
 /** A clock over the page's own connection, whose replies `answer` makes out of honest ones. */
 function paged(t, answer) {
     const clock = new NTPClock();

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import {
     chrony,
     clockOf,
+    eventually,
     faultyServer,
     freeUdpPort,
     has,
@@ -113,9 +114,29 @@ test('a server that is not there fails the attempt, with the reason', async (t) 
     const failures = [];
     clock.addEventListener('fail', ({ detail }) => failures.push(detail));
     assert.equal(await clock.sync(), false);
-    assert.match(clock.getStatus().lastError, /no reply within 2 s \(.*ECONNREFUSED/);
+    const { lastError, server } = clock.getStatus();
+    assert.equal(lastError, `no reply within 2 s (${server}: recvmsg ECONNREFUSED)`);
     assert.equal(failures.length, 1);
     assert.equal(clock.now(), null);
+});
+
+test('what the system said is in the status while the first attempt is under way', async (t) => {
+    const clock = clockOf(t, { source: `127.0.0.1:${await freeUdpPort()}` });
+    assert.equal(clock.getStatus().lastError, null);
+    const failures = [];
+    clock.addEventListener('fail', ({ detail }) => failures.push(detail));
+    assert.ok(await eventually(() => clock.getStatus().lastError !== null));
+    const { lastError, server, attempts } = clock.getStatus();
+    assert.equal(lastError, `${server}: recvmsg ECONNREFUSED`);
+    assert.deepEqual([attempts, failures], [0, []]);
+});
+
+test('a name that nobody knows is told once', async (t) => {
+    const clock = clockOf(t, { source: 'nowhere.invalid' });
+    assert.ok(await eventually(() => clock.getStatus().lastError !== null, 15_000));
+    const { lastError } = clock.getStatus();
+    assert.match(lastError, /nowhere\.invalid: getaddrinfo E[A-Z_]+/);
+    assert.equal(lastError.match(/E(NOTFOUND|AI_AGAIN)/g).length, 1, lastError);
 });
 
 test('each malformed server is refused with what is wrong', () => {
@@ -145,16 +166,46 @@ test('each malformed server is refused with what is wrong', () => {
     }
 });
 
-test('a malformed variable breaks no import: the status says why', () => {
+const MALFORMED =
+    'invalid NTP server "foo:bar": its port is not a number from 1 to 65535; ' +
+    'write a host name or address, with :port if it is not 123';
+const WARNED = `ntp-clock: not synchronised: PORTACODE_NTP_SERVER is malformed: ${MALFORMED}\n`;
+
+test('a malformed variable breaks no import: status, event and one warning say why', () => {
     const ran = runNode(
-        `import clock from 'CLOCK'; clock.waitSynced({timeout: 300}).then((synced) =>
-     console.log(JSON.stringify([synced, clock.now(), clock.getStatus().lastError])))`,
-        { PORTACODE_NTP_SERVER: 'x:0' },
+        `import clock from 'CLOCK';
+         const fails = [];
+         clock.addEventListener('fail', ({ detail }) => fails.push(detail));
+         const early = clock.getStatus();
+         const waited = await clock.waitSynced({ timeout: 300 });
+         const status = clock.getStatus();
+         const asked = await clock.sync();
+         console.log(JSON.stringify({ early, status, waited, asked, now: clock.now(), fails }))`,
+        { PORTACODE_NTP_SERVER: 'foo:bar' },
     );
-    assert.deepEqual([ran.code, ran.err], [0, '']);
-    const [synced, now, error] = JSON.parse(ran.out);
-    assert.deepEqual([synced, now], [false, null]);
-    assert.match(error, /"x:0".*port/);
+    assert.deepEqual([ran.code, ran.err], [0, WARNED]);
+    const { early, status, waited, asked, now, fails } = JSON.parse(ran.out);
+    assert.deepEqual([waited, asked, now], [false, false, null]);
+    for (const { server, state, lastError, epoch } of [early, status]) {
+        assert.deepEqual([server, state, lastError, epoch], ['foo:bar', 'failed', MALFORMED, 1]);
+    }
+    assert.deepEqual(fails, [{ attempt: 0, error: MALFORMED }]);
+});
+
+test('a malformed variable ends no importer, and is nothing to who chooses another way', () => {
+    const env = { PORTACODE_NTP_SERVER: 'foo:bar' };
+    const imported = runNode(`import 'CLOCK';`, env);
+    // Whether it is warned before it ends is a matter of moments.
+    assert.ok(['', WARNED].includes(imported.err), imported.err);
+    assert.deepEqual([imported.code, imported.out], [0, '']);
+    const chosen = runNode(
+        `import clock from 'CLOCK'; clock.configure({ source: '127.0.0.1:1' });
+         const { server, state, lastError } = clock.getStatus();
+         console.log(JSON.stringify([clock.now(), server, state, lastError]))`,
+        env,
+    );
+    assert.deepEqual([chosen.code, chosen.err], [0, '']);
+    assert.deepEqual(JSON.parse(chosen.out), [null, '127.0.0.1:1', 'unsynchronised', null]);
 });
 
 test('importing keeps no process alive, and waiting for the time does', async (t) => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -89,6 +90,43 @@ def test_what_is_wrong_is_said_in_words_with_what_to_do(page: Page, stand_in: St
     problem.wait_for(state="hidden")
 
 
+@pytest.mark.parametrize("way", ["ws", "http"])
+def test_the_server_is_not_known_until_the_relay_names_it_be_it_without_a_time(
+    page: Page, stand_in: StandIn, way: str
+) -> None:
+    told = {"ws": "relay over WebSocket", "http": "relay over HTTP"}[way]
+    stand_in.answer = lambda _id, _received: None  # Over HTTP "null": it names no server.
+    opened(page, f"relay={stand_in.ws if way == 'ws' else stand_in.http}")
+    page.locator("#source-line", has_text=f"server not known yet, {told}").wait_for()
+    assert page.locator("#server").inner_text() == "not known yet"
+    assert page.locator("#via").inner_text() == told
+    stand_in.answer = lambda request_id, _: {
+        **unsynchronised(request_id),
+        "server": "127.0.0.1:1",
+    }
+    page.locator("#source-line", has_text=f"127.0.0.1:1, {told}").wait_for()
+    assert page.locator("#server").inner_text() == "127.0.0.1:1"
+
+
+def test_events_without_a_synchronised_time_say_how_long_ago_they_were(
+    page: Page, stand_in: StandIn
+) -> None:
+    stand_in.answer = lambda request_id, _: unsynchronised(request_id)
+    opened(page, f"relay={stand_in.ws}")
+    events(page, "failed: Server is not synchronised")
+    page.wait_for_function(
+        "/^[1-9][0-9]* s ago$/.test(document.querySelector('#log li:last-child time').textContent)"
+    )
+    for text in page.locator("#log time").all_inner_texts():
+        assert re.fullmatch(r"(\d+ min )?\d+ s ago", text), text
+    stand_in.answer = honest
+    page.get_by_role("button", name="Sync now").click()
+    state(page, "Synchronised")
+    page.wait_for_function("document.querySelectorAll('#log time[data-at]').length === 0")
+    for text in page.locator("#log time").all_inner_texts():
+        assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", text), text
+
+
 @pytest.mark.parametrize("relay", ["ftp://example.org", "ntp.example.org:123:9", "http://["])
 def test_a_source_in_the_address_that_is_none_is_told_and_nothing_is_asked_in_its_place(
     page: Page, cloudflare: StandIn, relay: str
@@ -98,6 +136,9 @@ def test_a_source_in_the_address_that_is_none_is_told_and_nothing_is_asked_in_it
     page.locator("#problem", has_text="the source in the address is none").wait_for()
     page.wait_for_timeout(300)
     assert page.locator("#bound").inner_text() == "no reading"
+    # Nor does the page name a source that is not asked.
+    assert page.locator("#source-line").inner_text() == "no source"
+    assert page.locator("#server").inner_text() == "\u2013"
     assert len(cloudflare.asked) == asked
 
 

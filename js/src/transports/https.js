@@ -14,6 +14,9 @@ export function stampOf(trace) {
     return { ms, decimals: fraction.length, whole: Number(fraction) === 0 };
 }
 
+/** Whose time it is, as the status names it. */
+export const serverOf = (url) => new URL(url, globalThis.location?.href).host;
+
 export class HttpsTime {
     via = 'https';
     // Its servers do not say how wrong they are.
@@ -29,7 +32,7 @@ export class HttpsTime {
     constructor(host, url) {
         this.#host = host;
         this.#url = url;
-        this.server = new URL(url, globalThis.location?.href).host;
+        this.server = serverOf(url);
     }
 
     async send(cookie) {

@@ -35,11 +35,18 @@ function number(value) {
 export class Replies {
     #host;
     #epochs = new Map();
-    /** What the first reply named; all others must name it too. */
-    server = null;
+    /** What the first believed reply named; all others must name it too. */
+    #server = null;
+    /** What a reply named before one was believed. */
+    #named = null;
 
     constructor(host) {
         this.#host = host;
+    }
+
+    /** Whose time the relay tells; null while it has not said. */
+    get server() {
+        return this.#server ?? this.#named;
     }
 
     /**
@@ -55,13 +62,14 @@ export class Replies {
         }
         if (typeof server !== 'string' || server === '' || server.length > 255) {
             core.wasm.refuse(cookie, 0, t4, performance.now());
-        } else if (this.server !== null && server !== this.server) {
+        } else if (this.#server !== null && server !== this.#server) {
             core.wasm.refuse(cookie, 1, t4, performance.now());
         } else if (!this.#goesOn(reply)) {
             // What was learnt through it may be wrong: its own time began anew.
             this.#host.restart('the relay began an epoch of its own');
             return;
         } else {
+            this.#named = server;
             const unsynchronised = reply.server_time === null;
             const fields = [
                 number(reply.server_receive_time),
@@ -73,7 +81,7 @@ export class Replies {
             ];
             const believed = core.relayed(cookie, fields, t4, performance.now());
             if (believed) {
-                this.server = server;
+                this.#server = server;
                 this.#remember(reply);
             }
         }

@@ -58,7 +58,9 @@ export class Udp {
     }
 
     #told(error) {
-        return `${this.server}: ${error?.code ?? ''} ${error?.message ?? error}`.trim();
+        const { code = '', message = String(error) } = Object(error);
+        // The system's errors have their code in their message already.
+        return `${this.server}: ${message.includes(code) ? message : `${code} ${message}`}`;
     }
 
     roundOver(believed) {
