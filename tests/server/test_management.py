@@ -76,6 +76,7 @@ def test_it_is_not_in_debug_mode_unless_asked(tmp_path: Path) -> None:
         ({"DEBUG": "maybe"}, "DEBUG='maybe': give 1 or 0"),
         ({"BROWSER_RATE": "fast"}, "BROWSER_RATE='fast': give PER_SECOND/BURST"),
         ({"REQUEST_TIMEOUT_S": "-1"}, "REQUEST_TIMEOUT_S='-1': give a number"),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='LOUD': give one of DEBUG, INFO"),
         ({"HANDSHAKE_S": "nan"}, "HANDSHAKE_S='nan': give a number"),
     ],
 )

@@ -29,6 +29,15 @@ def names(name: str, default: str) -> list[str]:
     return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
 
 
+def log_level(name: str, default: str) -> str:
+    """One of logging's levels."""
+    text = os.environ.get(name, "").strip().upper() or default
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+    if text not in levels:
+        raise ImproperlyConfigured(f"{name}={text!r}: give one of {', '.join(levels)}")
+    return text
+
+
 def number(name: str, default: float, least: float = 0) -> float:
     """A number that is not below `least`."""
     text = os.environ.get(name, "").strip()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dj_database_url
 
-from config.environment import flag, names, number, rate, secret_key
+from config.environment import flag, log_level, names, number, rate, secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Everything that the server writes: its key, SQLite's file, collected static files.
@@ -188,7 +188,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO").upper()},
+    "root": {"handlers": ["console"], "level": log_level("LOG_LEVEL", "INFO")},
     # What uvicorn says of each connection, and Django of each refused page, is in its access log.
     "loggers": {"django.request": {"level": "ERROR"}},
 }
