@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def flag(name: str, default: bool) -> bool:
@@ -62,6 +61,37 @@ def rate(name: str, default: str) -> tuple[float, float]:
     if not (per_second > 0 and burst >= 1):
         raise ImproperlyConfigured(f"{name}={text!r}: give PER_SECOND/BURST, such as {default}")
     return per_second, burst
+
+
+def folder(name: str, default: Path) -> Path:
+    """A directory, made if it is not there."""
+    path = Path(os.environ.get(name) or default).resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name}={str(path)!r} cannot be a directory: {error.strerror}"
+        ) from error
+    return path
+
+
+def database(name: str, default: str, **options: Any) -> dict[str, Any]:
+    """Django's settings of a database, from its URL, which is not repeated: it has a password."""
+    try:
+        return {**dj_database_url.config(name, default, **options)}
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name} is no URL of a database: give postgres://USER:PASSWORD@HOST/NAME"
+            " or sqlite:///FILE"
+        ) from error
+
+
+def redis(name: str) -> str:
+    """Redis' URL, or nothing; it may have a password as well."""
+    url = os.environ.get(name, "").strip()
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ImproperlyConfigured(f"{name} is no URL of a Redis: give redis://HOST:6379/0")
+    return url
 
 
 def secret_key(folder: Path) -> str:

@@ -9,14 +9,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import dj_database_url
-
-from config.environment import flag, log_level, names, number, rate, secret_key
+from config.environment import (
+    database,
+    flag,
+    folder,
+    log_level,
+    names,
+    number,
+    rate,
+    redis,
+    secret_key,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Everything that the server writes: its key, SQLite's file, collected static files.
-DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var").resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATA_DIR = folder("DATA_DIR", BASE_DIR / "var")
 
 DEBUG = flag("DEBUG", False)
 SECRET_KEY = secret_key(DATA_DIR)
@@ -69,8 +76,8 @@ TEMPLATES = [
 # --- Where things are kept --------------------------------------------------------------------
 
 DATABASES = {
-    "default": dj_database_url.config(
-        env="DATABASE_URL",
+    "default": database(
+        "DATABASE_URL",
         default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}",
         # A connection for each query would cost more than the query.
         conn_max_age=60,
@@ -86,7 +93,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = os.environ.get("REDIS_URL", "")
+REDIS_URL = redis("REDIS_URL")
 if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
