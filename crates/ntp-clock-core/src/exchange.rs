@@ -210,6 +210,9 @@ impl Rejection {
     /// How many reasons there are.
     pub const COUNT: usize = 13;
 
+    /// The place of [`Rejection::Kiss`] in a table of counts.
+    pub(crate) const KISS: usize = 5;
+
     /// Each reason's short name, in the order of [`Rejection::index`].
     pub const NAMES: [&'static str; Rejection::COUNT] = [
         "malformed",
@@ -236,7 +239,7 @@ impl Rejection {
             Rejection::Duplicate => 2,
             Rejection::Mode => 3,
             Rejection::Version => 4,
-            Rejection::Kiss(_) => 5,
+            Rejection::Kiss(_) => Rejection::KISS,
             Rejection::Unsynchronised => 6,
             Rejection::RootDistance => 7,
             Rejection::ZeroTimestamp => 8,

@@ -76,6 +76,73 @@ pub enum AttemptError {
     Kiss(KissCode),
 }
 
+impl AttemptError {
+    /// How many codes there are.
+    pub const COUNT: usize = 19;
+
+    /// Each failure's stable code, in the order of [`AttemptError::index`].
+    pub const CODES: [&'static str; AttemptError::COUNT] = [
+        "no_reply",
+        "not_sent",
+        "expired",
+        "kiss_deny",
+        "kiss_rstr",
+        "kiss_rate",
+        "kiss_other",
+        "rejected_malformed",
+        "rejected_origin",
+        "rejected_duplicate",
+        "rejected_mode",
+        "rejected_version",
+        "rejected_unsynchronised",
+        "rejected_root_distance",
+        "rejected_zero_timestamp",
+        "rejected_backward_timestamps",
+        "rejected_negative_delay",
+        "rejected_contradiction",
+        "rejected_server",
+    ];
+
+    /// The code's place in [`AttemptError::CODES`], for those who hand on numbers.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            AttemptError::NoReply => 0,
+            AttemptError::NotSent => 1,
+            AttemptError::Expired => 2,
+            AttemptError::Kiss(code) | AttemptError::Rejected(Rejection::Kiss(code)) => {
+                match code {
+                    KissCode::Deny => 3,
+                    KissCode::Restrict => 4,
+                    KissCode::Rate => 5,
+                    KissCode::Other(_) => 6,
+                }
+            }
+            AttemptError::Rejected(rejection) => match rejection.index() {
+                // Kisses, which have codes of their own, stand in the midst of the reasons.
+                index if index < Rejection::KISS => REJECTIONS_FROM + index,
+                index => REJECTIONS_FROM + index - 1,
+            },
+        }
+    }
+
+    /// The failure in one word that stays the same from version to version, for programs that
+    /// look up what to do: `"no_reply"`, `"kiss_deny"`, `"rejected_origin"` ...
+    ///
+    /// ```
+    /// use ntp_clock_core::{AttemptError, Rejection};
+    /// assert_eq!(AttemptError::NoReply.code(), "no_reply");
+    /// assert_eq!(AttemptError::Rejected(Rejection::Origin).code(), "rejected_origin");
+    /// ```
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        AttemptError::CODES[self.index()]
+    }
+}
+
+/// The first code of a reply that was not believed.
+const REJECTIONS_FROM: usize = 7;
+
 /// Why an epoch ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -160,4 +227,49 @@ pub struct EngineStatus {
     pub next_sync: LocalTime,
     /// A round is under way.
     pub in_round: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    const KISSES: [(KissCode, &str); 4] = [
+        (KissCode::Deny, "kiss_deny"),
+        (KissCode::Restrict, "kiss_rstr"),
+        (KissCode::Rate, "kiss_rate"),
+        (KissCode::Other(ReferenceId::NONE), "kiss_other"),
+    ];
+    const REJECTIONS: [Rejection; Rejection::COUNT - 1] = [
+        Rejection::Malformed,
+        Rejection::Origin,
+        Rejection::Duplicate,
+        Rejection::Mode,
+        Rejection::Version,
+        Rejection::Unsynchronised,
+        Rejection::RootDistance,
+        Rejection::ZeroTimestamp,
+        Rejection::BackwardTimestamps,
+        Rejection::NegativeDelay,
+        Rejection::Contradiction,
+        Rejection::Server,
+    ];
+
+    #[test]
+    fn every_failure_has_a_code_of_its_own_that_names_the_rejection_or_the_kiss() {
+        assert_eq!(AttemptError::NoReply.code(), "no_reply");
+        assert_eq!(AttemptError::NotSent.code(), "not_sent");
+        assert_eq!(AttemptError::Expired.code(), "expired");
+        for (kiss, code) in KISSES {
+            assert_eq!(AttemptError::Kiss(kiss).code(), code);
+            assert_eq!(AttemptError::Rejected(Rejection::Kiss(kiss)).code(), code);
+        }
+        for rejection in REJECTIONS {
+            let code = format!("rejected_{}", rejection.name());
+            assert_eq!(AttemptError::Rejected(rejection).code(), code);
+        }
+        let distinct = std::collections::BTreeSet::from(AttemptError::CODES);
+        assert_eq!(distinct.len(), AttemptError::COUNT);
+        assert_eq!(AttemptError::COUNT, 3 + KISSES.len() + REJECTIONS.len());
+    }
 }
