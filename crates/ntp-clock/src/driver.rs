@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use ntp_clock_core::{AttemptError, Event, LocalTime, Mapping, Span, SyncEngine, Transmit};
 
-use crate::connection::Connection;
+use crate::carrier::{Arrival, Carrier, Connecting};
 use crate::event::ClockEvent;
-use crate::lookup::Lookup;
 use crate::os::{self, Waiter};
 use crate::page::Reference;
 use crate::recording::{Journal, Recorded};
@@ -20,16 +19,9 @@ pub(crate) struct Driver {
     engine: SyncEngine,
     /// Where the engine's log goes while somebody records.
     journal: Weak<Journal>,
-    lookup: Option<Lookup>,
-    /// The round for which a lookup was begun last.
-    looked_up: u64,
-    connection: Option<Connection>,
-    /// Since the start: each is followed by one at the name's next address.
-    failed_attempts: usize,
+    carrier: Carrier,
     /// A request that waits for the server's address.
     parked: Option<Transmit>,
-    /// What went wrong with the carrier in this round, in words.
-    trouble: Option<String>,
     reference: Reference,
     published: Option<Mapping>,
     /// Whether there were readings when subscribers were told last.
@@ -56,8 +48,11 @@ impl Driver {
             None => SyncEngine::new(config, now),
         };
         Driver {
-            lookup: shared.server.clone().ok().map(Lookup::new),
-            looked_up: 0,
+            carrier: Carrier::new(
+                shared.server.clone().ok(),
+                waiter.bell(),
+                shared.counters.clone(),
+            ),
             reference: shared.counters.reference(),
             published: inherited,
             told_serving: inherited.is_some(),
@@ -65,10 +60,7 @@ impl Driver {
             waiter,
             engine,
             journal,
-            connection: None,
-            failed_attempts: 0,
             parked: None,
-            trouble: None,
             answering: None,
             outcome: Ok(()),
             shared,
@@ -87,8 +79,7 @@ impl Driver {
             self.close_finished_round();
             self.report();
             let timeout = self.engine.poll_timeout() - self.shared.counters.local();
-            let socket = self.connection.as_ref().map(|connection| &connection.socket);
-            let woken = self.waiter.wait(socket, Duration::from(timeout));
+            let woken = self.waiter.wait(self.carrier.socket(), Duration::from(timeout));
             if woken.clock_set || self.shared.runtime().take_alarm() {
                 self.refresh_reference();
             }
@@ -171,25 +162,16 @@ impl Driver {
     fn receive(&mut self) {
         let mut buffer = [0; DATAGRAM_MAX];
         for _ in 0..DATAGRAMS_AT_ONCE {
-            let Some(connection) = &self.connection else { return };
-            let counters = &self.shared.counters;
-            if let Some((id, at)) = connection.departure(counters) {
-                self.engine.refine_sent(id, at);
-                continue;
-            }
-            match connection.socket.receive(&mut buffer) {
-                Ok(Some(received)) => {
-                    let read_at = counters.local();
-                    let t4 = connection.arrival(received.kernel_time, read_at, counters);
-                    let datagram = buffer.get(..received.len).unwrap_or(&buffer);
+            match self.carrier.receive(&mut buffer) {
+                None => return,
+                Some(Arrival::Departed { id, at }) => self.engine.refine_sent(id, at),
+                Some(Arrival::Datagram { len, t4 }) => {
+                    let datagram = buffer.get(..len).unwrap_or(&buffer);
                     // A rejection is counted by the engine and reported as an event.
                     let _ =
                         self.with_engine(|engine, now| engine.handle_datagram(datagram, t4, now));
                 }
-                Ok(None) => return,
-                Err(error) => {
-                    self.trouble = Some(format!("{}: {error}", connection.address));
-                }
+                Some(Arrival::Trouble) => {}
             }
         }
     }
@@ -227,75 +209,48 @@ impl Driver {
     }
 
     fn send(&mut self, transmit: Transmit) {
-        let Some(connection) = &mut self.connection else { return };
-        match connection.send(transmit.id, &transmit.ntp_request(), &self.shared.counters) {
+        match self.carrier.send(transmit.id, &transmit.ntp_request()) {
             Ok(at) => self.engine.handle_sent(transmit.token, at),
-            Err(error) => {
-                let trouble = format!("{}: {error}", connection.address);
-                self.give_up(transmit, trouble);
-            }
+            Err(trouble) => self.give_up(transmit, trouble),
         }
     }
 
     fn give_up(&mut self, transmit: Transmit, trouble: String) {
-        self.trouble = Some(trouble);
+        self.carrier.fail(trouble);
         self.engine.handle_send_failed(transmit.token, self.shared.counters.local());
     }
 
     /// Makes sure that this round has its socket.
     fn connect(&mut self) -> Connecting {
         let round = self.engine.round_number();
-        if self.connection.as_ref().is_some_and(|connection| connection.round == round) {
-            return Connecting::Ready;
+        if self.carrier.is_for_another(Some(round)) {
+            self.close_socket();
         }
-        let Some(lookup) = &mut self.lookup else {
-            return Connecting::Failed("no server".to_owned());
-        };
-        if self.looked_up != round {
-            // Once a round, while the addresses known from earlier ones serve.
-            self.looked_up = round;
-            lookup.refresh(self.waiter.bell());
+        let connecting = self.carrier.connect(round);
+        if let Some(socket) = self.carrier.socket() {
+            self.shared.runtime().set_socket(Some(socket.descriptor()));
         }
-        lookup.collect();
-        let addresses = lookup.addresses(self.failed_attempts);
-        if addresses.is_empty() {
-            return if lookup.is_searching() {
-                Connecting::Waiting
-            } else {
-                Connecting::Failed(lookup.failure())
-            };
-        }
-        // An address without a route costs no packet and no time: on to the next.
-        let mut trouble = String::new();
-        for address in addresses {
-            match Connection::open(address, round) {
-                Ok(connection) => {
-                    self.shared.runtime().set_socket(Some(connection.socket.descriptor()));
-                    self.connection = Some(connection);
-                    return Connecting::Ready;
-                }
-                Err(error) => trouble = format!("{address}: {error}"),
-            }
-        }
-        Connecting::Failed(trouble)
+        connecting
+    }
+
+    fn close_socket(&mut self) {
+        self.shared.runtime().set_socket(None);
+        self.carrier.close();
     }
 
     /// After a round its socket is closed, so that a late reply meets nobody.
     fn close_finished_round(&mut self) {
-        let in_round = self.engine.in_round();
-        let round = self.engine.round_number();
-        if self.connection.as_ref().is_some_and(|c| !in_round || c.round != round) {
-            self.shared.runtime().set_socket(None);
-            self.connection = None;
+        let round = self.engine.in_round().then(|| self.engine.round_number());
+        if self.carrier.is_for_another(round) {
+            self.close_socket();
         }
-        if !in_round && self.parked.take().is_some() {
-            self.trouble = self.lookup.as_ref().map(Lookup::failure);
+        if round.is_none() && self.parked.take().is_some() {
+            self.carrier.fail_lookup();
         }
     }
 
     fn drop_round(&mut self) {
-        self.shared.runtime().set_socket(None);
-        self.connection = None;
+        self.close_socket();
         self.parked = None;
     }
 
@@ -307,14 +262,13 @@ impl Driver {
             match &event {
                 Event::Synchronised { .. } => {
                     ended = true;
-                    self.trouble = None;
+                    self.carrier.take_trouble();
                     self.outcome = Ok(());
                 }
                 Event::AttemptFailed { reason, .. } => {
                     ended = true;
-                    self.failed_attempts = self.failed_attempts.wrapping_add(1);
+                    self.carrier.attempt_failed();
                     self.outcome = Err(self.explain(*reason));
-                    self.trouble = None;
                 }
                 _ => {}
             }
@@ -328,8 +282,8 @@ impl Driver {
         state.last_error = self.outcome.clone().err();
         state.status = Some(status);
         state.instant = Some((now, Instant::now()));
-        if let Some(connection) = &self.connection {
-            state.address = Some(connection.address);
+        if let Some(address) = self.carrier.address() {
+            state.address = Some(address);
         }
         let answered = self.answering.filter(|_| ended);
         if let Some(request) = answered {
@@ -359,8 +313,8 @@ impl Driver {
     }
 
     /// A failure in words: what the carrier met says more than that nothing came.
-    fn explain(&self, reason: AttemptError) -> String {
-        match (&self.trouble, reason) {
+    fn explain(&mut self, reason: AttemptError) -> String {
+        match (self.carrier.take_trouble(), reason) {
             (Some(trouble), AttemptError::NoReply | AttemptError::NotSent) => {
                 format!("{reason} ({trouble})")
             }
@@ -404,13 +358,6 @@ impl Driver {
             other => format!("{other:?}"),
         }
     }
-}
-
-enum Connecting {
-    Ready,
-    /// The server's name is being resolved.
-    Waiting,
-    Failed(String),
 }
 
 fn entropy() -> Result<u64, getrandom::Error> {

@@ -12,8 +12,8 @@
 //! let reading = Clock::global().now(); // `None` until the first reply, one round trip later
 //! ```
 
+mod carrier;
 mod clock;
-mod connection;
 mod counters;
 #[cfg(test)]
 mod disturbances;
@@ -23,7 +23,6 @@ mod fork;
 mod latch;
 #[cfg(feature = "log")]
 pub mod log;
-mod lookup;
 mod manual;
 mod os;
 mod page;
