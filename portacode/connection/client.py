@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import portacode
+from portacode import _wire
 from portacode.connection import messages
 from portacode.connection.handlers import Registry, builtin
 from portacode.connection.handlers.base import Reply, Sender
@@ -157,7 +158,7 @@ class DeviceClient(Sender):
             additional_headers={"Authorization": f"Bearer {self._token}"},
             user_agent_header=f"portacode/{portacode.__version__}",
             # Larger than a message may be, so that one that is too large is told of and dropped.
-            max_size=16 * messages.FRAME_BYTES,
+            max_size=16 * _wire.FRAME_BYTES,
             compression=None,
             open_timeout=_OPEN_S,
             close_timeout=_CLOSE_S,
@@ -249,7 +250,7 @@ class DeviceClient(Sender):
         if error.request_id is not None:
             # Somebody waits for an answer.
             command = messages.Command(error.request_id, None, error.command, None, None, None)
-            problem = "malformed", str(error)
+            problem = error.code, str(error)
             self._registry.refuse(command, received, self._entity(command), self, problem)
 
     async def _flush(self, within_s: float) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import secrets
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
+
+from portacode import _wire
 
 if TYPE_CHECKING:
     from portacode.trace import Trace
     from portacode.utils.ntp_clock import NTPClock
 
-FRAME_BYTES = 65_536
-"""The most that a message may have."""
 CLOCK_KEYS = (
     "server",
     "is_synced",
@@ -61,14 +59,17 @@ Incoming = Union[Command, Ack, Refused, None]
 class MalformedError(ValueError):
     """What came is no message; `request_id` and `command` are those it had, where it had some."""
 
-    def __init__(self, reason: str, request_id: str | None = None, command: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        request_id: str | None = None,
+        command: str = "",
+        code: str = "malformed",
+    ) -> None:
         super().__init__(reason)
         self.request_id = request_id
         self.command = command
-
-
-class TooLargeError(ValueError):
-    """A message would be larger than one may be."""
+        self.code = code
 
 
 def parse(frame: str | bytes) -> Incoming:
@@ -79,20 +80,18 @@ def parse(frame: str | bytes) -> Incoming:
     """
     if isinstance(frame, bytes):
         raise MalformedError("a binary frame")
-    # Characters first: counting the bytes of what is far too long is not for nothing.
-    size = len(frame)
-    if size <= FRAME_BYTES:
-        size = len(frame.encode("utf-8", "surrogatepass"))
-    if size > FRAME_BYTES:
-        raise MalformedError(f"{size} bytes or more, and {FRAME_BYTES} are the most")
     try:
-        message = json.loads(frame, parse_constant=_no_number, parse_float=_number)
-    except RecursionError:
-        raise MalformedError("nested too deeply") from None
-    except ValueError as error:
-        raise MalformedError(f"no JSON: {error}") from None
-    if not isinstance(message, dict):
-        raise MalformedError("no JSON object")
+        message = _wire.parse(frame)
+    except _wire.WireError as error:
+        raise MalformedError(str(error)) from None
+    try:
+        _wire.check_size(frame)
+    except _wire.TooLargeError as error:
+        # Parsed all the same, as bounded by the connection: somebody may wait for an answer.
+        known = message.get("event") == "command" and _wire.is_id(message.get("request_id"))
+        raise MalformedError(
+            str(error), message["request_id"] if known else None, code="too_large"
+        ) from None
     event = message.get("event")
     if event == "command":
         return _command(message)
@@ -112,21 +111,11 @@ def encode(message: dict[str, Any]) -> str:
     """A message's frame.
 
     Raises:
-        TooLargeError: Where it would be larger than a frame may be.
-        ValueError: Where something in it cannot be said in JSON; also TypeError.
+        WireError: Where it would be larger or deeper than a frame may be, or something in it
+            cannot be said in JSON.
     """
-    try:
-        frame = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    try:
-        size = len(frame.encode())
-    except UnicodeEncodeError:
-        # Half a surrogate pair, which JSON can say only escaped.
-        frame = json.dumps(message, allow_nan=False, separators=(",", ":"))
-        size = len(frame)
-    if size > FRAME_BYTES:
-        raise TooLargeError(f"{size} bytes, and {FRAME_BYTES} are the most")
+    frame = _wire.encode(message)
+    _wire.check_size(frame)
     return frame
 
 
@@ -184,24 +173,11 @@ def _command(message: dict[str, Any]) -> Command:
 
 
 def _id(value: object, name: str) -> str:
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not isinstance(value, str) or not _wire.is_id(value):
         raise MalformedError(f"{name} is not 32 hexadecimal digits")
     return value
 
 
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        # It could not be said again.
-        raise ValueError(f"{text[:20]} is out of range")
-    return number
-
-
-_ID = re.compile(r"[0-9a-f]{32}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _NAME_CHARS = 128
 _MESSAGE_CHARS = 1_000

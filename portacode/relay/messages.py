@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
+
+from portacode import _wire
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -66,19 +65,19 @@ def request_of_text(text: str | bytes, max_bytes: int) -> str:
     Raises:
         RequestError: Where the message is no request.
     """
-    # No character is less than a byte: most messages need not be encoded for this.
-    if len(text) > max_bytes or _bytes_of(text) > max_bytes:
+    # Bytes are measured as what they are: a binary message may be too long as well.
+    if len(text) > max_bytes:
         raise _oversize(max_bytes)
     if isinstance(text, bytes):
         raise RequestError("malformed", "a binary message: send JSON as text")
-    if _is_deep(text):
-        raise RequestError("nested", f"arrays and objects are more than {MAX_DEPTH} deep")
     try:
-        message = _decoder.decode(text)
-        if "\\" in text and any(escape[1] for escape in _ESCAPE.finditer(text)):
-            # Python takes half a pair for a character, which is none in UTF-8.
-            raise ValueError("half a surrogate pair")
-    except (ValueError, RecursionError):
+        _wire.check_size(text, max_bytes)
+        message = _wire.loads(text, depth=MAX_DEPTH, half_pairs=False)
+    except _wire.TooLargeError:
+        raise _oversize(max_bytes) from None
+    except _wire.TooDeepError:
+        raise RequestError("nested", f"arrays and objects are more than {MAX_DEPTH} deep") from None
+    except _wire.NotJsonError:
         raise RequestError("malformed", f"not JSON: write {_EXAMPLE}") from None
     return request_of_object(message)
 
@@ -92,7 +91,7 @@ def request_of_object(message: object) -> str:
     if not isinstance(message, dict):
         raise RequestError("malformed", f"not an object: write {_EXAMPLE}")
     request_id = message.get("request_id")
-    good = _is_id(request_id)
+    good = _wire.is_label(request_id)
     event = message.get("event")
     if not isinstance(event, str) or event != REQUEST:
         known = request_id if good else None
@@ -114,7 +113,7 @@ def request_of_query(query: bytes, max_bytes: int) -> str:
     # Bytes that are no UTF-8 become a character that no good request_id has.
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     request_id = next((value for name, value in pairs if name == "request_id"), None)
-    if not _is_id(request_id):
+    if not _wire.is_label(request_id):
         raise _bad_id()
     assert request_id is not None
     return request_id
@@ -174,7 +173,7 @@ def is_synchronised(message: dict[str, Any]) -> bool:
 
 def encode(message: dict[str, Any]) -> str:
     """A message as it goes over the wire."""
-    return _encoder.encode(message)
+    return _wire.encode(message)
 
 
 def unix_ms(time_ns: int) -> float:
@@ -188,72 +187,20 @@ def iso(time_ns: int) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
-def _is_id(value: object) -> bool:
-    return (
-        isinstance(value, str) and 1 <= len(value) <= MAX_ID and all("!" <= c <= "~" for c in value)
-    )
-
-
-def _bytes_of(text: str | bytes) -> int:
-    if isinstance(text, bytes) or text.isascii():
-        return len(text)
-    return len(text.encode("utf-8", "surrogatepass"))
-
-
-def _is_deep(text: str) -> bool:
-    """Counts brackets outside strings, whatever else the text may be."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return False
-    depth, quoted, escaped = 0, False, False
-    for character in text:
-        if quoted:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                quoted = False
-        elif character == '"':
-            quoted = True
-        elif character in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif character in "]}":
-            depth -= 1
-    return False
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _number(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError("more than a double holds")
-    return number
-
-
 def _oversize(max_bytes: int) -> RequestError:
     return RequestError("oversize", f"longer than {max_bytes} bytes")
 
 
 def _bad_id() -> RequestError:
-    text = f'"request_id" must be 1 to {MAX_ID} characters of ASCII from ! to ~'
+    text = f'"request_id" must be 1 to {_wire.LABEL_CHARS} characters of ASCII from ! to ~'
     return RequestError("bad_request_id", text)
 
 
 REQUEST = "clock_sync_request"
 RESPONSE = "clock_sync_response"
 MAX_DEPTH = 8
-MAX_ID = 64
 UNKNOWN_STRATUM = 14
 
-# An escape within a string; the group is there if it is half a surrogate pair.
-_ESCAPE = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F])|.)", re.DOTALL
-)
 _EXAMPLE = f'{{"event": "{REQUEST}", "request_id": "..."}}'
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _HTTP_STATUS = {"method": 405, "origin": 403, "rate_limited": 429, "oversize": 414}
@@ -267,5 +214,3 @@ _NO_TIME: dict[str, Any] = {
     "stratum": 16,
     "leap": 3,
 }
-_decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_number, parse_int=_number)
-_encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))

@@ -19,7 +19,7 @@ import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, NamedTuple, Optional
 
-from portacode import otel
+from portacode import _wire, otel
 from portacode.connection import messages
 from portacode.utils.ntp_clock import ntp_clock
 
@@ -286,7 +286,7 @@ def reply_to(
     try:
         message = messages.response(command, trace, payload=payload, error=error)
         frame = messages.encode(message)
-    except messages.TooLargeError as problem:
+    except _wire.TooLargeError as problem:
         error = "too_large", f"the response has {problem}"
         message = messages.response(command, trace, error=error)
     except (TypeError, ValueError) as problem:
