@@ -50,22 +50,36 @@ impl Discipline {
         }
     }
 
-    /// Goes on from a mapping that another one made. One that never gives a reading only tells
-    /// the epoch.
-    pub(crate) fn resume(estimator: Estimator, mapping: Mapping) -> Self {
+    /// Goes on from a mapping that another one made. One that has expired says what readers saw
+    /// last; one that never gives a reading only tells the epoch.
+    pub(crate) fn resume(
+        estimator: Estimator,
+        mapping: Mapping,
+        counter_whole_since: LocalTime,
+        now: LocalTime,
+    ) -> Self {
         if !mapping.is_sound() {
-            let fresh = Discipline::new(estimator, LocalTime::MIN);
+            let told = Some(mapping.valid_from).filter(|from| *from != LocalTime::MAX);
+            let since = told.map_or(counter_whole_since, |from| from.max(counter_whole_since));
+            let fresh = Discipline::new(estimator, since);
             return Discipline { epoch: mapping.epoch.max(FIRST_EPOCH), ..fresh };
         }
         Discipline {
             estimator: estimator.resume(&mapping),
-            mapping: Some(mapping),
+            mapping: Some(mapping).filter(|mapping| now <= mapping.valid_until),
             published: Some(mapping),
             counter_whole_since: mapping.valid_from,
             epoch: mapping.epoch,
             rounds: if mapping.slew_rate > SLEW_RATE { 1 } else { 2 },
             leap: None,
         }
+    }
+
+    /// What another one goes on from.
+    pub(crate) fn legacy(&self) -> Mapping {
+        self.mapping
+            .or(self.published)
+            .unwrap_or(Mapping::of_epoch(self.epoch, self.counter_whole_since))
     }
 
     /// Takes an exchange into account at `now`, no earlier than its arrival. Without another one

@@ -221,6 +221,14 @@ impl Mapping {
         }
     }
 
+    /// A mapping that never gives a reading, and tells the epoch of the next ones and the first
+    /// moment of the counter that they speak of.
+    pub(crate) fn of_epoch(epoch: u64, counter_whole_since: LocalTime) -> Self {
+        // Not from the beginning of time, which is when it ends.
+        let valid_from = counter_whole_since.max(LocalTime::MIN + Span::from_nanos(1));
+        Mapping { epoch, valid_from, ..Mapping::from_words(Mapping::UNSYNCHRONISED) }
+    }
+
     /// Words that read as "not synchronised" at every moment.
     pub const UNSYNCHRONISED: [u64; Mapping::WORDS] = {
         let mut words = [0; Mapping::WORDS];

@@ -169,9 +169,8 @@ impl Driver {
                 self.engine.set_poll_interval(Span::from_nanos(nanos), now);
             }
             Input::Resume(entropy) => {
-                if let Some(mapping) = self.engine.mapping().copied() {
-                    self.engine = SyncEngine::resume(self.config, mapping, now, entropy);
-                }
+                let legacy = self.engine.legacy();
+                self.engine = SyncEngine::resume(self.config, legacy, now, entropy);
             }
             Input::ResumeWords(words) => {
                 let mapping = Mapping::from_words(words);

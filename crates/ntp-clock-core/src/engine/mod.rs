@@ -118,16 +118,20 @@ impl SyncEngine {
         }
     }
 
-    /// An engine that goes on from another one's mapping, as a forked child does: readings
-    /// continue in the same epoch while the first round of its own is held within a second.
+    /// An engine that goes on from another one's [`SyncEngine::legacy`], as a forked child does:
+    /// readings continue in the same epoch while the first round of its own is held within a
+    /// second.
     ///
-    /// A mapping that never gives a reading makes an engine that knows nothing.
+    /// A mapping that has expired makes an engine that asks at once; its readings begin no
+    /// earlier than the last one of that epoch. One that never gives a reading makes
+    /// an engine that knows nothing but its epoch.
     #[must_use]
     pub fn resume(config: EngineConfig, mapping: Mapping, now: LocalTime, entropy: u64) -> Self {
         let first_round = now + Span::from_secs(1).share(entropy);
         let expiry = mapping.valid_until.min(first_round + schedule::EXPIRY_GRACE);
         let mapping = Mapping { valid_until: expiry, ..mapping };
-        let discipline = Discipline::resume(config.estimator(), mapping);
+        let since = config.counter_whole_since;
+        let discipline = Discipline::resume(config.estimator(), mapping, since, now);
         let next_round = if discipline.mapping().is_some() { first_round } else { now };
         SyncEngine { discipline, next_round, ..SyncEngine::new(config, now) }
     }
@@ -350,6 +354,14 @@ impl SyncEngine {
     #[must_use]
     pub fn mapping(&self) -> Option<&Mapping> {
         self.discipline.mapping()
+    }
+
+    /// What an engine that takes over from this one goes on from, by [`SyncEngine::resume`]: the
+    /// mapping that readers use, or used last in this epoch; without one, only the epoch, by a
+    /// mapping that never gives a reading.
+    #[must_use]
+    pub fn legacy(&self) -> Mapping {
+        self.discipline.legacy()
     }
 
     /// Whether a round is under way.

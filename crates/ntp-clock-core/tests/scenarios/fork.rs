@@ -37,6 +37,41 @@ fn generations_of_children_forked_at_any_moment_never_go_backwards_or_out_of_bou
 }
 
 #[test]
+fn a_child_of_a_failed_parent_goes_on_in_its_epoch_no_earlier_than_the_parent_stopped() {
+    for seed in 0..20 {
+        let oscillator = Oscillator { ppm: 40.0, ..Oscillator::default() };
+        let mut world = World::seeded(EngineConfig::default(), oscillator, seed);
+        world.run(Span::from_secs(100));
+        let last = world.reading().expect("synchronised");
+        world.server.silent = true;
+        world.run(Span::from_secs(400));
+        assert_eq!((world.status().state, world.reading()), (SyncState::Failed, None));
+        world.fork();
+        assert_eq!(world.reading(), None, "what the parent does not say the child does not either");
+        world.server.silent = false;
+        let wait = Span::from_millis(300 + world.dice.up_to(2_000));
+        world.run(wait);
+        let first = world.reading().expect("the child asks at once");
+        assert_eq!(first.epoch(), 1, "seed {seed}");
+        assert!(first.time() > last.time());
+    }
+}
+
+#[test]
+fn a_child_of_a_parent_that_has_slept_begins_in_the_epoch_after_the_sleep() {
+    let mut world = World::new();
+    world.run(Span::from_secs(100));
+    let earlier = world.now() - Span::from_millis(1);
+    world.server.silent = true;
+    world.suspend(Span::from_secs(3_600));
+    world.fork();
+    world.server.silent = false;
+    world.run(Span::from_secs(2));
+    assert_eq!(world.reading().expect("synchronised").epoch(), 2);
+    assert!(world.engine.mapping().and_then(|m| m.read(earlier)).is_none());
+}
+
+#[test]
 fn a_child_whose_server_is_gone_serves_for_no_more_than_two_minutes() {
     let mut world = World::new();
     world.run(Span::from_secs(2_000));

@@ -251,9 +251,9 @@ impl World {
 
     /// The engine gives way to a forked child's.
     pub(crate) fn fork(&mut self) {
-        let mapping = *self.engine.mapping().expect("a mapping to inherit");
         let entropy = self.dice.bits();
-        self.engine = SyncEngine::resume(self.config, mapping, self.now(), entropy);
+        let legacy = self.engine.legacy();
+        self.engine = SyncEngine::resume(self.config, legacy, self.now(), entropy);
         self.flights.clear();
         self.oracle.forked();
         self.drain();
