@@ -10,10 +10,12 @@ use ntp_clock_core::{EngineConfig, LocalTime, Reading, Rejection, Span, SyncStat
 
 use crate::counters::Counters;
 use crate::event::Events;
+use crate::journal::Journal;
 use crate::os;
-use crate::recording::{Journal, Recording};
+use crate::recording::Recording;
+use crate::runtime::State;
 use crate::server::{Server, ServerError};
-use crate::shared::{Shared, State};
+use crate::shared::Shared;
 use crate::status::Status;
 
 /// A clock that keeps itself synchronised with one server, on one background thread.

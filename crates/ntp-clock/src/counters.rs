@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use ntp_clock_core::{LocalTime, Span, SystemTime};
 
 use crate::os;
-use crate::page::Reference;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Counters {
@@ -23,6 +22,17 @@ pub(crate) struct StandIn {
     local_ns: AtomicI64,
     wall_ns: AtomicI64,
     slept_ns: AtomicI64,
+}
+
+/// What tells whether the counter lost time: readings of all clocks at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Reference {
+    /// The counter.
+    pub(crate) local: LocalTime,
+    /// The wall clock, coarse: moves when the machine sleeps (and when it is set).
+    pub(crate) wall: SystemTime,
+    /// How long the machine has slept since boot.
+    pub(crate) slept: Span,
 }
 
 impl Counters {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use ntp_clock_core::{AttemptError, Event, LocalTime, Mapping, Span, SyncEngine, Transmit};
 
 use crate::carrier::{Arrival, Carrier, Connecting};
+use crate::counters::Reference;
 use crate::event::ClockEvent;
+use crate::journal::{Journal, Recorded};
 use crate::os::{self, Waiter};
-use crate::page::Reference;
-use crate::recording::{Journal, Recorded};
 use crate::server::Server;
 use crate::shared::Shared;
 

@@ -24,9 +24,9 @@ pub(crate) struct Latch<const N: usize> {
 #[repr(C, align(64))]
 struct Slot<const N: usize>([AtomicU64; N]);
 
-/// What a reader gets.
+/// What a reader gets: words that held while it did something.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Snapshot<const N: usize, T> {
+pub(crate) struct Held<const N: usize, T> {
     pub(crate) words: [u64; N],
     /// What was done while the words held.
     pub(crate) during: T,
@@ -47,7 +47,7 @@ impl<const N: usize> Latch<N> {
 
     /// Reads the words and does something while they hold. It may be done more than once.
     #[inline]
-    pub(crate) fn read<T>(&self, during: impl Fn() -> T) -> Snapshot<N, T> {
+    pub(crate) fn read<T>(&self, during: impl Fn() -> T) -> Held<N, T> {
         loop {
             let sequence = self.sequence.load(Ordering::Acquire);
             let words = self.slots[(sequence & SLOT) as usize].load();
@@ -55,7 +55,7 @@ impl<const N: usize> Latch<N> {
             fence(Ordering::Acquire);
             if self.sequence.load(Ordering::Relaxed) == sequence {
                 let in_transition = sequence & TRANSITION != 0;
-                return Snapshot { words, during: done, in_transition };
+                return Held { words, during: done, in_transition };
             }
             #[cfg(loom)]
             loom::thread::yield_now();

@@ -16,10 +16,11 @@ mod carrier;
 mod clock;
 mod counters;
 #[cfg(test)]
-mod disturbances;
+mod disturbance_tests;
 mod driver;
 mod event;
 mod fork;
+mod journal;
 mod latch;
 #[cfg(feature = "log")]
 pub mod log;
@@ -27,6 +28,7 @@ mod manual;
 mod os;
 mod page;
 mod recording;
+mod runtime;
 mod server;
 mod shared;
 mod status;
@@ -35,12 +37,13 @@ mod tracing_time;
 
 pub use clock::{Builder, Clock, ConfigError, SyncError, SyncTicket};
 pub use event::{ClockEvent, Events};
+pub use journal::{Missed, Recorded};
 pub use manual::ManualClock;
 pub use ntp_clock_core::{
     AttemptError, EpochReason, Event, Exchange, KissCode, Leap, LocalTime, LogEntry, Mapping,
     Reading, ReferenceId, Rejection, Replay, ServerReply, Span, SyncState, SystemTime, UnixTime,
 };
-pub use recording::{Missed, Recorded, Recording};
+pub use recording::Recording;
 pub use server::{Server, ServerError};
 pub use status::Status;
 #[cfg(feature = "tracing-subscriber")]

@@ -12,18 +12,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use ntp_clock_core::{LocalTime, Mapping, Reading, Span, SystemTime, UnixTime};
 
+use crate::counters::Reference;
 use crate::latch::Latch;
-
-/// What tells whether the counter lost time: readings of all clocks at one moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Reference {
-    /// The counter.
-    pub(crate) local: LocalTime,
-    /// The wall clock, coarse: moves when the machine sleeps (and when it is set).
-    pub(crate) wall: SystemTime,
-    /// How long the machine has slept since boot.
-    pub(crate) slept: Span,
-}
 
 /// The page that one writer publishes and everybody reads.
 #[derive(Debug)]
@@ -36,7 +26,7 @@ pub(crate) struct Page {
 
 /// A consistent copy of the page and a reading of the counter for which it held.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Snapshot {
+pub(crate) struct View {
     pub(crate) mapping: Mapping,
     pub(crate) reference: Reference,
     pub(crate) local: LocalTime,
@@ -54,22 +44,17 @@ impl Page {
 
     /// Reads the page and the counter together.
     #[inline]
-    pub(crate) fn snapshot(&self, counter: impl Fn() -> LocalTime) -> Snapshot {
-        let snapshot = self.latch.read(counter);
-        let (mapping, reference) = from_words(snapshot.words);
-        Snapshot {
-            mapping,
-            reference,
-            local: snapshot.during,
-            in_transition: snapshot.in_transition,
-        }
+    pub(crate) fn view(&self, counter: impl Fn() -> LocalTime) -> View {
+        let held = self.latch.read(counter);
+        let (mapping, reference) = from_words(held.words);
+        View { mapping, reference, local: held.during, in_transition: held.in_transition }
     }
 
-    /// The reading that a snapshot gives for its own moment.
+    /// The reading that a view gives for its own moment.
     #[inline]
-    pub(crate) fn reading(&self, snapshot: &Snapshot) -> Option<Reading> {
-        let reading = snapshot.mapping.read(snapshot.local)?;
-        if snapshot.in_transition {
+    pub(crate) fn reading(&self, view: &View) -> Option<Reading> {
+        let reading = view.mapping.read(view.local)?;
+        if view.in_transition {
             return Some(self.no_earlier_than_others(reading));
         }
         Some(reading)
@@ -218,10 +203,10 @@ mod tests {
     }
 
     fn read(page: &Page) -> i64 {
-        let snapshot = page.snapshot(counter);
-        let Reference { local, wall, slept } = snapshot.reference;
+        let view = page.view(counter);
+        let Reference { local, wall, slept } = view.reference;
         assert_eq!((local.as_nanos(), local.as_nanos()), (wall.as_nanos(), slept.as_nanos()));
-        page.reading(&snapshot).expect("synchronised").time().as_nanos()
+        page.reading(&view).expect("synchronised").time().as_nanos()
     }
 
     fn page() -> (Page, Mapping) {
@@ -290,7 +275,7 @@ mod tests {
                 match unsafe { fork() }.expect("fork") {
                     ForkResult::Child => {
                         let inherited = read(&page);
-                        let mapping = page.snapshot(counter).mapping;
+                        let mapping = page.view(counter).mapping;
                         republish(&page, &mapping, turn);
                         let own = read(&page);
                         let in_order = before <= inherited && inherited <= own;
@@ -324,7 +309,7 @@ mod tests {
         let (page, _) = page();
         page.announce();
         page.publish(None, reference(counter()), counter);
-        let snapshot = page.snapshot(counter);
-        assert_eq!(page.reading(&snapshot), None);
+        let view = page.view(counter);
+        assert_eq!(page.reading(&view), None);
     }
 }

@@ -1,19 +1,17 @@
 //! What readers and the background thread share, and how a reading is made.
 
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
-use ntp_clock_core::{EngineConfig, EngineStatus, LocalTime, Mapping, Reading, Span};
+use ntp_clock_core::{EngineConfig, LocalTime, Mapping, Reading, Span};
 
 use crate::counters::Counters;
 use crate::driver::Driver;
-use crate::event::Subscribers;
 use crate::fork::{self, ForkCell};
-use crate::os::{self, Bell, Waiter};
-use crate::page::{Page, Snapshot};
-use crate::recording::Journal;
+use crate::journal::Journal;
+use crate::os::{self, Waiter};
+use crate::page::{Page, View};
+use crate::runtime::Runtime;
 use crate::server::{Server, ServerError};
 
 #[derive(Debug)]
@@ -27,39 +25,6 @@ pub(crate) struct Shared {
     /// The fork generation that `runtime` belongs to.
     generation: AtomicU64,
     runtime: ForkCell<Runtime>,
-}
-
-/// Everything with a lock, a thread or a descriptor: made anew in a forked child.
-#[derive(Debug)]
-pub(crate) struct Runtime {
-    /// The fork generation that this belongs to.
-    generation: u64,
-    state: Mutex<State>,
-    changed: Condvar,
-    bell: Option<Bell>,
-    stop: AtomicBool,
-    /// A reader saw the clocks drift apart and rang the bell.
-    alarmed: AtomicBool,
-    /// Descriptors to be closed in a forked child; the last is the socket's.
-    descriptors: Vec<i32>,
-    socket: AtomicI32,
-}
-
-/// What the thread last told about itself, and what is asked of it.
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    pub(crate) status: Option<EngineStatus>,
-    pub(crate) address: Option<SocketAddr>,
-    /// The last failure in words.
-    pub(crate) last_error: Option<String>,
-    /// The counter and the standard library's clock at one moment.
-    pub(crate) instant: Option<(LocalTime, Instant)>,
-    pub(crate) subscribers: Subscribers,
-    /// Rounds asked for so far; each has a number.
-    pub(crate) requested: u64,
-    /// The newest request whose round is over, and how it ended.
-    pub(crate) answered: u64,
-    pub(crate) answer: Option<Result<(), String>>,
 }
 
 impl Shared {
@@ -115,9 +80,9 @@ impl Shared {
     #[inline]
     pub(crate) fn now(self: &Arc<Self>) -> Option<Reading> {
         self.notice_fork();
-        let snapshot = self.page.snapshot(|| self.counters.local());
-        let reading = self.page.reading(&snapshot)?;
-        if self.clocks_drifted(&snapshot) && self.counter_lost_time(&snapshot) {
+        let view = self.page.view(|| self.counters.local());
+        let reading = self.page.reading(&view)?;
+        if self.clocks_drifted(&view) && self.counter_lost_time(&view) {
             return None;
         }
         Some(reading)
@@ -126,7 +91,7 @@ impl Shared {
     /// The reading of another moment of the counter.
     pub(crate) fn at(self: &Arc<Self>, local: LocalTime) -> Option<Reading> {
         self.now()?;
-        self.page.snapshot(|| self.counters.local()).mapping.read(local)
+        self.page.view(|| self.counters.local()).mapping.read(local)
     }
 
     #[inline]
@@ -140,17 +105,17 @@ impl Shared {
     /// Whether counter and wall clock moved apart by more than steering explains: cheap to tell,
     /// true after every sleep, and after every step of the wall clock.
     #[inline]
-    fn clocks_drifted(&self, snapshot: &Snapshot) -> bool {
-        let elapsed = snapshot.local - snapshot.reference.local;
-        let drift = (self.counters.wall_coarse() - snapshot.reference.wall) - elapsed;
+    fn clocks_drifted(&self, view: &View) -> bool {
+        let elapsed = view.local - view.reference.local;
+        let drift = (self.counters.wall_coarse() - view.reference.wall) - elapsed;
         drift.abs().as_nanos() > DRIFT_FIXED_NS + elapsed.abs().as_nanos() / DRIFT_DIVISOR
     }
 
     /// Tells the causes apart, and has the thread look after either.
     #[cold]
-    fn counter_lost_time(&self, snapshot: &Snapshot) -> bool {
-        let elapsed = snapshot.local - snapshot.reference.local;
-        let lost = os::has_slept(snapshot.reference.slept, self.counters.slept(), elapsed);
+    fn counter_lost_time(&self, view: &View) -> bool {
+        let elapsed = view.local - view.reference.local;
+        let lost = os::has_slept(view.reference.slept, self.counters.slept(), elapsed);
         self.runtime().alarm();
         lost
     }
@@ -174,8 +139,8 @@ impl Shared {
 
     /// The mapping that readers use at this moment, while it is valid.
     pub(crate) fn mapping(&self) -> Option<Mapping> {
-        let snapshot = self.page.snapshot(|| self.counters.local());
-        snapshot.mapping.read(snapshot.local).map(|_| snapshot.mapping)
+        let view = self.page.view(|| self.counters.local());
+        view.mapping.read(view.local).map(|_| view.mapping)
     }
 
     #[cold]
@@ -213,113 +178,8 @@ impl Shared {
     }
 }
 
-impl Runtime {
-    fn idle() -> Self {
-        Runtime {
-            generation: fork::generation(),
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            bell: None,
-            stop: AtomicBool::new(false),
-            alarmed: AtomicBool::new(false),
-            descriptors: Vec::new(),
-            socket: AtomicI32::new(NO_DESCRIPTOR),
-        }
-    }
-
-    /// What a thread for this server needs; without one its state says why there is none.
-    fn prepare(server: &Result<Server, ServerError>) -> (Self, Option<Waiter>) {
-        let problem = match server {
-            Ok(_) => match Waiter::new() {
-                Ok(waiter) => {
-                    let (bell, descriptors) = (Some(waiter.bell()), waiter.descriptors());
-                    return (Runtime { bell, descriptors, ..Runtime::idle() }, Some(waiter));
-                }
-                Err(error) => format!("could not start: {error}"),
-            },
-            Err(error) => error.to_string(),
-        };
-        let runtime = Runtime::idle();
-        runtime.lock().last_error = Some(problem);
-        (runtime, None)
-    }
-
-    /// The state; a panic of another holder does not spoil it, every field stands for itself.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until `ready` gives something or the deadline passes.
-    pub(crate) fn wait_for<T>(
-        &self,
-        deadline: Option<Instant>,
-        mut ready: impl FnMut(&mut State) -> Option<T>,
-    ) -> Option<T> {
-        let mut state = self.lock();
-        loop {
-            if let Some(value) = ready(&mut state) {
-                return Some(value);
-            }
-            state = match deadline {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-    }
-
-    pub(crate) fn notify(&self) {
-        self.changed.notify_all();
-    }
-
-    pub(crate) fn has_thread(&self) -> bool {
-        self.bell.is_some()
-    }
-
-    pub(crate) fn ring(&self) {
-        if let Some(bell) = &self.bell {
-            bell.ring();
-        }
-    }
-
-    fn alarm(&self) {
-        if !self.alarmed.swap(true, Ordering::AcqRel) {
-            self.ring();
-        }
-    }
-
-    /// Whether a reader raised the alarm since the last look.
-    pub(crate) fn take_alarm(&self) -> bool {
-        self.alarmed.swap(false, Ordering::AcqRel)
-    }
-
-    pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        self.ring();
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
-    }
-
-    /// Notes which socket a forked child would have to close.
-    pub(crate) fn set_socket(&self, descriptor: Option<i32>) {
-        self.socket.store(descriptor.unwrap_or(NO_DESCRIPTOR), Ordering::Release);
-    }
-
-    fn socket_descriptor(&self) -> Option<i32> {
-        Some(self.socket.load(Ordering::Acquire)).filter(|fd| *fd != NO_DESCRIPTOR)
-    }
-}
-
 const THREAD_NAME: &str = "ntp-clock";
 const NO_THREAD: u64 = u64::MAX;
-const NO_DESCRIPTOR: i32 = -1;
 /// Ticks of the coarse clock and scheduling between two readings ...
 const DRIFT_FIXED_NS: i64 = 50_000_000;
 /// ... and steering of up to 500 ppm with a margin: one part in so many is 600 ppm.

@@ -44,11 +44,11 @@ fn what_a_reader_did_unannounced_came_before_what_the_writer_did_after_announcin
                 anchor
             })
         };
-        let snapshot = latch.read(|| counter.fetch_add(1, Ordering::SeqCst));
+        let held = latch.read(|| counter.fetch_add(1, Ordering::SeqCst));
         let anchor = writer.join().unwrap();
-        match (snapshot.words, snapshot.in_transition) {
-            ([1], false) => assert!(snapshot.during < anchor),
-            ([2], _) => assert!(snapshot.during > anchor),
+        match (held.words, held.in_transition) {
+            ([1], false) => assert!(held.during < anchor),
+            ([2], _) => assert!(held.during > anchor),
             ([1], true) => {}
             other => panic!("torn: {other:?}"),
         }
@@ -72,7 +72,7 @@ fn a_writer_that_died_half_way_leaves_the_old_words_whole_and_the_next_writer_fr
         let [a, b] = latch.read(|| ()).words;
         assert_eq!(a, b);
         writer.join().unwrap();
-        let snapshot = latch.read(|| ());
-        assert_eq!((snapshot.words, snapshot.in_transition), ([2, 2], false));
+        let held = latch.read(|| ());
+        assert_eq!((held.words, held.in_transition), ([2, 2], false));
     });
 }
