@@ -89,13 +89,13 @@ pub struct Comparison {
 pub fn compare(
     families: &[Family],
     seeds: std::ops::Range<u64>,
-    hours: f64,
+    hours: Option<f64>,
     candidates: impl Fn(&Setup) -> Vec<Box<dyn Candidate>> + Sync,
     progress: impl Fn() + Sync,
 ) -> Vec<Comparison> {
     let jobs: Vec<_> = families.iter().flat_map(|f| seeds.clone().map(|s| (*f, s))).collect();
     let results = in_parallel(&jobs, |(family, seed)| {
-        let setup = Setup::draw(*family, *seed).lasting_hours(hours);
+        let setup = Setup::draw(*family, *seed).lasting(hours);
         let outcome = run(&setup, &mut candidates(&setup), Options::default());
         progress();
         (*family, outcome.contests)

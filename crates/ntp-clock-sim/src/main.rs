@@ -32,8 +32,8 @@ enum Verb {
         #[arg(long)]
         seed: u64,
         /// How long it lasts.
-        #[arg(long, default_value_t = 24.0)]
-        hours: f64,
+        #[arg(long)]
+        hours: Option<f64>,
         /// Draw error and bounds into this SVG file.
         #[arg(long)]
         plot: Option<PathBuf>,
@@ -82,9 +82,9 @@ struct Batch {
     /// Only these worlds.
     #[arg(long = "world")]
     worlds: Vec<Family>,
-    /// How long each lasts.
-    #[arg(long, default_value_t = 24.0)]
-    hours: f64,
+    /// How long each lasts; a day, where its world is not about more.
+    #[arg(long)]
+    hours: Option<f64>,
 }
 
 impl Batch {
@@ -108,12 +108,15 @@ fn main() -> anyhow::Result<ExitCode> {
             let began = std::time::Instant::now();
             let report = swarm(batch.families(), batch.seeds(), batch.hours, |_| bar.inc(1));
             bar.finish_and_clear();
-            print!("{}", report::swarm(&report, batch.hours));
+            print!("{}", report::swarm(&report));
             println!("{:.1} s", began.elapsed().as_secs_f64());
             report.violations.is_empty()
         }
         Verb::Run { world, seed, hours, plot } => {
-            let setup = Setup::draw(world, seed).lasting_hours(hours);
+            let mut setup = Setup::draw(world, seed);
+            if let Some(hours) = hours {
+                setup = setup.lasting_hours(hours);
+            }
             let options = Options { trace: plot.is_some(), record: false };
             let outcome = run(&setup, &mut all_peers(&setup), options);
             print!("{}", report::run(&setup, &outcome));

@@ -122,11 +122,16 @@ impl<'a> Oracle<'a> {
     }
 
     /// A moment that is over, asked for now.
-    pub(crate) fn look_back(&mut self, mapping: &Mapping, local: LocalTime, t_ns: i64) {
-        if let Some(reading) = mapping.read(local) {
-            self.reads += 1;
-            self.check_reading(&reading, t_ns);
-        }
+    pub(crate) fn look_back(
+        &mut self,
+        mapping: &Mapping,
+        local: LocalTime,
+        t_ns: i64,
+    ) -> Option<Reading> {
+        let reading = mapping.read(local)?;
+        self.reads += 1;
+        self.check_reading(&reading, t_ns);
+        Some(reading)
     }
 
     /// The promises about one reading by itself.

@@ -31,6 +31,17 @@ pub struct RouteChange {
     pub base_ns: f64,
 }
 
+/// The base delay moves gradually, and stays where it has come to.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Shift {
+    /// When it begins to move, true nanoseconds since the world's beginning.
+    pub from_ns: i64,
+    /// When it has arrived.
+    pub to_ns: i64,
+    /// By how much it has become longer then, nanoseconds.
+    pub by_ns: f64,
+}
+
 /// One direction of the path.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Direction {
@@ -56,6 +67,8 @@ pub struct Direction {
     pub bloat: Vec<Episode>,
     /// Changes of the base delay, in order.
     pub routes: Vec<RouteChange>,
+    /// Gradual changes of the base delay, added to one another.
+    pub shifts: Vec<Shift>,
     /// Share of packets lost.
     pub loss: f64,
     /// Share of stretches of `loss_slot_ns` in which nine in ten are lost.
@@ -108,7 +121,15 @@ impl Direction {
 
     fn base_at(&self, t_ns: i64) -> f64 {
         let current = self.routes.iter().rev().find(|route| route.at_ns <= t_ns);
-        current.map_or(self.base_ns, |route| route.base_ns)
+        let base = current.map_or(self.base_ns, |route| route.base_ns);
+        base + self.shifts.iter().map(|shift| shift.at(t_ns)).sum::<f64>()
+    }
+}
+
+impl Shift {
+    fn at(&self, t_ns: i64) -> f64 {
+        let lasts = (self.to_ns - self.from_ns).max(1) as f64;
+        self.by_ns * ((t_ns - self.from_ns) as f64 / lasts).clamp(0.0, 1.0)
     }
 }
 
@@ -164,6 +185,14 @@ mod tests {
         assert!((1_800..2_200).contains(&lost) && (700..900).contains(&twice), "{lost} {twice}");
         assert!(carried.iter().flatten().flatten().all(|d| *d >= 1_000_000));
         assert!(direction.delay(&mut dice, 2_000) >= 5_000_000);
+    }
+
+    #[test]
+    fn a_shift_moves_the_base_delay_gradually_and_it_stays_there() {
+        let shift = Shift { from_ns: 100, to_ns: 300, by_ns: 1e6 };
+        let direction = Direction { base_ns: 5e6, shifts: vec![shift], ..Direction::default() };
+        let at = |t_ns| direction.base_at(t_ns);
+        assert_eq!([at(0), at(100), at(200), at(300), at(9_000)], [5e6, 5e6, 5.5e6, 6e6, 6e6]);
     }
 
     #[test]

@@ -24,15 +24,16 @@ const HEADINGS: [&str; 16] = [
     "pkt/day",
 ];
 
-pub(crate) fn swarm(report: &SwarmReport, hours: f64) -> String {
+pub(crate) fn swarm(report: &SwarmReport) -> String {
     let mut table = Table::new(HEADINGS);
     for family in &report.families {
         table.row(statistics(family.family.name(), &family.statistics, family.broken));
     }
     let mut text = table.to_string();
     text += &format!(
-        "{} runs of {hours} h, {} readings checked, {} runs broke a promise; an engine takes {} bytes\n",
+        "{} runs of {:.0} h in the mean, {} readings checked, {} runs broke a promise; an engine takes {} bytes\n",
         report.runs,
+        hours_of(report) / report.runs as f64,
         report.checks,
         report.violations.len(),
         size_of::<ntp_clock_core::SyncEngine>()
@@ -53,9 +54,37 @@ pub(crate) fn swarm(report: &SwarmReport, hours: f64) -> String {
         text += &format!("{violation}\n");
     }
     if let Some(first) = report.violations.first() {
-        let setup = Setup::draw(first.family, first.seed).lasting_hours(hours);
-        text += &format!("again: {}\n", setup.replay_command());
+        text += &format!("again: {}\n", Setup::draw(first.family, first.seed).replay_command());
     }
+    text += &aged(report);
+    text
+}
+
+/// True hours that all runs of a swarm lived through.
+fn hours_of(report: &SwarmReport) -> f64 {
+    report.families.iter().map(|family| family.statistics.lived_ns as f64).sum::<f64>() / 3.6e12
+}
+
+/// How far readings are off, and what they claim, by their age: with growing distance from the
+/// mapping's anchor, into the future and into the past.
+fn aged(report: &SwarmReport) -> String {
+    let mut text = String::from("\nby age: largest error / median bound, within est_error 1x 2x\n");
+    let ages = Statistics::AGES;
+    let headings = ages.iter().map(|hours| format!("{hours} h"));
+    let mut table = Table::new(std::iter::once("world".to_owned()).chain(headings));
+    for family in &report.families {
+        let cells = family.statistics.aged.iter().map(|aged| {
+            let n = aged.error.count();
+            if n == 0 {
+                return "-".to_owned();
+            }
+            let [one, two] = aged.within.map(|within| 100.0 * within as f64 / n as f64);
+            let (error, bound) = (duration(aged.error.max()), duration(aged.bound.quantile(0.5)));
+            format!("{error} / {bound} {one:.0} {two:.0}")
+        });
+        table.row(std::iter::once(family.family.name().to_owned()).chain(cells));
+    }
+    text += &table.to_string();
     text
 }
 

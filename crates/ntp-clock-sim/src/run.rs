@@ -1,7 +1,7 @@
 //! One engine's life in one world.
 
 use ntp_clock_core::{
-    EngineConfig, Event, LocalTime, LogEntry, Reading, Span, SyncEngine, Transmit, UnixTime,
+    EngineConfig, Event, LocalTime, LogEntry, Mapping, Reading, Span, SyncEngine, Transmit, UnixTime,
 };
 
 use crate::candidate::Candidate;
@@ -96,6 +96,8 @@ struct Life<'a> {
     /// The oracle alone reads then, soon after something was published.
     glance_ns: i64,
     flights: Vec<Flight>,
+    /// When the server saw the last request.
+    last_request_ns: Option<i64>,
     next_sleep: usize,
     rounds: u32,
     read_before: bool,
@@ -117,6 +119,8 @@ impl<'a> Life<'a> {
         let mut counter = Counter::new(&setup.oscillator, setup.seed);
         let config = EngineConfig {
             poll_interval: setup.poll_interval,
+            holdover: setup.holdover,
+            counter_steering_ppm: setup.steering_ppm,
             counter_resolution: Span::from_nanos(setup.oscillator.resolution_ns),
             ..EngineConfig::default()
         };
@@ -143,6 +147,7 @@ impl<'a> Life<'a> {
             read_ns: 0,
             glance_ns: i64::MAX,
             flights: Vec::new(),
+            last_request_ns: None,
             next_sleep: 0,
             rounds: 0,
             read_before: false,
@@ -218,7 +223,13 @@ impl<'a> Life<'a> {
         let checked = self.setup.is_checked(self.t_ns);
         let errors = reading.map(|r| (r.time() - truth, r.max_error(), r.est_error()));
         match errors {
-            Some(errors) => self.statistics.read(errors, warm, checked),
+            Some(errors) => {
+                self.statistics.read(errors, warm, checked);
+                let anchor = self.engine.mapping().map_or(local, Mapping::anchor);
+                if warm {
+                    self.statistics.aged(local - anchor, errors.0, errors.1, errors.2);
+                }
+            }
             None => self.statistics.unreadable += 1,
         }
         if self.options.trace {
@@ -240,7 +251,8 @@ impl<'a> Life<'a> {
 
     /// The oracle asks for a moment that is over, unless the server lies or the counter stood then.
     fn look_back(&mut self) {
-        let back_ns = self.t_ns - self.glance_dice.magnitude(1e6, LOOK_BACK_NS) as i64;
+        let furthest_ns = (self.t_ns as f64).max(2e6);
+        let back_ns = self.t_ns - self.glance_dice.magnitude(1e6, furthest_ns) as i64;
         let slept = |s: &Sleep| s.from_ns <= back_ns && back_ns <= s.to_ns;
         if back_ns < 0
             || !self.setup.is_checked(self.t_ns)
@@ -249,8 +261,11 @@ impl<'a> Life<'a> {
             return;
         }
         let local = self.counter.local(back_ns);
-        if let Some(mapping) = self.engine.mapping() {
-            self.oracle.look_back(mapping, local, back_ns);
+        let Some(mapping) = self.engine.mapping() else { return };
+        if let Some(reading) = self.oracle.look_back(mapping, local, back_ns) {
+            let error = reading.time() - self.setup.truth(back_ns);
+            let age = local - mapping.anchor();
+            self.statistics.aged(age, error, reading.max_error(), reading.est_error());
         }
     }
 
@@ -369,7 +384,9 @@ impl<'a> Life<'a> {
             let received_ns = leaves_ns + forth;
             let sent_ns = received_ns + server.hold_ns;
             let truth = |ns| (ns, self.setup.truth(ns));
-            let reply = server.reply(transmit.cookie, truth(received_ns), truth(sent_ns));
+            let kiss = server.kiss(received_ns, self.last_request_ns);
+            self.last_request_ns = Some(received_ns);
+            let reply = server.reply(transmit.cookie, kiss, truth(received_ns), truth(sent_ns));
             for back in path.back.carry(&mut self.path_dice, sent_ns).into_iter().flatten() {
                 let arrival_ns = sent_ns + back;
                 let handled_ns = self.runs_at(arrival_ns);
@@ -407,7 +424,5 @@ impl<'a> Life<'a> {
 
 /// Shortest and longest pause between two readings, seconds; some 11 s in the mean.
 const READ_GAP_S: (f64, f64) = (0.2, 60.0);
-/// Moments as old as this are asked for, nanoseconds.
-const LOOK_BACK_NS: f64 = 3.6e12;
 /// A burst's requests and replies may coincide, on a coarse counter above all.
 const STALLED_MOST: u32 = 100;

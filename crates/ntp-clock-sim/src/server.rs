@@ -44,6 +44,9 @@ pub struct Server {
     pub wrong: Vec<WrongTime>,
     /// Times at which it refuses.
     pub refusals: Vec<Refusal>,
+    /// It answers a request that comes sooner than this after the one before with the kiss RATE,
+    /// nanoseconds.
+    pub least_gap_ns: i64,
     /// When truth itself repeats (1) or leaves out (-1) a second, announced for the day before.
     pub leap: Option<(i64, i64)>,
     /// Noise that is asked for by moment.
@@ -60,6 +63,7 @@ impl Default for Server {
             hold_ns: 30_000,
             wrong: Vec::new(),
             refusals: Vec::new(),
+            least_gap_ns: 0,
             leap: None,
             key: 0,
         }
@@ -86,15 +90,24 @@ impl Server {
         }
     }
 
-    /// The reply to a request that came at `received` and is sent at `sent` by the truth.
+    /// The kiss with which it answers a request that comes at `received_ns`, the one before having
+    /// come at `last_ns`.
+    pub(crate) fn kiss(&self, received_ns: i64, last_ns: Option<i64>) -> Option<[u8; 4]> {
+        let refusal =
+            self.refusals.iter().find(|r| r.from_ns <= received_ns && received_ns < r.to_ns);
+        let hurried = last_ns.is_some_and(|last| received_ns - last < self.least_gap_ns);
+        refusal.map(|refusal| refusal.code).or(hurried.then_some(*b"RATE"))
+    }
+
+    /// The reply to a request that came at `received` and is sent at `sent` by the truth; `kiss`
+    /// where it is a refusal.
     pub(crate) fn reply(
         &self,
         cookie: u64,
+        kiss: Option<[u8; 4]>,
         (received_ns, received): (i64, UnixTime),
         (sent_ns, sent): (i64, UnixTime),
     ) -> Packet {
-        let refused =
-            self.refusals.iter().find(|r| r.from_ns <= received_ns && received_ns < r.to_ns);
         let aged = SINCE_UPDATE_PPB * (sent_ns.rem_euclid(UPDATE_NS)) / SECOND_NS;
         let leap = match self.leap {
             Some((at_ns, seconds)) if sent_ns < at_ns && sent_ns >= at_ns - ANNOUNCED_NS => {
@@ -109,13 +122,13 @@ impl Server {
         Packet {
             leap,
             mode: Mode::Server,
-            stratum: if refused.is_some() { 0 } else { 1 },
+            stratum: if kiss.is_some() { 0 } else { 1 },
             precision_log2_s: -25,
             root_delay: NtpShort::from_span_ceil(self.root_delay),
             root_dispersion: NtpShort::from_span_ceil(
                 self.root_dispersion + Span::from_nanos(aged),
             ),
-            reference_id: ReferenceId::from_bytes(refused.map_or(*b"GPS\0", |r| r.code)),
+            reference_id: ReferenceId::from_bytes(kiss.unwrap_or(*b"GPS\0")),
             reference_timestamp: NtpTimestamp::from_unix(received),
             origin_timestamp: NtpTimestamp::from_bits(cookie),
             receive_timestamp: NtpTimestamp::from_unix(
@@ -163,7 +176,15 @@ mod tests {
         let refusal = Refusal { from_ns: 0, to_ns: 10, code: *b"DENY" };
         let server = Server { refusals: vec![refusal], ..Server::default() };
         let at = |ns| (ns, UnixTime::from_nanos(1_759_639_032_000_000_000 + ns));
-        assert_eq!(server.reply(1, at(5), at(6)).stratum, 0);
-        assert_eq!(server.reply(1, at(15), at(16)).stratum, 1);
+        let stratum = |ns| server.reply(1, server.kiss(ns, None), at(ns), at(ns + 1)).stratum;
+        assert_eq!((stratum(5), stratum(15)), (0, 1));
+    }
+
+    #[test]
+    fn a_server_with_a_rate_limit_answers_hurried_requests_with_rate() {
+        let server = Server { least_gap_ns: 100, ..Server::default() };
+        assert_eq!(server.kiss(5, None), None);
+        assert_eq!(server.kiss(104, Some(5)), Some(*b"RATE"));
+        assert_eq!(server.kiss(105, Some(5)), None);
     }
 }

@@ -32,13 +32,57 @@ pub struct Statistics {
     pub within_one: u64,
     /// Warm readings within twice `est_error` of the truth.
     pub within_two: u64,
+    /// Readings of these ages, [`Statistics::AGES`].
+    pub aged: [Aged; Statistics::AGES.len()],
     /// Requests sent.
     pub packets: u64,
     /// True time lived through, nanoseconds.
     pub lived_ns: i64,
 }
 
+/// Readings so long after the mapping was made, or of moments so long before.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Aged {
+    /// |reading - truth|, nanoseconds.
+    pub error: Sketch,
+    /// `max_error`, nanoseconds.
+    pub bound: Sketch,
+    /// How many were within `est_error` of the truth, and within twice that.
+    pub within: [u64; 2],
+}
+
+impl Aged {
+    fn add(&mut self, error: Span, max_error: Span, est_error: Span) {
+        let error = error.abs();
+        self.error.add(error.as_nanos() as f64);
+        self.bound.add(max_error.as_nanos() as f64);
+        self.within[0] += u64::from(error <= est_error);
+        self.within[1] += u64::from(error <= est_error.times(2));
+    }
+
+    fn merge(&mut self, other: &Aged) {
+        self.error.merge(&other.error);
+        self.bound.merge(&other.bound);
+        for (mine, others) in self.within.iter_mut().zip(other.within) {
+            *mine += others;
+        }
+    }
+}
+
 impl Statistics {
+    /// Ages that are told apart, hours; negative for moments before the mapping was made. Each
+    /// stands for readings within a twentieth of it, and the first for the two minutes after it.
+    pub const AGES: [f64; 9] = [0.0, 1.0, 6.0, 12.0, 24.0, -1.0, -2.0, -3.0, -6.0];
+
+    /// Counts a reading of this age, where it is one that is told apart.
+    pub(crate) fn aged(&mut self, age: Span, error: Span, max_error: Span, est_error: Span) {
+        let hours = age.as_secs_f64() / 3_600.0;
+        let near = |of: f64| if of == 0.0 { (0.0..0.03).contains(&hours) } else { (hours / of - 1.0).abs() < 0.05 };
+        if let Some(place) = Self::AGES.into_iter().position(near) {
+            self.aged[place].add(error, max_error, est_error);
+        }
+    }
+
     /// Counts one reading; the world is warm when errors say something about the estimate.
     pub(crate) fn read(
         &mut self,
@@ -78,6 +122,9 @@ impl Statistics {
         self.first.merge(&other.first);
         self.second_round.merge(&other.second_round);
         self.worst.merge(&other.worst);
+        for (mine, others) in self.aged.iter_mut().zip(&other.aged) {
+            mine.merge(others);
+        }
         self.reads += other.reads;
         self.unreadable += other.unreadable;
         self.misses += other.misses;

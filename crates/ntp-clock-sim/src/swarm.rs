@@ -34,14 +34,14 @@ pub struct SwarmReport {
     pub violations: Vec<Violation>,
 }
 
-/// Runs every family's seeds. `progress` is told of each run that is over.
+/// Runs every family's seeds, each for so long or for as long as its world lasts. `progress` is told of each run that is over.
 ///
 /// # Panics
 /// Where a run does.
 pub fn swarm(
     families: &[Family],
     seeds: std::ops::Range<u64>,
-    hours: f64,
+    hours: Option<f64>,
     progress: impl Fn(&Setup) + Sync,
 ) -> SwarmReport {
     let report = Mutex::new(SwarmReport {
@@ -53,7 +53,7 @@ pub fn swarm(
     // Seeds outermost: a swarm that is interrupted has seen all families.
     let jobs: Vec<_> = seeds.flat_map(|s| families.iter().map(move |f| (*f, s))).collect();
     in_parallel(&jobs, |(family, seed)| {
-        let setup = Setup::draw(*family, *seed).lasting_hours(hours);
+        let setup = Setup::draw(*family, *seed).lasting(hours);
         let outcome = run(&setup, &mut [], Options::default());
         let mut report = report.lock().expect("no run panicked");
         report.checks += outcome.checks;

@@ -9,7 +9,7 @@ use ntp_clock_core::{EngineConfig, Span, UnixTime};
 use super::{Family, Fault, Host, Setup};
 use crate::counter::{Oscillator, Part, SECOND_NS, Sleep};
 use crate::dice::Dice;
-use crate::path::{Direction, Episode, Path, RouteChange};
+use crate::path::{Direction, Episode, Path, RouteChange, Shift};
 use crate::server::{Refusal, Server, WrongTime};
 
 /// Draws one world.
@@ -39,6 +39,11 @@ pub(super) fn draw(family: Family, seed: u64) -> Setup {
         Family::Leap => leap(&mut w, d),
         Family::Cornered => cornered(&mut w, d),
         Family::Strange => strange(&mut w, d),
+        Family::Staircase => staircase(&mut w, d),
+        Family::Holdover => holdover(&mut w, d),
+        Family::Shifting => shifting(&mut w, d),
+        Family::Steered => steered(&mut w, d),
+        Family::RateLimited => rate_limited(&mut w, d),
         Family::MixedRandom => mixed(&mut w, d),
     }
     w
@@ -75,6 +80,8 @@ fn ordinary(family: Family, seed: u64, d: &mut Dice) -> Setup {
         start,
         duration_ns: DAY_NS,
         poll_interval: EngineConfig::default().poll_interval,
+        holdover: EngineConfig::default().holdover,
+        steering_ppm: EngineConfig::default().counter_steering_ppm,
         oscillator: Oscillator {
             parts,
             origin_ns: (d.unit() * 1e15) as i64,
@@ -356,6 +363,11 @@ fn cornered(w: &mut Setup, d: &mut Dice) {
     if d.chance(0.7) {
         lan(w, d);
     }
+    cornered_path(w, d);
+    moves(w, d);
+}
+
+fn cornered_path(w: &mut Setup, d: &mut Dice) {
     let (slow, quick) = if d.chance(0.5) {
         (&mut w.path.forth, &mut w.path.back)
     } else {
@@ -369,7 +381,6 @@ fn cornered(w: &mut Setup, d: &mut Dice) {
     w.server.root_dispersion = Span::from_nanos(d.magnitude(2e3, 5e4) as i64);
     w.server.wander_ns = 0.0;
     w.host.stamp_ns = d.magnitude(500.0, 5_000.0);
-    moves(w, d);
 }
 
 /// Steps of 3 ppm and ramps of 4 ppm within two minutes, either way, at least ten minutes apart.
@@ -429,6 +440,132 @@ fn rush_hours(direction: &mut Direction, d: &mut Dice) {
         let size = d.magnitude(1e6, 5e7);
         direction.bloat.push(Episode { from_ns, to_ns, size });
     }
+}
+
+fn staircase(w: &mut Setup, d: &mut Dice) {
+    if d.chance(0.6) {
+        lan(w, d);
+    }
+    if d.chance(0.3) {
+        cornered_path(w, d);
+    }
+    let begin_s = d.within(3_600.0, 64_800.0);
+    stairs(w, d, begin_s);
+}
+
+/// Up to five steps of 3 ppm that follow one another as closely as they may, all one way or with a
+/// turn; with the quiet rest of the oscillator they stay within the 15 ppm that are allowed for.
+fn stairs(w: &mut Setup, d: &mut Dice, begin_s: f64) {
+    quiet(w);
+    let sign = d.sign();
+    let gap_s = d.within(900.0, 2_400.0);
+    let mut at_s = begin_s;
+    for step in 0..d.count(3, 5) {
+        let ppm = if step == 2 && d.chance(0.1) { -3.0 } else { 3.0 };
+        w.oscillator.parts.push(Part::Ramp { at_s, over_s: 0.0, ppm: ppm * sign });
+        at_s += gap_s * d.within(1.0, 1.1);
+    }
+}
+
+/// Takes wander and swing from the oscillator, so that what is added is all that it does.
+fn quiet(w: &mut Setup) {
+    w.oscillator.parts.truncate(2);
+}
+
+fn holdover(w: &mut Setup, d: &mut Dice) {
+    quiet(w);
+    let lost_s = d.within(3_700.0, 4.0 * 3_600.0);
+    match d.count(0, 3) {
+        0 => {
+            let begin_s = lost_s - d.within(0.0, 1_800.0);
+            stairs(w, d, begin_s);
+        }
+        1 => w.oscillator.parts.push(Part::Swing {
+            ppm: d.within(2.0, 7.4),
+            period_s: DAY_S * d.within(0.8, 1.2),
+            phase: d.unit(),
+        }),
+        // A young crystal, or one that is being moved to a warmer place for a day.
+        2 => w.oscillator.parts.push(Part::Ramp {
+            at_s: lost_s,
+            over_s: DAY_S,
+            ppm: d.sign() * d.magnitude(0.1, 14.0),
+        }),
+        _ => {
+            let parts = &mut w.oscillator.parts;
+            let ppm = d.within(0.5, 4.0);
+            parts.push(Part::Swing { ppm, period_s: DAY_S, phase: d.unit() });
+            parts.push(Part::Walk { ppb: d.magnitude(0.1, 5.0), limit_ppm: 2.0 });
+            let ppm = d.sign() * 3.0;
+            parts.push(Part::Ramp { at_s: lost_s + d.within(0.0, 7_200.0), over_s: 0.0, ppm });
+        }
+    }
+    if d.chance(0.6) {
+        lan(w, d);
+    }
+    w.holdover = Span::from_secs(30 * 3_600);
+    w.duration_ns = 30 * 3_600 * SECOND_NS;
+    if d.chance(0.2) {
+        w.poll_interval = Span::from_nanos(seconds(d.magnitude(6.0 * 3_600.0, DAY_S)));
+        return;
+    }
+    let (from_ns, to_ns) = (seconds(lost_s), w.duration_ns);
+    w.path.outages.push(Episode { from_ns, to_ns, size: 0.0 });
+    w.faults.push(Fault { from_ns, to_ns, grace_ns: 0 });
+}
+
+/// Somebody on the way, or a route, moves delay from one direction to the other, at any speed.
+fn shifting(w: &mut Setup, d: &mut Dice) {
+    let half_ns = d.magnitude(5e4, 2e8);
+    let jitter_ns = d.magnitude(1e3, 0.02 * half_ns.max(1e5));
+    for direction in [&mut w.path.forth, &mut w.path.back] {
+        direction.base_ns = half_ns;
+        direction.jitter_ns = jitter_ns;
+        direction.tail_ns = jitter_ns * 5.0;
+    }
+    if d.chance(0.5) {
+        w.server.root_delay = Span::ZERO;
+        w.server.root_dispersion = Span::from_micros(5);
+        w.server.wander_ns = 0.0;
+    }
+    if d.chance(0.3) {
+        moves(w, d);
+    }
+    let (mut at_ns, mut shifted_ns) = (seconds(d.within(0.0, 28_800.0)), 0.0);
+    while at_ns < DAY_NS {
+        let to_ns = at_ns + seconds(d.magnitude(1.0, 43_200.0));
+        // From one end to the other as often as not: there is no more than all of it.
+        let share = if d.chance(0.5) { d.sign() } else { d.within(-1.0, 1.0) };
+        let aim_ns = share * half_ns;
+        let by_ns = aim_ns - shifted_ns;
+        shifted_ns = aim_ns;
+        w.path.forth.shifts.push(Shift { from_ns: at_ns, to_ns, by_ns });
+        w.path.back.shifts.push(Shift { from_ns: at_ns, to_ns, by_ns: -by_ns });
+        at_ns = to_ns + seconds(d.magnitude(60.0, 14_400.0));
+    }
+}
+
+/// What disciplines the system clock turns `CLOCK_MONOTONIC` with it: the kernel's limit is
+/// 500 ppm besides ticks.
+fn steered(w: &mut Setup, d: &mut Dice) {
+    if d.chance(0.5) {
+        lan(w, d);
+    }
+    w.steering_ppm = 500;
+    let mut at_s = d.magnitude(1.0, 7_200.0);
+    while at_s < DAY_S {
+        let lasts_s = d.magnitude(1.0, 600.0);
+        let ppm = d.sign() * if d.chance(0.5) { 500.0 } else { d.magnitude(5.0, 500.0) };
+        for (at_s, ppm) in [(at_s, ppm), (at_s + lasts_s, -ppm)] {
+            w.oscillator.parts.push(Part::Ramp { at_s, over_s: 0.0, ppm });
+        }
+        at_s += lasts_s + d.magnitude(1.0, 14_400.0);
+    }
+}
+
+fn rate_limited(w: &mut Setup, d: &mut Dice) {
+    w.server.least_gap_ns = seconds(d.within(0.5, 8.0));
+    w.unlucky_ns = seconds(120.0);
 }
 
 fn mixed(w: &mut Setup, d: &mut Dice) {

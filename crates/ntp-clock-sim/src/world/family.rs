@@ -74,6 +74,16 @@ families! {
     Cornered = "cornered",
     /// Other polls, odd mixtures: heavy tails, rush hours, two routes at once, steps to and fro.
     Strange = "strange",
+    /// Steps of 3 ppm in one direction, fifteen minutes apart at least, 15 ppm in all.
+    Staircase = "staircase",
+    /// The server is lost for a day, or asked once a day: temperature swings, ageing, steps.
+    Holdover = "holdover",
+    /// Delay moves from one way to the other while the round trip stays the same.
+    Shifting = "shifting",
+    /// A counter that a daemon steers by up to 500 ppm, for seconds to minutes.
+    Steered = "steered",
+    /// A server that answers one packet every few seconds, and others with the kiss RATE.
+    RateLimited = "rate-limited",
     /// Everything drawn from the seed.
     MixedRandom = "mixed-random",
 }

@@ -48,6 +48,10 @@ pub struct Setup {
     pub duration_ns: i64,
     /// Between the engine's polls.
     pub poll_interval: Span,
+    /// For how long readings go on when the server is lost.
+    pub holdover: Span,
+    /// By how much the engine is told that its counter may be steered, parts per million.
+    pub steering_ppm: u16,
     /// The local oscillator.
     pub oscillator: Oscillator,
     /// The way to the server and back.
@@ -66,7 +70,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The world of this family and seed, a day long.
+    /// The world of this family and seed; most are a day long.
     #[must_use]
     pub fn draw(family: Family, seed: u64) -> Setup {
         families::draw(family, seed)
@@ -77,6 +81,15 @@ impl Setup {
     pub fn lasting_hours(mut self, hours: f64) -> Setup {
         self.duration_ns = (hours * 3_600.0 * SECOND_NS as f64) as i64;
         self
+    }
+
+    /// The same world, of this length where one is given.
+    #[must_use]
+    pub(crate) fn lasting(self, hours: Option<f64>) -> Setup {
+        match hours {
+            Some(hours) => self.lasting_hours(hours),
+            None => self,
+        }
     }
 
     /// True time at a moment of the world.
@@ -110,7 +123,8 @@ impl Setup {
     #[must_use]
     pub fn replay_command(&self) -> String {
         let hours = self.duration_ns as f64 / (3_600.0 * SECOND_NS as f64);
-        let hours = if hours == 24.0 { String::new() } else { format!(" --hours {hours}") };
+        let own = Setup::draw(self.family, self.seed).duration_ns;
+        let hours = if own == self.duration_ns { String::new() } else { format!(" --hours {hours}") };
         format!(
             "cargo run --release -p ntp-clock-sim -- run --world {} --seed {}{hours}",
             self.family, self.seed
