@@ -1,6 +1,6 @@
 //! Names to addresses, in the background: a slow resolver never holds anything up.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::os::Bell;
@@ -57,10 +57,7 @@ impl Lookup {
             return;
         };
         self.search = None;
-        match answer {
-            Ok(addresses) if addresses.is_empty() => {
-                self.error = Some("the name has no address".to_owned());
-            }
+        match answer.and_then(|addresses| self.usable(addresses)) {
             Ok(addresses) => {
                 self.known = addresses;
                 self.error = None;
@@ -68,6 +65,26 @@ impl Lookup {
             // What was known stays known: a resolver that fails says nothing about the server.
             Err(error) => self.error = Some(error),
         }
+    }
+
+    /// Those of the addresses that may be asked, each once, or why there are none.
+    fn usable(&self, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String> {
+        let mut usable = Vec::new();
+        let mut unusable = None;
+        for mut address in addresses {
+            if let IpAddr::V4(v4) = address.ip().to_canonical() {
+                address = SocketAddr::new(v4.into(), address.port());
+            }
+            if let Some(why) = self.server.unusable(address.ip()) {
+                unusable = Some(format!("it leads to {}, {why}, which is not asked", address.ip()));
+            } else if !usable.contains(&address) {
+                usable.push(address);
+            }
+        }
+        if usable.is_empty() {
+            return Err(unusable.unwrap_or_else(|| "the name has no address".to_owned()));
+        }
+        Ok(usable)
     }
 
     /// All known addresses in the resolver's order, turned so that each attempt after a failed one
@@ -142,8 +159,31 @@ mod tests {
         assert!(failure.starts_with("could not resolve \"no-such-host.invalid\": "), "{failure}");
         let known = vec!["192.0.2.1:123".parse().unwrap()];
         lookup.known.clone_from(&known);
-        lookup.search = Some(Arc::new(Mutex::new(Some(Err("SERVFAIL".to_owned())))));
-        lookup.collect();
+        answer(&mut lookup, Err("SERVFAIL".to_owned()));
         assert_eq!(lookup.addresses(0), known);
+    }
+
+    fn answer(lookup: &mut Lookup, answer: Answer) {
+        lookup.search = Some(Arc::new(Mutex::new(Some(answer))));
+        lookup.collect();
+    }
+
+    #[test]
+    fn a_sinkhole_is_not_believed_and_the_failure_names_it() {
+        let mut lookup = Lookup::new("time.cloudflare.com".parse().unwrap());
+        let at = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 123);
+        for (ip, why) in [("0.0.0.0", "the unspecified address"), ("127.0.0.1", "this machine")] {
+            answer(&mut lookup, Ok(vec![at(ip)]));
+            assert!(lookup.addresses(0).is_empty(), "{ip}");
+            let told = format!(
+                "could not resolve \"time.cloudflare.com\": it leads to {ip}, {why}, which is not \
+                 asked"
+            );
+            assert_eq!(lookup.failure(), told);
+        }
+        answer(&mut lookup, Ok(vec![at("::"), at("::ffff:192.0.2.1"), at("192.0.2.1")]));
+        assert_eq!(lookup.addresses(0), [at("192.0.2.1")], "the others are used, each once");
+        answer(&mut lookup, Ok(vec![at("::1")]));
+        assert_eq!(lookup.addresses(0), [at("192.0.2.1")], "what was known stays known");
     }
 }
