@@ -1,4 +1,5 @@
-//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `js`, `sim`, `fuzz` and `miri`.
+//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `js`, `sim`, `fuzz`, `miri`
+//! and `mutants`.
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +9,7 @@ mod demo;
 mod fuzz;
 mod js;
 mod miri;
+mod mutants;
 mod project;
 mod python;
 #[cfg(test)]
@@ -39,6 +41,8 @@ enum Cli {
     Fuzz(fuzz::FuzzArgs),
     /// Check the lock-free code for undefined behaviour
     Miri,
+    /// Change the core in many places and count what its own tests notice
+    Mutants(mutants::MutantsArgs),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Cli::Sim(args) => sim::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),
         Cli::Miri => miri::run(),
+        Cli::Mutants(args) => mutants::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
