@@ -198,7 +198,8 @@ fn json(burst: &Burst, status: &Status) -> Value {
         "requests": requests,
         "believed": status.believed,
         "rejections": rejections,
-        "last_error": status.last_error,
+        "last_error": status.last_error.as_ref().map(ntp_clock::Failure::detail),
+        "last_error_code": status.last_error_code(),
     })
 }
 

@@ -54,7 +54,8 @@ fn json(status: &Status) -> Value {
         "requests": status.requests,
         "believed": status.believed,
         "rejections": rejections,
-        "last_error": status.last_error,
+        "last_error": status.last_error.as_ref().map(ntp_clock::Failure::detail),
+        "last_error_code": status.last_error_code(),
         "next_sync": status.next_sync.map(|time| time.to_string()),
         "epoch": status.epoch,
         "counter": status.counter,
@@ -88,7 +89,7 @@ pub(crate) fn rows(status: &Status) -> Vec<(&'static str, String)> {
         rows.push(("rejected", rejections));
     }
     if let Some(error) = &status.last_error {
-        rows.push(("last error", error.clone()));
+        rows.push(("last error", format!("{error} [{}]", error.code())));
     }
     rows.push(("epoch", status.epoch.to_string()));
     rows.push(("counter", status.counter.to_owned()));

@@ -28,8 +28,10 @@ pub(crate) fn wait(clock: &Clock, timeout: Duration) -> Result<(), Failure> {
 /// Why the clock is not synchronised, in words.
 pub(crate) fn why_not(clock: &Clock, timeout: Duration) -> String {
     let status = clock.status();
-    let reason =
-        status.last_error.unwrap_or_else(|| format!("no believed reply within {timeout:?}"));
+    let reason = match status.last_error {
+        Some(failure) => failure.to_string(),
+        None => format!("no believed reply within {timeout:?}"),
+    };
     format!("not synchronised with {}: {reason}", status.server)
 }
 

@@ -87,6 +87,7 @@ fn status_has_the_keys_of_pythons_get_status_and_a_form_for_people() {
             "believed",
             "rejections",
             "last_error",
+            "last_error_code",
             "next_sync",
             "epoch",
             "counter"

@@ -89,7 +89,8 @@ async fn healthz(State(relay): State<Relay>) -> Response {
     let status = relay.clock().status();
     let state = status.state.name();
     let body = serde_json::json!({
-        "state": state, "server": status.server, "last_error": status.last_error,
+        "state": state, "server": status.server, "last_error": status.last_error.as_ref().map(ntp_clock::Failure::detail),
+        "last_error_code": status.last_error_code(),
     });
     let code = if status.is_synced { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json(code, HeaderMap::new(), body.to_string())

@@ -11,7 +11,10 @@ fn main() {
     let clock = Clock::global();
     let events = clock.subscribe();
     if !clock.wait_synced(Duration::from_secs(10)) {
-        eprintln!("not synchronised: {}", clock.status().last_error.unwrap_or_default());
+        eprintln!(
+            "not synchronised: {}",
+            clock.status().last_error_code().unwrap_or("no reply yet")
+        );
     }
     for _ in 0..5 {
         match clock.now() {

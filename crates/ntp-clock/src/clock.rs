@@ -10,6 +10,7 @@ use ntp_clock_core::{EngineConfig, LocalTime, Reading, Rejection, Span, SyncStat
 
 use crate::counters::Counters;
 use crate::event::Events;
+use crate::failure::{Failure, FailureKind};
 use crate::journal::Journal;
 use crate::os;
 use crate::recording::Recording;
@@ -31,7 +32,7 @@ use crate::status::Status;
 /// clock.wait_synced(Duration::from_secs(5));
 /// match clock.now() {
 ///     Some(reading) => println!("{} ± {:?}", reading.time(), reading.max_error()),
-///     None => println!("no time: {:?}", clock.status().last_error),
+///     None => println!("no time: {:?}", clock.status().last_error_code()),
 /// }
 /// ```
 #[derive(Clone)]
@@ -240,9 +241,10 @@ impl Clock {
         let deadline = Instant::now().checked_add(SYNC_LIMIT);
         let runtime = self.0.shared.runtime();
         let outcome = runtime.wait_for(deadline, |state| self.outcome_in(state, &ticket));
-        outcome
-            .unwrap_or_else(|| Err(SyncError("no answer from the clock's thread".to_owned())))?;
-        self.now().ok_or_else(|| SyncError("the clock lost its time meanwhile".to_owned()))
+        let silent = || Failure::new(FailureKind::NoAnswer, "no answer from the clock's thread");
+        let lost = || Failure::new(FailureKind::LostTime, "the clock lost its time meanwhile");
+        outcome.unwrap_or_else(|| Err(SyncError(silent())))?;
+        self.now().ok_or_else(|| SyncError(lost()))
     }
 
     /// Asks for a round without waiting; [`Clock::sync_outcome`] tells how it ended.
@@ -268,8 +270,8 @@ impl Clock {
 
     fn outcome_in(&self, state: &State, ticket: &SyncTicket) -> Option<Result<(), SyncError>> {
         if !self.0.shared.runtime().has_thread() {
-            let reason = state.last_error.clone();
-            return Some(Err(SyncError(reason.unwrap_or_else(|| "set by hand".to_owned()))));
+            let by_hand = || Failure::new(FailureKind::ByHand, "set by hand");
+            return Some(Err(SyncError(state.last_error.clone().unwrap_or_else(by_hand))));
         }
         if state.answered < ticket.0 {
             return None;
@@ -401,10 +403,18 @@ pub enum ConfigError {
     Holdover(Duration),
 }
 
-/// Why a round that was asked for did not synchronise the clock, in words.
+/// Why a round that was asked for did not synchronise the clock.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not synchronised: {0}")]
-pub struct SyncError(String);
+pub struct SyncError(Failure);
+
+impl SyncError {
+    /// What went wrong.
+    #[must_use]
+    pub fn failure(&self) -> &Failure {
+        &self.0
+    }
+}
 
 fn check_poll_interval(interval: Duration) -> Result<Span, ConfigError> {
     if (POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX).contains(&interval) {

@@ -8,6 +8,7 @@ use ntp_clock_core::{AttemptError, Event, LocalTime, Mapping, Span, SyncEngine, 
 use crate::carrier::{Arrival, Carrier, Connecting};
 use crate::counters::Reference;
 use crate::event::ClockEvent;
+use crate::failure::{Failure, FailureKind};
 use crate::journal::{Journal, Recorded};
 use crate::os::{self, Waiter};
 use crate::server::Server;
@@ -30,7 +31,7 @@ pub(crate) struct Driver {
     /// The user's request whose round is under way.
     answering: Option<u64>,
     /// Whether the last round to end had a believed reply, or why not.
-    outcome: Result<(), String>,
+    outcome: Result<(), Failure>,
 }
 
 impl Driver {
@@ -153,8 +154,8 @@ impl Driver {
             Ok(()) => self.answering = Some(request),
             Err(held) => {
                 let wait = held.until - self.shared.counters.local();
-                let error = format!("{held}; asking again in {:.0} s", wait.as_secs_f64());
-                self.answer(request, Err(error));
+                let detail = format!("{held}; asking again in {:.0} s", wait.as_secs_f64());
+                self.answer(request, Err(Failure::new(FailureKind::Held, detail)));
             }
         }
     }
@@ -202,7 +203,13 @@ impl Driver {
             // Without randomness a reply could be forged; the round ends for want of requests.
             Err(error) => {
                 let transmit = self.engine.poll_transmit(now, 0)?;
-                self.give_up(transmit, format!("no randomness from the system: {error}"));
+                self.give_up(
+                    transmit,
+                    Failure::new(
+                        FailureKind::NoRandomness,
+                        format!("no randomness from the system: {error}"),
+                    ),
+                );
                 None
             }
         }
@@ -215,7 +222,7 @@ impl Driver {
         }
     }
 
-    fn give_up(&mut self, transmit: Transmit, trouble: String) {
+    fn give_up(&mut self, transmit: Transmit, trouble: Failure) {
         self.carrier.fail(trouble);
         self.engine.handle_send_failed(transmit.token, self.shared.counters.local());
     }
@@ -268,12 +275,18 @@ impl Driver {
                 Event::AttemptFailed { reason, .. } => {
                     ended = true;
                     self.carrier.attempt_failed();
-                    self.outcome = Err(self.explain(*reason));
+                    let trouble = self.carrier.take_trouble();
+                    self.outcome = Err(Failure::of_attempt(*reason, trouble));
                 }
                 _ => {}
             }
             let message = self.describe(&event);
-            events.push(ClockEvent::new(event, message));
+            let failure = match &event {
+                Event::AttemptFailed { .. } => self.outcome.clone().err(),
+                Event::Failed { reason, .. } => Some(self.failure(*reason)),
+                _ => None,
+            };
+            events.push(ClockEvent::new(event, failure, message));
         }
         let now = self.shared.counters.local();
         let runtime = self.shared.runtime();
@@ -302,7 +315,7 @@ impl Driver {
         runtime.notify();
     }
 
-    fn answer(&mut self, request: u64, answer: Result<(), String>) {
+    fn answer(&mut self, request: u64, answer: Result<(), Failure>) {
         let runtime = self.shared.runtime();
         let mut state = runtime.lock();
         state.answered = request;
@@ -312,13 +325,11 @@ impl Driver {
         runtime.notify();
     }
 
-    /// A failure in words: what the carrier met says more than that nothing came.
-    fn explain(&mut self, reason: AttemptError) -> String {
-        match (self.carrier.take_trouble(), reason) {
-            (Some(trouble), AttemptError::NoReply | AttemptError::NotSent) => {
-                format!("{reason} ({trouble})")
-            }
-            _ => reason.to_string(),
+    /// Why the clock failed: the outcome of its last round, unless it ran out without one.
+    fn failure(&self, reason: AttemptError) -> Failure {
+        match &self.outcome {
+            Err(failure) if reason != AttemptError::Expired => failure.clone(),
+            _ => Failure::of_attempt(reason, None),
         }
     }
 
@@ -336,12 +347,11 @@ impl Driver {
                 )
             }
             Event::AttemptFailed { attempt, .. } => {
-                let error = self.outcome.as_ref().err().map_or("", String::as_str);
+                let error = self.outcome.as_ref().err().map_or("", Failure::detail);
                 format!("attempt {attempt} at {server} failed: {error}")
             }
-            Event::Failed { retry_at, .. } => {
-                let error =
-                    self.outcome.as_ref().err().map_or("its mapping expired", String::as_str);
+            Event::Failed { reason, retry_at } => {
+                let error = self.failure(*reason);
                 let wait = *retry_at - self.shared.counters.local();
                 format!(
                     "clock failed, no readings until {server} answers: {error}; next attempt in \

@@ -7,24 +7,33 @@ use std::time::{Duration, Instant};
 
 use ntp_clock_core::Event;
 
+use crate::failure::Failure;
+
 /// Something that happened to the clock, with its story in one line.
 ///
 /// `Display` gives the line; [`ClockEvent::kind`] the data.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ClockEvent {
     kind: Event,
+    failure: Option<Failure>,
     message: String,
 }
 
 impl ClockEvent {
-    pub(crate) fn new(kind: Event, message: String) -> Self {
-        ClockEvent { kind, message }
+    pub(crate) fn new(kind: Event, failure: Option<Failure>, message: String) -> Self {
+        ClockEvent { kind, failure, message }
     }
 
     /// What happened.
     #[must_use]
     pub fn kind(&self) -> &Event {
         &self.kind
+    }
+
+    /// Why the attempt or the clock failed, where that is what happened.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
     }
 
     /// Whether somebody should look: the clock failed, an attempt did, or an epoch ended.

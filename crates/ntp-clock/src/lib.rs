@@ -19,6 +19,7 @@ mod counters;
 mod disturbance_tests;
 mod driver;
 mod event;
+mod failure;
 mod fork;
 mod journal;
 mod latch;
@@ -37,6 +38,7 @@ mod tracing_time;
 
 pub use clock::{Builder, Clock, ConfigError, SyncError, SyncTicket};
 pub use event::{ClockEvent, Events};
+pub use failure::{Failure, FailureKind};
 pub use journal::{Missed, Recorded};
 pub use manual::ManualClock;
 pub use ntp_clock_core::{

@@ -8,6 +8,7 @@ use std::time::Instant;
 use ntp_clock_core::{EngineStatus, LocalTime};
 
 use crate::event::Subscribers;
+use crate::failure::{Failure, FailureKind};
 use crate::fork;
 use crate::os::{Bell, Waiter};
 use crate::server::{Server, ServerError};
@@ -33,8 +34,8 @@ pub(crate) struct Runtime {
 pub(crate) struct State {
     pub(crate) status: Option<EngineStatus>,
     pub(crate) address: Option<SocketAddr>,
-    /// The last failure in words.
-    pub(crate) last_error: Option<String>,
+    /// The last failure.
+    pub(crate) last_error: Option<Failure>,
     /// The counter and the standard library's clock at one moment.
     pub(crate) instant: Option<(LocalTime, Instant)>,
     pub(crate) subscribers: Subscribers,
@@ -42,7 +43,7 @@ pub(crate) struct State {
     pub(crate) requested: u64,
     /// The newest request whose round is over, and how it ended.
     pub(crate) answered: u64,
-    pub(crate) answer: Option<Result<(), String>>,
+    pub(crate) answer: Option<Result<(), Failure>>,
 }
 
 impl Runtime {
@@ -67,9 +68,12 @@ impl Runtime {
                     let (bell, descriptors) = (Some(waiter.bell()), waiter.descriptors());
                     return (Runtime { bell, descriptors, ..Runtime::idle() }, Some(waiter));
                 }
-                Err(error) => format!("could not start: {error}"),
+                Err(error) => Failure::new(
+                    FailureKind::of_system(&error),
+                    format!("could not start: {error}"),
+                ),
             },
-            Err(error) => error.to_string(),
+            Err(error) => Failure::new(FailureKind::NoServer, error.to_string()),
         };
         let runtime = Runtime::idle();
         runtime.lock().last_error = Some(problem);

@@ -7,6 +7,7 @@ use ntp_clock_core::{EngineConfig, LocalTime, Mapping, Reading, Span};
 
 use crate::counters::Counters;
 use crate::driver::Driver;
+use crate::failure::{Failure, FailureKind};
 use crate::fork::{self, ForkCell};
 use crate::journal::Journal;
 use crate::os::{self, Waiter};
@@ -173,7 +174,8 @@ impl Shared {
         let thread = std::thread::Builder::new().name(THREAD_NAME.to_owned());
         if let Err(error) = thread.spawn(move || driver.run()) {
             let message = format!("could not start the synchronisation thread: {error}");
-            self.runtime().lock().last_error = Some(message);
+            let failure = Failure::new(FailureKind::of_system(&error), message);
+            self.runtime().lock().last_error = Some(failure);
         }
     }
 }

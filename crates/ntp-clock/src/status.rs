@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use ntp_clock_core::{Leap, ReferenceId, Rejection, Span, SyncState, UnixTime};
 
+use crate::failure::Failure;
+
 /// Everything about a clock at one moment. Values that only a synchronised clock has are `None`
 /// while it is not.
 #[derive(Clone, PartialEq, Debug)]
@@ -45,8 +47,8 @@ pub struct Status {
     pub requests: u64,
     /// Replies believed since the start.
     pub believed: u64,
-    /// Why the last attempt failed, in words; `None` once one succeeds.
-    pub last_error: Option<String>,
+    /// Why the last attempt failed; `None` once one succeeds.
+    pub last_error: Option<Failure>,
     /// True time of the next poll.
     pub next_sync: Option<UnixTime>,
     /// Time until the next poll; zero while one is under way, `None` without a running clock.
@@ -58,6 +60,12 @@ pub struct Status {
 }
 
 impl Status {
+    /// The code of the last failure, see [`FailureKind::code`](crate::FailureKind::code).
+    #[must_use]
+    pub fn last_error_code(&self) -> Option<&'static str> {
+        self.last_error.as_ref().map(Failure::code)
+    }
+
     /// The reasons for which replies were not believed, with their counts, zero ones left out.
     pub fn rejections(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         Rejection::NAMES.into_iter().zip(self.rejection_counts).filter(|(_, count)| *count > 0)

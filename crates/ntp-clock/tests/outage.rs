@@ -30,8 +30,8 @@ fn readings_go_on_while_three_attempts_fail_then_stop_and_come_back_with_the_ser
     assert_eq!((status.state, status.attempts, status.is_synced), (SyncState::Failed, 3, false));
     assert_eq!((status.offset, status.max_error, status.last_sync), (None, None, None));
     let error = status.last_error.expect("it failed");
-    assert!(error.starts_with("no reply within 2 s (127.0.0.1:"), "{error}");
-    assert!(error.contains("refused"), "{error}");
+    assert!(error.detail().starts_with("no reply within 2 s (127.0.0.1:"), "{error}");
+    assert!(error.detail().contains("refused"), "{error}");
     // Three attempts of up to three requests, as the budget allows, and perhaps the round that was
     // under way.
     let sent = status.requests - requests;

@@ -44,7 +44,8 @@ pub(super) fn run(
 fn line(time: Option<&str>, status: &Status) -> String {
     let of = |value: Option<Span>| or_dash(value, span);
     let Some(time) = time else {
-        let why = status.last_error.as_deref().unwrap_or("waiting for the first reply");
+        let why = status.last_error.as_ref();
+        let why = why.map_or("waiting for the first reply", ntp_clock::Failure::detail);
         return format!("{}: {why}", status.state.name());
     };
     format!(

@@ -81,7 +81,7 @@ impl Picture<'_> {
             facts.extend(pairs.iter().map(cell));
         }
         if let Some(error) = &status.last_error {
-            facts.push(cell(&("error", error.clone())));
+            facts.push(cell(&("error", error.to_string())));
         }
         facts
     }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::failure::{Failure, FailureKind};
 use crate::os::Bell;
 use crate::server::Server;
 
@@ -104,9 +105,10 @@ impl Lookup {
     }
 
     /// Why there is no address.
-    pub(crate) fn failure(&self) -> String {
+    pub(crate) fn failure(&self) -> Failure {
         let reason = self.error.as_deref().unwrap_or("the resolver has not answered yet");
-        format!("could not resolve {:?}: {reason}", self.server.host())
+        let detail = format!("could not resolve {:?}: {reason}", self.server.host());
+        Failure::new(FailureKind::NoAddress, detail)
     }
 }
 
@@ -156,7 +158,8 @@ mod tests {
         let mut lookup = lookup("no-such-host.invalid");
         assert!(lookup.addresses(0).is_empty());
         let failure = lookup.failure();
-        assert!(failure.starts_with("could not resolve \"no-such-host.invalid\": "), "{failure}");
+        let begins = "could not resolve \"no-such-host.invalid\": ";
+        assert!(failure.detail().starts_with(begins), "{failure}");
         let known = vec!["192.0.2.1:123".parse().unwrap()];
         lookup.known.clone_from(&known);
         answer(&mut lookup, Err("SERVFAIL".to_owned()));

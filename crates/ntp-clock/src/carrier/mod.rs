@@ -8,9 +8,10 @@ mod lookup;
 
 use std::net::SocketAddr;
 
-use ntp_clock_core::{LocalTime, RequestId};
+use ntp_clock_core::{AttemptError, LocalTime, RequestId};
 
 use crate::counters::Counters;
+use crate::failure::{Failure, FailureKind};
 use crate::os::{Bell, Socket};
 use crate::server::Server;
 use connection::Connection;
@@ -27,8 +28,8 @@ pub(crate) struct Carrier {
     connection: Option<Connection>,
     /// Since the start: each is followed by one at the name's next address.
     failed_attempts: usize,
-    /// What went wrong in this round, in words.
-    trouble: Option<String>,
+    /// What went wrong in this round.
+    trouble: Option<Failure>,
 }
 
 /// Whether a request of this round can be sent.
@@ -37,7 +38,7 @@ pub(crate) enum Connecting {
     Ready,
     /// The server's name is being resolved.
     Waiting,
-    Failed(String),
+    Failed(Failure),
 }
 
 /// What the carrier found at its socket.
@@ -76,7 +77,7 @@ impl Carrier {
             return Connecting::Ready;
         }
         let Some(lookup) = &mut self.lookup else {
-            return Connecting::Failed("no server".to_owned());
+            return Connecting::Failed(Failure::new(FailureKind::NoServer, "no server"));
         };
         if self.looked_up != round {
             // Once a round, while the addresses known from earlier ones serve.
@@ -93,14 +94,14 @@ impl Carrier {
             };
         }
         // An address without a route costs no packet and no time: on to the next.
-        let mut trouble = String::new();
+        let mut trouble = lookup.failure();
         for address in addresses {
             match Connection::open(address, round) {
                 Ok(connection) => {
                     self.connection = Some(connection);
                     return Connecting::Ready;
                 }
-                Err(error) => trouble = format!("{address}: {error}"),
+                Err(error) => trouble = Failure::of_system(address, &error),
             }
         }
         Connecting::Failed(trouble)
@@ -109,14 +110,15 @@ impl Carrier {
     /// Sends a request and gives the moment just before.
     ///
     /// # Errors
-    /// Why it could not be sent, in words.
-    pub(crate) fn send(&mut self, id: RequestId, datagram: &[u8]) -> Result<LocalTime, String> {
+    /// Why it could not be sent.
+    pub(crate) fn send(&mut self, id: RequestId, datagram: &[u8]) -> Result<LocalTime, Failure> {
         let Some(connection) = &mut self.connection else {
-            return Err("no socket".to_owned());
+            let not_sent = FailureKind::Attempt(AttemptError::NotSent);
+            return Err(Failure::new(not_sent, "no socket"));
         };
         let address = connection.address;
         let sent = connection.send(id, datagram, &self.counters);
-        sent.map_err(|error| format!("{address}: {error}"))
+        sent.map_err(|error| Failure::of_system(address, &error))
     }
 
     /// The next thing that came in, if there is one.
@@ -133,7 +135,7 @@ impl Carrier {
             }
             Ok(None) => None,
             Err(error) => {
-                self.trouble = Some(format!("{}: {error}", connection.address));
+                self.trouble = Some(Failure::of_system(connection.address, &error));
                 Some(Arrival::Trouble)
             }
         }
@@ -150,7 +152,7 @@ impl Carrier {
     }
 
     /// Notes what went wrong.
-    pub(crate) fn fail(&mut self, trouble: String) {
+    pub(crate) fn fail(&mut self, trouble: Failure) {
         self.trouble = Some(trouble);
     }
 
@@ -159,8 +161,8 @@ impl Carrier {
         self.trouble = self.lookup.as_ref().map(Lookup::failure);
     }
 
-    /// What went wrong since this was asked last, in words.
-    pub(crate) fn take_trouble(&mut self) -> Option<String> {
+    /// What went wrong since this was asked last.
+    pub(crate) fn take_trouble(&mut self) -> Option<Failure> {
         self.trouble.take()
     }
 
