@@ -48,6 +48,8 @@ class ClockStatus(TypedDict):
     """Replies not believed since the start, by reason."""
     last_error: str | None
     """Why the last attempt failed; None once one succeeds."""
+    last_error_code: str | None
+    """The same in one word that stays from version to version: "no_reply", "kiss_deny" ..."""
     next_sync: str | None
     """True time of the next synchronisation, ISO 8601."""
     epoch: int
