@@ -121,6 +121,15 @@ def encode(message: Mapping[str, Any]) -> str:
     return text
 
 
+def extended(text: str, more: Mapping[str, Any]) -> str:
+    """The text of a message that `encode` gave, with more members, none of which it has.
+
+    Raises:
+        WireError: As `encode` does.
+    """
+    return f"{text[:-1]},{encode(more)[1:]}" if more else text
+
+
 def dumps(value: object) -> Json:
     """A value's text.
 
@@ -140,6 +149,16 @@ def dumps(value: object) -> Json:
         loads(text)  # Whoever gets it would refuse such a number.
     # Half a surrogate pair is in UTF-8 only as an escape. It can only be within a string.
     return Json(text if text.isascii() else _HALF.sub(_escape, text))
+
+
+def checked(text: str) -> Json:
+    """A text of JSON from elsewhere, say a command line, as `encode` takes it.
+
+    Raises:
+        WireError: As `loads` does.
+    """
+    loads(text)
+    return Json(_HALF.sub(_escape, text.strip(" \t\n\r")))
 
 
 def check_size(text: str, most: int = FRAME_BYTES) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from portacode.utils.ntp_clock import NTPClock
+    from portacode.utils.ntp_clock import NTPClock, Reading
 
 __all__ = [
     "CLIENT_KEYS",
@@ -97,7 +97,11 @@ class Stamp(NamedTuple):
     @classmethod
     def take(cls, clock: NTPClock) -> Stamp:
         """It is now."""
-        reading = clock.read()
+        return cls.of(clock.read(), clock)
+
+    @classmethod
+    def of(cls, reading: Reading | None, clock: NTPClock) -> Stamp:
+        """It was when this clock was read just now; what it gave is not asked for twice."""
         raw_ms = time.time_ns() / 1e6
         if reading is None:
             reason = clock.get_status()["last_error"] or "no reply yet"

@@ -172,3 +172,18 @@ def test_any_text_is_parsed_as_python_does_or_refused_with_a_reason() -> None:
     assert agreed > 3_000
     assert len(reasons) > 10
     assert "" not in reasons
+
+
+def test_a_message_that_is_text_gets_more_members_and_keeps_its_own_as_they_are() -> None:
+    text = _wire.encode({"event": "response", "payload": Json("[1.10, 1E2]")})
+    whole = _wire.extended(text, {"trace": {"client_send": 1.5}})
+    assert whole == '{"event":"response","payload":[1.10, 1E2],"trace":{"client_send":1.5}}'
+    assert _wire.extended(text, {}) == text
+
+
+def test_json_from_elsewhere_is_taken_as_it_is_written_or_refused() -> None:
+    assert _wire.checked(' {"a": 1.10}\n') == '{"a": 1.10}'
+    assert _wire.checked('"caf\udce9"') == '"caf\\udce9"'
+    for text in ("", "NaN", "{", "[" * 200 + "]" * 200):
+        with pytest.raises(WireError):
+            _wire.checked(text)

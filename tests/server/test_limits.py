@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sys
 from typing import Any
 
 import pytest
+from django.conf import settings
 from system import SERVER
 
 sys.path.append(str(SERVER))
 
-from sockets.frames import Refusal, parsed, serialised, storable
+from config.layers import BoundedQueue, InMemoryLayer
+from data.refusal import Refusal
+from data.storable import storable
+from sockets.frames import parsed
 from sockets.limits import Buckets, Places, TokenBucket
 
 
@@ -108,6 +113,45 @@ def test_frames_of_any_bytes_are_an_object_or_refused() -> None:
         assert outcome in ("str", "malformed")
 
 
-def test_a_number_that_json_has_not_is_refused_on_the_way_out() -> None:
-    with pytest.raises(Refusal, match="out of range"):
-        serialised({"payload": float("inf")})
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_queue_holds_so_many_bytes_and_says_that_it_was_emptied(packed: bool) -> None:
+    def message(size: int) -> Any:
+        return b"x" * size if packed else {"type": "tell", "message": "x" * size}
+
+    queue = BoundedQueue(10_000, lambda: b"overflow" if packed else {"type": "overflow"})
+    for size in (3_000, 3_000, 50_000, 3_000):
+        queue.put_nowait(message(size))
+        assert queue.bytes <= 10_000
+    assert [queue.get_nowait() in (b"overflow", {"type": "overflow"}) for _ in range(2)] == [
+        True,
+        False,
+    ]
+    assert (queue.bytes, queue.empty()) == (0, True)
+    queue.put_nowait(message(64_000))
+    assert queue.bytes >= 64_000, "one message always fits"
+    assert queue.get_nowait() == message(64_000)
+
+
+def test_a_layer_keeps_nothing_for_a_channel_that_nobody_reads_any_more() -> None:
+    if not settings.configured:
+        settings.configure(QUEUE_BYTES_MAX=200_000)
+    most = settings.QUEUE_BYTES_MAX
+    told = {"type": "tell", "message": "x" * 60_000}
+
+    async def all_of_it() -> None:
+        layer = InMemoryLayer()
+        channel = await layer.new_channel()
+        await layer.group_add("all", channel)
+        for _ in range(most // 60_000 + 2):
+            await layer.group_send("all", told)
+        assert await layer.receive(channel) == {"type": "channel.overflow"}
+        assert await layer.receive(channel) == told
+        reading = asyncio.ensure_future(layer.receive(channel))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await layer.send(channel, told)
+        await layer.group_send("all", told)
+        assert (layer.channels, layer.groups) == ({}, {})
+
+    asyncio.run(all_of_it())

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import load
 import pytest
 from backends import MissingError, Postgres, Redis
-from system import Device, RawDevice, Server, Session, eventually
+from system import Device, RawDevice, Server, Session, Socket, eventually
+from test_nothing_lost import answer_text, ask_text, next_text
 from websockets.exceptions import WebSocketException
 
+from portacode import _wire
 from portacode.utils.ntp_clock import NTPClock
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) ->
         "DATABASE_URL": postgres.url,
         "BROWSER_RATE": "100000/100000",
         "DEVICE_RATE": "100000/100000",
-        "REQUEST_TIMEOUT_S": "20",
+        "REQUEST_TIMEOUT_S": "30",
     }
     one, other = (Server(folder, time_source.address, **variables) for _ in range(2))
     made = one.prepare()
@@ -228,6 +230,43 @@ def test_a_redis_that_is_restarted_is_found_again(pair: Pair) -> None:
         program.stop()
 
 
+@pytest.mark.parametrize(
+    "payload", ["18446744073709551616", '"caf\\udce9.txt"', "[" * 100 + "]" * 100, "1.10"]
+)
+def test_a_payload_arrives_between_processes_as_it_was_written(pair: Pair, payload: str) -> None:
+    device_id, token = pair.devices[0]["id"], pair.devices[0]["token"]
+    with RawDevice(pair.other, token) as device, pair.user.browser(server=pair.one) as browser:
+        wait_online(pair, device_id)
+        request_id = ask_text(browser, device_id, payload)
+        assert _wire.parse(next_text(device, "command")).text("payload") == payload
+        answer_text(device, request_id, payload)
+        assert _wire.parse(next_text(browser, "response")).text("payload") == payload
+
+
+def test_an_answer_that_cannot_be_passed_on_is_not_acknowledged_and_arrives_later(
+    pair: Pair,
+) -> None:
+    device_id, token = pair.devices[0]["id"], pair.devices[0]["token"]
+    with pair.user.browser(server=pair.one) as browser:
+        with RawDevice(pair.other, token) as device:
+            wait_online(pair, device_id)
+            request_id = browser.ask(device_id)
+            command = device.receive("command")
+            pair.redis.kill()
+            sent = device.answer(command)
+            assert device.close_code()[0] == 1011
+            assert not [told for told in device.kept if told["event"] == "ack"]
+        pair.redis.start()
+        # What Redis passes on before all listen to it again is lost: a browser is told `timeout`.
+        eventually(lambda: _is_reached(pair, browser), within_s=20)
+        # As a device does: it connects again, and sends what has no acknowledgement.
+        with RawDevice(pair.other, token) as again:
+            again.send(sent)
+            assert again.receive("ack")["delivery_id"] == sent["delivery_id"]
+            response = browser.receive("response", request_id=request_id)
+    assert response["status"] == "ok"
+
+
 def test_a_database_that_is_restarted_is_found_again_and_no_response_lost(pair: Pair) -> None:
     device_id, token = pair.devices[0]["id"], pair.devices[0]["token"]
     with RawDevice(pair.other, token) as device, pair.user.browser(server=pair.one) as browser:
@@ -251,6 +290,17 @@ def test_a_database_that_is_restarted_is_found_again_and_no_response_lost(pair: 
         except (TimeoutError, WebSocketException):
             assert eventually(acknowledged, within_s=30)
         assert browser.receive("response", request_id=request_id)["status"] == "ok"
+
+
+def _is_reached(pair: Pair, browser: Socket) -> bool:
+    """Whether a device of the other process and this page hear of one another."""
+    try:
+        with RawDevice(pair.other, pair.devices[1]["token"]) as device:
+            request_id = browser.ask(pair.devices[1]["id"])
+            device.answer(device.receive("command", within_s=1))
+            return bool(browser.receive("response", request_id=request_id, within_s=1))
+    except (TimeoutError, WebSocketException):
+        return False
 
 
 def _answers(pair: Pair, device_id: str) -> bool:

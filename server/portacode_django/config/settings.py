@@ -20,6 +20,7 @@ from config.environment import (
     redis,
     secret_key,
 )
+from portacode._wire import FRAME_BYTES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Everything that the server writes: its key, SQLite's file, collected static files.
@@ -97,17 +98,12 @@ REDIS_URL = redis("REDIS_URL")
 if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "config.redis_layer.RedisLayer",
             "CONFIG": {"hosts": [REDIS_URL], "prefix": os.environ.get("REDIS_PREFIX", "portacode")},
         }
     }
 else:
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels.layers.InMemoryChannelLayer",
-            "CONFIG": {"capacity": 10_000},
-        }
-    }
+    CHANNEL_LAYERS = {"default": {"BACKEND": "config.layers.InMemoryLayer"}}
 
 # --- Users, cookies, transport ----------------------------------------------------------------
 
@@ -142,7 +138,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 # --- Limits: nothing that a peer does may grow without bound ------------------------------------
 
 # One frame, and one body of a command over HTTP; docs/TRACE.md has the number.
-SOCKET_MESSAGE_MAX = 64 * 1024
+SOCKET_MESSAGE_MAX = FRAME_BYTES
 BROWSER_RATE = rate("BROWSER_RATE", "50/200")
 DEVICE_RATE = rate("DEVICE_RATE", "500/2000")
 COMMANDS_RATE = rate("COMMANDS_RATE", "20/100")
@@ -150,6 +146,8 @@ COMMANDS_RATE = rate("COMMANDS_RATE", "20/100")
 LOGIN_RATE = rate("LOGIN_RATE", "0.1/20")
 # Sockets of one user in one process: tabs, mostly.
 USER_SOCKETS_MAX = int(number("USER_SOCKETS_MAX", 32, 1))
+# What is kept for one socket until it has been read, in bytes.
+QUEUE_BYTES_MAX = int(number("QUEUE_BYTES_MAX", 8 * 1024 * 1024, 65_536))
 # Connections of one process, whatever they do.
 CONNECTIONS_MAX = int(number("CONNECTIONS_MAX", 4000, 1))
 # Requests of one socket that wait for their devices.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
 from data.models import TraceRecord
+from data.refusal import Refusal
 from data.services.device_client import DeviceClient
 from data.services.presence import devices_of
 from django.conf import settings
-from django.http import JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET, require_POST
-from sockets.frames import Refusal, text_field
+from sockets.frames import parsed_object, text_field
 from sockets.limits import Buckets
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
     from django.http import HttpRequest
+
+    from portacode._wire import Message
 
 
 def _for_users(view: Callable[..., JsonResponse]) -> Callable[..., JsonResponse]:
@@ -86,7 +88,7 @@ def trace(request: HttpRequest, request_id: str) -> JsonResponse:
 
 
 @require_POST
-async def commands(request: HttpRequest, device_id: str) -> JsonResponse:
+async def commands(request: HttpRequest, device_id: str) -> HttpResponse:
     """`POST /api/devices/ID/commands/` with command and payload; waits for the answer."""
     user = await request.auser()
     if not user.is_authenticated:
@@ -99,13 +101,13 @@ async def commands(request: HttpRequest, device_id: str) -> JsonResponse:
         answer = await client.ask(
             device_id,
             text_field(message, "command", 64),
-            message.get("payload"),
+            message.text("payload"),
             traceparent=request.headers.get("traceparent", "")[:128],
         )
     except Refusal as refusal:
         return _error(_STATUS.get(refusal.code, 400), refusal)
     status = 200 if answer.error is None else _STATUS.get(answer.error["code"], 502)
-    return JsonResponse(answer.to_json(), status=status)
+    return HttpResponse(answer.text(), status=status, content_type="application/json")
 
 
 def _records(request: HttpRequest) -> QuerySet[TraceRecord]:
@@ -119,16 +121,14 @@ def _user_id(request: HttpRequest) -> int:
     return user_id
 
 
-def _body(request: HttpRequest) -> dict[str, Any]:
+def _body(request: HttpRequest) -> Message:
     if len(request.body) > settings.SOCKET_MESSAGE_MAX:
         raise Refusal("too_large", f"a body is at most {settings.SOCKET_MESSAGE_MAX} bytes")
     try:
-        message = json.loads(request.body)
-    except (ValueError, RecursionError):
-        raise Refusal("malformed", "the body is not JSON") from None
-    if not isinstance(message, dict):
-        raise Refusal("malformed", "the body is not a JSON object")
-    return message
+        text = request.body.decode()
+    except UnicodeDecodeError:
+        raise Refusal("malformed", "the body is not UTF-8") from None
+    return parsed_object(text, "the body")
 
 
 def _number(text: str, name: str) -> float:
@@ -163,6 +163,7 @@ _STATUS = {
     "unknown_trace": 404,
     "too_large": 413,
     "rate_limited": 429,
+    "server_failed": 500,
     "device_offline": 503,
     "timeout": 504,
 }

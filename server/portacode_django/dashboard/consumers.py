@@ -6,22 +6,30 @@ Every stamp here is of one reading of the synchronised clock, `ntp_clock`.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from channels.db import database_sync_to_async
+from data.instance import entity
 from data.models import Project
-from data.services import news, presence, requests, telemetry
+from data.refusal import Refusal
+from data.services import news, presence
+from data.services.records import Owner
+from data.services.requests import PASSING_S, Asked, Requests
 from django.conf import settings
 from sockets.base import JsonSocket, logger
-from sockets.frames import Refusal, id_field, text_field
-from sockets.instance import entity
+from sockets.frames import id_field, text_field
 from sockets.limits import Places
 from sockets.sessions import is_logged_in
 
 from dashboard.pending import Pending, PendingRequests, Phase
+from portacode import _wire
 from portacode.connection.messages import clock_summary
-from portacode.trace import CLIENT_KEYS, Trace, TraceError
+from portacode.trace import CLIENT_KEYS, SERVER_KEYS, Trace, TraceError
 from portacode.utils.ntp_clock import ntp_clock
+
+if TYPE_CHECKING:
+    from portacode._wire import Message
 
 
 class DashboardConsumer(JsonSocket):
@@ -38,6 +46,7 @@ class DashboardConsumer(JsonSocket):
         self._groups: list[str] = []
         self._has_place = False
         self._pending = PendingRequests(settings.PENDING_MAX, self._too_late)
+        self._changed = self._looking = False
 
     def who(self) -> str:
         """The user, once logged in."""
@@ -68,8 +77,7 @@ class DashboardConsumer(JsonSocket):
 
     async def group(self) -> str | None:
         """What it is told about; None where it was refused."""
-        assert self.user_id is not None
-        return news.user_group(self.user_id)
+        return news.user_group(self._user())
 
     async def closed(self) -> None:
         """Stores traces as far as they got: nobody will hand in the rest."""
@@ -78,17 +86,41 @@ class DashboardConsumer(JsonSocket):
         for group in self._groups:
             await self.channel_layer.group_discard(group, self.channel_name)
         for request_id, request in self._pending.drain().items():
-            if request.phase is Phase.CLIENT:
-                await self._store(request_id, request)
+            try:
+                await self._requests.leave(request_id, request.trace)
+            except Exception:
+                logger.exception("%s: the trace of %s is not stored", self.who(), request_id)
+
+    @property
+    def _requests(self) -> Requests:
+        """Those of this very socket."""
+        return Requests(Owner(self._user(), self.channel_name, self.project_id))
+
+    def _user(self) -> int:
+        if self.user_id is None:
+            raise RuntimeError("nobody is logged in, and nothing is done in anybody's name")
+        return self.user_id
 
     # --- News -----------------------------------------------------------------------------------
 
     async def devices_changed(self, message: dict[str, Any] | None = None) -> None:
-        """Tells which devices there are, and how they are."""
+        """Tells which devices there are, and how they are: at once, then now and then at most."""
         del message
-        assert self.user_id is not None
-        devices = await _devices_of(self.user_id, self.project_id)
-        await self.send_json({"event": "devices", "devices": devices})
+        self._changed = True
+        if not self._looking:
+            self._looking = True
+            self.later(self._look())
+
+    async def _look(self) -> None:
+        try:
+            # Many devices may come at once, each a query for every page: one will do.
+            while self._changed:
+                self._changed = False
+                devices = await _devices_of(self._user(), self.project_id)
+                await self.send_json({"event": "devices", "devices": devices})
+                await asyncio.sleep(_LOOK_EVERY_S)
+        finally:
+            self._looking = False
 
     async def _tell_clock(self) -> None:
         while not self._done:
@@ -97,146 +129,124 @@ class DashboardConsumer(JsonSocket):
             await asyncio.sleep(_CLOCK_EVERY_S)
 
     async def _check_session(self) -> None:
-        assert self.user_id is not None
         while not self._done:
             await asyncio.sleep(settings.SESSION_CHECK_S)
-            if not await is_logged_in(self.scope["session"].session_key, self.user_id):
+            if not await is_logged_in(self.scope["session"].session_key, self._user()):
                 await self.refuse(4401, "not logged in any more")
 
     # --- A request, in the order of what happens ------------------------------------------------
 
-    async def on_command(self, message: dict[str, Any]) -> None:
+    async def on_command(self, message: Message) -> None:
         """The browser asks something of a device."""
-        assert self.received is not None
-        assert self.user_id is not None
         request_id = id_field(message, "request_id")
         if request_id in self._pending:
             raise Refusal("duplicate_request", "a request of this request_id is under way")
         trace = _trace_of(message)
+        asked = Asked(
+            request_id,
+            text_field(message, "device_id", 64),
+            text_field(message, "command", 64),
+            message.text("payload"),
+            text_field(message, "traceparent", 128, ""),
+        )
         trace.put("server_receive", self.received, entity())
-        device_id = text_field(message, "device_id", 64)
-        traceparent = text_field(message, "traceparent", 128, "")
-        request = Pending(device_id, trace, traceparent)
+        request = Pending(asked.device_id, trace)
         if not self._pending.add(request_id, request, settings.REQUEST_TIMEOUT_S):
             await self._fail(request_id, request, Refusal("busy", "too many requests under way"))
             return
-        command: dict[str, Any] = {"event": "command", "request_id": request_id}
         try:
-            command |= {"device_id": device_id, "command": text_field(message, "command", 64)}
-            route = await _open_request(
-                user_id=self.user_id,
-                project_id=self.project_id,
-                device_id=device_id,
-                request_id=request_id,
-                command=command["command"],
-                trace=trace,
-                traceparent=traceparent,
-                reply_channel=self.channel_name,
-            )
+            await self._requests.open(asked, trace)
         except Refusal as refusal:
             await self._fail(request_id, request, refusal)
-            return
-        command |= {"payload": message.get("payload"), "trace": trace.to_message()}
-        if traceparent:
-            command["traceparent"] = traceparent
-        sent = {"type": "device.command", "message": command, "reply_channel": self.channel_name}
-        await self.channel_layer.send(route.channel, sent)
+        except Exception:
+            self._pending.pop(request_id)
+            raise
 
     async def request_progress(self, event: dict[str, Any]) -> None:
         """From the device: it is at work, and may take its time."""
-        message = event["message"]
-        request = self._pending.get(message["request_id"], Phase.DEVICE)
+        request = self._pending.waiting(event["request_id"])
         if request is not None:
-            self._pending.renew(message["request_id"], settings.REQUEST_TIMEOUT_S)
-            message["trace"] = requests.merged(message["trace"], request.trace).to_message()
-            await self.send_json(message)
+            self._pending.renew(event["request_id"], settings.REQUEST_TIMEOUT_S)
+            trace = Trace.from_message(json.loads(event["trace"]))
+            trace.merge(request.trace, SERVER_KEYS)
+            await self.send_text(_wire.extended(event["message"], {"trace": trace.to_message()}))
 
     async def request_response(self, event: dict[str, Any]) -> None:
         """From the device: the answer, which is stored already."""
-        message = event["message"]
-        request = self._pending.get(message["request_id"], Phase.DEVICE)
+        request = self._pending.waiting(event["request_id"])
         if request is None:
-            logger.info("%s: %s is answered too late", self.who(), message["request_id"])
+            logger.info("%s: %s is answered too late", self.who(), event["request_id"])
             return
-        request.trace = Trace.from_message(message["trace"])
-        await self._answer(message, request)
+        request.trace = Trace.from_message(json.loads(event["trace"]))
+        await self._answer(event["request_id"], request, event["message"])
 
     async def request_refused(self, event: dict[str, Any]) -> None:
         """From the device's consumer: it could not be sent."""
-        request = self._pending.get(event["request_id"], Phase.DEVICE)
+        request = self._pending.waiting(event["request_id"])
         if request is not None:
-            await self._fail(event["request_id"], request, Refusal(**event["error"]))
+            refusal = Refusal(event["code"], event["message"])
+            await self._requests.expire(event["request_id"], refusal)
+            await self._fail(event["request_id"], request, refusal)
 
-    async def on_trace_complete(self, message: dict[str, Any]) -> None:
+    async def on_trace_complete(self, message: Message) -> None:
         """The browser has the answer, and hands in its own stamps."""
         request_id = id_field(message, "request_id")
-        if self._pending.get(request_id, Phase.CLIENT) is None:
+        request = self._pending.get(request_id)
+        if request is None or request.phase is not Phase.CLIENT:
             return
         trace = _trace_of(message)
-        request = self._pending.pop(request_id)
-        assert request is not None
+        self._pending.pop(request_id)
         request.trace.merge(trace, CLIENT_KEYS)
-        await self._store(request_id, request)
+        await self._requests.finish(request_id, request.trace)
 
     # --- Answers and ends -----------------------------------------------------------------------
 
-    async def refused(self, message: dict[str, Any] | None, refusal: Refusal) -> None:
+    async def refused(self, message: Message | None, refusal: Refusal) -> None:
         """A refused request is answered as a request is, with its stamps; else as an error."""
-        try:
-            assert message is not None
-            assert message["event"] == "command"
-            request_id = id_field(message, "request_id")
-            trace = _trace_of(message)
-        except (AssertionError, Refusal):
+        trace = _trace_of_refused(message)
+        # One that is under way keeps its record and its answer.
+        if message is None or trace is None or message["request_id"] in self._pending:
             await super().refused(message, refusal)
             return
-        if self.received is not None:
-            trace.put("server_receive", self.received, entity())
-        if request_id in self._pending:
-            # The one under way keeps its record and its answer.
-            await super().refused(message, refusal)
-            return
-        await self._fail(request_id, Pending("", trace, ""), refusal)
+        trace.put("server_receive", self.received, entity())
+        await self._fail(message["request_id"], Pending("", trace), refusal)
 
     async def _fail(self, request_id: str, request: Pending, refusal: Refusal) -> None:
         """Answers a request with an error of the server's own."""
         message = {"event": "response", "request_id": request_id, "device_id": request.device_id}
-        await self._answer(
-            {**message, "status": "error", "error": refusal.to_json()},
-            request,
-        )
+        told = {**message, "status": "error", "error": refusal.to_json()}
+        await self._answer(request_id, request, _wire.encode(told))
 
-    async def _answer(self, message: dict[str, Any], request: Pending) -> None:
-        request_id = message["request_id"]
+    async def _answer(self, request_id: str, request: Pending, text: str) -> None:
         request.phase = Phase.CLIENT
         if request_id in self._pending:
             self._pending.renew(request_id, _TRACE_COMPLETE_S)
         request.trace.stamp("server_send_response", self.clock, entity())
-        await self.send_json({**message, "trace": request.trace.to_message()})
+        await self.send_text(_wire.extended(text, {"trace": request.trace.to_message()}))
 
     def _too_late(self, request_id: str) -> None:
-        if self._pending.get(request_id, Phase.DEVICE) is not None:
-            self.later(self._time_out(request_id))
-        elif (request := self._pending.pop(request_id)) is not None:
-            self.later(self._store(request_id, request))
+        request = self._pending.get(request_id)
+        if request is not None and request.phase is Phase.CLIENT:
+            self._pending.pop(request_id)
+            self.later(self._finish(request_id, request.trace))
+        elif request is not None:
+            self.later(self._time_out(request_id, request))
 
-    async def _time_out(self, request_id: str) -> None:
+    async def _finish(self, request_id: str, trace: Trace) -> None:
+        await self._requests.finish(request_id, trace)
+
+    async def _time_out(self, request_id: str, request: Pending) -> None:
         limit_s = settings.REQUEST_TIMEOUT_S
         refusal = Refusal("timeout", f"the device has not answered within {limit_s:g} s")
-        await _expire(request_id, refusal.to_json())
-        request = self._pending.get(request_id, Phase.DEVICE)
-        if request is not None:
-            await self._fail(request_id, request, refusal)
-
-    async def _store(self, request_id: str, request: Pending) -> None:
-        finished = await _finish(request_id, request.trace)
-        if finished is None:
-            # Refused before it was recorded.
+        ended = await self._requests.expire(request_id, refusal)
+        if self._pending.waiting(request_id) is not request:
             return
-        telemetry.export(finished.record, request.traceparent)
-        told = {"event": "trace", "trace_record": finished.record}
-        assert self.user_id is not None
-        await news.tell_dashboards(self.user_id, finished.project_id, told)
+        if ended or request.phase is Phase.PASSING:
+            await self._fail(request_id, request, refusal)
+            return
+        # The record has an answer, which must be about to come.
+        request.phase = Phase.PASSING
+        self._pending.renew(request_id, PASSING_S)
 
 
 class ProjectConsumer(DashboardConsumer):
@@ -244,9 +254,8 @@ class ProjectConsumer(DashboardConsumer):
 
     async def group(self) -> str | None:
         """The project must be the user's."""
-        assert self.user_id is not None
         slug = self.scope["url_route"]["kwargs"]["slug"]
-        self.project_id = await _project_of(self.user_id, slug)
+        self.project_id = await _project_of(self._user(), slug)
         if self.project_id is None:
             # Another user's project is told from none at all by nobody.
             await self.refuse(4403, "there is no such project of yours")
@@ -262,6 +271,20 @@ def _trace_of(message: dict[str, Any]) -> Trace:
         raise Refusal("malformed", str(error)) from error
 
 
+def _trace_of_refused(message: Message | None) -> Trace | None:
+    """The stamps of what would have been a request; None where it was not even one."""
+    if (
+        message is None
+        or message["event"] != "command"
+        or not _wire.is_id(message.get("request_id"))
+    ):
+        return None
+    try:
+        return _trace_of(message)
+    except Refusal:
+        return None
+
+
 @database_sync_to_async
 def _project_of(user_id: int, slug: str) -> int | None:
     projects = Project.objects.filter(owner_id=user_id, slug=slug)
@@ -271,9 +294,8 @@ def _project_of(user_id: int, slug: str) -> int | None:
 _CLOCK_EVERY_S = 5.0
 # Seconds for the browser to hand in its stamps.
 _TRACE_COMPLETE_S = 5.0
+# Seconds between two looks at the devices.
+_LOOK_EVERY_S = 0.25
 _places = Places(settings.USER_SOCKETS_MAX)
 
 _devices_of = database_sync_to_async(presence.devices_of)
-_open_request = database_sync_to_async(requests.open_request)
-_expire = database_sync_to_async(requests.expire)
-_finish = database_sync_to_async(requests.finish)

@@ -17,6 +17,8 @@ class Phase(enum.Enum):
 
     DEVICE = "device"
     """The device is to answer."""
+    PASSING = "passing"
+    """It has answered, as the record says, and the answer is on its way here."""
     CLIENT = "client"
     """The browser has the answer, and is to hand in its stamps."""
 
@@ -24,12 +26,11 @@ class Phase(enum.Enum):
 class Pending:
     """A request under way."""
 
-    __slots__ = ("device_id", "phase", "timer", "trace", "traceparent")
+    __slots__ = ("device_id", "phase", "timer", "trace")
 
-    def __init__(self, device_id: str, trace: Trace, traceparent: str) -> None:
+    def __init__(self, device_id: str, trace: Trace) -> None:
         self.device_id = device_id
         self.trace = trace
-        self.traceparent = traceparent
         self.phase = Phase.DEVICE
         self.timer: asyncio.TimerHandle | None = None
 
@@ -58,10 +59,14 @@ class PendingRequests:
         loop = asyncio.get_running_loop()
         request.timer = loop.call_later(limit_s, self._late, request_id)
 
-    def get(self, request_id: str, phase: Phase) -> Pending | None:
-        """One that is in this phase."""
+    def get(self, request_id: str) -> Pending | None:
+        """One that is under way."""
+        return self._requests.get(request_id)
+
+    def waiting(self, request_id: str) -> Pending | None:
+        """One whose browser has no answer yet."""
         request = self._requests.get(request_id)
-        return request if request is not None and request.phase is phase else None
+        return None if request is None or request.phase is Phase.CLIENT else request
 
     def pop(self, request_id: str) -> Pending | None:
         """Ends one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from data.instance import entity
 from data.models import Project
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -11,7 +12,6 @@ from django.contrib.auth.views import LoginView
 from django.http import JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
-from sockets.instance import entity
 from sockets.limits import Buckets
 
 from portacode.utils.ntp_clock import ntp_clock

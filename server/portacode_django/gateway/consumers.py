@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from channels.db import database_sync_to_async
+from data.instance import entity
+from data.refusal import Refusal
 from data.services import news, presence, requests
-from data.services.requests import Outcome
+from data.services.records import Outcome
+from data.services.requests import Answer
+from data.storable import storable
 from django.conf import settings
 from sockets.base import JsonSocket, logger
-from sockets.frames import Refusal, id_field, object_field, storable, text_field
-from sockets.instance import entity
-from sockets.limits import Buckets
+from sockets.frames import id_field, object_field, text_field
+from sockets.limits import Buckets, TokenBucket
 from sockets.origin import admits
 
+from portacode import _wire
 from portacode.connection.messages import CLOCK_KEYS
 from portacode.otel import inject
 from portacode.trace import DEVICE_KEYS, Stamp, Trace, TraceError
 
 if TYPE_CHECKING:
     from data.models import Device
+
+    from portacode._wire import Message
 
 
 class DeviceConsumer(JsonSocket):
@@ -34,6 +41,8 @@ class DeviceConsumer(JsonSocket):
         super().__init__()
         self.device: Device | None = None
         self._attached = False
+        # What it says of itself is written down, and told to every page that may see it.
+        self._news = TokenBucket(*_NEWS_RATE)
         # Requests sent over this connection: when they were, and who waits.
         self._sent: OrderedDict[str, _Sent] = OrderedDict()
 
@@ -76,6 +85,7 @@ class DeviceConsumer(JsonSocket):
     async def on_hello(self, message: dict[str, Any]) -> None:
         """The device says what it is, and is there from now on."""
         device = self._known()
+        self._check_news()
         about = object_field(message, "device")
         commands = about.get("commands") or []
         if not isinstance(commands, list) or len(commands) > 200:
@@ -100,6 +110,7 @@ class DeviceConsumer(JsonSocket):
     async def on_clock(self, message: dict[str, Any]) -> None:
         """The device says how its clock is; it is alive."""
         device = self._greeted()
+        self._check_news()
         told = _news_of(message)
         if not await _heard(device.pk, self.channel_name, told):
             if await _is_revoked(device.pk):
@@ -123,94 +134,86 @@ class DeviceConsumer(JsonSocket):
     # --- Requests and responses -----------------------------------------------------------------
 
     async def device_command(self, event: dict[str, Any]) -> None:
-        """From a browser's consumer, or the server's own client: a request for the device."""
-        message: dict[str, Any] = event["message"]
-        trace = Trace.from_message(message["trace"])
-        inject(message, "server", trace=message["trace"])
+        """From whoever asks, in whatever process: a request for the device."""
+        request_id, channel = event["request_id"], event["reply_channel"]
+        trace = Trace.from_message(json.loads(event["trace"]))
+        more: dict[str, Any] = {"request_id": request_id, "traceparent": event["traceparent"]}
+        inject(more, "server", trace=trace)
         stamp = Stamp.take(self.clock)
         trace.put("server_send", stamp, entity())
-        message["trace"] = trace.to_message()
+        added: dict[str, Any] = {"trace": trace.to_message()}
+        if more["traceparent"]:
+            added["traceparent"] = more["traceparent"]
+        text = _wire.extended(event["message"], added)
+        try:
+            _wire.check_size(text, settings.SOCKET_MESSAGE_MAX)
+        except _wire.TooLargeError as error:
+            told = f"the request has, with its stamps, {error}"
+            await requests.refuse(channel, request_id, Refusal("too_large", told))
+            return
         if len(self._sent) >= _SENT_MAX:
             self._sent.popitem(last=False)
-        self._sent[message["request_id"]] = _Sent(event["reply_channel"], (stamp, entity()))
-        try:
-            await self.send_json(message)
-        except Refusal as refusal:
-            failed = {"type": "request.refused", "request_id": message["request_id"]}
-            await self.channel_layer.send(
-                event["reply_channel"], {**failed, "error": refusal.to_json()}
-            )
+        self._sent[request_id] = _Sent(channel, (stamp, entity()))
+        await self.send_text(text)
 
-    async def on_progress(self, message: dict[str, Any]) -> None:
+    async def on_progress(self, message: Message) -> None:
         """News of a request, for whoever waits for it."""
         device = self._greeted()
         request_id = id_field(message, "request_id")
         sent = self._sent.get(request_id)
         if sent is None:
-            channel = await _reply_channel_of(request_id, device.pk)
+            channel = await requests.reply_channel_of(device.pk, request_id)
             if channel is None:
                 raise Refusal("malformed", "there is no such request")
             sent = self._sent[request_id] = _Sent(channel, None)
-        told: dict[str, Any] = {"event": "progress", "request_id": request_id}
-        trace = self._trace_of(message).to_message()
-        told |= {"device_id": device.pk, "payload": message.get("payload"), "trace": trace}
-        await self.channel_layer.send(
-            sent.reply_channel, {"type": "request.progress", "message": told}
-        )
+        payload, trace = message.text("payload"), self._trace_of(message)
+        await requests.pass_on(sent.reply_channel, device.pk, request_id, payload, trace)
 
-    async def on_response(self, message: dict[str, Any]) -> None:
-        """The answer to a request: stored, acknowledged and passed on, once."""
+    async def on_response(self, message: Message) -> None:
+        """The answer to a request: stored, passed on, and then acknowledged."""
         device = self._greeted()
-        assert self.received is not None
-        received = (self.received, entity())
-        request_id = id_field(message, "request_id")
-        delivery_id = id_field(message, "delivery_id")
         status = message.get("status")
         if status not in ("ok", "error"):
             raise Refusal("malformed", "status is neither ok nor error")
-        error = _error_of(message) if status == "error" else None
-        sent = self._sent.pop(request_id, None)
-        delivered = await _deliver(
-            device_id=device.pk,
+        request_id = id_field(message, "request_id")
+        traceparent = message.get("traceparent")
+        sent = self._sent.get(request_id)
+        answer = Answer(
             request_id=request_id,
-            delivery_id=delivery_id,
-            error=error,
+            delivery_id=id_field(message, "delivery_id"),
+            payload=message.text("payload"),
+            error=_error_of(message) if status == "error" else None,
             trace=self._trace_of(message),
+            traceparent=traceparent[:128] if isinstance(traceparent, str) else None,
+            received=(self.received, entity()),
             sent=sent.stamp if sent else None,
-            received=received,
         )
-        if delivered.outcome is Outcome.UNKNOWN:
+        if await requests.deliver(device.pk, answer) is Outcome.UNKNOWN:
             # Its record may have been pruned: nobody waits for it, and the device need not either.
             logger.warning("%s answers %s, which nobody asked", self.who(), request_id)
-        await self.send_json({"event": "ack", "delivery_id": delivery_id})
-        if delivered.outcome is not Outcome.NEW:
-            return
-        told = {
-            "event": "response",
-            "request_id": request_id,
-            "delivery_id": delivery_id,
-            "device_id": device.pk,
-            "command": str(message.get("command", ""))[:64],
-            "status": status,
-            "trace": delivered.trace,
-        }
-        told.update({"payload": message.get("payload")} if error is None else {"error": error})
-        if isinstance(message.get("traceparent"), str):
-            told["traceparent"] = message["traceparent"][:128]
-        await self.channel_layer.send(
-            delivered.reply_channel, {"type": "request.response", "message": told}
-        )
+        self._sent.pop(request_id, None)
+        await self.send_json({"event": "ack", "delivery_id": answer.delivery_id})
+
+    async def failed(self, message: Message | None) -> None:
+        """Ends the connection, so that the device sends over the next one what was not stored."""
+        del message
+        await self.refuse(1011, "the server failed; connect again")
 
     def _known(self) -> Device:
-        assert self.device is not None
+        if self.device is None:
+            raise RuntimeError("a device that is not known is not listened to")
         return self.device
+
+    def _check_news(self) -> None:
+        if not self._news.take():
+            raise Refusal("rate_limited", "too much news of the device; once in 10 s will do")
 
     def _greeted(self) -> Device:
         if not self._attached:
             raise Refusal("malformed", "say hello first")
         return self._known()
 
-    def _trace_of(self, message: dict[str, Any]) -> Trace:
+    def _trace_of(self, message: Message) -> Trace:
         try:
             return Trace.from_message(message.get("trace"), {*DEVICE_KEYS, "server_send"})
         except TraceError as error:
@@ -257,6 +260,8 @@ def _group(device_id: str) -> str:
 
 
 _SENT_MAX = 5000
+# hello and clock, a second and at once: a device sends one in 10 s.
+_NEWS_RATE = (1, 20)
 # Handshakes of one address: a fleet behind one router reconnects at once, a guesser goes on.
 _attempts = Buckets(20, 500)
 
@@ -265,5 +270,3 @@ _attach = database_sync_to_async(presence.attach)
 _detach = database_sync_to_async(presence.detach)
 _heard = database_sync_to_async(presence.heard)
 _is_revoked = database_sync_to_async(presence.is_revoked)
-_reply_channel_of = database_sync_to_async(requests.reply_channel_of)
-_deliver = database_sync_to_async(requests.deliver)

@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
+from data.refusal import Refusal
 from django.conf import settings
 
-from portacode.relay import answer, receipt
+from portacode import _wire
+from portacode.relay import answer
 from portacode.trace import Stamp
 from portacode.utils.ntp_clock import ntp_clock
-from sockets.frames import Refusal, parsed, serialised
+from sockets.frames import parsed
 from sockets.limits import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from portacode._wire import Message
     from portacode.utils.ntp_clock import NTPClock, Reading
 
 logger = logging.getLogger("portacode.sockets")
+
+
+class PeerGoneError(ConnectionError):
+    """Nothing can be sent any more: the connection has ended."""
 
 
 class JsonSocket(AsyncConsumer):
@@ -39,8 +46,7 @@ class JsonSocket(AsyncConsumer):
     scope: Any
 
     def __init__(self) -> None:
-        self.received: Stamp | None = None
-        """When the frame came that is being dealt with."""
+        self._received: Stamp | None = None
         self._receipt: Reading | None = None
         self._bucket = TokenBucket(*self.rate)
         # Refused messages are answered, and so need a limit of their own.
@@ -54,6 +60,11 @@ class JsonSocket(AsyncConsumer):
         self._heard_any = False
         self._end_code: int | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def received(self) -> Stamp:
+        """When the frame came that is being dealt with."""
+        return self._received or Stamp.take(self.clock)
 
     # --- For subclasses -------------------------------------------------------------------------
 
@@ -69,20 +80,24 @@ class JsonSocket(AsyncConsumer):
         client = self.scope.get("client")
         return client[0] if client else "unknown"
 
-    async def refused(self, message: dict[str, Any] | None, refusal: Refusal) -> None:
+    async def refused(self, message: Message | None, refusal: Refusal) -> None:
         """Tells the peer that a message was not obeyed."""
         told: dict[str, Any] = {"event": "error", "error": refusal.to_json()}
-        request_id = (message or {}).get("request_id")
+        request_id = None if message is None else message.get("request_id")
         if isinstance(request_id, str) and len(request_id) <= 64:
             told["request_id"] = request_id
         await self.send_json(told)
+
+    async def failed(self, message: Message | None) -> None:
+        """A message was understood, and we failed; the connection goes on."""
+        await self.refused(message, Refusal("server_failed", "the server failed; try again"))
 
     # --- What they use --------------------------------------------------------------------------
 
     async def accept(self) -> None:
         """Opens the connection."""
         self._accepted = True
-        await super().send({"type": "websocket.accept"})
+        await self._hand_over({"type": "websocket.accept"})
         self._heard_at = asyncio.get_running_loop().time()
         self._look_again()
 
@@ -97,22 +112,27 @@ class JsonSocket(AsyncConsumer):
         logger.warning("%s: closed %s (%d): %s", self.scope["path"], self.who(), code, reason)
         if not self._accepted:
             self._accepted = True
-            await super().send({"type": "websocket.accept"})
-        await super().send({"type": "websocket.close", "code": code, "reason": reason})
+            await self._hand_over({"type": "websocket.accept"})
+        # As many bytes as the protocol allows.
+        told = reason.encode(errors="replace")[:123].decode(errors="ignore")
+        await self._hand_over({"type": "websocket.close", "code": code, "reason": told})
 
     async def send_json(self, message: dict[str, Any]) -> None:
-        """Sends a message; a peer that does not read for too long is cut off."""
+        """Sends a message."""
+        await self.send_text(_wire.encode(message))
+
+    async def send_text(self, text: str) -> None:
+        """Sends a message's text; a peer that does not read for too long is cut off.
+
+        Raises:
+            PeerGoneError: Where there is no peer any more.
+        """
         if self._done or not self._accepted:
             return
-        text = serialised(message)
         loop = asyncio.get_running_loop()
         limit = loop.call_later(settings.SLOW_READER_S, self._cut_off)
         try:
-            await super().send({"type": "websocket.send", "text": text})
-        except RuntimeError as error:
-            # The WebSocket library has closed the connection for what came, which we do not know
-            # yet.
-            raise ConnectionResetError(str(error)) from error
+            await self._hand_over({"type": "websocket.send", "text": text})
         finally:
             limit.cancel()
 
@@ -136,8 +156,8 @@ class JsonSocket(AsyncConsumer):
             message = await receive()
             if message["type"] == "websocket.receive":
                 # Before anything else: it may have to wait for the one that is being dealt with.
-                message["stamp"] = Stamp.take(self.clock)
-                message["receipt"] = receipt()
+                message["receipt"] = reading = self.clock.read()
+                message["stamp"] = Stamp.of(reading, self.clock)
             elif message["type"] == "websocket.disconnect":
                 self._end_code = message.get("code")
             return message
@@ -150,7 +170,7 @@ class JsonSocket(AsyncConsumer):
                 raise
             logger.warning("%s: cut off %s, who does not read", scope["path"], self.who())
         except OSError:
-            # How a send tells that the peer has gone; why is among what was not received yet.
+            # The peer has gone; why is among what was not received yet.
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._drain(receive), 1)
         finally:
@@ -162,6 +182,14 @@ class JsonSocket(AsyncConsumer):
                 self._watch.cancel()
             await asyncio.shield(self._farewell())
 
+    async def _hand_over(self, message: dict[str, Any]) -> None:
+        try:
+            await self.send(message)
+        except (OSError, RuntimeError) as error:
+            # RuntimeError: the WebSocket library has closed the connection for what came, which we
+            # do not know yet.
+            raise PeerGoneError(str(error)) from error
+
     async def _drain(self, receive: Any) -> None:
         while self._end_code is None:
             message = await receive()
@@ -170,7 +198,18 @@ class JsonSocket(AsyncConsumer):
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """To the handler; connections to the database look after themselves."""
-        await getattr(self, message["type"].replace(".", "_"))(message)
+        kind: str = message["type"]
+        handler = getattr(self, kind.replace(".", "_"))
+        if kind.startswith("websocket."):
+            await handler(message)
+            return
+        try:
+            await handler(message)
+        except PeerGoneError:
+            raise
+        except Exception:
+            # News that we cannot pass on are no reason to leave all others.
+            logger.exception("%s: %s: %s failed", self.scope["path"], self.who(), kind)
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         """The handshake."""
@@ -186,24 +225,29 @@ class JsonSocket(AsyncConsumer):
         """A frame."""
         if self._done:
             return
-        self.received = message["stamp"]
+        self._received = message["stamp"]
         self._receipt = message["receipt"]
         self._heard_at = asyncio.get_running_loop().time()
         self._heard_any = True
         text = message.get("text")
         if text is None:
             await self.refuse(1003, "text frames only")
-        elif len(text) > settings.SOCKET_MESSAGE_MAX or (
-            len(text) * 3 > settings.SOCKET_MESSAGE_MAX
-            and len(text.encode(errors="replace")) > settings.SOCKET_MESSAGE_MAX
-        ):
-            await self.refuse(1009, f"a message is at most {settings.SOCKET_MESSAGE_MAX} bytes")
-        else:
-            await self._obey(text)
+            return
+        try:
+            _wire.check_size(text, settings.SOCKET_MESSAGE_MAX)
+        except _wire.TooLargeError as error:
+            await self.refuse(1009, f"too large: {error}")
+            return
+        await self._obey(text)
+
+    async def channel_overflow(self, message: dict[str, Any]) -> None:
+        """From the channel layer: more came than is kept, and was dropped."""
+        del message
+        await self.refuse(1013, "more came for this connection than it can take; connect again")
 
     async def tell(self, message: dict[str, Any]) -> None:
         """From another consumer: something to send on."""
-        await self.send_json(message["message"])
+        await self.send_text(message["message"])
 
     async def _obey(self, text: str) -> None:
         message = None
@@ -229,6 +273,11 @@ class JsonSocket(AsyncConsumer):
                 await self.refuse(4429, "too many messages")
             else:
                 await self.refuse(4400, f"too many malformed messages, the last one: {refusal}")
+        except PeerGoneError:
+            raise
+        except Exception:
+            logger.exception("%s: %s: a message failed", self.scope["path"], self.who())
+            await self.failed(message)
 
     def _look_again(self) -> None:
         """Closes the connection if nothing has been heard for too long."""

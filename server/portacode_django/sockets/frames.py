@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from data.refusal import Refusal
+
+from portacode import _wire
+
+if TYPE_CHECKING:
+    from portacode._wire import Message
 
 
-class Refusal(Exception):  # noqa: N818
-    """A message that is not obeyed; code and message are told to whoever sent it."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-    def to_json(self) -> dict[str, str]:
-        """As an `error` has it."""
-        return {"code": self.code, "message": self.message}
-
-
-def parsed(text: str) -> dict[str, Any]:
+def parsed(text: str) -> Message:
     """The object in a frame, which has an `event`.
 
     Raises:
         Refusal: Where it is none.
     """
-    try:
-        message = json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise Refusal("malformed", f"the frame is not JSON: {str(error)[:100]}") from error
-    if not isinstance(message, dict):
-        raise Refusal("malformed", "the frame is not a JSON object")
+    message = parsed_object(text, "the frame")
     if not isinstance(message.get("event"), str):
         raise Refusal("malformed", "the message has no event")
     return message
 
 
-def serialised(message: dict[str, Any]) -> str:
-    """A frame's text.
+def parsed_object(text: str, name: str) -> Message:
+    """The object in a text that the sender knows by this name.
 
     Raises:
-        Refusal: Where it holds a number that JSON has not, such as 1e999.
+        Refusal: Where it is none.
     """
     try:
-        return json.dumps(message, separators=(",", ":"), allow_nan=False)
-    except ValueError as error:
-        raise Refusal("malformed", "a number is out of range") from error
+        return _wire.parse(text)
+    except _wire.WireError as error:
+        raise Refusal("malformed", f"{name}: {error}") from error
 
 
 def text_field(message: dict[str, Any], name: str, longest: int, default: str | None = None) -> str:
@@ -62,7 +49,7 @@ def text_field(message: dict[str, Any], name: str, longest: int, default: str | 
 def id_field(message: dict[str, Any], name: str) -> str:
     """A field that is 32 hexadecimal digits."""
     value = message.get(name)
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not isinstance(value, str) or not _wire.is_id(value):
         raise Refusal("malformed", f"{name} is not 32 hexadecimal digits")
     return value
 
@@ -75,29 +62,3 @@ def object_field(message: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Refusal("malformed", f"{name} is not an object")
     return value
-
-
-def storable(value: Any, depth: int = 0) -> Any:
-    """JSON that every database takes: no NUL, no half of a surrogate pair, no endless number."""
-    if isinstance(value, str):
-        return _UNSTORABLE.sub("\ufffd", value)
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if abs(value) < 2**63 else None
-    if depth >= _DEEPEST:
-        return None
-    if isinstance(value, dict):
-        return {storable(key): storable(part, depth + 1) for key, part in value.items()}
-    if isinstance(value, list):
-        return [storable(part, depth + 1) for part in value]
-    return value
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number in JSON")
-
-
-_ID = re.compile(r"[0-9a-f]{32}")
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_DEEPEST = 16

@@ -9,16 +9,19 @@ its synchronised clock.
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from channels.db import database_sync_to_async
 from django.conf import settings
-from sockets.frames import Refusal
-from sockets.instance import entity
 
-from data.services import news, requests, telemetry
+from data.instance import entity
+from data.refusal import Refusal
 from data.services.layer import channel_layer
+from data.services.records import Owner
+from data.services.requests import PASSING_S, Asked, Requests
+from portacode import _wire
+from portacode._wire import Json
 from portacode.trace import Trace
 from portacode.utils.ntp_clock import ntp_clock
 
@@ -36,13 +39,16 @@ class Answer(NamedTuple):
     error: dict[str, Any] | None
     """Code and message, where the status is "error"."""
     trace: dict[str, Any]
+    payload_text: Json
+    """The payload as the device wrote it."""
 
-    def to_json(self) -> dict[str, Any]:
+    def text(self) -> str:
         """As REST answers it."""
-        told = {"request_id": self.request_id, "status": self.status, "trace": self.trace}
+        told: dict[str, Any] = {"request_id": self.request_id, "status": self.status}
+        told["trace"] = self.trace
         if self.error is not None:
-            return {**told, "error": self.error}
-        return {**told, "payload": self.payload}
+            return _wire.encode({**told, "error": self.error})
+        return _wire.encode({**told, "payload": self.payload_text})
 
 
 class DeviceClient:
@@ -68,89 +74,107 @@ class DeviceClient:
     ) -> Answer:
         """Sends a traced request and waits for its answer; errors are answers as well.
 
+        Whoever is cancelled meanwhile leaves a record that says so.
+
         Args:
             device_id: Whom.
             command: What.
-            payload: Any JSON.
+            payload: Any JSON; what is a `Json` goes as it is written.
             traceparent: W3C trace context of what this is part of.
             progress: Called with the payload of each progress.
         """
         request_id = secrets.token_hex(16)
         trace = Trace()
         trace.stamp("client_send", ntp_clock, entity())
-        layer = channel_layer()
-        channel = await layer.new_channel()
-        message: dict[str, Any] = {"event": "command", "request_id": request_id}
-        message |= {"device_id": device_id, "command": command, "payload": payload}
-        if traceparent:
-            message["traceparent"] = traceparent
-        recorded = True
+        mailbox = await _Mailbox.opened()
+        requests = Requests(Owner(self._user_id, mailbox.channel))
+        error, result = None, Json("null")
         try:
             trace.stamp("server_receive", ntp_clock, entity())
-            route = await _open_request(
-                user_id=self._user_id,
-                project_id=None,
-                device_id=device_id,
-                request_id=request_id,
-                command=command,
-                trace=trace,
-                traceparent=traceparent,
-                reply_channel=channel,
-            )
-            message["trace"] = trace.to_message()
-            sent = {"type": "device.command", "message": message, "reply_channel": channel}
-            await layer.send(route.channel, sent)
-            response = await self._response(layer, channel, progress)
-            trace = Trace.from_message(response["trace"])
-            error, result = response.get("error"), response.get("payload")
+            asked = Asked(request_id, device_id, command, _text(payload), traceparent)
+            await requests.open(asked, trace)
+            response = await self._response(requests, request_id, mailbox, progress)
+            trace = Trace.from_message(json.loads(response["trace"]))
+            message = _wire.parse(response["message"])
+            error, result = message.get("error"), message.text("payload")
         except Refusal as refusal:
-            error, result = refusal.to_json(), None
-            recorded = refusal.code != "unknown_device"
-            if refusal.code == "timeout":
-                await _expire(request_id, error)
+            await requests.expire(request_id, refusal)
+            error = refusal.to_json()
+        except asyncio.CancelledError:
+            await asyncio.shield(requests.leave(request_id, trace))
+            raise
         finally:
-            await _forget(layer, channel)
+            await mailbox.close()
         for key in ("server_send_response", "client_receive"):
             trace.stamp(key, ntp_clock, entity())
-        if recorded:
-            await self._store(request_id, trace, traceparent)
+        # Where it was refused before it was recorded, there is nothing to finish.
+        await requests.finish(request_id, trace)
         status = "ok" if error is None else "error"
-        return Answer(request_id, status, result, error, trace.to_message())
+        payload = json.loads(result)
+        return Answer(request_id, status, payload, error, trace.to_message(), result)
 
     async def _response(
-        self, layer: Any, channel: str, progress: Callable[[Any], None] | None
+        self,
+        requests: Requests,
+        request_id: str,
+        mailbox: _Mailbox,
+        progress: Callable[[Any], None] | None,
     ) -> dict[str, Any]:
+        limit_s, passing = self._timeout_s, False
         while True:
-            try:
-                event = await asyncio.wait_for(layer.receive(channel), self._timeout_s)
-            except asyncio.TimeoutError:
+            event = await mailbox.next(limit_s)
+            if event is None:
                 told = f"the device has not answered within {self._timeout_s:g} s"
-                raise Refusal("timeout", told) from None
-            if event["type"] == "request.response":
-                response: dict[str, Any] = event["message"]
-                return response
-            if event["type"] == "request.refused":
-                raise Refusal(**event["error"])
-            if progress is not None:
-                progress(event["message"].get("payload"))
-
-    async def _store(self, request_id: str, trace: Trace, traceparent: str) -> None:
-        finished = await _finish(request_id, trace)
-        if finished is not None:
-            telemetry.export(finished.record, traceparent)
-            told = {"event": "trace", "trace_record": finished.record}
-            await news.tell_dashboards(self._user_id, finished.project_id, told)
+                refusal = Refusal("timeout", told)
+                if passing or await requests.expire(request_id, refusal):
+                    raise refusal
+                # The record has an answer, which must be about to come.
+                limit_s, passing = PASSING_S, True
+            elif event["type"] == "request.response":
+                return event
+            elif event["type"] == "request.refused":
+                raise Refusal(event["code"], event["message"])
+            elif event["type"] == "request.progress" and progress is not None:
+                progress(_wire.parse(event["message"]).get("payload"))
 
 
-async def _forget(layer: Any, channel: str) -> None:
-    """Layers let go of a channel when its receiver is cancelled, and have no other way."""
-    receiver = asyncio.ensure_future(layer.receive(channel))
-    while not receiver.done():
-        await asyncio.sleep(0)
-        receiver.cancel()
-    await asyncio.gather(receiver, return_exceptions=True)
+class _Mailbox:
+    """A channel of one call's own."""
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        self._receiver: asyncio.Future[dict[str, Any]] | None = None
+
+    @classmethod
+    async def opened(cls) -> _Mailbox:
+        return cls(await channel_layer().new_channel())
+
+    async def next(self, within_s: float) -> dict[str, Any] | None:
+        """What has come; None where nothing has within this time."""
+        receiver = self._receiving()
+        # Not cancelled in the meantime: layers let go of a channel whose receiver is.
+        done, _ = await asyncio.wait({receiver}, timeout=within_s)
+        if not done:
+            return None
+        self._receiver = None
+        return receiver.result()
+
+    async def close(self) -> None:
+        """Layers let go of a channel when its receiver is cancelled, and have no other way."""
+        receiver = self._receiving()
+        while not receiver.done():
+            await asyncio.sleep(0)
+            receiver.cancel()
+        await asyncio.gather(receiver, return_exceptions=True)
+
+    def _receiving(self) -> asyncio.Future[dict[str, Any]]:
+        if self._receiver is None:
+            self._receiver = asyncio.ensure_future(channel_layer().receive(self.channel))
+        return self._receiver
 
 
-_open_request = database_sync_to_async(requests.open_request)
-_expire = database_sync_to_async(requests.expire)
-_finish = database_sync_to_async(requests.finish)
+def _text(payload: Any) -> Json:
+    try:
+        return _wire.dumps(payload)
+    except _wire.WireError as error:
+        raise Refusal("malformed", f"payload: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from data.services.layer import channel_layer
+from portacode import _wire
 
 if TYPE_CHECKING:
     from data.models import Device
@@ -23,7 +24,7 @@ def project_group(project_id: int) -> str:
 async def tell_dashboards(user_id: int, project_id: int | None, message: dict[str, Any]) -> None:
     """Sends a message to all browsers that may see it, in whatever process they are."""
     layer = channel_layer()
-    told = {"type": "tell", "message": message}
+    told = {"type": "tell", "message": _wire.encode(message)}
     await layer.group_send(user_group(user_id), told)
     if project_id is not None:
         await layer.group_send(project_group(project_id), told)

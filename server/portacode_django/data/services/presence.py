@@ -6,9 +6,9 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from django.db.models.functions import Now
-from sockets.frames import storable
 
 from data.models import Device
+from data.storable import storable
 from data.tokens import hash_of, is_token
 
 if TYPE_CHECKING:

@@ -1,201 +1,192 @@
-"""A request's record, from its beginning to its end: what happens to it in the database.
+"""A request's life: opened, delivered, expired, finished; who asks and who answers use this alone.
 
-Each function is one short visit; consumers call them through `database_sync_to_async`.
+    requests = Requests(Owner(user_id, channel))
+    await requests.open(Asked(request_id, device_id, "echo", payload), trace)
+    ...                                     # `request.response` comes to the channel, or nothing:
+    await requests.expire(request_id, Refusal("timeout", "..."))
+    await requests.finish(request_id, trace)
+
+and where the device's answer comes in: `await deliver(device_id, answer)`. What goes over the
+channel layer is text, which every layer carries as it is.
 """
 
 from __future__ import annotations
 
-import enum
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db import IntegrityError, transaction
-from sockets.frames import Refusal, storable
+from channels.db import database_sync_to_async
 
-from data.models import Device, TraceRecord
-from data.services import retention
-from portacode.trace import DEVICE_KEYS, SERVER_KEYS, Trace, TraceError
+from data.refusal import Refusal
+from data.services import news, records, telemetry
+from data.services.layer import channel_layer
+from data.services.records import Outcome
+from portacode import _wire
+from portacode._wire import Json
 
 if TYPE_CHECKING:
-    from portacode.trace import Stamp
+    from data.services.records import Owner
+    from portacode.trace import Stamp, Trace
+
+logger = logging.getLogger("portacode.requests")
 
 
-class Route(NamedTuple):
-    """Where a request goes."""
+class Asked(NamedTuple):
+    """What a device is asked."""
 
+    request_id: str
     device_id: str
-    channel: str
+    command: str
+    payload: Json = Json("null")
+    traceparent: str = ""
+    """W3C's, of what this is part of."""
 
 
-class Outcome(enum.Enum):
-    """What became of a response."""
+class Answer(NamedTuple):
+    """What a device answers, as it came."""
 
-    NEW = "new"
-    DUPLICATE = "duplicate"
-    UNKNOWN = "unknown"
-
-
-class Finished(NamedTuple):
-    """A record as whole as it will be."""
-
-    record: dict[str, Any]
-    project_id: int | None
-
-
-class Delivered(NamedTuple):
-    """A response that has been stored, or was before."""
-
-    outcome: Outcome
-    reply_channel: str = ""
-    trace: dict[str, Any] | None = None
+    request_id: str
+    delivery_id: str
+    payload: Json
+    error: dict[str, Any] | None
+    """In the payload's place, where something went wrong."""
+    trace: Trace
+    """What of it is the device's to say."""
+    traceparent: str | None
+    received: tuple[Stamp, str]
+    """When and by whom."""
+    sent: tuple[Stamp, str] | None
+    """When and by whom the request was sent; None where that is not known here."""
 
 
-def open_request(
-    *,
-    user_id: int,
-    project_id: int | None,
-    device_id: str,
-    request_id: str,
-    command: str,
-    trace: Trace,
-    traceparent: str,
-    reply_channel: str,
-) -> Route:
-    """Records a request and tells where its device is.
-
-    Raises:
-        Refusal: Where there is no such device for this user, it is not connected, or there has been
-            a request of this id.
-    """
-    devices = Device.objects.filter(owner_id=user_id, revoked_at=None)
-    if project_id is not None:
-        devices = devices.filter(project_id=project_id)
-    # Another user's device is told from none at all by nobody.
-    if not devices.filter(pk=device_id).exists():
-        raise Refusal("unknown_device", f"there is no device {device_id} of yours here")
-    channel = Device.objects.online().filter(pk=device_id).values_list("channel", flat=True).first()
-    record = TraceRecord(
-        request_id=request_id,
-        owner_id=user_id,
-        device_id=device_id,
-        command=storable(command),
-        traceparent=storable(traceparent),
-        reply_channel=reply_channel,
-    )
-    offline = Refusal("device_offline", "the device is not connected")
-    if channel is None:
-        record.status = TraceRecord.Status.ERROR
-        record.error = offline.to_json()
-    _summarise(record, trace)
-    try:
-        with transaction.atomic():
-            record.save(force_insert=True)
-    except IntegrityError:
-        raise Refusal("duplicate_request", "there has been a request of this request_id") from None
-    retention.after_insert(user_id)
-    if channel is None:
-        raise offline
-    return Route(device_id, channel)
-
-
-def deliver(
-    *,
-    device_id: str,
-    request_id: str,
-    delivery_id: str,
-    error: dict[str, Any] | None,
-    trace: Trace,
-    sent: tuple[Stamp, str] | None,
-    received: tuple[Stamp, str],
-) -> Delivered:
-    """Stores a device's response, once.
+class Requests:
+    """The requests of one owner.
 
     Args:
-        device_id: Who sent it: requests of other devices are unknown to it.
-        request_id: What it answers.
-        delivery_id: Its own id.
-        error: What went wrong, if anything did.
-        trace: As the device sent it.
-        sent: When and by whom the request was sent to the device; None where another process did
-            that, and only the device can tell.
-        received: When and by whom the response was received.
+        owner: Who asks. Requests of others do not exist for it.
     """
-    record = TraceRecord.objects.filter(request_id=request_id, device_id=device_id).first()
-    if record is None:
-        return Delivered(Outcome.UNKNOWN)
-    if record.delivery_id is not None:
-        return Delivered(Outcome.DUPLICATE)
-    known = _known_trace(record)
-    if sent is not None:
-        known.put("server_send", *sent)
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+
+    async def open(self, asked: Asked, trace: Trace) -> None:
+        """Records a request and sends it to its device.
+
+        Args:
+            asked: What.
+            trace: What has been stamped so far.
+
+        Raises:
+            Refusal: Where it cannot be sent; the record, if there is one, says so.
+        """
+        message = {"event": "command", "request_id": asked.request_id}
+        message |= {"device_id": asked.device_id, "command": asked.command}
+        text = _wire.encode({**message, "payload": asked.payload})
+        channel = await _insert(
+            self._owner,
+            device_id=asked.device_id,
+            request_id=asked.request_id,
+            command=asked.command,
+            trace=trace,
+            traceparent=asked.traceparent,
+        )
+        sent = {
+            "type": "device.command",
+            "request_id": asked.request_id,
+            "reply_channel": self._owner.channel,
+            "message": text,
+            "trace": str(_wire.dumps(trace.to_message())),
+            "traceparent": asked.traceparent,
+        }
+        try:
+            await channel_layer().send(channel, sent)
+        except Exception as error:
+            logger.exception("%s cannot be sent", asked.request_id)
+            refusal = Refusal("server_failed", "the server cannot reach the device; try again")
+            await self.expire(asked.request_id, refusal)
+            raise refusal from error
+
+    async def expire(self, request_id: str, refusal: Refusal) -> bool:
+        """Ends a request without an answer; False where there is one, or it is another's."""
+        return await _end(self._owner, request_id, refusal)
+
+    async def leave(self, request_id: str, trace: Trace) -> None:
+        """Whoever asked waits no more: stores how far it got. What still comes is stored too."""
+        await self.expire(request_id, _GONE)
+        await self.finish(request_id, trace)
+
+    async def finish(self, request_id: str, trace: Trace) -> bool:
+        """Stores a trace as whole as it will be, and tells of it; False where it is another's."""
+        finished = await _finish(self._owner, request_id, trace)
+        if finished is None:
+            return False
+        telemetry.export(finished)
+        told = {"event": "trace", "trace_record": finished.record}
+        await news.tell_dashboards(self._owner.user_id, finished.project_id, told)
+        return True
+
+
+async def deliver(device_id: str, answer: Answer) -> Outcome:
+    """Stores a device's answer, once, and passes it on to whoever waits.
+
+    To be acknowledged after that, not before: a delivery that comes again is passed on again, and
+    whoever waits takes the first one. So one is lost only with whoever waits for it.
+    """
+    delivered = await _store_response(
+        device_id,
+        request_id=answer.request_id,
+        delivery_id=answer.delivery_id,
+        error=answer.error,
+        trace=answer.trace,
+        sent=answer.sent,
+        received=answer.received,
+    )
+    if delivered.outcome is Outcome.UNKNOWN:
+        return Outcome.UNKNOWN
+    message: dict[str, Any] = {
+        "event": "response",
+        "request_id": answer.request_id,
+        "delivery_id": answer.delivery_id,
+        "device_id": device_id,
+        "command": delivered.command,
+    }
+    if answer.error is None:
+        message |= {"status": "ok", "payload": answer.payload}
     else:
-        known.merge(trace, {"server_send"})
-    known.merge(trace, DEVICE_KEYS)
-    known.put("server_receive_response", *received)
-    record.status = TraceRecord.Status.OK if error is None else TraceRecord.Status.ERROR
-    record.error = error
-    _summarise(record, known)
-    changes = {name: getattr(record, name) for name in ("status", "error", *_SUMMARY)}
-    unanswered = TraceRecord.objects.filter(pk=record.pk, delivery_id=None)
-    try:
-        with transaction.atomic():
-            first = unanswered.update(delivery_id=delivery_id, **changes)
-    except IntegrityError:
-        # A delivery of this id was of another request; it cannot be both.
-        return Delivered(Outcome.UNKNOWN)
-    if not first:
-        # Another process was quicker with the same one.
-        return Delivered(Outcome.DUPLICATE)
-    return Delivered(Outcome.NEW, record.reply_channel, record.trace)
+        message |= {"status": "error", "error": answer.error}
+    if answer.traceparent is not None:
+        message["traceparent"] = answer.traceparent
+    told = {"type": "request.response", "request_id": answer.request_id}
+    await channel_layer().send(
+        delivered.reply_channel,
+        {**told, "message": _wire.encode(message), "trace": str(_wire.dumps(delivered.trace))},
+    )
+    return delivered.outcome
 
 
-def expire(request_id: str, error: dict[str, Any]) -> None:
-    """Nothing came in time. What still comes is stored all the same."""
-    waiting = TraceRecord.objects.filter(request_id=request_id, status=TraceRecord.Status.PENDING)
-    waiting.update(status=TraceRecord.Status.TIMEOUT, error=error)
+async def pass_on(
+    reply_channel: str, device_id: str, request_id: str, payload: Json, trace: Trace
+) -> None:
+    """Passes a device's progress on to whoever waits; it may be lost."""
+    message = {"event": "progress", "request_id": request_id, "device_id": device_id}
+    told = {"type": "request.progress", "request_id": request_id}
+    text = str(_wire.encode({**message, "payload": payload}))
+    trace_text = str(_wire.dumps(trace.to_message()))
+    await channel_layer().send(reply_channel, {**told, "message": text, "trace": trace_text})
 
 
-def reply_channel_of(request_id: str, device_id: str) -> str | None:
-    """Who waits for news of a request."""
-    records = TraceRecord.objects.filter(request_id=request_id, device_id=device_id)
-    return records.values_list("reply_channel", flat=True).first()
+async def refuse(reply_channel: str, request_id: str, refusal: Refusal) -> None:
+    """Tells whoever waits that a request could not be sent to its device."""
+    told = {"type": "request.refused", "request_id": request_id}
+    await channel_layer().send(reply_channel, {**told, **refusal.to_json()})
 
 
-def finish(request_id: str, trace: Trace) -> Finished | None:
-    """Stores a trace as whole as it will be; None where the request was never recorded."""
-    records = TraceRecord.objects.select_related("device__project")
-    record = records.filter(request_id=request_id).first()
-    if record is None:
-        return None
-    # A late response may have been stored since.
-    trace.merge(_known_trace(record))
-    _summarise(record, trace)
-    record.save(update_fields=_SUMMARY)
-    return Finished(record.to_json(), record.device.project_id)
+PASSING_S = 2.0
+"""Seconds for an answer that is stored to come from the process that stored it."""
 
-
-def merged(trace: dict[str, Any] | None, more: Trace) -> Trace:
-    """What a server knows, with the server's stamps of another."""
-    known = Trace.from_message(trace)
-    known.merge(more, SERVER_KEYS)
-    return known
-
-
-def _known_trace(record: TraceRecord) -> Trace:
-    try:
-        return Trace.from_message(record.trace)
-    except TraceError:
-        # Of another version's format.
-        return Trace()
-
-
-def _summarise(record: TraceRecord, trace: Trace) -> None:
-    """Puts the trace into the record, and what queries want to know of it."""
-    record.trace = storable(trace.to_message())
-    record.ping_ms = trace.ping_ms
-    record.problems = len(trace.problems())
-    record.raw_problems = len(trace.raw_problems())
-    record.unsynced = len(trace.unsynced)
-    record.complete = not trace.missing()
-
-
-_SUMMARY = ("trace", "ping_ms", "problems", "raw_problems", "unsynced", "complete")
+_GONE = Refusal("disconnected", "whoever asked has gone, and there was no answer yet")
+reply_channel_of = database_sync_to_async(records.reply_channel_of)
+_insert = database_sync_to_async(records.insert)
+_store_response = database_sync_to_async(records.store_response)
+_end = database_sync_to_async(records.end)
+_finish = database_sync_to_async(records.finish)

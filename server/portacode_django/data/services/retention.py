@@ -21,7 +21,14 @@ class Pruned(NamedTuple):
 
 
 def prune(user_id: int | None = None) -> Pruned:
-    """Deletes what is too old and, of each user's, or of this one's, what is too many."""
+    """Deletes what is too old and, of each user's, or of this one's, what is too many.
+
+    Requests without an answer whose server has died with whoever waited end as timeouts.
+    """
+    abandoned = timezone.now() - _NOBODY_WAITS
+    TraceRecord.objects.filter(status=TraceRecord.Status.PENDING, created_at__lt=abandoned).update(
+        status=TraceRecord.Status.TIMEOUT, error=_ABANDONED
+    )
     oldest = timezone.now() - timedelta(days=settings.TRACES_MAX_AGE_DAYS)
     too_old, _ = TraceRecord.objects.filter(created_at__lt=oldest).delete()
     records = TraceRecord.objects.all()
@@ -49,6 +56,8 @@ def after_insert(user_id: int) -> None:
         prune(user_id)
 
 
+_NOBODY_WAITS = timedelta(days=1)
+_ABANDONED = {"code": "timeout", "message": "the server ended before there was an answer"}
 _EVERY = 500
 _inserted = 0
 _counting = threading.Lock()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from portacode.otel import export_trace
 
+if TYPE_CHECKING:
+    from data.services.records import Finished
 
-def export(record: dict[str, Any], traceparent: str) -> None:
+
+def export(finished: Finished) -> None:
     """The server's part, and the browser's, which has no exporter of its own."""
     for part in ("server", "browser"):
         export_trace(
-            record["trace"],
+            finished.trace,
             part,
-            request_id=record["request_id"],
-            traceparent=traceparent or None,
-            command=record["command"],
-            error=record["error"],
+            request_id=finished.record["request_id"],
+            traceparent=finished.traceparent or None,
+            command=finished.record["command"],
+            error=finished.record["error"],
         )

@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from data.models import Device
 from data.services.device_client import DeviceClient
+from portacode import _wire
 from portacode.utils.ntp_clock import ntp_clock
 
 
@@ -36,9 +37,9 @@ class Command(BaseCommand):
                 "REDIS_URL for both, or POST to /api/devices/ID/commands/ instead"
             )
         try:
-            payload = json.loads(options["payload"])
-        except ValueError as error:
-            raise CommandError(f"--payload is not JSON: {error}") from error
+            payload = _wire.checked(options["payload"])
+        except _wire.WireError as error:
+            raise CommandError(f"--payload: {error}") from error
         named = Q(pk=options["device"]) | Q(name=options["device"])
         found = list(Device.objects.filter(named)[:2])
         if len(found) != 1:
@@ -47,6 +48,8 @@ class Command(BaseCommand):
         ntp_clock.wait_synced(5)
         client = DeviceClient(found[0].owner_id, options["timeout"])
         answer = async_to_sync(client.ask)(found[0].pk, options["command"], payload)
-        self.stdout.write(json.dumps(answer.to_json(), indent=2))
+        told = {"request_id": answer.request_id, "status": answer.status, "trace": answer.trace}
+        told |= {"payload": answer.payload} if answer.error is None else {"error": answer.error}
+        self.stdout.write(json.dumps(told, indent=2))
         if answer.error is not None:
             raise CommandError(f"{answer.error['code']}: {answer.error['message']}")
