@@ -4,16 +4,21 @@
     fastapi_app.mount("/clock", portacode.relay.asgi.app)
     application = with_relay(django_application, "/clock/")   # before everything else
 
-It answers on whatever path it is mounted.
+It answers on whatever path it is mounted. On event loops other than asyncio's silent sockets are
+the server's to close.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Hashable, MutableMapping
+import asyncio
+import contextlib
+from collections.abc import Awaitable, MutableMapping
 from typing import TYPE_CHECKING, Any, Callable
 
+from portacode.relay.askers import Asker, Network, asker_of
 from portacode.relay.endpoint import HttpEndpoint, Relay, Session, shared_relay
 from portacode.relay.limits import Limits
+from portacode.relay.silence import FIRST_S, Silence, silent_text
 
 if TYPE_CHECKING:
     from portacode.utils.ntp_clock import NTPClock, Reading
@@ -30,7 +35,7 @@ class RelayApp:
     Args:
         clock: Whose time; the shared one if None.
         metrics: Whether a path that ends in `/metrics` gives Prometheus' text.
-        **limits: As in `Limits`: `rate`, `max_bytes`, `origins`.
+        **limits: As in `Limits`: `rate`, `max_bytes`, `origins`, `idle_s`, `proxies`.
 
     Raises:
         ValueError: Where a limit is out of its range.
@@ -70,19 +75,31 @@ class RelayApp:
             received,
             origin=_header(scope, b"origin"),
             host=_header(scope, b"host"),
-            connection=_connection(scope),
+            asker=_asker(scope, self.limits.proxies),
         )
         body = b"" if scope["method"] == "HEAD" else answer.body
         await _respond(send, answer.status, answer.headers, body, len(answer.body))
 
     async def _take_websocket(self, scope: Message, receive: Receive, send: Send) -> None:
         session: Session | None = None
+        silence: Silence | None = None
+        silent_s: float | None = None
+        task = _current_task()
+
+        def over(limit_s: float) -> None:
+            nonlocal silent_s
+            silent_s = limit_s
+            if task is not None:
+                task.cancel()
+
         try:
             while True:
                 message = await receive()
                 received = self.relay.receipt()
                 kind = message["type"]
                 if kind == "websocket.receive" and session is not None:
+                    if silence is not None:
+                        silence.heard()
                     text = message.get("text")
                     told = text if text is not None else message.get("bytes") or b""
                     await send({"type": "websocket.send", "text": session.take(told, received)})
@@ -96,13 +113,26 @@ class RelayApp:
                     await send({"type": "websocket.accept"})
                     session = Session(self.relay, self.limits)
                     self.relay.opened()
+                    if task is not None:
+                        silence = Silence(FIRST_S, session.idle_s, over)
                 elif kind == "websocket.disconnect":
                     return
         except OSError:
             return  # The asker is gone.
+        except asyncio.CancelledError:
+            if silent_s is None:
+                raise
+            # From Python 3.11 on a cancelled task counts who wanted it.
+            getattr(task, "uncancel", int)()
+            told = silent_text(silent_s)
+            with contextlib.suppress(OSError):
+                await send({"type": "websocket.close", "code": 1000, "reason": told})
         finally:
+            if silence is not None:
+                silence.stop()
             if session is not None:
-                self.relay.closed("rate_limited" if session.is_over else "client")
+                ended = "rate_limited" if session.is_over else "client"
+                self.relay.closed(ended if silent_s is None else "idle")
 
 
 def with_relay(application: Application, path: str = "/clock/", **options: Any) -> Application:
@@ -126,10 +156,18 @@ def with_relay(application: Application, path: str = "/clock/", **options: Any) 
     paths = {path, bare, f"{bare}/", f"{bare}/metrics"} - {""}
 
     async def both(scope: Message, receive: Receive, send: Send) -> None:
-        ours = scope["type"] in ("http", "websocket") and scope["path"] in paths
+        ours = scope["type"] in ("http", "websocket") and route_path(scope) in paths
         await (relay if ours else application)(scope, receive, send)
 
     return both
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    """The task that this is, where the event loop is asyncio's: trio has no such timers."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 async def _respond(
@@ -158,10 +196,26 @@ def _header(scope: Message, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
 
 
-def _connection(scope: Message) -> Hashable | None:
-    """Address and port of the other end; no port is told where a proxy's headers are believed."""
-    client = scope.get("client")
-    return tuple(client) if client and client[1] else None
+def _asker(scope: Message, proxies: tuple[Network, ...]) -> Asker:
+    def header(name: str) -> str | None:
+        raw = name.encode("ascii")
+        values = [value.decode("latin-1") for key, value in scope["headers"] if key == raw]
+        return ",".join(values) if values else None
+
+    address, port = scope.get("client") or (None, None)
+    return asker_of(address, port, header, proxies)
+
+
+def route_path(scope: Message) -> str:
+    """The path below where the application is mounted.
+
+    By ASGI's specification `path` is the whole one, `root_path` included. Servers and frameworks
+    that strip it themselves give a path that does not begin with it, which is taken as it is.
+    """
+    path: str = scope["path"]
+    root = scope.get("root_path", "").rstrip("/")
+    below = path[len(root) :]
+    return below if root and path.startswith(root) and below[:1] in ("/", "") else path
 
 
 app = RelayApp()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ except ImportError as error:  # pragma: no cover - where it is not installed
 
 from portacode.relay import messages, settings
 from portacode.relay.endpoint import shared_relay
+from portacode.relay.silence import FIRST_S, Silence, silent_text
 
 if TYPE_CHECKING:
     from channels.consumer import AsyncConsumer as Base
@@ -92,10 +94,12 @@ class ClockConsumer(StampedMixin, AsyncWebsocketConsumer):
         await self.accept()
         shared_relay.opened()
         self._is_open = True
+        self._silence = Silence(FIRST_S, self._session.idle_s, self._silent)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answers one message."""
         told = text_data if text_data is not None else bytes_data or b""
+        self._silence.heard()
         await self.send(text_data=self._session.take(told, self.received))
         if self._session.is_over:
             self._end("rate_limited")
@@ -110,8 +114,13 @@ class ClockConsumer(StampedMixin, AsyncWebsocketConsumer):
         """Counts the socket as closed."""
         self._end("client")
 
+    def _silent(self, limit_s: float) -> None:
+        self._end("idle")
+        self._closing = asyncio.ensure_future(self.close(1000, silent_text(limit_s)))
+
     def _end(self, reason: str) -> None:
         if self.__dict__.pop("_is_open", False):
+            self._silence.stop()
             shared_relay.closed(reason)
 
 

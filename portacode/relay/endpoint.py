@@ -7,12 +7,12 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
 from portacode.relay import messages
-from portacode.relay.limits import Buckets, Limits
+from portacode.relay.askers import Asker
+from portacode.relay.limits import AskerBuckets, Limits
 from portacode.relay.messages import RequestError, Source
 from portacode.utils.ntp_clock import NTPClock, Reading, ntp_clock
 
@@ -114,7 +114,7 @@ class Relay:
             self._open += 1
 
     def closed(self, reason: str) -> None:
-        """One of them ended, by `client` or because it was `rate_limited`."""
+        """One of them ended: one of `ENDS`."""
         with self._lock:
             self._open -= 1
             self._closed[reason] += 1
@@ -126,7 +126,7 @@ class Relay:
             return Counts(
                 {(t, o): counts.get((t, o), 0) for t in TRANSPORTS for o in OUTCOMES},
                 self._open,
-                {reason: closed.get(reason, 0) for reason in ("client", "rate_limited")},
+                {reason: closed.get(reason, 0) for reason in ENDS},
             )
 
 
@@ -148,6 +148,11 @@ class Session:
     def is_over(self) -> bool:
         """Whether so much was asked in vain that the socket is to be closed, with code 1008."""
         return self._refused >= REFUSED_MAX
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds of silence after which the socket is to be closed."""
+        return self._limits.idle_s
 
     def take(self, text: str | bytes, received: Reading | None) -> str:
         """The reply to a message, to be sent at once; bytes are a binary one."""
@@ -175,7 +180,7 @@ class Session:
         return self._relay.answer(message, received)
 
     def _admit(self) -> None:
-        if self._bucket is not None and not self._bucket.take(time.monotonic()):
+        if self._bucket is not None and not self._bucket.take():
             self._refused += 1
             raise _too_many()
         self._refused = 0
@@ -192,7 +197,7 @@ class HttpEndpoint:
     def __init__(self, relay: Relay, limits: Limits) -> None:
         self._relay = relay
         self._limits = limits
-        self._buckets = Buckets(limits)
+        self._buckets = AskerBuckets(limits)
 
     def take(
         self,
@@ -202,7 +207,7 @@ class HttpEndpoint:
         *,
         origin: str | None = None,
         host: str | None = None,
-        connection: Hashable | None = None,
+        asker: Asker,
     ) -> HttpAnswer:
         """The answer to a request, to be sent at once.
 
@@ -212,11 +217,11 @@ class HttpEndpoint:
             received: What `receipt` gave when it came.
             origin: The header of that name.
             host: The header of that name.
-            connection: What tells the connection from others; None where nothing does.
+            asker: Who asks.
         """
         extra: list[tuple[str, str]] = []
         try:
-            self._admit(method, origin, host, connection)
+            self._admit(method, origin, host, asker)
             if method == "OPTIONS":
                 return HttpAnswer(204, [*_ALLOW, *_HEADERS, *self._limits.cors(origin)], b"")
             request_id = messages.request_of_query(query, self._limits.max_bytes)
@@ -235,14 +240,12 @@ class HttpEndpoint:
         cors = self._limits.cors(origin if admitted else None)
         return HttpAnswer(status, [*_HEADERS, *cors, *extra], body.encode())
 
-    def _admit(
-        self, method: str, origin: str | None, host: str | None, connection: Hashable | None
-    ) -> None:
+    def _admit(self, method: str, origin: str | None, host: str | None, asker: Asker) -> None:
         if method not in ("GET", "HEAD", "OPTIONS"):
             raise RequestError("method", f"{method[:20]}: ask with GET")
         if not self._limits.admits(origin, host):
             raise RequestError("origin", "pages of this origin may not ask here")
-        if not self._buckets.take(connection, time.monotonic()):
+        if not self._buckets.take(asker):
             raise _too_many()
 
 
@@ -275,9 +278,7 @@ def _source_of(status: ClockStatus) -> Source:
 
 
 def _too_many() -> RequestError:
-    return RequestError(
-        "rate_limited", "too many requests over this connection: ask again in a second"
-    )
+    return RequestError("rate_limited", "too many requests: ask again in a second")
 
 
 def _after_fork_in_child() -> None:
@@ -287,6 +288,7 @@ def _after_fork_in_child() -> None:
 
 TRANSPORTS = ("http", "websocket")
 OUTCOMES = ("answered", "unsynchronised", "malformed", "oversize", "rate_limited")
+ENDS = ("client", "idle", "rate_limited")
 REFUSED_MAX = 64
 
 _SOURCE_AGE_S = 0.25

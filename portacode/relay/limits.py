@@ -1,13 +1,14 @@
-"""What a relay lets itself be asked: how long a request, how often, by pages of which origin."""
+"""What a relay lets itself be asked: how long a request, how often, by whom, after what silence."""
 
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from portacode.limits import Buckets, TokenBucket
+from portacode.relay.askers import LOOPBACK, Asker, Network, checked_proxies
 
 
 class Limits(NamedTuple):
@@ -20,6 +21,11 @@ class Limits(NamedTuple):
     origins: tuple[str, ...] = ("*",)
     """Whose pages may ask, `https://example.org`; `*` is everybody. A page of the relay's own
     host always may, and so may whoever is no page."""
+    idle_s: float = 660.0
+    """A WebSocket that is silent for so many seconds is closed: more than two of a clock's pauses.
+    The first message has `silence.FIRST_S`."""
+    proxies: tuple[Network, ...] = LOOPBACK
+    """Whose `X-Forwarded-For` says who asks over HTTP."""
 
     @classmethod
     def checked(cls, **values: Any) -> Limits:
@@ -34,9 +40,9 @@ class Limits(NamedTuple):
         checked: dict[str, Any] = {name: _CHECKS[name](value) for name, value in values.items()}
         return cls(**checked)
 
-    def bucket(self) -> Bucket | None:
+    def bucket(self) -> TokenBucket | None:
         """A new connection's requests."""
-        return None if self.rate is None else Bucket(self.rate, 2 * self.rate)
+        return None if self.rate is None else TokenBucket(self.rate, 2 * self.rate)
 
     def admits(self, origin: str | None, host: str | None) -> bool:
         """Whether a page of this origin may ask; `host` is what the request calls us."""
@@ -57,49 +63,29 @@ class Limits(NamedTuple):
         return [("Access-Control-Allow-Origin", origin), ("Timing-Allow-Origin", origin), *vary]
 
 
-class Bucket:
-    """Holds `burst` requests at the most, is full at first, and gets `rate` back a second."""
+class AskerBuckets:
+    """Bounds on requests over HTTP: for a connection, and for all of an address together.
 
-    __slots__ = ("_at_s", "_burst", "_left", "_rate")
+    Behind a proxy, and behind a router at home or at work, many pages have one address.
 
-    def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        # A bucket that cannot hold one would never give one.
-        self._burst = self._left = max(burst, 1.0)
-        self._at_s = -math.inf
+    Args:
+        limits: Whose `rate` it is.
+    """
 
-    def take(self, now_s: float) -> bool:
-        """Whether a request may be made at this moment, which later ones must not precede."""
-        if self._at_s > -math.inf:
-            gained = max(now_s - self._at_s, 0.0) * self._rate
-            self._left = min(self._burst, self._left + gained)
-        self._at_s = now_s
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+    def __init__(self, limits: Limits) -> None:
+        rate = limits.rate
+        self._connections = None if rate is None else Buckets(rate, 2 * rate)
+        shared = (rate or 0) * ADDRESS_RATES
+        self._addresses = None if rate is None else Buckets(shared, 2 * shared)
 
-
-class Buckets:
-    """Buckets of connections that only their requests tell apart, the latest few thousand."""
-
-    def __init__(self, limits: Limits, most: int = 4096) -> None:
-        self._limits = limits
-        self._most = most
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, Bucket] = OrderedDict()
-
-    def take(self, connection: Hashable | None, now_s: float) -> bool:
-        """Whether this connection may make a request now; None is one that nobody can tell."""
-        if connection is None or self._limits.rate is None:
+    def take(self, asker: Asker) -> bool:
+        """Whether this one may make a request now."""
+        if self._connections is None or self._addresses is None:
             return True
-        with self._lock:
-            bucket = self._kept.pop(connection, None) or self._limits.bucket()
-            assert bucket is not None
-            self._kept[connection] = bucket
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-            return bucket.take(now_s)
+        known = asker.connection
+        if known is not None and not self._connections.take((asker.network, *known)):
+            return False
+        return self._addresses.take(asker.network)
 
 
 def checked_rate(value: object) -> float | None:
@@ -125,6 +111,18 @@ def checked_max_bytes(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 128 <= value <= 65536:
         raise ValueError(f"must be a whole number of bytes from 128 to 65536, not {value!r}")
     return value
+
+
+def checked_idle_s(value: object) -> float:
+    """Seconds of silence.
+
+    Raises:
+        ValueError: Where it is something else.
+    """
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 1 <= float(value) <= 86_400:  # type: ignore[arg-type]
+        raise ValueError(f"must be a number of seconds from 1 to 86400, not {value!r}")
+    return float(value)  # type: ignore[arg-type]
 
 
 def checked_origins(value: object) -> tuple[str, ...]:
@@ -162,4 +160,8 @@ _CHECKS = {
     "rate": checked_rate,
     "max_bytes": checked_max_bytes,
     "origins": checked_origins,
+    "idle_s": checked_idle_s,
+    "proxies": checked_proxies,
 }
+ADDRESS_RATES = 20
+"""How many connections' requests an address may make."""

@@ -3,6 +3,8 @@
 | setting | by itself | what |
 |---|---|---|
 | `PORTACODE_RELAY_RATE` | 20 | requests a second of a connection, twice that at once; None: any |
+| `PORTACODE_RELAY_PROXIES` | loopback | whose `X-Forwarded-For` says who asks |
+| `PORTACODE_RELAY_IDLE_S` | 660 | seconds of silence before a WebSocket is closed |
 | `PORTACODE_RELAY_MAX_BYTES` | 1024 | length of a request at the most |
 | `PORTACODE_RELAY_ORIGINS` | `["*"]` | whose pages may ask besides our own |
 | `PORTACODE_RELAY_URL` | None | where pages find it: see `portacode.templatetags.ntp_clock` |
@@ -18,8 +20,15 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from portacode.relay.askers import checked_proxies
 from portacode.relay.endpoint import HttpEndpoint, Session, shared_relay
-from portacode.relay.limits import Limits, checked_max_bytes, checked_origins, checked_rate
+from portacode.relay.limits import (
+    Limits,
+    checked_idle_s,
+    checked_max_bytes,
+    checked_origins,
+    checked_rate,
+)
 
 
 def get(name: str) -> Any:
@@ -40,8 +49,7 @@ def get(name: str) -> Any:
 def limits() -> Limits:
     """The limits that are set."""
     if "limits" not in _kept:
-        made = Limits(rate=get("RATE"), max_bytes=get("MAX_BYTES"), origins=get("ORIGINS"))
-        _kept["limits"] = made
+        _kept["limits"] = Limits(**{name.lower(): get(name) for name in _OF_LIMITS})
     made = _kept["limits"]
     assert isinstance(made, Limits)
     return made
@@ -98,10 +106,9 @@ def _forget(*, setting: str, **_: Any) -> None:
 
 
 PREFIX = "PORTACODE_RELAY_"
+_OF_LIMITS = ("RATE", "MAX_BYTES", "ORIGINS", "IDLE_S", "PROXIES")
 DEFAULTS: dict[str, Any] = {
-    "RATE": Limits().rate,
-    "MAX_BYTES": Limits().max_bytes,
-    "ORIGINS": Limits().origins,
+    **{name: getattr(Limits(), name.lower()) for name in _OF_LIMITS},
     "URL": None,
     "METRICS": False,
 }
@@ -109,6 +116,8 @@ CHECKS = {
     "RATE": checked_rate,
     "MAX_BYTES": checked_max_bytes,
     "ORIGINS": checked_origins,
+    "IDLE_S": checked_idle_s,
+    "PROXIES": checked_proxies,
     "URL": checked_url,
     "METRICS": _checked_switch,
 }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 
 from portacode.metrics import CONTENT_TYPE, prometheus_text
 from portacode.relay import settings
+from portacode.relay.askers import Asker, asker_of
 from portacode.relay.endpoint import shared_relay
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _answer(request: HttpRequest, received: Reading | None) -> HttpResponse:
         received,
         origin=meta.get("HTTP_ORIGIN"),
         host=meta.get("HTTP_HOST"),
-        connection=_connection(meta),
+        asker=_asker(meta),
     )
     response = HttpResponse(answer.body, status=answer.status)
     # Django would log an error for each request to a clock without the time, which has told the log
@@ -59,12 +59,16 @@ def _query(meta: dict[str, Any]) -> str:
     return query if isinstance(query, str) else ""
 
 
-def _connection(meta: dict[str, Any]) -> Hashable | None:
-    # Where the server does not tell the port, many askers may share an address.
-    port = meta.get("REMOTE_PORT")
-    return (meta.get("REMOTE_ADDR"), str(port)) if port and str(port) != "0" else None
+def _asker(meta: dict[str, Any]) -> Asker:
+    def header(name: str) -> str | None:
+        value = meta.get(f"HTTP_{name.upper().replace('-', '_')}")
+        return value if isinstance(value, str) else None
+
+    port = str(meta.get("REMOTE_PORT") or "")
+    told = int(port) if port.isdecimal() else None
+    return asker_of(meta.get("REMOTE_ADDR"), told, header, settings.limits().proxies)
 
 
 # Nobody has to be known to be told the time, and nothing is changed by telling it.
-for _view in (clock, clock_async):
+for _view in (clock, clock_async, metrics):
     vars(_view).update(csrf_exempt=True, login_required=False)

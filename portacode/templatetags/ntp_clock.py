@@ -20,12 +20,13 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from portacode.relay import settings
 
+PATH = "ws/clock/"
 MODULE = "js/utils/ntp-clock.js"
 
 register = template.Library()
@@ -86,12 +87,14 @@ def _relay_url(request: HttpRequest | None, url: str | None) -> str:
                     "{% ntp_clock_relay_meta %} finds no relay: put path('clock/', "
                     "include('portacode.relay.urls')) into your URLs, or set PORTACODE_RELAY_URL"
                 ) from None
-            url = "/ws/clock/"
+            url = f"{get_script_prefix()}{PATH}"
         else:
-            # The clock resolves it against the page's own address.
-            return path if request is None else request.build_absolute_uri(path)
+            # The clock resolves it against the page's own address, which knows better than we do
+            # by what scheme and host a proxy is asked.
+            return path
     if not url.startswith("/"):
         return url
+    # The clock makes wss of ws on its own page's host where the page came over TLS.
     if request is None:
         raise ImproperlyConfigured(
             "{% ntp_clock_relay_meta %} needs the request to write a WebSocket's URL: render with "

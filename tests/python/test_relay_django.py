@@ -187,7 +187,7 @@ def test_a_nonce_that_is_made_when_it_is_first_written_is_written(attribute: str
 @pytest.mark.parametrize(
     ("text", "secure", "settings", "url"),
     [
-        ("{% ntp_clock_relay_meta %}", True, {}, "https://clock.example:8443/clock/"),
+        ("{% ntp_clock_relay_meta %}", True, {}, "/clock/"),
         ("{% ntp_clock_relay_meta '/ws/clock/' %}", False, {}, "ws://clock.example:8443/ws/clock/"),
         (
             "{% ntp_clock_relay_meta %}",

@@ -52,6 +52,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) -
         SESSION_CHECK_S="1",
         USER_SOCKETS_MAX="8",
         CONNECTIONS_MAX="60",
+        TOKEN_RATE="5/50",
+        LOGIN_RATE="0.05/3",
+        LOGIN_ADDRESS_RATE="0.05/6",
     )
     made = server.prepare()
     password = server.add_user("stranger")

@@ -218,10 +218,14 @@ class Socket:
         path: str,
         headers: dict[str, str] | None = None,
         origin: str | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
         self._open = ExitStack()
+        there = ("127.0.0.1", server.port)
         connecting = connect(
             server.ws_url + path,
+            # From one of the many addresses that a machine has for itself.
+            sock=socket.create_connection(there, timeout=10, source_address=(address, 0)),
             additional_headers=headers or {},
             origin=origin,  # type: ignore[arg-type]
             compression=None,
@@ -297,8 +301,11 @@ class Socket:
 class RawDevice(Socket):
     """A device without a program: the test says what it sends."""
 
-    def __init__(self, server: Server, token: str, hello: bool = True) -> None:
-        super().__init__(server, "/ws/devices/", {"Authorization": f"Bearer {token}"})
+    def __init__(
+        self, server: Server, token: str, hello: bool = True, address: str = "127.0.0.1"
+    ) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        super().__init__(server, "/ws/devices/", headers, address=address)
         if hello:
             about = {"name": "test", "version": "1", "platform": "test", "commands": ["echo"]}
             self.send({"event": "hello", "device": about, "clock": {"is_synced": False}})

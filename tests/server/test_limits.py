@@ -17,64 +17,65 @@ from config.layers import BoundedQueue, InMemoryLayer
 from data.refusal import Refusal
 from data.storable import storable
 from sockets.frames import parsed
-from sockets.limits import Buckets, Places, TokenBucket
+from sockets.places import Place, Room
 
 
-class Time:
-    """Stands until it is moved."""
+class Peers:
+    """Connections in a room; keeps who was sent away, in order."""
 
-    def __init__(self) -> None:
-        self.now_s = 0.0
+    def __init__(self, *numbers: int) -> None:
+        self.room = Room(*numbers)
+        self.sent_away: list[str] = []
 
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
-    time = Time()
-    bucket = TokenBucket(10, 5, now=time)
-    assert [bucket.take() for _ in range(7)] == [True] * 5 + [False] * 2
-    time.now_s = 0.25
-    assert [bucket.take() for _ in range(3)] == [True, True, False]
-    time.now_s = 1000
-    assert [bucket.take() for _ in range(6)] == [True] * 5 + [False]
+    def enter(self, name: str, address: str) -> Place:
+        place = self.room.enter(address, lambda: self.sent_away.append(name))
+        assert place is not None, name
+        return place
 
 
-def test_no_bucket_ever_gives_more_than_burst_and_rate_allow() -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
-    for _ in range(50):
-        per_second, burst = dice.uniform(0.5, 100), dice.uniform(1, 50)
-        time = Time()
-        bucket = TokenBucket(per_second, burst, now=time)
-        taken = 0
-        for _ in range(400):
-            time.now_s += dice.choice([0.0, dice.expovariate(per_second), dice.uniform(0, 1)])
-            taken += bucket.take()
-            assert taken <= burst + per_second * time.now_s + 1e-6
+def test_whoever_has_the_most_connections_makes_room_and_those_who_are_known_never() -> None:
+    peers = Peers(6, 4, 10)
+    known = [peers.enter(f"known {n}", "10.0.0.1") for n in range(2)]
+    for place in known:
+        place.prove()
+    peers.enter("bystander", "10.0.0.2")
+    flood = [peers.enter(f"flood {n}", "10.0.0.1") for n in range(3)]
+    flood[0].heard()
+    peers.enter("newcomer", "10.0.0.1").prove()
+    assert peers.sent_away == ["flood 1"], "silent for longest, of the address with the most"
+    for n in range(20):
+        peers.enter(f"more {n}", "10.0.0.1")
+    assert not {"bystander", "known 0", "known 1", "newcomer"} & set(peers.sent_away)
+    assert sum(peers.room.taken) <= 6
+    # Of those who are known there may be as many as there are places, and then nobody is let in.
+    for n in range(3):
+        peers.enter(f"known too {n}", "10.0.0.3").prove()
+    assert peers.room.taken == (0, 6)
+    assert peers.room.enter("10.0.0.9", lambda: None) is None
+    known[0].leave()
+    peers.enter("at last", "10.0.0.9")
 
 
-def test_each_key_has_a_bucket_and_there_are_so_many() -> None:
-    time = Time()
-    buckets = Buckets(1, 1, most=2, now=time)
-    assert buckets.take("a")
-    assert not buckets.take("a")
-    assert buckets.take("b")
-    assert buckets.take("c")  # "a" was longest unused.
-    assert not buckets.take("b")
-    assert buckets.take("a")
+def test_an_address_has_so_many_places_and_a_network_of_ipv6_counts_as_one() -> None:
+    peers = Peers(100, 100, 2)
+    first = peers.enter("first", "2001:db8::1")
+    peers.enter("second", "2001:db8::2")
+    peers.enter("elsewhere", "2001:db8:0:1::1")
+    peers.enter("third", "2001:db8::ffff:3")
+    assert peers.sent_away == ["first"]
+    assert first.is_gone
+    first.leave()  # Its connection ends a little later.
+    assert peers.room.taken == (3, 0)
 
 
-def test_places_are_given_back() -> None:
-    places = Places(2)
-    assert [places.take("a"), places.take("a"), places.take("a")] == [True, True, False]
-    assert places.take("b")
-    places.free("a")
-    assert places.take("a")
-    for _ in range(2):
-        places.free("a")
-    assert [places.take("a"), places.take("a"), places.take("a")] == [True, True, False]
+def test_a_connection_counts_for_the_address_that_a_proxy_names() -> None:
+    peers = Peers(100, 100, 2)
+    for n in range(6):
+        peers.enter(f"page {n}", "127.0.0.1").move(f"10.0.0.{n}")
+    assert peers.sent_away == []
+    peers.enter("one", "127.0.0.1").move("10.0.0.5")
+    peers.enter("two", "127.0.0.1").move("10.0.0.5")
+    assert peers.sent_away == ["page 5"]
 
 
 def test_what_no_database_takes_is_replaced() -> None:

@@ -18,10 +18,11 @@ from dashboard.consumers import DashboardConsumer, ProjectConsumer
 from django.urls import path, re_path
 from gateway.consumers import DeviceConsumer
 from sockets.origin import OriginGuard
+from sockets.places import of_scope
 from sockets.refusal import NotFound
 
 from portacode.otel import require
-from portacode.relay.asgi import with_relay
+from portacode.relay.asgi import route_path, with_relay
 
 require("server", "browser")
 
@@ -43,9 +44,18 @@ browsers = OriginGuard(logged_in)
 
 async def sockets(scope: Any, receive: Any, send: Any) -> None:
     """Devices send no cookies and no origin: their token is all there is to look at."""
-    await (devices if scope["path"] == "/ws/devices/" else browsers)(scope, receive, send)
+    await (devices if route_path(scope) == "/ws/devices/" else browsers)(scope, receive, send)
 
 
-application = with_relay(
+served = with_relay(
     ProtocolTypeRouter({"http": pages, "websocket": sockets}), "/clock/", metrics=True
 )
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """All of it, for connections that are their askers', whatever proxy brings them."""
+    place = of_scope(scope)
+    client = scope.get("client")
+    if place is not None and client:
+        place.move(client[0])
+    await served(scope, receive, send)

@@ -1,7 +1,7 @@
 """uvicorn's protocols, with limits on peers that do nothing.
 
-uvicorn waits for ever for the first request of a connection, and for a peer to read what it was
-sent before the connection is closed. Both would let a peer hold what is scarce.
+uvicorn waits for ever for the first request of a connection, for a peer to say something, and to
+read what it was sent before the connection is closed. All would let a peer hold what is scarce.
 """
 
 from __future__ import annotations
@@ -10,26 +10,34 @@ import asyncio
 from typing import Any
 
 from django.conf import settings
+from sockets.places import STATE, Place, Room
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 
 class BoundedHttp(H11Protocol):
-    """HTTP whose requests have to come in time, over so many connections at most."""
+    """HTTP whose requests have to come in time, over connections that have their places."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _place: Place | None = None
 
     def connection_made(self, transport: Any) -> None:
         """A connection."""
         super().connection_made(transport)
-        if len(self.connections) > settings.CONNECTIONS_MAX:
+        address = self.client[0] if self.client else None
+        self._place = room.enter(address, self._give_up)
+        if self._place is None:
             # Nothing is said: that would cost more than it tells whoever floods us.
             self._give_up()
             return
+        # How the applications find it, and the WebSocket that this may become.
+        self.app_state = {**self.app_state, STATE: self._place}
         self._expect_request()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of it."""
+        if self._place is not None:
+            self._place.heard()
         if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
             self._expect_request()
         super().data_received(data)
@@ -40,6 +48,8 @@ class BoundedHttp(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Its end."""
         self._cancel_deadline()
+        if self._place is not None:
+            self._place.leave()
         super().connection_lost(exc)
 
     def _expect_request(self) -> None:
@@ -55,7 +65,43 @@ class BoundedHttp(H11Protocol):
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that is closed even if the peer does not read."""
+    """A WebSocket that has its place, and is closed even if the peer does not read."""
+
+    _place: Place | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """The handshake is about to be looked at."""
+        super().connection_made(transport)
+        before = self.app_state.get(STATE)
+        if before is not None:
+            # Whoever was known over HTTP may be a stranger on a socket.
+            before.leave()
+        self._place = room.enter(self.client[0] if self.client else None, self._make_room)
+        self.app_state = {**self.app_state, STATE: self._place}
+
+    def send_receive_event_to_app(self) -> None:
+        """A whole message."""
+        if self._place is not None:
+            self._place.heard()
+        super().send_receive_event_to_app()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Its end."""
+        if self._place is not None:
+            self._place.leave()
+        super().connection_lost(exc)
+
+    def _make_room(self) -> None:
+        """Somebody else gets the place."""
+        if self.handshake_complete and not self.close_sent:
+            code, why = 1013, "too many connections: come back later"
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": why})
+            self.conn.send_close(code, why)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+        self.stop_keepalive()
+        self.transport.close()
+        self.loop.call_later(settings.SLOW_READER_S, self.transport.abort)
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """The consumer has ended."""
@@ -69,6 +115,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.transport.abort()
 
 
+room = Room(settings.CONNECTIONS_MAX, settings.STRANGERS_MAX, settings.ADDRESS_CONNECTIONS_MAX)
+"""This process's."""
 OPTIONS: dict[str, Any] = {
     "http": BoundedHttp,
     "ws": BoundedWebSocket,

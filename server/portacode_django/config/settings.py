@@ -142,14 +142,20 @@ SOCKET_MESSAGE_MAX = FRAME_BYTES
 BROWSER_RATE = rate("BROWSER_RATE", "50/200")
 DEVICE_RATE = rate("DEVICE_RATE", "500/2000")
 COMMANDS_RATE = rate("COMMANDS_RATE", "20/100")
-# Attempts to log in, for each address and name.
+# Attempts to log in that fail: for each address and name, and for an address whatever the name.
 LOGIN_RATE = rate("LOGIN_RATE", "0.1/20")
+LOGIN_ADDRESS_RATE = rate("LOGIN_ADDRESS_RATE", "0.5/50")
+# Tokens of devices that are none, for each address.
+TOKEN_RATE = rate("TOKEN_RATE", "20/500")
 # Sockets of one user in one process: tabs, mostly.
 USER_SOCKETS_MAX = int(number("USER_SOCKETS_MAX", 32, 1))
 # What is kept for one socket until it has been read, in bytes.
 QUEUE_BYTES_MAX = int(number("QUEUE_BYTES_MAX", 8 * 1024 * 1024, 65_536))
 # Connections of one process, whatever they do.
 CONNECTIONS_MAX = int(number("CONNECTIONS_MAX", 4000, 1))
+# Of these, what those may have who have not shown who they are, and of that what one address may.
+STRANGERS_MAX = int(number("STRANGERS_MAX", CONNECTIONS_MAX * 3 // 4, 1))
+ADDRESS_CONNECTIONS_MAX = int(number("ADDRESS_CONNECTIONS_MAX", 256, 1))
 # Requests of one socket that wait for their devices.
 PENDING_MAX = int(number("PENDING_MAX", 1000, 1))
 # Seconds for an HTTP request to arrive, and for a device to say hello.

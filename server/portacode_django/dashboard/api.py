@@ -13,8 +13,10 @@ from data.services.presence import devices_of
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET, require_POST
+from sockets import places
 from sockets.frames import parsed_object, text_field
-from sockets.limits import Buckets
+
+from portacode.limits import Buckets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +95,8 @@ async def commands(request: HttpRequest, device_id: str) -> HttpResponse:
     user = await request.auser()
     if not user.is_authenticated:
         return _error(401, Refusal("unauthenticated", "log in first"))
+    # It may wait for long.
+    places.prove(getattr(request, "scope", {}))
     try:
         if not _buckets.take(user.pk):
             raise Refusal("rate_limited", "too many commands; wait")

@@ -19,12 +19,12 @@ from data.services.requests import PASSING_S, Asked, Requests
 from django.conf import settings
 from sockets.base import JsonSocket, logger
 from sockets.frames import id_field, text_field
-from sockets.limits import Places
 from sockets.sessions import is_logged_in
 
 from dashboard.pending import Pending, PendingRequests, Phase
 from portacode import _wire
 from portacode.connection.messages import clock_summary
+from portacode.limits import Places
 from portacode.trace import CLIENT_KEYS, SERVER_KEYS, Trace, TraceError
 from portacode.utils.ntp_clock import ntp_clock
 

@@ -3,13 +3,13 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from dashboard import api, views
+from dashboard import api, login, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("projects/", views.projects, name="projects"),
     path("projects/<slug:slug>/", views.project, name="project"),
-    path("login/", views.LimitedLoginView.as_view(), name="login"),
+    path("login/", login.LimitedLoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("healthz", views.health, name="health"),
     path("api/devices/", api.devices, name="api-devices"),

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from data.instance import entity
 from data.models import Project
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView
 from django.http import JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
-from sockets.limits import Buckets
 
 from portacode.utils.ntp_clock import ntp_clock
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
-
-
-class LimitedLoginView(LoginView):
-    """Whoever tries passwords out does not get far with it."""
-
-    redirect_authenticated_user = True
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """An attempt."""
-        address, name = request.META.get("REMOTE_ADDR"), request.POST.get("username", "")[:150]
-        if not _attempts.take((address, name)):
-            return render(request, "429.html", status=429)
-        return super().post(request, *args, **kwargs)
 
 
 @login_required
@@ -59,6 +43,3 @@ def health(request: HttpRequest) -> JsonResponse:
     del request
     synced = ntp_clock.now_ms() is not None
     return JsonResponse({"ok": True, "entity": entity(), "clock_synced": synced})
-
-
-_attempts = Buckets(*settings.LOGIN_RATE)

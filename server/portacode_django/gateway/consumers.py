@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,14 +14,16 @@ from data.services import news, presence, requests
 from data.services.records import Outcome
 from data.services.requests import Answer
 from data.storable import storable
+from data.tokens import is_token
 from django.conf import settings
+from sockets import places
 from sockets.base import JsonSocket, logger
 from sockets.frames import id_field, object_field, text_field
-from sockets.limits import Buckets, TokenBucket
 from sockets.origin import admits
 
 from portacode import _wire
 from portacode.connection.messages import CLOCK_KEYS
+from portacode.limits import Buckets, TokenBucket, network_of
 from portacode.otel import inject
 from portacode.trace import DEVICE_KEYS, Stamp, Trace, TraceError
 
@@ -64,15 +67,34 @@ class DeviceConsumer(JsonSocket):
         if scheme.lower() != "bearer" or not token:
             await self.refuse(4401, "no token: send Authorization: Bearer TOKEN")
             return
-        # Whoever tries tokens out does not get far with it.
-        if not _attempts.take(super().who()):
-            await self.refuse(4429, "too many connections from this address; wait")
-            return
-        self.device = await _device_of_token(token.strip())
-        if self.device is None:
-            await self.refuse(4401, "unknown or revoked token")
-            return
-        await self.accept()
+        self.device = await self._device_of(token.strip())
+        if self.device is not None:
+            # Of those that say hello, the device has one only.
+            await self.accept(known=False)
+
+    async def _device_of(self, token: str) -> Device | None:
+        """The device that has this token; None where it was refused.
+
+        What others of an address do never refuses a token that is right. Where many were wrong, all
+        further ones of that address are looked up one after the other.
+        """
+        network = network_of(super().who())
+        device = None
+        if not is_token(token):
+            pass
+        elif not _wrong_tokens.is_empty(network):
+            device = await _device_of_token(token)
+        else:
+            async with _one_at_a_time:
+                place = places.of_scope(self.scope)
+                if place is None or not place.is_gone:
+                    device = await _device_of_token(token)
+        if device is None:
+            if _wrong_tokens.take(network):
+                await self.refuse(4401, "unknown or revoked token")
+            else:
+                await self.refuse(4429, "too many unknown tokens from this address; wait")
+        return device
 
     async def closed(self) -> None:
         """Notes that the device is gone, unless it has another connection by now."""
@@ -98,6 +120,7 @@ class DeviceConsumer(JsonSocket):
         }
         again = self._attached
         self._attached = True
+        places.prove(self.scope)
         await self.channel_layer.group_add(_group(device.pk), self.channel_name)
         before = await _attach(device.pk, self.channel_name, {"info": info, **_news_of(message)})
         if before:
@@ -262,8 +285,8 @@ def _group(device_id: str) -> str:
 _SENT_MAX = 5000
 # hello and clock, a second and at once: a device sends one in 10 s.
 _NEWS_RATE = (1, 20)
-# Handshakes of one address: a fleet behind one router reconnects at once, a guesser goes on.
-_attempts = Buckets(20, 500)
+_wrong_tokens = Buckets(*settings.TOKEN_RATE)
+_one_at_a_time = asyncio.Lock()
 
 _device_of_token = database_sync_to_async(presence.device_of_token)
 _attach = database_sync_to_async(presence.attach)

@@ -13,11 +13,12 @@ from data.refusal import Refusal
 from django.conf import settings
 
 from portacode import _wire
+from portacode.limits import TokenBucket
 from portacode.relay import answer
 from portacode.trace import Stamp
 from portacode.utils.ntp_clock import ntp_clock
+from sockets import places
 from sockets.frames import parsed
-from sockets.limits import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -94,9 +95,11 @@ class JsonSocket(AsyncConsumer):
 
     # --- What they use --------------------------------------------------------------------------
 
-    async def accept(self) -> None:
-        """Opens the connection."""
+    async def accept(self, *, known: bool = True) -> None:
+        """Opens the connection; `known` is a peer who has shown who it is."""
         self._accepted = True
+        if known:
+            places.prove(self.scope)
         await self._hand_over({"type": "websocket.accept"})
         self._heard_at = asyncio.get_running_loop().time()
         self._look_again()

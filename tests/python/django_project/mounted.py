@@ -33,3 +33,7 @@ def told() -> list[str]:
 
 
 before_django = asgi.with_relay(application, "/time/", metrics=True)
+
+below = FastAPI()
+below.mount("/app", before_django)
+"""All of that, mounted in an application."""

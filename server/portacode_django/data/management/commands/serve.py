@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -55,6 +56,7 @@ class Command(BaseCommand):
                 presence.forget_all()
             except DatabaseError as error:
                 raise CommandError(f"the database is not ready ({error}): migrate first") from error
+        _allow_descriptors(settings.CONNECTIONS_MAX)
         config = uvicorn.Config(
             "config.asgi:application",
             host=options["host"],
@@ -93,6 +95,28 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
+def _allow_descriptors(connections: int) -> None:
+    """Lets this process and its workers open so many connections, as far as the system allows."""
+    try:
+        import resource
+    except ImportError:
+        return
+    wanted = connections + _OTHER_FILES
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now == resource.RLIM_INFINITY or now >= wanted:
+        return
+    if most != resource.RLIM_INFINITY and most < wanted:
+        logger.warning(
+            "the system allows %d open files, too few for CONNECTIONS_MAX=%d: set it to %d, or"
+            " raise the limit (ulimit -Hn)",
+            most,
+            connections,
+            max(most - _OTHER_FILES, 1),
+        )
+        wanted = most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
 class _Server(uvicorn.Server):
     """Tells when it listens."""
 
@@ -105,3 +129,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._tell(self.config, self.servers[0].sockets[0])
+
+
+logger = logging.getLogger("portacode.serve")
+# Databases, logs, libraries.
+_OTHER_FILES = 200
