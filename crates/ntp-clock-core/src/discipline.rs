@@ -3,9 +3,10 @@
 //! Knows nothing of requests and schedules: whoever has exchanges (the engine, a log that is
 //! replayed, a simulation) gets the same answers from it.
 
+use crate::drift;
 use crate::estimator::{Estimate, Estimator, Verdict};
 use crate::exchange::{Exchange, Rejection, ServerReply};
-use crate::mapping::{Mapping, past_growth};
+use crate::mapping::Mapping;
 use crate::packet::Leap;
 use crate::time::{LocalTime, Span, UnixTime};
 
@@ -235,8 +236,8 @@ impl Discipline {
 /// The first moment of the counter at which truth may have come to `moment`.
 fn earliest_arrival(moment: UnixTime, estimate: &Estimate) -> LocalTime {
     let ahead = (moment - estimate.centre).as_nanos() as f64 - estimate.upper_ns;
-    let growth = if ahead < 0.0 { -past_growth(estimate.growth) } else { estimate.growth };
-    let local = ahead / (1.0 + estimate.rate + growth);
+    let fastest = drift::mean_rate_at(estimate.growth, ahead.abs());
+    let local = ahead / (1.0 + estimate.rate + if ahead < 0.0 { -fastest } else { fastest });
     estimate.at + Span::from_nanos(libm::floor(local) as i64)
 }
 

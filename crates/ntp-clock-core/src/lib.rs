@@ -10,6 +10,7 @@
 extern crate std;
 
 mod discipline;
+mod drift;
 mod engine;
 mod estimator;
 mod exchange;

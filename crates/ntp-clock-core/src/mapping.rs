@@ -4,8 +4,9 @@
 //! `left` is the part of the last correction still to be slewed: it shrinks to zero at the slew
 //! rate, so a reading moves smoothly from where the previous mapping stood to the new centre.
 //! Both lines of the error bound are carried relative to the centre and grow with the distance
-//! from the anchor, forwards and backwards.
+//! from the anchor, forwards and backwards, as [`crate::drift`] has it.
 
+use crate::drift;
 use crate::time::{LocalTime, Span, UnixTime};
 
 /// One straight line from local to true time with its errors: plain data, all of it 64-bit words.
@@ -28,8 +29,7 @@ pub struct Mapping {
     pub(crate) upper_ns: f64,
     /// The centre less the earliest that truth can be at the anchor, nanoseconds.
     pub(crate) lower_ns: f64,
-    /// How fast both grow with the distance from the anchor; into the past faster, see
-    /// [`past_growth`].
+    /// How fast both grow with the distance from the anchor, at first; see [`drift::widening`].
     pub(crate) growth: f64,
     /// Variance of the centre: constant (ns²), linear (ns) and quadratic (1) in the distance.
     pub(crate) variance: [f64; 3],
@@ -90,7 +90,7 @@ impl Mapping {
         let dt = since.as_nanos() as f64;
         let distance = if dt < 0.0 { -dt } else { dt };
         let left = self.left_at(distance);
-        let widening = self.growth * distance;
+        let widening = drift::widening(self.growth, distance);
         let above = self.upper_ns + widening - left;
         let below = self.lower_ns + widening + left;
         let mut max_error = if above > below { above } else { below };
@@ -98,13 +98,14 @@ impl Mapping {
             max_error += LEAP_SECOND_NS;
         }
         let [v0, v1, v2] = self.variance;
+        let moved = drift::TYPICAL * (widening - self.growth * distance);
         Reading {
             // Rounds towards the centre, by less than a nanosecond, and never makes a later
             // moment read earlier: the correction falls by less than one while `since` gains one
             // (added first, so that this is true also where the scale ends).
             time: self.centre + (since + Span::from_nanos((self.rate * dt + left) as i64)),
             max_error: Span::from_nanos((max_error as i64).saturating_add(ROUNDING_NS)),
-            variance_ns2: v0 + (v1 + v2 * dt) * dt + left * left,
+            variance_ns2: v0 + (v1 + v2 * dt) * dt + left * left + moved * moved,
             epoch: self.epoch,
         }
     }
@@ -345,16 +346,6 @@ impl Reading {
     }
 }
 
-/// How fast a bound grows into the past that grows by `growth` into the future: soon the rate is
-/// still what it is now, but what it was hours ago need not be. A bound that does not grow stays.
-#[inline]
-pub(crate) fn past_growth(growth: f64) -> f64 {
-    let (more, times) = (growth + PAST_GROWTH, growth * PAST_GROWTH_TIMES);
-    if more < times { more } else { times }
-}
-
-const PAST_GROWTH: f64 = 11e-6;
-const PAST_GROWTH_TIMES: f64 = 4.0;
 /// Beyond any oscillator and any slew.
 const RATES_BELOW: f64 = 0.5;
 const LEAP_SECOND_NS: f64 = 1e9;

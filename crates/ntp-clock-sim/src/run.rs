@@ -1,7 +1,8 @@
 //! One engine's life in one world.
 
 use ntp_clock_core::{
-    EngineConfig, Event, LocalTime, LogEntry, Mapping, Reading, Span, SyncEngine, Transmit, UnixTime,
+    EngineConfig, Event, LocalTime, LogEntry, Mapping, Reading, Span, SyncEngine, Transmit,
+    UnixTime,
 };
 
 use crate::candidate::Candidate;

@@ -95,7 +95,7 @@ impl Server {
     pub(crate) fn kiss(&self, received_ns: i64, last_ns: Option<i64>) -> Option<[u8; 4]> {
         let refusal =
             self.refusals.iter().find(|r| r.from_ns <= received_ns && received_ns < r.to_ns);
-        let hurried = last_ns.is_some_and(|last| received_ns - last < self.least_gap_ns);
+        let hurried = last_ns.is_some_and(|last| (received_ns - last).abs() < self.least_gap_ns);
         refusal.map(|refusal| refusal.code).or(hurried.then_some(*b"RATE"))
     }
 

@@ -77,7 +77,9 @@ impl Statistics {
     /// Counts a reading of this age, where it is one that is told apart.
     pub(crate) fn aged(&mut self, age: Span, error: Span, max_error: Span, est_error: Span) {
         let hours = age.as_secs_f64() / 3_600.0;
-        let near = |of: f64| if of == 0.0 { (0.0..0.03).contains(&hours) } else { (hours / of - 1.0).abs() < 0.05 };
+        let near = |of: f64| {
+            if of == 0.0 { (0.0..0.03).contains(&hours) } else { (hours / of - 1.0).abs() < 0.05 }
+        };
         if let Some(place) = Self::AGES.into_iter().position(near) {
             self.aged[place].add(error, max_error, est_error);
         }

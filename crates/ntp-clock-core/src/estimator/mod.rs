@@ -5,13 +5,14 @@
 //! error, truth at our T1 was no later than `T2 + E`, and truth at our T4 no earlier than
 //! `T3 - E`, whatever the asymmetry of the path. Each sample gives one upper and one lower line;
 //! propagated to now at the estimated rate they widen by `D` for each unit of age, and truth is
-//! inside their intersection. `D` is the most that the real rate can differ from ours, and there
-//! are two, both within [`RATE_MAX`] of nominal:
-//! - Within the window, pairs of rounds bound the mean rate between them; the rate at any one
-//!   moment is assumed to be within [`WANDER`] of such a mean, further by what it was seen to move.
-//! - From the newest round on, it is assumed to be within [`STEP`] and a slow drift of what it was.
-//!   What it was, rounds on one path say far more narrowly than their whole intervals do, because
-//!   an unknown but constant asymmetry is in all of them alike (`window`, `steady`).
+//! inside their intersection. `D` is the most that the real rate can differ from ours. Pairs of
+//! rounds bound the mean rate between them by their lines alone, so that nobody on the way can
+//! move it: an asymmetry that is constant is not assumed. The rate now is within [`RATE_MAX`] of
+//! nominal, and
+//! - within [`STEP`], and more where the pair spans more, of each mean until now (`crate::drift`);
+//! - within [`WANDER`] of every mean, further by what it was seen to move.
+//!
+//! With the distance it grows as `crate::drift` has it, forwards and backwards alike.
 //!
 //! # The centre
 //! Three steps, a file each:
@@ -27,19 +28,25 @@
 
 mod bounds;
 mod filter;
+mod limit;
 mod path;
+mod rates;
+mod ring;
 mod sample;
 mod track;
 mod window;
 
+use crate::drift::{TYPICAL, rise};
 use crate::exchange::Exchange;
 use crate::mapping::Mapping;
 use crate::time::{LocalTime, Span, UnixTime};
-use bounds::{Bounds, Rates};
+use bounds::Bounds;
 use path::Path;
+use rates::Rates;
+use ring::Ring;
 use sample::{Sample, nanos};
 use track::{RatePrior, Track};
-use window::{Ring, Window};
+use window::Window;
 
 /// Holds a bounded window of exchanges; the only part that knows how estimates are made.
 #[derive(Clone, Debug)]
@@ -110,7 +117,9 @@ pub struct Estimate {
     pub upper_ns: f64,
     /// The centre less the earliest that truth can be.
     pub lower_ns: f64,
-    /// How fast both grow with the distance from `at`.
+    /// How fast both grow with the distance from `at`, forwards and backwards: for the ten minutes
+    /// in which an oscillator moves by no more than a step, further from then on (see
+    /// [`Mapping`](crate::Mapping)).
     pub growth: f64,
     /// Variance of the centre: constant (ns²), linear (ns) and quadratic (1) in the distance.
     pub variance: [f64; 3],
@@ -136,7 +145,13 @@ impl Estimator {
     /// The same on a counter whose rate the operating system may turn by so many parts per million.
     #[must_use]
     pub fn steered(self, ppm: u16) -> Self {
-        Estimator { steering: f64::from(ppm) * 1e-6, ..self }
+        let steering = f64::from(ppm) * 1e-6;
+        Estimator { steering, rates: Rates::ANY.widened(steering), ..self }
+    }
+
+    /// The rates of any counter of this kind.
+    fn any_rates(&self) -> Rates {
+        Rates::ANY.widened(self.steering)
     }
 
     /// The same, beginning from a mapping that another one made, as a forked child does.
@@ -145,14 +160,18 @@ impl Estimator {
         let sample = Sample::from_mapping(mapping);
         let window = Window::starting_from(&sample);
         let rates = Rates::of_mapping(mapping);
-        let fit = Bounds::new(&window, rates, self.steering, (mapping.rate, 0.0))
+        let fit = Bounds::new(&window, rates, self.steering, mapping.rate)
             .map(|bounds| Fit { track: Track::resume(&sample, mapping), bounds });
         Estimator { window, rates, fit, ..self }
     }
 
     /// One that knows nothing, on the same counter.
     fn anew(&self) -> Self {
-        Estimator { steering: self.steering, ..Estimator::new(self.resolution) }
+        Estimator {
+            steering: self.steering,
+            rates: self.any_rates(),
+            ..Estimator::new(self.resolution)
+        }
     }
 
     /// Takes one exchange into account; one that is known already changes nothing.
@@ -183,36 +202,33 @@ impl Estimator {
         let (track, rate, possible) = match &self.fit {
             Some(fit) => {
                 let line = fit.track.line();
-                let rate = line.rate_and_deviation();
-                (fit.track.clone(), rate, fit.bounds.rates)
+                (fit.track.clone(), line.rate_and_deviation(), fit.bounds.rates)
             }
             None => {
                 let track = Track::new(&sample, self.prior, self.path);
-                (track, (0.0, f64::INFINITY), Rates::ANY)
+                (track, (0.0, f64::INFINITY), self.any_rates())
             }
         };
         window.push(sample, rate, possible);
-        let known = if window.forgot() { Rates::ANY } else { self.rates };
-        let resolution = nanos(self.resolution);
-        let (believed, changed) = track.with_round(&window, fresh, resolution, 0.0)?;
-        if changed {
-            window.path_changed();
-        }
-        let fit = self.bounded(&window, known, believed)?;
-        let Some(outside) = fit.outside(&window) else { return Some((window, fit)) };
+        let doubting = |doubt_ns| {
+            let track = track.with_round(&window, fresh, nanos(self.resolution), doubt_ns)?;
+            self.bounded(&window, track)
+        };
+        let believed = doubting(0.0)?;
+        let Some(outside) = believed.outside(&window) else { return Some((window, believed)) };
         // Once the path is known, it is mostly this round that misleads ...
-        let doubt = if track.path().is_known() { DOUBTED * outside.by_ns } else { 0.0 };
-        let (doubted, _) = track.with_round(&window, fresh, resolution, doubt)?;
-        let fit = self.bounded(&window, known, doubted)?;
-        let Some(outside) = fit.outside(&window) else { return Some((window, fit)) };
+        let doubt_ns = if track.path().is_known() { DOUBTED * outside.by_ns } else { 0.0 };
+        let doubted = doubting(doubt_ns)?;
+        let Some(outside) = doubted.outside(&window) else { return Some((window, doubted)) };
         // ... otherwise what was taken for the bias of a path before it was time.
-        let told = fit.track.told(outside.nearest, outside.half_width_ns);
-        let fit = self.bounded(&window, known, told)?;
-        Some((window, fit))
+        let corrected = doubted.track.corrected(outside.nearest, outside.half_width_ns);
+        let corrected = self.bounded(&window, corrected)?;
+        Some((window, corrected))
     }
 
-    fn bounded(&self, window: &Window, known: Rates, track: Track) -> Option<Fit> {
-        let bounds = Bounds::new(window, known, self.steering, track.line().rate_and_deviation())?;
+    fn bounded(&self, window: &Window, track: Track) -> Option<Fit> {
+        let known = if window.forgot() { self.any_rates() } else { self.rates };
+        let bounds = Bounds::new(window, known, self.steering, track.line().rate)?;
         Some(Fit { track, bounds })
     }
 
@@ -230,6 +246,8 @@ impl Estimator {
         let [v0, v1, v2] = line.variance;
         let own = self.resolution.as_nanos() as f64;
         let walk = line.restlessness * WALK_NS;
+        // Of what the oscillator has done since the last exchange, for one that was long ago.
+        let moved = TYPICAL * rise(dt.max(0.0));
         Some(Estimate {
             at,
             centre: UnixTime::from_nanos(at.as_nanos()) + line.zero + Span::from_nanos(whole),
@@ -237,9 +255,9 @@ impl Estimator {
             // The fraction dropped by `whole` is under 1 ns.
             upper_ns: upper - shift + own + 1.0,
             lower_ns: shift - lower + own + 1.0,
-            growth: bounds.growth,
+            growth: bounds.growth_at(at),
             variance: [
-                v0 + (2.0 * v1 + v2 * dt) * dt + own * own / 12.0,
+                v0 + (2.0 * v1 + v2 * dt) * dt + own * own / 12.0 + moved * moved,
                 2.0 * (v1 + v2 * dt),
                 v2 + walk,
             ],
@@ -261,7 +279,7 @@ impl Estimator {
                 let line = fit.track.line();
                 let variance = line.variance[2] + COOLING_SIGMA * COOLING_SIGMA;
                 let prior = RatePrior { mean: line.rate, variance };
-                (fit.bounds.rates.after_sleep(), prior, fit.track.path())
+                (fit.bounds.rates.after_sleep().within(self.any_rates()), prior, fit.track.path())
             }
         };
         *self = Estimator { rates, prior, path, ..self.anew() };
@@ -293,8 +311,8 @@ impl Estimator {
 /// for a disciplined clock is 15 ppm; crystals are sold within 100 ppm).
 /// Of the counter's frequency, that is: of true time by the counter it is a trifle more.
 pub(crate) const RATE_MAX: f64 = 500e-6 / (1.0 - 500e-6);
-/// How far a rate that is known may be from what it is soon after: a step of 3 ppm at once, or a
-/// ramp of 4 ppm within minutes.
+/// How far a rate that is known may be from what it is within [`crate::drift::QUIET_NS`]: a step
+/// of 3 ppm at once, or a ramp of 4 ppm within minutes.
 pub(crate) const STEP: f64 = 4e-6;
 /// The furthest that the rate at one moment may be from its mean between any two samples of the
 /// window, as long as the oscillator is quiet: covers a thermal step of several ppm.

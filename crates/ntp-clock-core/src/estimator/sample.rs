@@ -16,8 +16,6 @@ pub(super) struct Sample {
     /// The middle between T1 and T4, where `offset` is most probable.
     pub(super) mid: LocalTime,
     pub(super) offset: Span,
-    /// What of `upper` and of `lower` is the server's own error, and the counter's.
-    pub(super) error: Span,
     /// Round trip, never negative.
     pub(super) delay: Span,
 }
@@ -37,7 +35,6 @@ impl Sample {
             t4,
             upper: upper + lacking,
             lower: lower - lacking,
-            error: error + lacking,
             mid: t1 + half(t4 - t1),
             offset: back + half(forth - back),
             delay: exchange.delay().max(Span::ZERO),
@@ -53,7 +50,6 @@ impl Sample {
             t4: mapping.anchor,
             upper: centre + upper,
             lower: centre - lower,
-            error: Span::ZERO,
             mid: mapping.anchor,
             offset: centre,
             delay: (upper + lower).max(Span::ZERO),

@@ -77,7 +77,7 @@ impl Track {
     }
 
     /// Takes the round under way into account, all of it anew; `fresh` where it has just begun.
-    /// It may be off by `doubt_ns` besides. Gives whether the path has changed, as well.
+    /// It may be off by `doubt_ns` besides. `None` where that leaves no line of finite numbers.
     #[must_use]
     pub(super) fn with_round(
         &self,
@@ -85,7 +85,7 @@ impl Track {
         fresh: bool,
         resolution_ns: f64,
         doubt_ns: f64,
-    ) -> Option<(Track, bool)> {
+    ) -> Option<Track> {
         let newest = window.newest()?;
         let mut next = self.clone();
         if fresh {
@@ -127,13 +127,13 @@ impl Track {
         next.now = Stage { bank: bank.step(&measurement), path, at, common };
         let line = next.line();
         let sound = line.offset_ns.is_finite() && line.rate.is_finite();
-        sound.then_some((next, change != Change::None))
+        sound.then_some(next)
     }
 
     /// The offset at the line's moment is `offset_ns`, give or take `half_width_ns`, whatever the
     /// path.
     #[must_use]
-    pub(super) fn told(&self, offset_ns: f64, half_width_ns: f64) -> Track {
+    pub(super) fn corrected(&self, offset_ns: f64, half_width_ns: f64) -> Track {
         let mut next = self.clone();
         next.now.bank.told(offset_ns, half_width_ns * half_width_ns / 3.0);
         next

@@ -124,7 +124,8 @@ impl Setup {
     pub fn replay_command(&self) -> String {
         let hours = self.duration_ns as f64 / (3_600.0 * SECOND_NS as f64);
         let own = Setup::draw(self.family, self.seed).duration_ns;
-        let hours = if own == self.duration_ns { String::new() } else { format!(" --hours {hours}") };
+        let hours =
+            if own == self.duration_ns { String::new() } else { format!(" --hours {hours}") };
         format!(
             "cargo run --release -p ntp-clock-sim -- run --world {} --seed {}{hours}",
             self.family, self.seed

@@ -1,0 +1,96 @@
+//! Rates that are possible, of true time by the counter.
+
+use super::RATE_MAX;
+use super::sample::nanos;
+use crate::drift::RISE;
+use crate::mapping::Mapping;
+use crate::time::Span;
+
+/// Rates that are possible, of true time by the counter, less one.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Rates {
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+impl Rates {
+    /// Those of any oscillator that is not steered.
+    pub(super) const ANY: Rates = Rates { low: -RATE_MAX, high: RATE_MAX };
+
+    /// Of which nothing is known.
+    pub(super) const UNKNOWN: Rates = Rates { low: f64::NEG_INFINITY, high: f64::INFINITY };
+
+    /// Those that a mapping leaves possible for as long as a window reaches.
+    pub(super) fn of_mapping(mapping: &Mapping) -> Rates {
+        Rates { low: mapping.rate, high: mapping.rate }.widened(mapping.growth + RISE)
+    }
+
+    /// Least and most that true time can gain on the counter within a span, nanoseconds.
+    pub(super) fn drift(&self, span: Span) -> (f64, f64) {
+        let ns = nanos(span);
+        let (a, b) = (self.low * ns, self.high * ns);
+        (a.min(b), a.max(b))
+    }
+
+    pub(super) fn widened(self, by: f64) -> Rates {
+        Rates { low: self.low - by, high: self.high + by }
+    }
+
+    pub(super) fn within(self, other: Rates) -> Rates {
+        Rates { low: self.low.max(other.low), high: self.high.min(other.high) }
+    }
+
+    /// The distance of a rate from the furthest of them.
+    pub(super) fn furthest_from(&self, rate: f64) -> f64 {
+        (self.high - rate).max(rate - self.low)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.low > self.high
+    }
+
+    /// What is left of them after a sleep, in which the machine has cooled down.
+    pub(super) fn after_sleep(self) -> Rates {
+        self.widened(COOLING)
+    }
+}
+
+/// The furthest that a sleep may move an oscillator's rate: all that it may move awake, and the
+/// cooling of a machine that stands still.
+const COOLING: f64 = 20e-6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backward_span_has_its_least_drift_where_the_rate_is_highest() {
+        let rates = Rates { low: -2e-6, high: 3e-6 };
+        assert_eq!(rates.drift(Span::from_secs(1)), (-2_000.0, 3_000.0));
+        assert_eq!(rates.drift(Span::from_secs(-1)), (-3_000.0, 2_000.0));
+    }
+
+    #[test]
+    fn the_furthest_rate_is_looked_for_on_both_sides() {
+        let rates = Rates { low: -2e-6, high: 3e-6 };
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-18, "{a} {b}");
+        close(rates.furthest_from(0.0), 3e-6);
+        close(rates.furthest_from(2e-6), 4e-6);
+        // Also for a rate outside of them.
+        close(rates.furthest_from(-5e-6), 8e-6);
+    }
+
+    #[test]
+    fn rates_that_exclude_one_another_leave_none() {
+        let (slow, fast) = (Rates { low: -2e-6, high: -1e-6 }, Rates { low: 1e-6, high: 2e-6 });
+        assert!(slow.within(fast).is_empty());
+        assert!(!slow.within(fast.widened(2e-6)).is_empty());
+        assert!(!Rates { low: 1e-6, high: 1e-6 }.is_empty());
+    }
+
+    #[test]
+    fn a_sleep_moves_rates_by_up_to_20_ppm_either_way() {
+        let rates = Rates { low: -2e-6, high: 3e-6 }.after_sleep();
+        assert_eq!((rates.low, rates.high), (-22e-6, 23e-6));
+    }
+}
