@@ -20,8 +20,9 @@ import hashlib
 import os
 import re
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from portacode.traceparent import TraceParent
 from portacode.utils.ntp_clock import ntp_clock
 
 if TYPE_CHECKING:
@@ -47,18 +48,6 @@ __all__ = [
 
 class OtelMissingError(ImportError):
     """OpenTelemetry is asked for and not installed."""
-
-
-class TraceParent(NamedTuple):
-    """A W3C trace context: which trace a message belongs to, and which span sent it."""
-
-    trace_id: int
-    span_id: int
-    sampled: bool
-
-    def __str__(self) -> str:
-        """As the header `traceparent` has it."""
-        return f"00-{self.trace_id:032x}-{self.span_id:016x}-{int(self.sampled):02x}"
 
 
 def active() -> bool:
@@ -182,13 +171,7 @@ def inject(
 def extract(message: Mapping[str, Any] | str | None) -> TraceParent | None:
     """The context that came with a message, or None where there is none that is well formed."""
     value = message if isinstance(message, str) or message is None else message.get("traceparent")
-    found = _TRACEPARENT.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        return None
-    version, trace_id, span_id, flags = (int(part, 16) for part in found.groups())
-    if version == 0xFF or not trace_id or not span_id:
-        return None
-    return TraceParent(trace_id, span_id, bool(flags & 1))
+    return TraceParent.parse(value)
 
 
 def now_ns(clock: NTPClock | None = None) -> int | None:
@@ -268,8 +251,6 @@ if not TYPE_CHECKING:
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PARTS = ("browser", "server", "device")
-# https://www.w3.org/TR/trace-context/#traceparent-header; later versions may say more after it.
-_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 _telling = threading.Lock()
 _told: set[str] = set()

@@ -8,12 +8,23 @@ import * as traces from '../../portacode/static/js/utils/trace.js';
 
 const { KEYS, Order, Trace, TraceError, takeStamp } = traces;
 
-const vectors = (name) =>
-    JSON.parse(readFileSync(new URL(`../../tests/vectors/trace-${name}.json`, import.meta.url)))
-        .cases;
+const read = (name) =>
+    JSON.parse(readFileSync(new URL(`../../tests/vectors/${name}.json`, import.meta.url))).cases;
+const vectors = (name) => read(`trace-${name}`);
 
 /** As it arrives: without prototypes and undefined members that deepEqual would look at. */
 const sent = (trace) => JSON.parse(JSON.stringify(trace.toMessage()));
+
+for (const { name, text, outcome } of read('traceparent')) {
+    test(`traceparent: ${name}`, () => {
+        const parsed = traces.parseTraceparent(text);
+        const { traceId, spanId, sampled } = parsed ?? {};
+        const carried = traces.carriedTraceparent(text);
+        const told = { trace_id: traceId, span_id: spanId, sampled, carried };
+        assert.deepEqual(parsed && told, outcome);
+        if (outcome === null) assert.equal(carried, null);
+    });
+}
 
 for (const vector of vectors('order')) {
     test(`order: ${vector.name}`, () => {

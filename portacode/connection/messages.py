@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from portacode import _wire
+from portacode.traceparent import carried
 
 if TYPE_CHECKING:
     from portacode.trace import Trace
@@ -164,10 +164,7 @@ def _command(message: dict[str, Any]) -> Command:
     device_id = message.get("device_id")
     if device_id is not None and not isinstance(device_id, str):
         raise MalformedError("device_id is not text", request_id, command)
-    traceparent = message.get("traceparent")
-    if not isinstance(traceparent, str) or not _TRACEPARENT.fullmatch(traceparent):
-        # W3C: one that cannot be understood is as good as none.
-        traceparent = None
+    traceparent = carried(message.get("traceparent"))
     payload, trace = message.get("payload"), message.get("trace")
     return Command(request_id, device_id, command, payload, trace, traceparent)
 
@@ -178,6 +175,5 @@ def _id(value: object, name: str) -> str:
     return value
 
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _NAME_CHARS = 128
 _MESSAGE_CHARS = 1_000

@@ -10,13 +10,39 @@ from typing import Any
 import pytest
 from support import ROOT
 
+from portacode import otel
+from portacode.connection import messages
 from portacode.trace import KEYS, Order, Stamp, Trace, TraceError
+from portacode.traceparent import TraceParent, carried
 from portacode.utils.ntp_clock import ManualClock
 
 
 def vectors(name: str) -> pytest.MarkDecorator:
     cases = json.loads((ROOT / "tests/vectors" / f"trace-{name}.json").read_text())["cases"]
     return pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in cases])
+
+
+TRACEPARENTS = json.loads((ROOT / "tests/vectors/traceparent.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("case", TRACEPARENTS, ids=[case["name"] for case in TRACEPARENTS])
+def test_a_traceparent_is_read_as_w3c_says_by_whoever_gets_one(case: dict[str, Any]) -> None:
+    parsed, outcome = TraceParent.parse(case["text"]), case["outcome"]
+    assert carried(case["text"]) == (outcome and outcome["carried"])
+    # What a device makes of a message, and what the exporter does.
+    message = {"event": "command", "request_id": "a" * 32, "command": "echo"}
+    told = json.dumps({**message, "traceparent": case["text"]}) if case["text"] else None
+    if told and "\\ud8" not in told:
+        command = messages.parse(told)
+        assert isinstance(command, messages.Command)
+        assert command.traceparent == (outcome and outcome["carried"])
+    assert otel.extract({"traceparent": case["text"]}) == parsed
+    if parsed is None:
+        assert outcome is None
+    else:
+        assert f"{parsed.trace_id:032x}" == outcome["trace_id"]
+        assert f"{parsed.span_id:016x}" == outcome["span_id"]
+        assert parsed.sampled is outcome["sampled"]
 
 
 @vectors("order")

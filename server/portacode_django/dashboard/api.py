@@ -106,7 +106,7 @@ async def commands(request: HttpRequest, device_id: str) -> HttpResponse:
             device_id,
             text_field(message, "command", 64),
             message.text("payload"),
-            traceparent=request.headers.get("traceparent", "")[:128],
+            traceparent=request.headers.get("traceparent", ""),
         )
     except Refusal as refusal:
         return _error(_STATUS.get(refusal.code, 400), refusal)

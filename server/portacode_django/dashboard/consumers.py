@@ -26,6 +26,7 @@ from portacode import _wire
 from portacode.connection.messages import clock_summary
 from portacode.limits import Places
 from portacode.trace import CLIENT_KEYS, SERVER_KEYS, Trace, TraceError
+from portacode.traceparent import carried
 from portacode.utils.ntp_clock import ntp_clock
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class DashboardConsumer(JsonSocket):
             text_field(message, "device_id", 64),
             text_field(message, "command", 64),
             message.text("payload"),
-            text_field(message, "traceparent", 128, ""),
+            carried(text_field(message, "traceparent", _TRACEPARENT_CHARS, "")) or "",
         )
         trace.put("server_receive", self.received, entity())
         request = Pending(asked.device_id, trace)
@@ -299,3 +300,5 @@ _LOOK_EVERY_S = 0.25
 _places = Places(settings.USER_SOCKETS_MAX)
 
 _devices_of = database_sync_to_async(presence.devices_of)
+# Later versions may be longer than the one we know.
+_TRACEPARENT_CHARS = 1024

@@ -26,6 +26,7 @@ from portacode.connection.messages import CLOCK_KEYS
 from portacode.limits import Buckets, TokenBucket, network_of
 from portacode.otel import inject
 from portacode.trace import DEVICE_KEYS, Stamp, Trace, TraceError
+from portacode.traceparent import carried
 
 if TYPE_CHECKING:
     from data.models import Device
@@ -199,7 +200,6 @@ class DeviceConsumer(JsonSocket):
         if status not in ("ok", "error"):
             raise Refusal("malformed", "status is neither ok nor error")
         request_id = id_field(message, "request_id")
-        traceparent = message.get("traceparent")
         sent = self._sent.get(request_id)
         answer = Answer(
             request_id=request_id,
@@ -207,7 +207,7 @@ class DeviceConsumer(JsonSocket):
             payload=message.text("payload"),
             error=_error_of(message) if status == "error" else None,
             trace=self._trace_of(message),
-            traceparent=traceparent[:128] if isinstance(traceparent, str) else None,
+            traceparent=carried(message.get("traceparent")),
             received=(self.received, entity()),
             sent=sent.stamp if sent else None,
         )

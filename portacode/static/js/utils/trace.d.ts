@@ -121,3 +121,20 @@ export class Trace {
     /** The ways between neighbouring stamps that are there. */
     hops(): Hop[];
 }
+
+/** A W3C trace context: which trace a message belongs to, and which span sent it. */
+export interface TraceParent {
+    /** 32 hexadecimal digits. */
+    readonly traceId: string;
+    /** 16 hexadecimal digits. */
+    readonly spanId: string;
+    readonly sampled: boolean;
+}
+
+/**
+ * What a `traceparent` says; null for what is none. Of versions later than 00 what is known is read;
+ * version 00 has nothing that could follow.
+ */
+export function parseTraceparent(value: unknown): TraceParent | null;
+/** The `traceparent` to pass on for one that came, in version 00; null where there is none. */
+export function carriedTraceparent(value: unknown): string | null;

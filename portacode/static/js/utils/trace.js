@@ -72,12 +72,37 @@ const STAMP_MAPS = [
 ];
 const MAPS = [...STAMP_MAPS.map(([, name]) => name), 'entities'];
 const KNOWN = new Set([...KEYS, ...MAPS, 'ping']);
+const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/s;
 const LATEST_MS = 253402300799999;
 const REASON_CHARS = 200;
 const NAME_CHARS = 64;
 const ENTITY_CHARS = 128;
 const UNKNOWN_MAX = 64;
 const UNKNOWN_CHARS = 8192;
+
+/**
+ * What a `traceparent` says (W3C's Trace Context): `{traceId, spanId, sampled}`; null for what is
+ * none. Of versions later than 00 what is known is read; version 00 has nothing that could follow.
+ */
+export function parseTraceparent(value) {
+    const found = typeof value === 'string' ? TRACEPARENT.exec(value) : null;
+    if (found === null) return null;
+    const [, version, traceId, spanId, flags, more] = found;
+    const nothing = /^0+$/;
+    if (version === 'ff' || nothing.test(traceId) || nothing.test(spanId)) return null;
+    if (version === '00' && more !== undefined) return null;
+    return { traceId, spanId, sampled: (parseInt(flags, 16) & 1) === 1 };
+}
+
+/**
+ * The `traceparent` to pass on for one that came, null where there is none. That of a later version
+ * is passed on in version 00, as far as it was understood.
+ */
+export function carriedTraceparent(value) {
+    const parsed = parseTraceparent(value);
+    if (parsed === null || value.startsWith('00-')) return parsed && value;
+    return `00-${parsed.traceId}-${parsed.spanId}-${parsed.sampled ? '01' : '00'}`;
+}
 
 /** One event, by the clock of whoever stamps it, now. */
 export function takeStamp(clock) {

@@ -23,6 +23,7 @@ from data.services.requests import PASSING_S, Asked, Requests
 from portacode import _wire
 from portacode._wire import Json
 from portacode.trace import Trace
+from portacode.traceparent import carried
 from portacode.utils.ntp_clock import ntp_clock
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class DeviceClient:
             device_id: Whom.
             command: What.
             payload: Any JSON; what is a `Json` goes as it is written.
-            traceparent: W3C trace context of what this is part of.
+            traceparent: W3C trace context of what this is part of; one that is none is left out.
             progress: Called with the payload of each progress.
         """
         request_id = secrets.token_hex(16)
@@ -91,7 +92,9 @@ class DeviceClient:
         error, result = None, Json("null")
         try:
             trace.stamp("server_receive", ntp_clock, entity())
-            asked = Asked(request_id, device_id, command, _text(payload), traceparent)
+            asked = Asked(
+                request_id, device_id, command, _text(payload), carried(traceparent) or ""
+            )
             await requests.open(asked, trace)
             response = await self._response(requests, request_id, mailbox, progress)
             trace = Trace.from_message(json.loads(response["trace"]))
