@@ -1,12 +1,54 @@
 //! The oscillator followed: a bank of Kalman filters that differ in how restless they take the
 //! oscillator to be.
 //!
-//! Each filter's state is (offset, rate, bias of the path in use against the one before). What the
-//! crystal does between two rounds is a random walk of its rate; how strong it is differs between
-//! worlds by factors of a thousand and, when the machine warms up, from one hour to the next. So
-//! several strengths run side by side, and one filter more that allows a jump of the offset; each
-//! round's innovation says how well each foresaw it (interacting multiple models, Blom and
-//! Bar-Shalom 1988). The answer is their mixture, mean and spread.
+//! # The state
+//! `x = (offset, rate, bias)`: truth less counter (ns), `d(true)/d(counter) - 1`, and how much more
+//! the path in use shifts an offset than the path that biases are counted from (ns). Its belief is
+//! normal, with mean `x` and covariance `P`.
+//!
+//! # From one round to the next
+//! In `t` nanoseconds (of either sign) the offset gains `rate t`. The rate walks at random with
+//! variance `q` for each nanosecond, and white frequency noise of density `w` adds to the offset:
+//! the two-state clock model (C. Zucca, P. Tavella, "The clock model and its relationship with the
+//! Allan and related variances", IEEE Transactions on UFFC 52 (2), 2005). A bias stays.
+//!
+//! ```text
+//!     | 1 t 0 |          | q|t|t²/3 + w|t|   q|t|t/2   0 |
+//! F = | 0 1 0 |      Q = |     q|t|t/2         q|t|    0 |      x <- F x,  P <- F P F' + Q
+//!     | 0 0 1 |          |        0             0      0 |
+//! ```
+//!
+//! # What a round says
+//! One number: `z = offset + bias + error`. The error's variance `R` is what the path foresees,
+//! times how much of that its measurements turn out to have (`noise`), and the square of what
+//! ordinary ones do not explain (`detour`). What is certain by the bound measures the offset alone.
+//!
+//! ```text
+//! H = (1 0 1), or (1 0 0)          h = P H',  s = H h + R,  v = z - H x
+//! x <- x + h v / s,   P <- P - h h' / s,   ln L = -(v²/s + ln s) / 2
+//! ```
+//!
+//! # Several at once
+//! `q` differs between worlds by factors of millions and, when the machine warms up, from one hour
+//! to the next. So six strengths run side by side, and one model more, `JUMP`, that allows a jump of
+//! the offset: it adds to its `P` the square of what may have jumped unseen, and as a jump twice in a
+//! row means a wrong rate, to the rate's variance that of an unknown rate, by the probability that it
+//! had jumped before. They are mixed (interacting multiple models: H. A. P. Blom, Y. Bar-Shalom,
+//! IEEE Transactions on Automatic Control 33 (8), 1988). With `m` the models' probabilities and
+//! `p(i, j)` the probability that model j takes over from i,
+//!
+//! ```text
+//! c_j = sum_i p(i, j) m_i                                 p(i, i) = STAY, but for the jump
+//! x_j = sum_i p(i, j) m_i x_i / c_j                       p(i, j) = SWITCH PRIOR_j otherwise
+//! P_j = sum_i p(i, j) m_i (P_i + (x_i - x_j)(x_i - x_j)') / c_j
+//! m_j <- c_j L_j / sum_k c_k L_k                          after each has taken z
+//! ```
+//!
+//! No oscillator jumps as a habit, so the jump has no `STAY`: a jump that was no more than likely
+//! counts for a fiftieth in the next round, and only one that was certain leaves its state to all.
+//! The answer is the mixture's mean and covariance.
+
+use super::kalman::Kalman;
 
 /// What one round says of the offset, at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +91,7 @@ pub(super) struct Bank {
 #[derive(Clone, Copy, Debug)]
 struct Model {
     probability: f64,
-    /// Offset (ns), rate, bias (ns).
-    state: [f64; 3],
-    covariance: [[f64; 3]; 3],
+    filter: Kalman,
 }
 
 impl Bank {
@@ -60,18 +100,15 @@ impl Bank {
         let mut covariance = [[0.0; 3]; 3];
         covariance[0][0] = offset_variance;
         covariance[1][1] = rate_variance;
-        let model = Model { probability: 0.0, state: [0.0, rate, 0.0], covariance };
-        Bank {
-            models: core::array::from_fn(|i| Model { probability: PRIOR[i], ..model }),
-            noise: 1.0,
-        }
+        let filter = Kalman { state: [0.0, rate, 0.0], covariance };
+        Bank { models: PRIOR.map(|probability| Model { probability, filter }), noise: 1.0 }
     }
 
     /// The path's delay has changed by so much: at most half of that is its bias against the one
     /// before.
     pub(super) fn path_changed(&mut self, by_ns: f64) {
         for model in &mut self.models {
-            model.covariance[2][2] += by_ns * by_ns / 4.0;
+            model.filter.covariance[2][2] += by_ns * by_ns / 4.0;
         }
     }
 
@@ -80,17 +117,17 @@ impl Bank {
     pub(super) fn path_shortened(&mut self, drop_ns: f64) {
         self.path_restored();
         for model in &mut self.models {
-            model.covariance[0][0] += drop_ns * drop_ns / 4.0;
+            model.filter.covariance[0][0] += drop_ns * drop_ns / 4.0;
         }
     }
 
     /// The path is the one again that all biases are counted from.
     pub(super) fn path_restored(&mut self) {
         for model in &mut self.models {
-            model.state[2] = 0.0;
+            model.filter.state[2] = 0.0;
             for i in 0..3 {
-                model.covariance[2][i] = 0.0;
-                model.covariance[i][2] = 0.0;
+                model.filter.covariance[2][i] = 0.0;
+                model.filter.covariance[i][2] = 0.0;
             }
         }
     }
@@ -98,7 +135,7 @@ impl Bank {
     /// The offset now is this, with this variance, whatever the path.
     pub(super) fn told(&mut self, offset_ns: f64, variance: f64) {
         for model in &mut self.models {
-            model.update([1.0, 0.0, 0.0], offset_ns, variance);
+            model.filter.update([1.0, 0.0, 0.0], offset_ns, variance);
         }
     }
 
@@ -106,7 +143,7 @@ impl Bank {
     fn mixture_at(&self, dt_ns: f64) -> Mixture {
         let mut moved = *self;
         for (model, strength) in moved.models.iter_mut().zip(RESTLESSNESS) {
-            model.predict(dt_ns, strength);
+            model.filter.predict(dt_ns, strength);
         }
         moved.mixture()
     }
@@ -126,22 +163,22 @@ impl Bank {
         let path = m.variance * self.noise;
         let mut logs = [0.0; MODELS];
         for (i, model) in next.models.iter_mut().enumerate() {
-            model.predict(m.dt_ns, RESTLESSNESS[i]);
+            model.filter.predict(m.dt_ns, RESTLESSNESS[i]);
             if i == JUMP {
-                model.covariance[0][0] += m.jump_ns * m.jump_ns;
+                model.filter.covariance[0][0] += m.jump_ns * m.jump_ns;
                 // What jumps twice in a row has a wrong rate.
-                model.covariance[1][1] += jumped * RATE_UNKNOWN * RATE_UNKNOWN;
+                model.filter.covariance[1][1] += jumped * RATE_UNKNOWN * RATE_UNKNOWN;
             }
-            logs[i] = model.update([1.0, 0.0, 1.0], m.offset_ns, path + m.detour);
+            logs[i] = model.filter.update([1.0, 0.0, 1.0], m.offset_ns, path + m.detour);
         }
         let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut sum = 0.0;
         for (model, log) in next.models.iter_mut().zip(logs) {
-            model.probability *= libm::exp(log - most).max(1e-30);
+            model.probability *= libm::exp(log - most).max(LIKELIHOOD_MIN);
             sum += model.probability;
         }
         for model in &mut next.models {
-            model.probability = (model.probability / sum).max(1e-9);
+            model.probability = (model.probability / sum).max(PROBABILITY_MIN);
         }
         // The innovation is the oscillator's as well as the path's, so only a small one tells of
         // the path.
@@ -150,7 +187,7 @@ impl Bank {
         let innovation = m.offset_ns - foreseen.measured_ns;
         let ratio = innovation * innovation / expected;
         let weight = NOISE_SHARE * path / expected;
-        next.noise *= 1.0 + weight * (ratio.min(4.0) - 1.0);
+        next.noise *= 1.0 + weight * (ratio.min(RATIO_MAX) - 1.0);
         next.noise = next.noise.clamp(NOISE_MIN, 1.0);
         next
     }
@@ -170,20 +207,20 @@ impl Bank {
             let mut state = [0.0; 3];
             for (w, source) in weights.iter_mut().zip(&self.models) {
                 *w /= sum;
-                for (sum, part) in state.iter_mut().zip(source.state) {
+                for (sum, part) in state.iter_mut().zip(source.filter.state) {
                     *sum += *w * part;
                 }
             }
             let mut covariance = [[0.0; 3]; 3];
             for (w, source) in weights.iter().zip(&self.models) {
-                let d: [f64; 3] = core::array::from_fn(|i| source.state[i] - state[i]);
+                let d: [f64; 3] = core::array::from_fn(|i| source.filter.state[i] - state[i]);
                 for i in 0..3 {
                     for j in 0..3 {
-                        covariance[i][j] += w * (source.covariance[i][j] + d[i] * d[j]);
+                        covariance[i][j] += w * (source.filter.covariance[i][j] + d[i] * d[j]);
                     }
                 }
             }
-            *target = Model { probability: sum, state, covariance };
+            *target = Model { probability: sum, filter: Kalman { state, covariance } };
         }
         mixed
     }
@@ -193,25 +230,26 @@ impl Bank {
         let total: f64 = self.models.iter().map(|m| m.probability).sum();
         for (model, strength) in self.models.iter().zip(RESTLESSNESS) {
             let p = model.probability / total;
-            offset += p * model.state[0];
-            rate += p * model.state[1];
+            offset += p * model.filter.state[0];
+            rate += p * model.filter.state[1];
             restlessness += p * strength;
         }
         let mut variance = [0.0; 3];
         for model in &self.models {
             let p = model.probability / total;
-            let (a, b) = (model.state[0] - offset, model.state[1] - rate);
-            variance[0] += p * (model.covariance[0][0] + a * a);
-            variance[1] += p * (model.covariance[0][1] + a * b);
-            variance[2] += p * (model.covariance[1][1] + b * b);
+            let (a, b) = (model.filter.state[0] - offset, model.filter.state[1] - rate);
+            variance[0] += p * (model.filter.covariance[0][0] + a * a);
+            variance[1] += p * (model.filter.covariance[0][1] + a * b);
+            variance[2] += p * (model.filter.covariance[1][1] + b * b);
         }
         let (mut measured_ns, mut measured_variance) = (0.0, 0.0);
         for model in &self.models {
-            measured_ns += model.probability / total * (model.state[0] + model.state[2]);
+            measured_ns +=
+                model.probability / total * (model.filter.state[0] + model.filter.state[2]);
         }
         for model in &self.models {
-            let c = &model.covariance;
-            let d = model.state[0] + model.state[2] - measured_ns;
+            let c = &model.filter.covariance;
+            let d = model.filter.state[0] + model.filter.state[2] - measured_ns;
             measured_variance +=
                 model.probability / total * (c[0][0] + 2.0 * c[0][2] + c[2][2] + d * d);
         }
@@ -228,48 +266,19 @@ impl Bank {
     }
 }
 
-impl Model {
-    fn predict(&mut self, dt: f64, strength: f64) {
-        let [offset, rate, bias] = self.state;
-        self.state = [offset + rate * dt, rate, bias];
-        let p = self.covariance;
-        let size = if dt < 0.0 { -dt } else { dt };
-        let p00 = p[0][0] + 2.0 * dt * p[0][1] + dt * dt * p[1][1];
-        let p01 = p[0][1] + dt * p[1][1];
-        let p02 = p[0][2] + dt * p[1][2];
-        let walk = strength * size;
-        self.covariance = [
-            [p00 + walk * dt * dt / 3.0 + PHASE_NOISE * size, p01 + walk * dt / 2.0, p02],
-            [p01 + walk * dt / 2.0, p[1][1] + walk, p[1][2]],
-            [p02, p[1][2], p[2][2]],
-        ];
-    }
-
-    /// Takes a measurement of the sum of the state's parts, so weighed; gives the logarithm of its
-    /// likelihood.
-    fn update(&mut self, parts: [f64; 3], measured: f64, variance: f64) -> f64 {
-        let p = self.covariance;
-        let sum = |row: [f64; 3]| row[0] * parts[0] + row[1] * parts[1] + row[2] * parts[2];
-        let h = p.map(sum);
-        let s = sum(h) + variance;
-        let innovation = measured - sum(self.state);
-        for i in 0..3 {
-            let gain = h[i] / s;
-            self.state[i] += gain * innovation;
-            for j in 0..3 {
-                self.covariance[i][j] = p[i][j] - gain * h[j];
-            }
-        }
-        -0.5 * (innovation * innovation / s + libm::log(s))
-    }
-}
-
-/// Standard deviation of a rate of which nothing is known.
+/// Standard deviation of a rate of which nothing is known: crystals are sold within 100 ppm.
 pub(super) const RATE_UNKNOWN: f64 = 100e-6;
 /// Three standard deviations, squared.
 const CONSISTENT: f64 = 9.0;
+/// How much of the way to an innovation the path's noise goes, at most.
 const NOISE_SHARE: f64 = 0.1;
 const NOISE_MIN: f64 = 0.1;
+/// An innovation counts as no more than two deviations: beyond it is something else than noise.
+const RATIO_MAX: f64 = 4.0;
+/// What no round rules out: a model's likelihood against the best one's ...
+const LIKELIHOOD_MIN: f64 = 1e-30;
+/// ... and its probability, so that it can come back within two rounds.
+const PROBABILITY_MIN: f64 = 1e-9;
 const MODELS: usize = 7;
 const JUMP: usize = 6;
 /// Variance of the rate's random walk per nanosecond.
@@ -285,8 +294,6 @@ const RESTLESSNESS: [f64; MODELS] = [
 const PRIOR: [f64; MODELS] = [0.25, 0.35, 0.25, 0.1, 0.04, 0.009, 0.001];
 const STAY: f64 = 0.98;
 const SWITCH: f64 = 0.02;
-/// White frequency noise: 1 ns in the root of a second.
-const PHASE_NOISE: f64 = 1e-9;
 
 const fn per_root_second(sigma: f64) -> f64 {
     sigma * sigma / 1e9

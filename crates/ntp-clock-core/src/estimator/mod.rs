@@ -28,9 +28,11 @@
 
 mod bounds;
 mod filter;
+mod kalman;
 mod limit;
 mod path;
 mod rates;
+mod ratio;
 mod ring;
 mod sample;
 mod track;

@@ -1,6 +1,7 @@
 //! What the path does to the exchanges: how offset errors follow from delays, and what a round's
 //! exchanges say together.
 
+use super::ratio::Ratio;
 use super::sample::{Sample, nanos};
 use super::window::ROUND;
 
@@ -81,51 +82,6 @@ impl Envelope {
     }
 }
 
-/// A mean and a mean square with fading memory.
-#[derive(Clone, Copy, Debug)]
-struct Ratio {
-    weight: f64,
-    mean: f64,
-    square: f64,
-}
-
-impl Ratio {
-    const UNKNOWN: Ratio = Ratio { weight: 0.0, mean: 0.0, square: 0.0 };
-
-    fn fade(&mut self) {
-        self.weight *= FORGETTING;
-    }
-
-    fn add(&mut self, ratio: f64, weight: f64) {
-        self.weight += weight;
-        let share = weight / self.weight;
-        self.mean += (ratio - self.mean) * share;
-        self.square += (ratio * ratio - self.square) * share;
-    }
-
-    /// Offset error per excess delay: +0.5 where all queueing is on the way to the server.
-    fn slope(&self) -> f64 {
-        // Ratios that agree soon convince: then all queueing is in one direction.
-        let left = (self.square - self.mean * self.mean).max(0.0);
-        let n = self.weight;
-        let disagreement = (left * n / SCATTER + 1.0) / (n + 1.0);
-        (self.mean * n / (n + SLOPE_WEIGHT * disagreement)).clamp(-0.5, 0.5)
-    }
-
-    /// Variance of what the slope does not explain, per excess delay squared.
-    fn scatter(&self) -> f64 {
-        let s = self.slope();
-        let left = (self.square - 2.0 * s * self.mean + s * s).max(0.0);
-        let n = self.weight;
-        ((left * n + SCATTER * SCATTER_WEIGHT) / (n + SCATTER_WEIGHT)).clamp(SCATTER_MIN, 0.25)
-    }
-
-    /// Variance of the slope itself.
-    fn doubt(&self) -> f64 {
-        self.scatter() / (self.weight + SLOPE_WEIGHT)
-    }
-}
-
 impl Path {
     pub(super) const fn new() -> Self {
         Path {
@@ -158,24 +114,21 @@ impl Path {
         let Some(best) = round.clone().min_by_key(|s| s.delay) else { return (next, Change::None) };
         next.ordinary.fade();
         next.large.fade();
-        let others = round.clone().count().saturating_sub(1);
-        if others > 0 {
+        let n = round.clone().count().min(ROUND);
+        if n > 1 {
             let mut excess = [0.0; ROUND];
             for (slot, sample) in excess.iter_mut().zip(round.clone()) {
                 *slot = nanos(sample.delay - best.delay);
             }
-            let n = (others + 1).min(ROUND);
             excess[..n].sort_unstable_by(f64::total_cmp);
             let middle = excess[n / 2];
             // Follows the median: a few rounds in a queue do not make the queue typical, and the
             // first rounds may have been in one.
-            let slow = self.count > 0 && nanos(best.delay) - self.base_ns > self.noise();
-            let up = if slow { TYPICAL_STEP_SLOW } else { TYPICAL_STEP };
             let down = if self.rounds < KNOWN { TYPICAL_STEP_EARLY } else { TYPICAL_STEP };
             next.typical_ns = if self.typical_ns == 0.0 {
                 middle
             } else if middle > self.typical_ns {
-                (self.typical_ns * up).min(middle)
+                (self.typical_ns * TYPICAL_STEP).min(middle)
             } else {
                 (self.typical_ns / down).max(middle)
             };
@@ -292,8 +245,7 @@ impl Path {
     ) -> Summary {
         let envelope = Envelope::of(round.clone(), reference, rate);
         let fastest = envelope.delay_ns;
-        let base = fastest;
-        let base = if self.count == 0 { base } else { base.min(self.base_ns) };
+        let base = if self.count == 0 { fastest } else { fastest.min(self.base_ns) };
         let n = round.clone().count() as f64;
         // While few exchanges are known, the fastest may be slow as well; and of a single one nobody
         // knows what part of its delay was a queue.
@@ -333,10 +285,8 @@ impl Path {
 /// Excess beyond so many typical ones is of another kind.
 const LARGE: f64 = 5.0;
 const TYPICAL_STEP: f64 = 1.1;
-const TYPICAL_STEP_SLOW: f64 = 1.1;
 const TYPICAL_STEP_EARLY: f64 = 1.5;
 const TIMESTAMP_NOISE_NS: f64 = 1_000.0;
-const SLOPE_WEIGHT: f64 = 2.0;
 const MINIMA: usize = 16;
 /// So many rounds in a row that are all slower, and alike, show a longer path; in a queue they differ.
 const SETTLED: usize = 4;
@@ -348,9 +298,3 @@ const LEVEL: usize = 8;
 const UNNOTICED_SHARE: f64 = 0.42;
 /// After so many rounds the shortest delay known is the path's, and not what queues left of it.
 const KNOWN: u32 = 12;
-const FORGETTING: f64 = 0.93;
-/// What is assumed of the scatter before anything is known, and with how many pairs' weight:
-/// exponential queueing in both directions.
-const SCATTER: f64 = 0.08;
-const SCATTER_WEIGHT: f64 = 3.0;
-const SCATTER_MIN: f64 = 0.001;

@@ -105,13 +105,14 @@ impl Track {
             jump_ns: nanos(newest.upper - newest.lower) / 2.0,
         };
         let known = next.before.common;
-        let share = match () {
-            () if known == 0.0 => 1.0,
+        let common = if known == 0.0 {
+            summary.common
+        } else if summary.detour > 0.0 {
             // It hardly counts.
-            () if summary.detour > 0.0 => 0.0,
-            () => COMMON_SHARE,
+            known
+        } else {
+            known + COMMON_SHARE * (summary.common - known)
         };
-        let common = known + share * (summary.common - known);
         let mut bank = next.before.bank;
         match change {
             Change::None => {}
@@ -149,7 +150,7 @@ impl Track {
             rate: mixture.rate.clamp(-RATE_MAX, RATE_MAX),
             variance: [offset + self.now.common, both, rate],
             restlessness: mixture.restlessness,
-            jumped: mixture.jumped > 0.9,
+            jumped: mixture.jumped > JUMPED,
         }
     }
 }
@@ -158,3 +159,5 @@ impl Track {
 const OFFSET_UNKNOWN: f64 = 1e18;
 /// How much a round counts in what rounds have in common.
 const COMMON_SHARE: f64 = 0.25;
+/// From this probability on a jump is told as a fresh start. Jumps are sudden: it is near 0 or 1.
+const JUMPED: f64 = 0.9;
