@@ -59,3 +59,62 @@ const SCATTER: f64 = 0.08;
 const SCATTER_WEIGHT: f64 = 3.0;
 const SCATTER_MIN: f64 = 0.001;
 const SLOPE_WEIGHT: f64 = 2.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(a: f64, b: f64) -> bool {
+        (a - b).abs() <= 1e-9 * b.abs()
+    }
+
+    fn of(pairs: &[(f64, f64)]) -> Ratio {
+        let mut ratio = Ratio::UNKNOWN;
+        for (value, weight) in pairs {
+            ratio.add(*value, *weight);
+        }
+        ratio
+    }
+
+    #[test]
+    fn mean_and_mean_square_are_weighed_and_fade_with_each_round() {
+        // (2 x 0.5 - 6 x 0.25) / 8 and (2 x 0.25 + 6 x 0.0625) / 8.
+        let mut ratio = of(&[(0.5, 2.0), (-0.25, 6.0)]);
+        assert_eq!(ratio, Ratio { weight: 8.0, mean: -0.0625, square: 0.109_375 });
+        ratio.fade();
+        assert_eq!(ratio, Ratio { weight: 8.0 * 0.93, mean: -0.0625, square: 0.109_375 });
+    }
+
+    #[test]
+    fn a_slope_of_which_nothing_is_known_is_zero_and_its_scatter_that_of_two_queues() {
+        let ratio = Ratio::UNKNOWN;
+        assert_eq!(ratio.slope(), 0.0);
+        assert!(near(ratio.scatter(), 0.08) && near(ratio.doubt(), 0.04));
+    }
+
+    #[test]
+    fn a_slope_is_believed_by_how_well_the_ratios_agree() {
+        // Four pairs at 0.25: they agree, so 0.25 x 4 / (4 + 2 / 5).
+        assert!(near(of(&[(0.25, 4.0)]).slope(), 1.0 / 4.4));
+        // 0.5 and 0 have the same mean and leave 0.0625: (0.0625 x 4 / 0.08 + 1) / 5 = 0.825.
+        assert!(near(of(&[(0.5, 2.0), (0.0, 2.0)]).slope(), 1.0 / 5.65));
+    }
+
+    #[test]
+    fn the_scatter_is_what_the_slope_leaves_over() {
+        // Slope s = 1 / 5.65 of a mean of 0.25 and a mean square of 0.125.
+        let s: f64 = 1.0 / 5.65;
+        let left = 0.125 - 2.0 * s * 0.25 + s * s;
+        let ratio = of(&[(0.5, 2.0), (0.0, 2.0)]);
+        assert!(near(ratio.scatter(), (left * 4.0 + 0.24) / 7.0));
+        assert!(near(ratio.doubt(), (left * 4.0 + 0.24) / 42.0));
+    }
+
+    #[test]
+    fn no_queue_explains_a_slope_beyond_a_half_nor_a_scatter_beyond_that_of_one_way_or_the_other() {
+        assert_eq!(of(&[(0.9, 100.0)]).slope(), 0.5);
+        assert_eq!(of(&[(-0.9, 100.0)]).slope(), -0.5);
+        assert_eq!(of(&[(1.0, 50.0), (-1.0, 50.0)]).scatter(), 0.25);
+        assert_eq!(of(&[(0.5, 1e9)]).scatter(), 0.001);
+    }
+}
