@@ -15,10 +15,12 @@ import errno
 import logging
 import platform
 import random
+import re
 import ssl
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 import portacode
 from portacode import _wire
@@ -167,7 +169,12 @@ class DeviceClient(Sender):
         )
         try:
             async with connecting as socket:
-                await self._serve(socket)
+                try:
+                    await self._serve(socket)
+                except asyncio.CancelledError:
+                    # We end in good order, which the library would call an error of ours.
+                    await socket.close(reason="the device ends")
+                    raise
                 # The connection itself has these from a later version on.
                 return _Problem.of_close(socket.protocol.close_code, socket.protocol.close_reason)
         except (OSError, asyncio.TimeoutError, WebSocketException) as error:
@@ -341,6 +348,14 @@ class _Problem:
             return cls.of_close(frame.code, frame.reason) if frame else cls.of_close(None, None)
         if isinstance(error, InvalidStatus):
             return cls._of_status(url, error.response)
+        proxy = _proxy_of(url)
+        if proxy is not None and not isinstance(error, (ssl.SSLError, InvalidMessage)):
+            status = getattr(getattr(error, "response", None), "status_code", 0)
+            told = f"by way of the proxy {proxy}: {str(error) or type(error).__name__}"
+            hint = "see the variables http_proxy, https_proxy and no_proxy"
+            if 400 <= status < 500:
+                return cls(f"{url}: {told}: {hint}", "refused", logging.ERROR)
+            return cls(f"{url}: {told}: {hint}")
         if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
             return cls(f"{url}: the server speaks no TLS there: is it http://?")
         # Of several addresses, asyncio tells in words alone.
@@ -416,6 +431,21 @@ def server_url(text: str) -> str:
         raise ValueError(f"{text!r}: neither a user nor a fragment belongs there; {wanted}")
     path = parts.path if parts.path not in ("", "/") else "/ws/devices/"
     return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
+
+
+def _proxy_of(url: str) -> str | None:
+    """The proxy by which the library connects, without a password; None where it uses none."""
+    from websockets import exceptions
+
+    if not hasattr(exceptions, "ProxyError"):
+        return None  # Before version 15.
+    parts = urlsplit(url)
+    if proxy_bypass(f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'wss' else 80)}"):
+        return None
+    kinds = ("wss", "socks", "https") if parts.scheme == "wss" else ("ws", "socks", "https", "http")
+    proxies = getproxies()
+    proxy = next((proxies[kind] for kind in kinds if proxies.get(kind)), None)
+    return None if proxy is None else re.sub(r"//[^/]*@", "//", proxy)
 
 
 def _is_closure(error: Exception) -> bool:

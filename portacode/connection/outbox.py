@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import os
 import time
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from portacode.connection.handlers.base import Reply
 
@@ -144,11 +146,11 @@ class _Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _opened(path)
+            self.replies = self._read()
         except BlockingIOError as error:
             raise OutboxError(f"{path} is in use: another device has this outbox") from error
         except OSError as error:
             raise OutboxError(f"cannot use {path}: {error.strerror}") from error
-        self.replies = self._read()
         self._rewrite(self.replies)
 
     def add(self, reply: Reply) -> None:
@@ -160,13 +162,19 @@ class _Journal:
             self._rewrite(left)
 
     def close(self) -> None:
-        self._file.close()
+        self.usable = False
+        self._let_go()
+
+    def _let_go(self) -> None:
+        # What was to be written has been, or was told to be lost.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def _read(self) -> list[Reply]:
         self._file.seek(0)
         kept: dict[str, Reply] = {}
         broken = 0
-        for line in self._file.read().splitlines():
+        for line in filter(None, self._file.read().decode(errors="replace").split("\n")):
             try:
                 entry: Any = json.loads(line)
                 if "add" in entry:
@@ -187,23 +195,27 @@ class _Journal:
         beside = self._path.with_name(self._path.name + ".new")
         try:
             file = _opened(beside)
-            file.truncate(0)
-            file.writelines(json.dumps({"add": list(reply)}) + "\n" for reply in replies)
-            file.flush()
-            os.replace(beside, self._path)
+            try:
+                file.truncate(0)
+                text = "".join(json.dumps({"add": list(reply)}) + "\n" for reply in replies)
+                _write_all(file, text.encode())
+                os.replace(beside, self._path)
+            except OSError:
+                file.close()
+                beside.unlink()
+                raise
         except OSError as error:
             self._give_up(error)
             return
-        self._file.close()
+        self._let_go()
         self._file = file
 
     def _write(self, entry: dict[str, Any]) -> None:
         if not self.usable:
             return
         try:
-            # Flushed, so that it survives the process; the machine is another matter.
-            self._file.write(json.dumps(entry) + "\n")
-            self._file.flush()
+            # At once, so that it survives the process; the machine is another matter.
+            _write_all(self._file, (json.dumps(entry) + "\n").encode())
         except OSError as error:
             self._give_up(error)
         self._lines += 1
@@ -215,21 +227,37 @@ class _Journal:
         )
 
 
-def _opened(path: Path) -> IO[str]:
-    """Opened and locked; BlockingIOError where another process has it."""
-    # Responses may hold what is nobody else's business.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    file = os.fdopen(descriptor, "a+", encoding="utf-8", errors="replace")
-    try:
-        import fcntl
-    except ImportError:
-        return file  # Windows, where two devices on one file are not noticed.
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+def _opened(path: Path) -> io.FileIO:
+    """Opened and locked, without a buffer; BlockingIOError where another process has it."""
+    while True:
+        # Responses may hold what is nobody else's business.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        file = io.FileIO(descriptor, "a+")
+        try:
+            import fcntl
+        except ImportError:
+            return file  # Windows, where two devices on one file are not noticed.
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, path):
+                return file
+        except OSError:
+            file.close()
+            raise
+        # Whoever had it has put another in its place meanwhile, and has that one locked.
         file.close()
-        raise
-    return file
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    while data:
+        data = data[file.write(data) :]
 
 
 _LINES_MAX = 1_000

@@ -37,6 +37,8 @@ class Gateway:
         self.handshakes: list[float] = []
         # What every device is told at once, as servers do that cannot refuse a handshake.
         self.closes: tuple[int, str] | None = None
+        self.ends: list[int | None] = []
+        """With what code each connection was closed by the device, if it was."""
         self.acks = True
         # After so many responses the connection is cut without an acknowledgement.
         self.cut_after: int | None = None
@@ -110,6 +112,9 @@ class Gateway:
                 self._take(connection, frame, json.loads(frame))
         except (ConnectionClosed, OSError):
             pass
+        finally:
+            close = connection.protocol.close_rcvd
+            self.ends.append(close.code if close is not None else None)
 
     def _take(self, connection: ServerConnection, frame: str, message: dict[str, Any]) -> None:
         self.frames.append(frame)
@@ -142,7 +147,9 @@ class Ended(NamedTuple):
 class Device:
     """The command `portacode connect` as a process."""
 
-    def __init__(self, gateway: Gateway, ntp_server: str, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self, gateway: Gateway, ntp_server: str, folder: Path, *arguments: str, **variables: str
+    ) -> None:
         self._log = (folder / "device.log").open("a+")
         command = ["-m", "portacode.connection.command", "connect", "--server", gateway.url]
         self.process = subprocess.Popen(
@@ -151,6 +158,7 @@ class Device:
                 **environment(ntp_server),
                 "PORTACODE_TOKEN": TOKEN,
                 "PYTHONPATH": str(ROOT / "tests/python/programs"),
+                **variables,
             },
             stdin=subprocess.DEVNULL,
             stdout=self._log,

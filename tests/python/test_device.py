@@ -7,7 +7,7 @@ import secrets
 import signal
 import threading
 import time
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,8 +39,8 @@ def start(gateway: Gateway, chrony: str, tmp_path: Path) -> Iterator[Start]:
     """Starts devices with these arguments, connected where the gateway lets them."""
     devices: list[Device] = []
 
-    def start(*arguments: str, ntp_server: str = chrony) -> Device:
-        devices.append(Device(gateway, ntp_server, tmp_path, *arguments))
+    def start(*arguments: str, ntp_server: str = chrony, **variables: str) -> Device:
+        devices.append(Device(gateway, ntp_server, tmp_path, *arguments, **variables))
         return devices[-1]
 
     yield start
@@ -221,6 +221,10 @@ def test_malformed_messages_are_dropped_and_answered_where_somebody_waits(
         ({"command": "echo", "trace": {"client_send": "x"}}, "trace.client_send"),
         ({"command": "echo", "trace": {"deep": "x" * 9_000}}, "unknown keys"),
     ]
+    for payload in ("x" * 70_000, "\U0001f4a1" * 17_000):
+        error = gateway.ask("echo", payload)["error"]
+        assert error["code"] == "too_large"
+        assert "65536 are the most" in error["message"]
     for fields, text in waited_for:
         request_id = secrets.token_hex(16)
         gateway.send({"event": "command", "request_id": request_id, **fields})
@@ -331,6 +335,16 @@ def test_a_signal_lets_handlers_end_and_delivers_what_they_give(
     assert device.ended().code == 0
 
 
+def test_a_device_that_ends_in_good_order_closes_its_connection_as_one_that_does(
+    gateway: Gateway, start: Start
+) -> None:
+    device = start()
+    assert gateway.connected(1)
+    device.process.terminate()
+    assert device.ended().code == 0
+    assert eventually(lambda: gateway.ends == [1000], 5)
+
+
 def test_a_handler_that_outlasts_the_grace_is_answered_for(gateway: Gateway, start: Start) -> None:
     device = start(*OWN, "--grace", "0.5")
     slow = gateway.command("sleep", 20)
@@ -437,6 +451,31 @@ def test_a_server_without_tls_and_one_that_is_not_there_are_told(
     absent = start("--server", gateway.url)
     assert absent.says("nothing listens there: is the server running?; trying again in")
     assert "Traceback" not in absent.log
+
+
+def test_a_proxy_that_refuses_or_is_not_there_is_told_and_not_taken_for_the_server(
+    gateway: Gateway, start: Start
+) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            self.send_error(403)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        named = f"127.0.0.1:{proxy.server_port}"
+        refused = start(http_proxy=f"http://user:secret@{named}")
+        assert refused.says(f"by way of the proxy http://{named}: proxy rejected")
+        assert refused.says("see the variables http_proxy, https_proxy and no_proxy; trying again")
+        assert "secret" not in refused.log
+        proxy.shutdown()
+    absent = start(http_proxy=f"http://{named}")
+    assert absent.says(f"by way of the proxy http://{named}: ")
+    assert "is the server running" not in absent.log
+    start(http_proxy=f"http://{named}", no_proxy="127.0.0.1")
+    assert gateway.connected(1)
 
 
 def synced(gateway: Gateway) -> None:

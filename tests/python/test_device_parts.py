@@ -125,6 +125,58 @@ def test_a_file_that_cannot_be_used_is_an_error_with_its_reason(tmp_path: Path) 
     Outbox(tmp_path / "outbox").close()
 
 
+def test_an_outbox_that_is_compacted_while_a_second_device_opens_it_stays_the_first_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "outbox"
+    first = Outbox(path)
+    first.add(reply(1))
+    lock = fcntl.flock
+    compacted: list[bool] = []
+
+    def flock(descriptor: int, how: int) -> None:
+        if not compacted:
+            compacted.append(True)
+            assert first._file is not None
+            first._file._rewrite([reply(1)])
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OutboxError, match="another device has this outbox"):
+        Outbox(path)
+    assert compacted
+    first.close()
+    second = Outbox(path)
+    assert unsent(second) == [1]
+    second.close()
+
+
+def test_a_disk_that_is_full_costs_the_file_and_not_the_count(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, resource, signal, sys\n"
+        "from portacode.connection.handlers.base import Reply\n"
+        "from portacode.connection.outbox import Outbox\n"
+        "outbox = Outbox(pathlib.Path(sys.argv[1]))\n"
+        # As a full disk does, and for this process alone.
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))\n"
+        "for number in range(30): outbox.add(Reply(f'{number:032x}', '0' * 32, 'x' * 100))\n"
+        "for number in range(10): outbox.ack(f'{number:032x}')\n"
+        "left = outbox.waiting, outbox.on_disk\n"
+        "outbox.close()\n"
+        "print(*left)\n"
+    )
+    path = tmp_path / "outbox"
+    ran = run_python("-c", code, str(path), server="127.0.0.1:1")
+    assert (ran.code, ran.out) == (0, "20 False\n"), ran.err
+    assert ran.err.count("responses are kept in memory alone from here on") == 1
+    again = Outbox(path)
+    kept = unsent(again)
+    again.close()
+    assert kept == list(range(len(kept))), "what was whole is read"
+    assert 5 < len(kept) < 15
+
+
 # --- The registry -------------------------------------------------------------------------------
 
 

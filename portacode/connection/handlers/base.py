@@ -80,9 +80,9 @@ class Sender(ABC):
 
 
 class Request:
-    """A command under way."""
+    """A command under way, which is answered once, by `respond`."""
 
-    __slots__ = ("command", "entity", "sender", "stopping", "trace")
+    __slots__ = ("answered", "command", "entity", "sender", "stopping", "trace")
 
     def __init__(
         self,
@@ -98,6 +98,7 @@ class Request:
         self.sender = sender
         # Resolved when the device ends and can wait no longer.
         self.stopping = stopping
+        self.answered = False
 
 
 class Context:
@@ -127,7 +128,7 @@ class Context:
         """Tells the browser how far it is; any JSON. May be lost, unlike the result.
 
         Raises:
-            ValueError: Where it cannot be said in JSON, or not in one message; also TypeError.
+            ValueError: Where it cannot be said in JSON, or not in one message.
         """
         # By now, not when the loop has time: the handler may go on to change what it passed.
         command, trace = self._request.command, self._request.trace
@@ -176,15 +177,28 @@ class BaseHandler(ABC):
                 where it is stuck.
         """
         trace, entity = request.trace, request.entity
-        context = Context(request)
-        trace.stamp("handler_dispatch", self.clock, entity)
-        work = self._start(request.command.payload, context)
-        work.add_done_callback(lambda _: ended())
-        payload, error = await self._outcome(work, request, context)
+        payload: object = None
+        error: tuple[str, str] | None
+        try:
+            context = Context(request)
+            trace.stamp("handler_dispatch", self.clock, entity)
+            work = self._start(request.command.payload, context)
+        except BaseException as problem:
+            ended()
+            error = failure_of(request, problem)
+        else:
+            work.add_done_callback(lambda _: ended())
+            try:
+                payload, error = await self._outcome(work, request, context)
+            except asyncio.CancelledError:
+                # Everything is being ended; the registry answers.
+                self._stop(work)
+                raise
+            except BaseException as problem:
+                self._stop(work)
+                error = failure_of(request, problem)
         trace.stamp("handler_complete", self.clock, entity)
-        trace.stamp("device_send", self.clock, entity)
-        request.sender.reply(reply_to(request, payload, error))
-        export_spans(request, error)
+        respond(request, self.clock, payload, error)
 
     @abstractmethod
     def _start(self, payload: Any, context: Context) -> asyncio.Future[_Outcome]:
@@ -212,13 +226,10 @@ class BaseHandler(ABC):
                 return None, ("shutting_down", f"{name} was still running when the device ended")
             logger.warning("%s %s: stopped after %g s", name, request_id, self.timeout_s)
             return None, ("handler_timeout", f"{name} took over {self.timeout_s:g} s")
+        if work.cancelled():  # Not by us: the handler's code has cancelled itself.
+            return None, failure_of(request, asyncio.CancelledError())
         result, error = work.result()
-        if isinstance(error, HandlerError):
-            return None, (error.code, str(error))
-        if error is not None:
-            logger.error("%s %s: the handler failed", name, request_id, exc_info=error)
-            return None, ("handler_failed", f"{type(error).__name__}: {error}")
-        return result, None
+        return (result, None) if error is None else (None, failure_of(request, error))
 
 
 class AsyncHandler(BaseHandler):
@@ -241,7 +252,7 @@ class AsyncHandler(BaseHandler):
             if context.cancelled:
                 raise
             return None, error  # Its own doing.
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:
             # A handler may end itself, not the device.
             return None, error
 
@@ -278,27 +289,63 @@ class SyncHandler(BaseHandler):
         """Nothing: the thread looks at `context.cancelled` where it will."""
 
 
-def reply_to(
-    request: Request, payload: object = None, error: tuple[str, str] | None = None
-) -> Reply:
-    """The response to a request, also where its payload cannot be sent."""
-    command, trace = request.command, request.trace
+def respond(
+    request: Request,
+    clock: NTPClock,
+    payload: object = None,
+    error: tuple[str, str] | None = None,
+) -> None:
+    """Answers a request, unless it has been answered: its payload, or code and text of an error."""
+    if request.answered:
+        return
+    request.answered = True
+    request.trace.stamp("device_send", clock, request.entity)
+    reply, told = _reply_to(request, payload, error)
+    request.sender.reply(reply)
+    _export_spans(request, told)
+
+
+def failure_of(request: Request, error: BaseException) -> tuple[str, str]:
+    """Code and text of what went wrong, whatever an exception may be made of."""
+    text = _text_of(error)
+    if isinstance(error, HandlerError):
+        code = getattr(error, "code", None)
+        if isinstance(code, str) and _CODE.fullmatch(code):
+            return code, text
+    logger.error("%s %s: the handler failed", *command_of(request), exc_info=error)
+    return "handler_failed", f"{type(error).__name__}: {text}"
+
+
+def _text_of(error: BaseException) -> str:
     try:
-        message = messages.response(command, trace, payload=payload, error=error)
+        # What it gives may be a class of its own, with slices of its own.
+        return str.__getitem__(str(error), slice(_TEXT_CHARS))
+    except BaseException as problem:
+        return f"(it has no text: its __str__ failed with {type(problem).__name__})"
+
+
+def _reply_to(
+    request: Request, payload: object, error: tuple[str, str] | None
+) -> tuple[Reply, tuple[str, str] | None]:
+    """The response to a request, also where its payload cannot be sent; and the error in it."""
+    command, trace = request.command, request.trace
+    message = messages.response(command, trace, payload=payload, error=error)
+    try:
         frame = messages.encode(message)
     except _wire.TooLargeError as problem:
         error = "too_large", f"the response has {problem}"
-        message = messages.response(command, trace, error=error)
-    except (TypeError, ValueError) as problem:
-        logger.error("%s %s: the result is no JSON: %s", *command_of(request), problem)
-        error = "handler_failed", f"the result is no JSON: {problem}"
-        message = messages.response(command, trace, error=error)
+    # What a handler gives is asked for its parts, and may then do as it likes.
+    except BaseException as problem:
+        text = _text_of(problem)
+        logger.error("%s %s: the result is no JSON: %s", *command_of(request), text)
+        error = "handler_failed", f"the result is no JSON: {text}"
     else:
-        return Reply(message["delivery_id"], command.request_id, frame)
-    return Reply(message["delivery_id"], command.request_id, messages.encode(message))
+        return Reply(message["delivery_id"], command.request_id, frame), error
+    message = messages.response(command, trace, error=error)
+    return Reply(message["delivery_id"], command.request_id, messages.encode(message)), error
 
 
-def export_spans(request: Request, error: tuple[str, str] | None) -> None:
+def _export_spans(request: Request, error: tuple[str, str] | None) -> None:
     """Has the device's part of the trace exported, where OpenTelemetry is asked for.
 
     Called once the response is handed over, and does its work after that has gone out.
@@ -329,4 +376,5 @@ def _settle(work: asyncio.Future[_Outcome], outcome: _Outcome) -> None:
 
 
 _PASSING_MAX = 100
+_TEXT_CHARS = 1_000
 _CODE = re.compile(r"[a-z0-9_]{1,64}")

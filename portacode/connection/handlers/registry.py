@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from portacode.connection.handlers.base import (
     BaseHandler,
     Request,
     command_of,
-    export_spans,
-    reply_to,
+    failure_of,
+    respond,
 )
 from portacode.trace import KEYS, Trace, TraceError
 from portacode.utils.ntp_clock import ntp_clock
@@ -76,6 +77,10 @@ class Registry:
         command = getattr(handler, "command", None)
         if not isinstance(command, str) or not 0 < len(command) <= 128:
             raise ValueError(f"{handler!r} needs a command, text of 1 to 128 characters")
+        limit_s: Any = getattr(handler, "timeout_s", None)
+        number = isinstance(limit_s, (int, float)) and not isinstance(limit_s, bool)
+        if not number or not 0 < limit_s < math.inf:
+            raise ValueError(f"{handler!r} needs a timeout_s, seconds above 0, not {limit_s!r}")
         other = self._handlers.get(command)
         if other is not None:
             raise ValueError(f"{command!r} has two handlers, {other!r} and {handler!r}")
@@ -151,6 +156,8 @@ class Registry:
             stopping.set_result(None)
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=1.0)
+        for request in list(self._under_way.values()):
+            self._answer_late(request, "shutting_down", "the device has ended meanwhile")
 
     def _hindrance(self, request: Request) -> tuple[str, str] | None:
         """Why a request cannot be taken: code and message of an error."""
@@ -168,7 +175,14 @@ class Registry:
         self._running += 1
         handler = self._handlers[request.command.command]
         ended = _Once(self._ended)
-        task = asyncio.ensure_future(handler.handle(request, ended))
+        try:
+            task = asyncio.ensure_future(handler.handle(request, ended))
+        except Exception as error:
+            # A subclass that overrides what it should not.
+            self._under_way.pop(request.command.request_id, None)
+            respond(request, self._clock, error=failure_of(request, error))
+            ended()
+            return
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._answered(task, request, ended))
 
@@ -177,11 +191,17 @@ class Registry:
     ) -> None:
         self._tasks.discard(task)
         self._under_way.pop(request.command.request_id, None)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if not request.answered:
             # Not the handler's own code, which is caught: a defect of ours, or of its subclass.
-            logger.error("%s %s: no response", *command_of(request), exc_info=error)
+            if task.cancelled():
+                problem = "handler_failed", "it was cancelled from outside, and so was its answer"
+            else:
+                error = task.exception() or RuntimeError("it was left without an answer")
+                problem = failure_of(request, error)
+            respond(request, self._clock, error=problem)
             ended()
+        elif not task.cancelled() and (late := task.exception()) is not None:
+            logger.error("%s %s: failed after its answer", *command_of(request), exc_info=late)
 
     def _ended(self) -> None:
         self._running -= 1
@@ -201,9 +221,7 @@ class Registry:
 
     def _refuse(self, request: Request, code: str, text: str) -> None:
         logger.warning("%s %s refused, %s: %s", *command_of(request), code, text)
-        request.trace.stamp("device_send", self._clock, request.entity)
-        request.sender.reply(reply_to(request, error=(code, text)))
-        export_spans(request, (code, text))
+        respond(request, self._clock, error=(code, text))
 
     def _stop_signal(self) -> asyncio.Future[None]:
         if self._stopping is None:

@@ -150,7 +150,7 @@ TOKEN_RATE = rate("TOKEN_RATE", "20/500")
 # Sockets of one user in one process: tabs, mostly.
 USER_SOCKETS_MAX = int(number("USER_SOCKETS_MAX", 32, 1))
 # What is kept for one socket until it has been read, in bytes.
-QUEUE_BYTES_MAX = int(number("QUEUE_BYTES_MAX", 8 * 1024 * 1024, 65_536))
+QUEUE_BYTES_MAX = int(number("QUEUE_BYTES_MAX", 8_388_608, 65_536))
 # Connections of one process, whatever they do.
 CONNECTIONS_MAX = int(number("CONNECTIONS_MAX", 4000, 1))
 # Of these, what those may have who have not shown who they are, and of that what one address may.
