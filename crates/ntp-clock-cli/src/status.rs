@@ -50,6 +50,7 @@ fn json(status: &Status) -> Value {
         "leap": status.leap.map(|leap| leap as u8),
         "reference_id": status.reference_id.map(|id| id.to_string()),
         "address": status.address.map(|address| address.to_string()),
+        "server_changes": status.server_changes,
         "attempts": status.attempts,
         "requests": status.requests,
         "believed": status.believed,

@@ -102,7 +102,7 @@ impl Bell {
 fn level(event: &ClockEvent) -> u8 {
     match event.kind() {
         _ if event.is_warning() => WARNING,
-        Event::Synchronised { recovered: true, .. } => INFO,
+        Event::Synchronised { recovered: true, .. } | Event::ServerChanged => INFO,
         _ => DEBUG,
     }
 }

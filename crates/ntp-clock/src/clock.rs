@@ -12,6 +12,7 @@ use crate::counters::Counters;
 use crate::event::Events;
 use crate::failure::{Failure, FailureKind};
 use crate::journal::Journal;
+use crate::moment::Moment;
 use crate::os;
 use crate::recording::Recording;
 use crate::runtime::State;
@@ -124,7 +125,11 @@ impl Clock {
     /// since the two clocks were last compared.
     #[must_use]
     pub fn at_instant(&self, instant: Instant) -> Option<Reading> {
-        let (local, error) = self.local_at(instant);
+        let shared = &self.0.shared;
+        shared.notice_fork();
+        let now = Moment::read(&shared.counters);
+        let then = shared.runtime().lock().moment;
+        let (local, error) = now.local_at(instant, then);
         self.at(local).map(|reading| reading.widened(error))
     }
 
@@ -142,27 +147,6 @@ impl Clock {
         let deadline = Instant::now().checked_add(timeout);
         self.0.shared.runtime().wait_for(deadline, |_| self.now().map(drop)).is_some()
             || self.now().is_some()
-    }
-
-    /// The moment on the local counter, and how far it may be off.
-    fn local_at(&self, instant: Instant) -> (LocalTime, Span) {
-        self.0.shared.notice_fork();
-        let (local_now, instant_now) = (self.local_now(), Instant::now());
-        let gap = Span::from_micros(1);
-        let reference = self.0.shared.runtime().lock().instant;
-        let Some((local_then, instant_then)) = reference else {
-            let age = signed_since(instant_now, instant);
-            return (local_now - age, gap + share_of(age.abs(), STEERING_PPM));
-        };
-        let after = signed_since(instant, instant_then);
-        let before = signed_since(instant_now, instant);
-        if after < Span::ZERO {
-            return (local_then + after, gap + share_of(after.abs(), STEERING_PPM));
-        }
-        // Between two comparisons: what steering did in all, and what it may have done and undone.
-        let drifted = (local_now - local_then) - signed_since(instant_now, instant_then);
-        let undone = share_of(after.min(before.abs()), 2 * STEERING_PPM);
-        (local_now - before, gap + drifted.abs() + undone)
     }
 }
 
@@ -219,6 +203,7 @@ impl Clock {
             reference_id: engine.and_then(|e| e.reference_id),
             leap: engine.and_then(|e| e.leap),
             address: state.address,
+            server_changes: state.server_changes,
             attempts: engine.map_or(0, |e| e.attempts),
             rejection_counts: engine.map_or([0; Rejection::COUNT], |e| e.rejections),
             requests: engine.map_or(0, |e| e.requests),
@@ -424,17 +409,6 @@ fn check_poll_interval(interval: Duration) -> Result<Span, ConfigError> {
     }
 }
 
-fn signed_since(later: Instant, earlier: Instant) -> Span {
-    match later.checked_duration_since(earlier) {
-        Some(since) => Span::from(since),
-        None => -Span::from(earlier.duration_since(later)),
-    }
-}
-
-fn share_of(span: Span, ppm: i64) -> Span {
-    Span::from_nanos(span.as_nanos() / 1_000_000 * ppm + ppm)
-}
-
 const SERVER_VARIABLE: &str = "PORTACODE_NTP_SERVER";
 const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(300);
 const POLL_INTERVAL_MIN: Duration = Duration::from_secs(1);
@@ -442,5 +416,3 @@ const POLL_INTERVAL_MAX: Duration = Duration::from_secs(86_400);
 const HOLDOVER_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// A round takes 2.4 s at most and may have to wait 8 s for its packets and 2 s for another one.
 const SYNC_LIMIT: Duration = Duration::from_secs(15);
-/// How hard a daemon steers the standard library's clock.
-const STEERING_PPM: i64 = 600;

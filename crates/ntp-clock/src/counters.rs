@@ -62,6 +62,14 @@ impl Counters {
         }
     }
 
+    /// The wall clock that the kernel stamps datagrams with, whatever programs see.
+    pub(crate) fn stamping(&self) -> SystemTime {
+        match self {
+            Counters::Os => os::stamping_now(),
+            Counters::StandIn(stand_in) => stand_in.wall(),
+        }
+    }
+
     /// How long the machine has slept, from some fixed moment on.
     pub(crate) fn slept(&self) -> Span {
         match self {

@@ -1,16 +1,20 @@
 //! The background thread: feeds the engine, publishes its mapping, sleeps until there is more.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ntp_clock_core::{AttemptError, Event, LocalTime, Mapping, Span, SyncEngine, Transmit};
+use ntp_clock_core::{
+    AttemptError, Event, LocalTime, Mapping, Rejection, Span, SyncEngine, Transmit,
+};
 
-use crate::carrier::{Arrival, Carrier, Connecting};
+use crate::carrier::{Arrival, Carrier, Connecting, Moved};
 use crate::counters::Reference;
 use crate::event::ClockEvent;
 use crate::failure::{Failure, FailureKind};
 use crate::journal::{Journal, Recorded};
-use crate::os::{self, Waiter};
+use crate::moment::Moment;
+use crate::os::{self, Socket, Waiter};
 use crate::server::Server;
 use crate::shared::Shared;
 
@@ -21,8 +25,10 @@ pub(crate) struct Driver {
     /// Where the engine's log goes while somebody records.
     journal: Weak<Journal>,
     carrier: Carrier,
-    /// A request that waits for the server's address.
-    parked: Option<Transmit>,
+    /// A request that waits for the server's address, and its round.
+    parked: Option<(u64, Transmit)>,
+    /// Replies come from another address, which nobody was told yet.
+    moved: Option<Moved>,
     reference: Reference,
     published: Option<Mapping>,
     /// Whether there were readings when subscribers were told last.
@@ -51,6 +57,7 @@ impl Driver {
         Driver {
             carrier: Carrier::new(
                 shared.server.clone().ok(),
+                None,
                 waiter.bell(),
                 shared.counters.clone(),
             ),
@@ -62,6 +69,7 @@ impl Driver {
             engine,
             journal,
             parked: None,
+            moved: None,
             answering: None,
             outcome: Ok(()),
             shared,
@@ -76,11 +84,11 @@ impl Driver {
             self.take_requests();
             self.receive();
             self.with_engine(|engine, now| engine.handle_timeout(now));
+            self.conclude_round();
             self.transmit();
-            self.close_finished_round();
             self.report();
             let timeout = self.engine.poll_timeout() - self.shared.counters.local();
-            let woken = self.waiter.wait(self.carrier.socket(), Duration::from(timeout));
+            let woken = self.waiter.wait(self.carrier.sockets(), Duration::from(timeout));
             if woken.clock_set || self.shared.runtime().take_alarm() {
                 self.refresh_reference();
             }
@@ -166,25 +174,40 @@ impl Driver {
             match self.carrier.receive(&mut buffer) {
                 None => return,
                 Some(Arrival::Departed { id, at }) => self.engine.refine_sent(id, at),
-                Some(Arrival::Datagram { len, t4 }) => {
+                Some(Arrival::Datagram { from, len, t4 }) => {
                     let datagram = buffer.get(..len).unwrap_or(&buffer);
-                    // A rejection is counted by the engine and reported as an event.
-                    let _ =
-                        self.with_engine(|engine, now| engine.handle_datagram(datagram, t4, now));
+                    self.take_datagram(datagram, from, t4);
                 }
-                Some(Arrival::Trouble) => {}
+                Some(Arrival::Refused) => {}
             }
         }
     }
 
+    fn take_datagram(&mut self, datagram: &[u8], from: SocketAddr, t4: LocalTime) {
+        match self.with_engine(|engine, now| engine.handle_datagram(datagram, t4, now)) {
+            Ok(_) => {
+                self.moved = self.carrier.believed(from).or(self.moved);
+                self.note_sockets();
+            }
+            // It has no time to give, and says so itself: another address may have.
+            Err(rejection @ (Rejection::Unsynchronised | Rejection::RootDistance)) => {
+                let kind = FailureKind::Attempt(AttemptError::Rejected(rejection));
+                self.carrier.useless(from, Failure::new(kind, rejection.to_string()));
+            }
+            // It is counted by the engine and reported as an event.
+            Err(_) => {}
+        }
+    }
+
     fn transmit(&mut self) {
-        let in_hand = self.parked.take();
+        let in_hand = self.parked.take().map(|(_, transmit)| transmit);
         let mut next = in_hand.or_else(|| self.next_transmit());
         while let Some(transmit) = next {
-            match self.connect() {
+            let round = self.engine.round_number();
+            match self.carrier.prepare(round) {
                 Connecting::Ready => self.send(transmit),
                 Connecting::Waiting => {
-                    self.parked = Some(transmit);
+                    self.parked = Some((round, transmit));
                     return;
                 }
                 Connecting::Failed(trouble) => self.give_up(transmit, trouble),
@@ -216,48 +239,49 @@ impl Driver {
     }
 
     fn send(&mut self, transmit: Transmit) {
-        match self.carrier.send(transmit.id, &transmit.ntp_request()) {
-            Ok(at) => self.engine.handle_sent(transmit.token, at),
-            Err(trouble) => self.give_up(transmit, trouble),
+        let sent = self.carrier.send(transmit.id, &transmit.ntp_request());
+        self.note_sockets();
+        match sent {
+            Some(at) => self.engine.handle_sent(transmit.token, at),
+            None => self.send_failed(transmit),
         }
     }
 
     fn give_up(&mut self, transmit: Transmit, trouble: Failure) {
         self.carrier.fail(trouble);
+        self.send_failed(transmit);
+    }
+
+    fn send_failed(&mut self, transmit: Transmit) {
         self.engine.handle_send_failed(transmit.token, self.shared.counters.local());
     }
 
-    /// Makes sure that this round has its socket.
-    fn connect(&mut self) -> Connecting {
-        let round = self.engine.round_number();
-        if self.carrier.is_for_another(Some(round)) {
-            self.close_socket();
+    /// A round that is over is told, with what befell it, before the next one, which may have
+    /// begun already, asks. Then its sockets are closed, so that a late reply meets nobody.
+    fn conclude_round(&mut self) {
+        let round = self.engine.in_round().then(|| self.engine.round_number());
+        if self.parked.take_if(|(number, _)| Some(*number) != round).is_some() {
+            self.carrier.fail_lookup();
         }
-        let connecting = self.carrier.connect(round);
-        if let Some(socket) = self.carrier.socket() {
-            self.shared.runtime().set_socket(Some(socket.descriptor()));
+        if self.carrier.is_for_another(round) {
+            self.report();
+            self.close_sockets();
         }
-        connecting
     }
 
-    fn close_socket(&mut self) {
-        self.shared.runtime().set_socket(None);
+    /// For a forked child, which closes the sockets that it inherits.
+    fn note_sockets(&self) {
+        self.shared.runtime().set_sockets(self.carrier.sockets().map(Socket::descriptor));
+    }
+
+    fn close_sockets(&mut self) {
+        self.shared.runtime().set_sockets([]);
         self.carrier.close();
     }
 
-    /// After a round its socket is closed, so that a late reply meets nobody.
-    fn close_finished_round(&mut self) {
-        let round = self.engine.in_round().then(|| self.engine.round_number());
-        if self.carrier.is_for_another(round) {
-            self.close_socket();
-        }
-        if round.is_none() && self.parked.take().is_some() {
-            self.carrier.fail_lookup();
-        }
-    }
-
     fn drop_round(&mut self) {
-        self.close_socket();
+        self.close_sockets();
+        self.carrier.moved();
         self.parked = None;
     }
 
@@ -265,18 +289,21 @@ impl Driver {
     fn report(&mut self) {
         let mut events = Vec::new();
         let mut ended = false;
+        let moved = self.moved.take();
+        if let Some(moved) = moved {
+            events.push(ClockEvent::new(Event::ServerChanged, None, self.tell_move(moved)));
+        }
         while let Some(event) = self.engine.poll_event() {
             match &event {
                 Event::Synchronised { .. } => {
                     ended = true;
-                    self.carrier.take_trouble();
                     self.outcome = Ok(());
                 }
                 Event::AttemptFailed { reason, .. } => {
                     ended = true;
-                    self.carrier.attempt_failed();
                     let trouble = self.carrier.take_trouble();
                     self.outcome = Err(Failure::of_attempt(*reason, trouble));
+                    self.carrier.attempt_failed();
                 }
                 _ => {}
             }
@@ -289,15 +316,17 @@ impl Driver {
             events.push(ClockEvent::new(event, failure, message));
         }
         let now = self.shared.counters.local();
+        let moment = Moment::read(&self.shared.counters);
         let runtime = self.shared.runtime();
         let mut state = runtime.lock();
         let status = self.engine.status(now);
         state.last_error = self.outcome.clone().err();
         state.status = Some(status);
-        state.instant = Some((now, Instant::now()));
+        state.moment = Some(moment);
         if let Some(address) = self.carrier.address() {
             state.address = Some(address);
         }
+        state.server_changes += u64::from(moved.is_some());
         let answered = self.answering.filter(|_| ended);
         if let Some(request) = answered {
             self.answering = None;
@@ -331,6 +360,12 @@ impl Driver {
             Err(failure) if reason != AttemptError::Expired => failure.clone(),
             _ => Failure::of_attempt(reason, None),
         }
+    }
+
+    fn tell_move(&self, moved: Moved) -> String {
+        let server = self.shared.server.as_ref().map_or("the server", Server::host);
+        let Moved { from, to } = moved;
+        format!("{server} is asked at {to} from now on; {from} no longer answers")
     }
 
     fn describe(&self, event: &Event) -> String {

@@ -28,11 +28,6 @@ impl Failure {
         Failure { kind, detail: detail.into() }
     }
 
-    /// What the system said when a packet was to go to `address` or to come from there.
-    pub(crate) fn of_system(address: impl fmt::Display, error: &io::Error) -> Self {
-        Failure::new(FailureKind::of_system(error), format!("{address}: {error}"))
-    }
-
     /// An attempt that failed for this reason, with what its carrier met, which says more than
     /// that nothing was sent or came back.
     pub(crate) fn of_attempt(reason: AttemptError, trouble: Option<Failure>) -> Self {
@@ -157,7 +152,7 @@ mod tests {
     fn what_the_carrier_met_explains_an_attempt_without_a_reply_and_no_other() {
         let refused = || {
             let error = io::Error::from(io::ErrorKind::ConnectionRefused);
-            Failure::of_system("192.0.2.1:123", &error)
+            Failure::new(FailureKind::of_system(&error), format!("192.0.2.1:123: {error}"))
         };
         let failure = Failure::of_attempt(AttemptError::NoReply, Some(refused()));
         assert_eq!(failure.code(), "refused");

@@ -12,6 +12,8 @@
 //! let reading = Clock::global().now(); // `None` until the first reply, one round trip later
 //! ```
 
+#[cfg(test)]
+mod address_tests;
 mod carrier;
 mod clock;
 mod counters;
@@ -26,6 +28,7 @@ mod latch;
 #[cfg(feature = "log")]
 pub mod log;
 mod manual;
+mod moment;
 mod os;
 mod page;
 mod recording;

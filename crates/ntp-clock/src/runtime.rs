@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use ntp_clock_core::{EngineStatus, LocalTime};
+use ntp_clock_core::EngineStatus;
 
 use crate::event::Subscribers;
 use crate::failure::{Failure, FailureKind};
 use crate::fork;
+use crate::moment::Moment;
 use crate::os::{Bell, Waiter};
 use crate::server::{Server, ServerError};
 
@@ -24,9 +25,9 @@ pub(crate) struct Runtime {
     stop: AtomicBool,
     /// A reader saw the clocks drift apart and rang the bell.
     alarmed: AtomicBool,
-    /// Descriptors to be closed in a forked child; the last is the socket's.
+    /// Descriptors to be closed in a forked child, and those of the sockets.
     pub(crate) descriptors: Vec<i32>,
-    socket: AtomicI32,
+    sockets: [AtomicI32; SOCKETS_MAX],
 }
 
 /// What the thread last told about itself, and what is asked of it.
@@ -34,10 +35,12 @@ pub(crate) struct Runtime {
 pub(crate) struct State {
     pub(crate) status: Option<EngineStatus>,
     pub(crate) address: Option<SocketAddr>,
+    /// How often replies began to come from another address.
+    pub(crate) server_changes: u64,
     /// The last failure.
     pub(crate) last_error: Option<Failure>,
-    /// The counter and the standard library's clock at one moment.
-    pub(crate) instant: Option<(LocalTime, Instant)>,
+    /// The last comparison of the counter with the standard library's clock.
+    pub(crate) moment: Option<Moment>,
     pub(crate) subscribers: Subscribers,
     /// Rounds asked for so far; each has a number.
     pub(crate) requested: u64,
@@ -56,7 +59,7 @@ impl Runtime {
             stop: AtomicBool::new(false),
             alarmed: AtomicBool::new(false),
             descriptors: Vec::new(),
-            socket: AtomicI32::new(NO_DESCRIPTOR),
+            sockets: [const { AtomicI32::new(NO_DESCRIPTOR) }; SOCKETS_MAX],
         }
     }
 
@@ -143,14 +146,20 @@ impl Runtime {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Notes which socket a forked child would have to close.
-    pub(crate) fn set_socket(&self, descriptor: Option<i32>) {
-        self.socket.store(descriptor.unwrap_or(NO_DESCRIPTOR), Ordering::Release);
+    /// Notes which sockets a forked child would have to close.
+    pub(crate) fn set_sockets(&self, descriptors: impl IntoIterator<Item = i32>) {
+        let mut descriptors = descriptors.into_iter();
+        for socket in &self.sockets {
+            socket.store(descriptors.next().unwrap_or(NO_DESCRIPTOR), Ordering::Release);
+        }
     }
 
-    pub(crate) fn socket_descriptor(&self) -> Option<i32> {
-        Some(self.socket.load(Ordering::Acquire)).filter(|fd| *fd != NO_DESCRIPTOR)
+    pub(crate) fn socket_descriptors(&self) -> Vec<i32> {
+        let descriptors = self.sockets.iter().map(|socket| socket.load(Ordering::Acquire));
+        descriptors.filter(|descriptor| *descriptor != NO_DESCRIPTOR).collect()
     }
 }
 
+/// More addresses than the requests of one round reach.
+const SOCKETS_MAX: usize = 8;
 const NO_DESCRIPTOR: i32 = -1;

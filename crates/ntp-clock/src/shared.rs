@@ -80,19 +80,24 @@ impl Shared {
     /// The reading of now.
     #[inline]
     pub(crate) fn now(self: &Arc<Self>) -> Option<Reading> {
+        self.look().map(|(_, reading)| reading)
+    }
+
+    /// The reading of another moment of the counter, by the very page that gives one of now.
+    pub(crate) fn at(self: &Arc<Self>, local: LocalTime) -> Option<Reading> {
+        self.look()?.0.mapping.read(local)
+    }
+
+    /// One look at the page, and the reading of now that it gives.
+    #[inline]
+    fn look(self: &Arc<Self>) -> Option<(View, Reading)> {
         self.notice_fork();
         let view = self.page.view(|| self.counters.local());
         let reading = self.page.reading(&view)?;
         if self.clocks_drifted(&view) && self.counter_lost_time(&view) {
             return None;
         }
-        Some(reading)
-    }
-
-    /// The reading of another moment of the counter.
-    pub(crate) fn at(self: &Arc<Self>, local: LocalTime) -> Option<Reading> {
-        self.now()?;
-        self.page.view(|| self.counters.local()).mapping.read(local)
+        Some((view, reading))
     }
 
     #[inline]
@@ -158,7 +163,7 @@ impl Shared {
         }
         self.generation.store(generation, Ordering::Release);
         os::close_inherited(&inherited.descriptors);
-        os::close_inherited(inherited.socket_descriptor().as_slice());
+        os::close_inherited(&inherited.socket_descriptors());
         self.launch(waiter, self.mapping(), Weak::new());
     }
 

@@ -37,8 +37,10 @@ pub struct Status {
     pub reference_id: Option<ReferenceId>,
     /// The server's leap warning.
     pub leap: Option<Leap>,
-    /// The address in use.
+    /// The address that answered last or, while none did, the one asked last.
     pub address: Option<SocketAddr>,
+    /// How often replies began to come from another address of the server's name.
+    pub server_changes: u64,
     /// Attempts failed in a row; 0 while all is well.
     pub attempts: u32,
     /// Replies not believed since the start, by [`Rejection::index`]; see [`Status::rejections`].

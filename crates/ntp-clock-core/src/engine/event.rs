@@ -52,6 +52,9 @@ pub enum Event {
     EstimateRestarted,
     /// A reply was not believed.
     Rejected(Rejection),
+    /// Replies come from another address of the server's name than before. Told by the carrier;
+    /// an epoch begins only where what that server says contradicts what was known.
+    ServerChanged,
 }
 
 /// Why a round had no believed reply.

@@ -13,9 +13,11 @@ use crate::os::Socket;
 pub(crate) struct Connection {
     pub(crate) socket: Socket,
     pub(crate) address: SocketAddr,
-    /// The engine's number of the round that this socket is for.
-    pub(crate) round: u64,
     sent: Vec<Sent>,
+    /// A kernel's stamp was of another clock than the wall clock that we read: none is believed.
+    foreign_stamps: bool,
+    /// One was of a departure while the system took the datagram: it is the same clock.
+    same_clock: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -23,12 +25,20 @@ struct Sent {
     id: RequestId,
     /// Our own stamp, taken before the datagram was handed to the system.
     at: LocalTime,
+    /// And when the system had taken it, though it may have left later.
+    taken: LocalTime,
     clocks: ClockPair,
 }
 
 impl Connection {
-    pub(crate) fn open(address: SocketAddr, round: u64) -> io::Result<Self> {
-        Ok(Connection { socket: Socket::connect(address)?, address, round, sent: Vec::new() })
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
+        Ok(Connection {
+            socket: Socket::connect(address)?,
+            address,
+            sent: Vec::new(),
+            foreign_stamps: false,
+            same_clock: false,
+        })
     }
 
     /// Sends a request and gives the moment just before.
@@ -41,19 +51,23 @@ impl Connection {
         let clocks = ClockPair::read(counters);
         let at = counters.local();
         self.socket.send(datagram)?;
-        self.sent.push(Sent { id, at, clocks });
+        self.sent.push(Sent { id, at, taken: counters.local(), clocks });
         Ok(at)
     }
 
     /// The next request whose departure the kernel has stamped, and when it left at the latest.
-    pub(crate) fn departure(&self, counters: &Counters) -> Option<(RequestId, LocalTime)> {
+    pub(crate) fn departure(&mut self, counters: &Counters) -> Option<(RequestId, LocalTime)> {
         loop {
             let (index, stamp) = self.socket.transmit_stamp()?;
-            let Some(sent) = self.sent.get(index as usize) else { continue };
+            let Some(sent) = self.sent.get(index as usize).copied() else { continue };
             let now = ClockPair::read(counters);
-            let Some((at, error)) = now.to_local(stamp, &sent.clocks) else { continue };
-            // T1 may only err towards too early, or the bound would not hold.
-            if at >= sent.at && at <= now.local {
+            let Some((at, error)) = self.carried_over(stamp, &now, &sent, now.local) else {
+                continue;
+            };
+            // T1 may only err towards too early, or the bound would not hold. A departure after
+            // the system had taken the datagram was in a queue, or is of a clock that is behind.
+            self.same_clock |= at <= sent.taken;
+            if self.same_clock {
                 return Some((sent.id, (at - error).max(sent.at)));
             }
         }
@@ -62,21 +76,37 @@ impl Connection {
     /// When a datagram arrived at the latest: the kernel's word, if it is between our sending and
     /// `read_at`, when we read it.
     pub(crate) fn arrival(
-        &self,
+        &mut self,
         kernel_time: Option<SystemTime>,
         read_at: LocalTime,
         counters: &Counters,
     ) -> LocalTime {
-        let (Some(stamp), Some(first)) = (kernel_time, self.sent.first()) else { return read_at };
+        let (Some(stamp), Some(first)) = (kernel_time, self.sent.first().copied()) else {
+            return read_at;
+        };
         let now = ClockPair::read(counters);
-        match now.to_local(stamp, &first.clocks) {
-            Some((at, error)) if at >= first.at && at <= read_at => (at + error).min(read_at),
-            _ => read_at,
-        }
+        let carried_over = self.carried_over(stamp, &now, &first, read_at);
+        carried_over.map_or(read_at, |(at, error)| (at + error).min(read_at))
+    }
+
+    /// A kernel's stamp on the counter and how far that may be off, if it is of an event between
+    /// the sending of a request and `latest`. Every stamp is: one that says otherwise is of a
+    /// clock that is not the one we read, and takes the credit of all the others. So a clock that
+    /// is ahead shows at the first departure, which it puts before our own stamp.
+    fn carried_over(
+        &mut self,
+        stamp: SystemTime,
+        now: &ClockPair,
+        sent: &Sent,
+        latest: LocalTime,
+    ) -> Option<(LocalTime, Span)> {
+        let (at, error) = now.to_local(stamp, &sent.clocks)?;
+        self.foreign_stamps |= at + error < sent.at || at - error > latest;
+        (!self.foreign_stamps && at >= sent.at && at <= latest).then_some((at, error))
     }
 }
 
-/// Counter and wall clock at one moment.
+/// Counter and the wall clock that the kernel stamps with, at one moment.
 #[derive(Clone, Copy, Debug)]
 struct ClockPair {
     local: LocalTime,
@@ -91,7 +121,7 @@ impl ClockPair {
         let mut best: Option<ClockPair> = None;
         for _ in 0..PAIR_READINGS {
             let before = counters.local();
-            let system = counters.system();
+            let system = counters.stamping();
             let after = counters.local();
             let width = after - before;
             let pair =
@@ -132,6 +162,15 @@ const READING_SLACK: Span = Span::from_nanos(100);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::UdpSocket;
+    use std::sync::Arc;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use ntp_clock_core::{EngineConfig, SyncEngine};
+
+    use crate::counters::StandIn;
+    use crate::os;
 
     fn pair(local_ns: i64, system_ns: i64) -> ClockPair {
         ClockPair {
@@ -156,5 +195,70 @@ mod tests {
             let now = pair(1_500_000, 71_500_000 + step);
             assert_eq!(now.to_local(now.system, &earlier), None, "step {step}");
         }
+    }
+
+    /// A request and its reply 20 ms later, read 20 ms after that: T1 and T4 as they are told, the
+    /// moments before and after which they must be, and when the reply was read.
+    struct Exchanged {
+        t1: LocalTime,
+        left: LocalTime,
+        arrived: LocalTime,
+        t4: LocalTime,
+        read_at: LocalTime,
+    }
+
+    /// Through a wall clock that is ahead of the kernel's by so much.
+    #[cfg(target_os = "linux")]
+    fn exchange(ahead: Span) -> Exchanged {
+        let stand_in = StandIn::running(0);
+        let kernel = Span::from_nanos(os::stamping_now().as_nanos() - os::local_now().as_nanos());
+        stand_in.step_wall(kernel + ahead);
+        let counters = Counters::StandIn(Arc::new(stand_in));
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut connection = Connection::open(peer.local_addr().unwrap()).unwrap();
+        let sent_at = connection.send(request_id(), b"request", &counters).unwrap();
+        let mut buffer = [0; 64];
+        let (len, from) = peer.recv_from(&mut buffer).unwrap();
+        // It left before it could be received.
+        let left = counters.local();
+        sleep(Duration::from_millis(20));
+        // It arrives after it has begun to be sent.
+        let arrived = counters.local();
+        peer.send_to(&buffer[..len], from).unwrap();
+        sleep(Duration::from_millis(20));
+        let t1 = connection.departure(&counters).map_or(sent_at, |(_, at)| at);
+        let received = connection.socket.receive(&mut buffer).unwrap().unwrap();
+        let read_at = counters.local();
+        let t4 = connection.arrival(received.kernel_time, read_at, &counters);
+        Exchanged { t1, left, arrived, t4, read_at }
+    }
+
+    /// The name of a first request.
+    #[cfg(target_os = "linux")]
+    fn request_id() -> RequestId {
+        let now = LocalTime::from_nanos(0);
+        let mut engine = SyncEngine::new(EngineConfig::default(), now);
+        engine.handle_timeout(now);
+        engine.poll_transmit(now, 1).unwrap().id
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_wall_clock_that_is_not_the_kernels_puts_no_stamp_on_the_wrong_side() {
+        for ahead_us in [-30_000, -5_000, -1_000, 1_000, 5_000, 30_000] {
+            let Exchanged { t1, left, arrived, t4, read_at } =
+                exchange(Span::from_micros(ahead_us));
+            assert!(t1 <= left, "{ahead_us} us ahead: T1 is {:?} late", t1 - left);
+            assert!(t4 >= arrived, "{ahead_us} us ahead: T4 is {:?} early", arrived - t4);
+            assert!(t4 <= read_at);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernels_stamps_are_used_where_they_are_of_the_clock_that_we_read() {
+        let Exchanged { arrived, t4, read_at, .. } = exchange(Span::ZERO);
+        let late = t4 - arrived;
+        assert!(late < Span::from_millis(10), "{late:?} late, and read {:?} later", read_at - t4);
     }
 }

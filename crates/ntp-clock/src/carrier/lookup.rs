@@ -1,5 +1,6 @@
 //! Names to addresses, in the background: a slow resolver never holds anything up.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,11 +13,12 @@ use crate::server::Server;
 pub(crate) struct Lookup {
     server: Server,
     known: Vec<SocketAddr>,
-    error: Option<String>,
+    /// Why the last search found nothing, without the name.
+    error: Option<Failure>,
     search: Option<Arc<Mutex<Option<Answer>>>>,
 }
 
-type Answer = Result<Vec<SocketAddr>, String>;
+type Answer = Result<Vec<SocketAddr>, Failure>;
 
 impl Lookup {
     pub(crate) fn new(server: Server) -> Self {
@@ -35,10 +37,8 @@ impl Lookup {
         let (host, port) = (self.server.host().to_owned(), self.server.port());
         let result = Arc::clone(&slot);
         let search = move || {
-            let answer = (host.as_str(), port)
-                .to_socket_addrs()
-                .map(Iterator::collect)
-                .map_err(|error| error.to_string());
+            let answer = resolve(&host, port)
+                .map_err(|error| Failure::new(FailureKind::NoAddress, error.to_string()));
             *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
             bell.ring();
         };
@@ -47,7 +47,10 @@ impl Lookup {
                 self.search = Some(slot);
                 self.error = None;
             }
-            Err(error) => self.error = Some(error.to_string()),
+            Err(error) => {
+                let kind = FailureKind::of_system(&error);
+                self.error = Some(Failure::new(kind, error.to_string()));
+            }
         }
     }
 
@@ -69,7 +72,7 @@ impl Lookup {
     }
 
     /// Those of the addresses that may be asked, each once, or why there are none.
-    fn usable(&self, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String> {
+    fn usable(&self, addresses: Vec<SocketAddr>) -> Answer {
         let mut usable = Vec::new();
         let mut unusable = None;
         for mut address in addresses {
@@ -77,26 +80,23 @@ impl Lookup {
                 address = SocketAddr::new(v4.into(), address.port());
             }
             if let Some(why) = self.server.unusable(address.ip()) {
-                unusable = Some(format!("it leads to {}, {why}, which is not asked", address.ip()));
+                let ip = address.ip();
+                let detail = format!("it leads to {ip}, {why}, which is not asked");
+                unusable = Some(Failure::new(FailureKind::ForbiddenAddress, detail));
             } else if !usable.contains(&address) {
                 usable.push(address);
             }
         }
         if usable.is_empty() {
-            return Err(unusable.unwrap_or_else(|| "the name has no address".to_owned()));
+            let none = || Failure::new(FailureKind::NoAddress, "the name has no address");
+            return Err(unusable.unwrap_or_else(none));
         }
-        Ok(usable)
+        Ok(alternating(usable))
     }
 
-    /// All known addresses in the resolver's order, turned so that each attempt after a failed one
-    /// begins with the next.
-    pub(crate) fn addresses(&self, failed_attempts: usize) -> Vec<SocketAddr> {
-        let mut addresses = self.known.clone();
-        if !addresses.is_empty() {
-            let turn = failed_attempts % addresses.len();
-            addresses.rotate_left(turn);
-        }
-        addresses
+    /// All known addresses, in the order in which to try them.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.known
     }
 
     /// Whether an answer may still come.
@@ -106,9 +106,55 @@ impl Lookup {
 
     /// Why there is no address.
     pub(crate) fn failure(&self) -> Failure {
-        let reason = self.error.as_deref().unwrap_or("the resolver has not answered yet");
+        let silent = || Failure::new(FailureKind::NoAddress, "the resolver has not answered yet");
+        let reason = self.error.clone().unwrap_or_else(silent);
         let detail = format!("could not resolve {:?}: {reason}", self.server.host());
-        Failure::new(FailureKind::NoAddress, detail)
+        Failure::new(reason.kind(), detail)
+    }
+}
+
+fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    #[cfg(test)]
+    if let Some(addresses) = hosts::addresses(host) {
+        return Ok(addresses);
+    }
+    (host, port).to_socket_addrs().map(Iterator::collect)
+}
+
+/// The families by turns, that of the resolver's first choice first (RFC 8305, section 4): a
+/// network on which one of them leads nowhere costs one address's time.
+fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_ipv6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut mixed = Vec::new();
+    loop {
+        let pair = (first.next(), second.next());
+        if pair == (None, None) {
+            return mixed;
+        }
+        mixed.extend([pair.0, pair.1].into_iter().flatten());
+    }
+}
+
+/// Names of the tests' own, as in a hosts file.
+#[cfg(test)]
+pub(crate) mod hosts {
+    use std::collections::HashMap;
+    use std::net::SocketAddr;
+    use std::sync::{Mutex, PoisonError};
+
+    static HOSTS: Mutex<Option<HashMap<String, Vec<SocketAddr>>>> = Mutex::new(None);
+
+    /// From now on the name leads there.
+    pub(crate) fn set(host: &str, addresses: &[SocketAddr]) {
+        let mut hosts = HOSTS.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.get_or_insert_default().insert(host.to_owned(), addresses.to_vec());
+    }
+
+    pub(super) fn addresses(host: &str) -> Option<Vec<SocketAddr>> {
+        HOSTS.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(host).cloned()
     }
 }
 
@@ -135,14 +181,20 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_attempt_is_followed_by_one_at_the_names_next_address() {
-        let mut lookup = lookup("localhost:77");
-        assert!(lookup.addresses(0).iter().all(|a| a.ip().is_loopback() && a.port() == 77));
-        let [a, b] = ["192.0.2.1:77", "[2001:db8::1]:77"].map(|a| a.parse().unwrap());
-        lookup.known = vec![a, b];
-        assert_eq!(lookup.addresses(0), [a, b]);
-        assert_eq!(lookup.addresses(1), [b, a]);
-        assert_eq!(lookup.addresses(2), [a, b]);
+    fn a_name_leads_to_its_addresses_at_the_servers_port() {
+        let lookup = lookup("localhost:77");
+        assert!(!lookup.addresses().is_empty());
+        assert!(lookup.addresses().iter().all(|a| a.ip().is_loopback() && a.port() == 77));
+    }
+
+    #[test]
+    fn the_families_alternate_and_the_resolvers_first_choice_comes_first() {
+        let at = |text: &str| -> SocketAddr { text.parse().unwrap() };
+        let (a, b, c) = (at("[2001:db8::1]:1"), at("[2001:db8::2]:1"), at("[2001:db8::3]:1"));
+        let (x, y) = (at("192.0.2.1:1"), at("192.0.2.2:1"));
+        assert_eq!(alternating(vec![a, b, c, x]), [a, x, b, c]);
+        assert_eq!(alternating(vec![x, a, y, b]), [x, a, y, b]);
+        assert_eq!(alternating(vec![x, y]), [x, y]);
     }
 
     #[test]
@@ -150,20 +202,20 @@ mod tests {
         let mut lookup = Lookup::new("192.0.2.1".parse().unwrap());
         lookup.refresh(Waiter::new().unwrap().bell());
         assert!(!lookup.is_searching());
-        assert_eq!(lookup.addresses(5), ["192.0.2.1:123".parse().unwrap()]);
+        assert_eq!(lookup.addresses(), ["192.0.2.1:123".parse().unwrap()]);
     }
 
     #[test]
     fn a_name_without_an_address_says_so_and_keeps_what_was_known() {
         let mut lookup = lookup("no-such-host.invalid");
-        assert!(lookup.addresses(0).is_empty());
+        assert!(lookup.addresses().is_empty());
         let failure = lookup.failure();
         let begins = "could not resolve \"no-such-host.invalid\": ";
         assert!(failure.detail().starts_with(begins), "{failure}");
         let known = vec!["192.0.2.1:123".parse().unwrap()];
         lookup.known.clone_from(&known);
-        answer(&mut lookup, Err("SERVFAIL".to_owned()));
-        assert_eq!(lookup.addresses(0), known);
+        answer(&mut lookup, Err(Failure::new(FailureKind::NoAddress, "SERVFAIL")));
+        assert_eq!(lookup.addresses(), known);
     }
 
     fn answer(lookup: &mut Lookup, answer: Answer) {
@@ -177,16 +229,17 @@ mod tests {
         let at = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 123);
         for (ip, why) in [("0.0.0.0", "the unspecified address"), ("127.0.0.1", "this machine")] {
             answer(&mut lookup, Ok(vec![at(ip)]));
-            assert!(lookup.addresses(0).is_empty(), "{ip}");
+            assert!(lookup.addresses().is_empty(), "{ip}");
             let told = format!(
                 "could not resolve \"time.cloudflare.com\": it leads to {ip}, {why}, which is not \
                  asked"
             );
-            assert_eq!(lookup.failure(), told);
+            assert_eq!(lookup.failure().detail(), told);
+            assert_eq!(lookup.failure().code(), "forbidden_address");
         }
         answer(&mut lookup, Ok(vec![at("::"), at("::ffff:192.0.2.1"), at("192.0.2.1")]));
-        assert_eq!(lookup.addresses(0), [at("192.0.2.1")], "the others are used, each once");
+        assert_eq!(lookup.addresses(), [at("192.0.2.1")], "the others are used, each once");
         answer(&mut lookup, Ok(vec![at("::1")]));
-        assert_eq!(lookup.addresses(0), [at("192.0.2.1")], "what was known stays known");
+        assert_eq!(lookup.addresses(), [at("192.0.2.1")], "what was known stays known");
     }
 }

@@ -116,29 +116,29 @@ impl Waiter {
         timer.into_iter().chain([self.bell.as_raw_fd()]).collect()
     }
 
-    /// Waits for the bell, the socket, a set wall clock, or the time-out.
-    pub(crate) fn wait(&self, socket: Option<&Socket>, timeout: Duration) -> Woken {
+    /// Waits for the bell, a socket, a set wall clock, or the time-out.
+    pub(crate) fn wait<'a>(
+        &self,
+        sockets: impl IntoIterator<Item = &'a Socket>,
+        timeout: Duration,
+    ) -> Woken {
         let mut fds = vec![PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
         if let Some(timer) = &self.clock_set {
             fds.push(PollFd::new(timer.as_fd(), PollFlags::POLLIN));
         }
-        if let Some(socket) = socket {
-            fds.push(PollFd::new(socket.0.as_fd(), PollFlags::POLLIN));
-        }
+        let sockets_from = fds.len();
+        fds.extend(sockets.into_iter().map(|s| PollFd::new(s.0.as_fd(), PollFlags::POLLIN)));
         if ppoll(&mut fds, Some(TimeSpec::from_duration(timeout)), None).is_err() {
             return Woken::default();
         }
         let ready: Vec<bool> =
             fds.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect();
         let _ = self.bell.read();
-        let timer_at = self.clock_set.is_some().then_some(1);
-        let socket_at = socket.map(|_| 1 + usize::from(self.clock_set.is_some()));
-        let is_ready = |at: Option<usize>| at.and_then(|at| ready.get(at)).is_some_and(|r| *r);
-        let clock_set = is_ready(timer_at);
+        let clock_set = sockets_from > 1 && ready.get(1).is_some_and(|ready| *ready);
         if clock_set && let Some(timer) = &self.clock_set {
             rearm(timer);
         }
-        Woken { socket: is_ready(socket_at), clock_set }
+        Woken { socket: ready.iter().skip(sockets_from).any(|ready| *ready), clock_set }
     }
 }
 

@@ -19,6 +19,9 @@ pub(crate) use portable::{
     quiet_thread, slept, wall_coarse,
 };
 
+mod stamping;
+pub(crate) use stamping::stamping_now;
+
 use std::time::UNIX_EPOCH;
 
 use ntp_clock_core::{Span, SystemTime};

@@ -87,16 +87,21 @@ impl Waiter {
         Vec::new()
     }
 
-    /// Waits for the bell, the socket or the time-out. While a socket is open (a few seconds
+    /// Waits for the bell, a socket or the time-out. While a socket is open (a few seconds
     /// around each round) it is looked at every few milliseconds.
-    pub(crate) fn wait(&self, socket: Option<&Socket>, timeout: Duration) -> Woken {
+    pub(crate) fn wait<'a>(
+        &self,
+        sockets: impl IntoIterator<Item = &'a Socket>,
+        timeout: Duration,
+    ) -> Woken {
+        let sockets: Vec<_> = sockets.into_iter().collect();
         let deadline = Instant::now() + timeout;
         loop {
-            if socket.is_some_and(Socket::is_readable) {
+            if sockets.iter().any(|socket| socket.is_readable()) {
                 return Woken { socket: true, clock_set: false };
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let nap = if socket.is_some() { left.min(SOCKET_NAP) } else { left };
+            let nap = if sockets.is_empty() { left } else { left.min(SOCKET_NAP) };
             let rung = self.0.rung.lock().unwrap_or_else(PoisonError::into_inner);
             let (mut rung, _) = self
                 .0

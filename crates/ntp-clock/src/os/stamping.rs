@@ -1,0 +1,40 @@
+//! The clock that the kernel stamps datagrams with, read from the kernel itself.
+//!
+//! What the C library says may be another clock: libfaketime and its like put themselves in its
+//! place, by milliseconds or by years.
+
+#![allow(unsafe_code)]
+
+use ntp_clock_core::SystemTime;
+
+/// The kernel's wall clock. Where the system has no such call, the C library's.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+pub(crate) fn stamping_now() -> SystemTime {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes one `timespec`, of this very layout where pointers have 64 bits, to
+    // the address given, which is that of a live local variable.
+    let done =
+        unsafe { libc::syscall(libc::SYS_clock_gettime, libc::CLOCK_REALTIME, &raw mut time) };
+    if done != 0 {
+        return super::system_now();
+    }
+    SystemTime::from_nanos(time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec))
+}
+
+/// The kernel's wall clock, as far as is known here: the C library's.
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+pub(crate) fn stamping_now() -> SystemTime {
+    super::system_now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_wall_clock_is_the_c_librarys_where_nobody_fakes_that() {
+        let (before, kernel, after) =
+            (super::super::system_now(), stamping_now(), super::super::system_now());
+        assert!(before <= kernel && kernel <= after, "{before:?} {kernel:?} {after:?}");
+    }
+}
