@@ -56,7 +56,13 @@ class Ran(NamedTuple):
     seconds: float
 
 
-def run_python(*arguments: str, server: str, timeout_s: float = 60, **extra: str) -> Ran:
+def run_python(
+    *arguments: str,
+    server: str,
+    timeout_s: float = 60,
+    cwd: Path | None = None,
+    **extra: str,
+) -> Ran:
     """Runs Python with these arguments to its end."""
     started = time.monotonic()
     done = subprocess.run(
@@ -67,6 +73,7 @@ def run_python(*arguments: str, server: str, timeout_s: float = 60, **extra: str
         timeout=timeout_s,
         check=False,
         stdin=subprocess.DEVNULL,
+        cwd=cwd,
     )
     return Ran(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 

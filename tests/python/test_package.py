@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import shutil
 import statistics
 from importlib import metadata, resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import PACKAGE, run_python
@@ -14,6 +15,9 @@ from support import PACKAGE, run_python
 import portacode
 from portacode import _native
 from portacode.utils import ntp_clock as module
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IMPORT_MS = """
 import time
@@ -68,6 +72,49 @@ def test_types_and_stubs_are_shipped() -> None:
     files = resources.files("portacode")
     assert files.joinpath("py.typed").is_file()
     assert files.joinpath("_native.pyi").is_file()
+
+
+def source_without_its_native_part(folder: Path) -> Path:
+    kept = shutil.ignore_patterns("_native*.so", "_native*.pyd", "__pycache__", "static")
+    shutil.copytree(PACKAGE, folder / "portacode", ignore=kept)
+    (folder / "pyproject.toml").touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    "imported", ["portacode.utils.ntp_clock", "portacode.replay", "portacode.cli"]
+)
+def test_a_checkout_that_stands_before_what_is_installed_says_so(
+    imported: str, silent: str, tmp_path: Path
+) -> None:
+    checkout = source_without_its_native_part(tmp_path)
+    ran = run_python("-c", f"import {imported}", server=silent, cwd=checkout)
+    assert ran.code == 1
+    assert "ModuleNotFoundError" not in ran.err
+    told = ran.err.splitlines()[-1]
+    assert told.startswith("ImportError: ")
+    assert "without its native part, and stands before the installed" in told
+    assert str(PACKAGE) in told
+    assert told.endswith(f'pip install -e "{checkout}"')
+
+
+def test_a_checkout_from_which_nothing_was_installed_says_what_to_type(
+    silent: str, tmp_path: Path
+) -> None:
+    checkout = source_without_its_native_part(tmp_path)
+    code = "import portacode.utils.ntp_clock"
+    # Without what is installed.
+    ran = run_python("-S", "-c", code, server=silent, cwd=checkout)
+    assert ran.code == 1
+    told = ran.err.splitlines()[-1]
+    assert told.endswith(f'compiled when it is installed: pip install -e "{checkout}"')
+
+
+def test_a_package_without_its_native_part_says_how_to_get_it(silent: str, tmp_path: Path) -> None:
+    package = source_without_its_native_part(tmp_path)
+    (package / "pyproject.toml").unlink()
+    ran = run_python("-S", "-c", "import portacode.cli", server=silent, cwd=package)
+    assert ran.err.splitlines()[-1].endswith("pip install --force-reinstall portacode")
 
 
 def test_everything_public_is_described() -> None:
