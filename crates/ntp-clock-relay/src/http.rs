@@ -8,25 +8,38 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use ntp_clock::Clock;
 
+use crate::connection::Connection;
 use crate::metrics::{CONTENT_TYPE, Transport};
 use crate::origin::Origins;
-use crate::relay::{Connection, Received, Relay};
+use crate::relay::{Received, Relay, RelayConfig};
 use crate::request::{self, RequestError, quoted};
 use crate::websocket;
 
-pub(crate) fn router<S: Clone + Send + Sync + 'static>(relay: &Relay) -> Router<S> {
-    Router::new()
-        .route("/clock", any(clock))
-        .route("/clock/ws", any(upgrade))
-        .with_state(relay.clone())
+/// Routes for an application of one's own: `GET /clock` and a WebSocket at `/clock/ws`, with the
+/// default settings.
+pub fn relay_router<S: Clone + Send + Sync + 'static>(clock: Clock) -> Router<S> {
+    Relay::new(clock, RelayConfig::default()).router()
 }
 
-pub(crate) fn operations_router<S: Clone + Send + Sync + 'static>(relay: &Relay) -> Router<S> {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
-        .with_state(relay.clone())
+impl Relay {
+    /// Routes to nest: `GET /clock` and a WebSocket at `/clock/ws`.
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        Router::new()
+            .route("/clock", any(clock))
+            .route("/clock/ws", any(upgrade))
+            .with_state(self.clone())
+    }
+
+    /// Routes for whoever runs it: `/metrics` for Prometheus, and `/healthz`, which is 200 while
+    /// the clock is synchronised and 503 while it is not.
+    pub fn operations_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(healthz))
+            .with_state(self.clone())
+    }
 }
 
 async fn clock(State(relay): State<Relay>, request: Request) -> Response {
@@ -135,7 +148,7 @@ fn host(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Who may read the answer, and when it was on the wire.
-fn permissions(config: &crate::RelayConfig, asked: &HeaderMap) -> HeaderMap {
+fn permissions(config: &RelayConfig, asked: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let allowed = match &config.origins {
         Origins::Any => Some(HeaderValue::from_static("*")),

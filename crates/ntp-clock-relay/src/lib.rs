@@ -25,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+mod connection;
 mod http;
 mod metrics;
 mod origin;
@@ -38,8 +39,10 @@ mod server;
 mod vectors;
 mod websocket;
 
+pub use connection::Connection;
+pub use http::relay_router;
 pub use origin::{Origin, OriginError, Origins};
-pub use relay::{Connection, Received, Relay, RelayConfig, relay_router};
+pub use relay::{Received, Relay, RelayConfig};
 pub use request::RequestError;
 #[cfg(feature = "server")]
 pub use server::{Server, ServerConfig, Tls, TlsError};

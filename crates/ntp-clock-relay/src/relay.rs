@@ -3,25 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use ntp_clock::{Clock, Reading};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::http;
+use crate::connection::Connection;
 use crate::metrics::{Metrics, Outcome, Transport};
 use crate::origin::Origins;
-use crate::rate::Budget;
 use crate::reply::{self, Facts, Reply, Stamps};
 use crate::request::{self, RequestError};
-
-/// Routes for an application of one's own: `GET /clock` and a WebSocket at `/clock/ws`, with the
-/// default settings.
-pub fn relay_router<S: Clone + Send + Sync + 'static>(clock: Clock) -> Router<S> {
-    Relay::new(clock, RelayConfig::default()).router()
-}
 
 /// What a relay lets others do.
 #[derive(Clone, PartialEq, Debug)]
@@ -77,17 +66,6 @@ impl Relay {
             metrics: Metrics::default(),
             closing: watch::Sender::new(false),
         }))
-    }
-
-    /// Routes to nest: `GET /clock` and a WebSocket at `/clock/ws`.
-    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        http::router(self)
-    }
-
-    /// Routes for whoever runs it: `/metrics` for Prometheus, and `/healthz`, which is 200 while
-    /// the clock is synchronised and 503 while it is not.
-    pub fn operations_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        http::operations_router(self)
     }
 
     /// Answers a message that came over a connection which the program has already; give the
@@ -154,7 +132,7 @@ impl Relay {
     /// Whether the connection may make one more request.
     pub(crate) fn admit(&self, connection: &Connection) -> Result<(), RequestError> {
         let rate = self.0.config.rate;
-        if connection.budget.take(rate) { Ok(()) } else { Err(RequestError::RateLimited(rate)) }
+        if connection.may_ask(rate) { Ok(()) } else { Err(RequestError::RateLimited(rate)) }
     }
 
     /// The reply that leaves now, and whether it has a time.
@@ -196,29 +174,5 @@ impl Received {
     #[must_use]
     pub fn now(clock: &Clock) -> Self {
         Received(clock.now())
-    }
-}
-
-/// What a relay keeps for each connection: how often it may still ask.
-///
-/// It is `ConnectInfo` for axum: `app.into_make_service_with_connect_info::<Connection>()`.
-#[derive(Clone, Debug, Default)]
-pub struct Connection {
-    budget: Arc<Budget>,
-    /// Held for as long as the connection lasts, a WebSocket's too.
-    #[cfg(feature = "server")]
-    _slot: Option<Arc<crate::server::Slot>>,
-}
-
-#[cfg(feature = "server")]
-impl Connection {
-    pub(crate) fn holding(slot: crate::server::Slot) -> Self {
-        Connection { _slot: Some(Arc::new(slot)), ..Connection::default() }
-    }
-}
-
-impl Connected<IncomingStream<'_, TcpListener>> for Connection {
-    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Self {
-        Connection::default()
     }
 }

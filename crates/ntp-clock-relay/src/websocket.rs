@@ -9,8 +9,9 @@ use axum::response::Response;
 use tokio::time::timeout;
 use tungstenite::error::ProtocolError;
 
+use crate::connection::Connection;
 use crate::metrics::{Ended, Transport};
-use crate::relay::{Connection, Received, Relay};
+use crate::relay::{Received, Relay};
 use crate::request;
 
 /// Accepts the handshake; the conversation is a task of its own.

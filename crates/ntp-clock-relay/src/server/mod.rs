@@ -26,9 +26,10 @@ use tower_service::Service;
 
 pub use tls::{Tls, TlsError};
 
+use crate::connection::Connection;
 use crate::http::nothing_here;
 use crate::metrics::{Outcome, Refused, Transport};
-use crate::relay::{Connection, Received, Relay};
+use crate::relay::{Received, Relay};
 use patient::Patient;
 
 /// What a server bears.
