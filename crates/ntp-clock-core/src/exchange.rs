@@ -393,6 +393,21 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn each_kiss_code_is_known_by_its_letters_and_shown_by_them() {
+        let cases = [
+            (*b"DENY", KissCode::Deny),
+            (*b"RSTR", KissCode::Restrict),
+            (*b"RATE", KissCode::Rate),
+            (*b"INIT", KissCode::Other(ReferenceId::from_bytes(*b"INIT"))),
+        ];
+        for (letters, code) in cases {
+            let id = ReferenceId::from_bytes(letters);
+            assert_eq!(KissCode::from_reference_id(id), code);
+            assert_eq!(code.to_string(), id.to_string());
+        }
+    }
+
+    #[test]
     fn rejections_have_names_of_their_own_and_messages_that_say_what_was_wrong() {
         let names: BTreeSet<_> = Rejection::NAMES.into_iter().collect();
         assert_eq!(names.len(), Rejection::COUNT);

@@ -538,6 +538,29 @@ mod tests {
         assert_eq!(NtpShort::from_span_ceil(Span::MIN), NtpShort::ZERO);
     }
 
+    #[test]
+    fn fields_keep_their_bits() {
+        assert_eq!(NtpShort::from_bits(0x0001_8000).to_bits(), 0x0001_8000);
+        assert_eq!(NtpShort::from_bits(0x0001_8000).to_span(), Span::from_millis(1_500));
+        assert_eq!(NtpTimestamp::from_bits(0x0123_4567_89ab_cdef).to_bits(), 0x0123_4567_89ab_cdef);
+    }
+
+    #[test]
+    fn a_reference_is_text_where_all_of_it_is_printable_and_an_address_otherwise() {
+        let cases = [
+            (*b"RATE", "RATE"),
+            (*b"GPS\0", "GPS"),
+            ([0; 4], "0.0.0.0"),
+            ([10, 0, 0, 1], "10.0.0.1"),
+            ([b'A', 0, b'B', 0], "65.0.66.0"),
+            ([b'A', 7, 0, 0], "65.7.0.0"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(format!("{}", ReferenceId::from_bytes(bytes)), text);
+        }
+        assert_eq!(format!("{:?}", ReferenceId::from_bytes(*b"GPS\0")), "ReferenceId(GPS)");
+    }
+
     proptest! {
         #[test]
         fn any_48_bytes_decode_and_encode_to_themselves(bytes: [u8; 16], more: [u8; 32]) {

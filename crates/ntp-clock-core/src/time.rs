@@ -405,6 +405,46 @@ mod tests {
     }
 
     #[test]
+    fn half_a_span_is_rounded_up() {
+        for (whole, half) in [(4, 2), (3, 2), (0, 0), (-3, -1), (-4, -2)] {
+            assert_eq!(Span::from_nanos(whole).half_ceil(), Span::from_nanos(half));
+        }
+        assert_eq!(Span::MAX.half_ceil(), Span::from_nanos(1 << 62));
+    }
+
+    #[test]
+    fn spans_are_shown_and_converted_in_their_units() {
+        let span = Span::from_nanos(1_500_250_000);
+        assert_eq!((span.as_secs_f64(), span.as_millis_f64()), (1.500_25, 1_500.25));
+        assert_eq!(std::format!("{span:?}"), "1500250000ns");
+        let duration = core::time::Duration::from_nanos(1_500_250_000);
+        assert_eq!((Span::from(duration), core::time::Duration::from(span)), (span, duration));
+        assert_eq!(Span::from(core::time::Duration::MAX), Span::MAX);
+        assert_eq!(core::time::Duration::from(-span), core::time::Duration::ZERO);
+    }
+
+    #[test]
+    fn a_sum_in_place_is_the_sum() {
+        let mut span = Span::from_nanos(5);
+        span += Span::from_nanos(3);
+        assert_eq!(span, Span::from_nanos(8));
+        span -= Span::from_nanos(10);
+        assert_eq!(span, Span::from_nanos(-2));
+    }
+
+    #[test]
+    fn unix_times_are_floored_to_milliseconds_and_exact_in_whole_seconds() {
+        let time = UnixTime::from_nanos(1_759_639_032_768_999_999);
+        assert_eq!(time.as_millis_floor(), 1_759_639_032_768);
+        assert!((time.as_secs_f64() - 1_759_639_032.769).abs() < 3e-7);
+        let early = UnixTime::from_nanos(-1_250_000_000);
+        assert_eq!((early.as_millis_floor(), early.as_secs_f64()), (-1_250, -1.25));
+        assert_eq!(UnixTime::from_nanos(-1).as_millis_floor(), -1);
+        let shown = std::format!("{:?}", UnixTime::from_nanos(1_000));
+        assert_eq!(shown, "UnixTime(1000ns 1970-01-01T00:00:00.000001+00:00)");
+    }
+
+    #[test]
     fn a_share_is_within_its_span() {
         assert_eq!(Span::from_nanos(100).share(0), Span::ZERO);
         assert_eq!(Span::from_nanos(100).share(u64::MAX), Span::from_nanos(99));
