@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -26,7 +29,8 @@ from opentelemetry.trace import (
 )
 
 import portacode
-from portacode.otel import OtelMissingError, TraceParent
+from portacode._otel_end import Patience
+from portacode._otel_environment import OtelMissingError, timeout_s
 from portacode.utils.ntp_clock import Reading, ntp_clock
 
 if TYPE_CHECKING:
@@ -35,7 +39,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from portacode._otel_spans import SpanData
+    from portacode.traceparent import TraceParent
     from portacode.utils.ntp_clock import NTPClock
+
+logger = logging.getLogger("portacode.otel")
 
 
 def check_exporter() -> None:
@@ -61,17 +68,18 @@ def export(
     if not spans or not samples(entity, context, source):
         return 0
     tracer = _provider(entity, source).get_tracer("portacode", portacode.__version__)
+    common = {**attributes, "ntp_clock.server": source}
     for data in spans:
         _ids.trace_id, _ids.span_id = context.trace_id, data.span_id
         span = tracer.start_span(
-            data.name,
+            _sendable(data.name),
             context=_remote(context.trace_id, data.parent_id) if data.parent_id else Context(),
             kind=_KINDS[data.kind],
-            attributes={**attributes, **data.attributes, "ntp_clock.server": source},
+            attributes=_sendable({**common, **data.attributes}),
             start_time=data.start_ns,
         )
         if data.error is not None:
-            span.set_status(Status(StatusCode.ERROR, data.error))
+            span.set_status(Status(StatusCode.ERROR, _sendable(data.error)))
         span.end(end_time=data.end_ns)
     return len(spans)
 
@@ -86,15 +94,18 @@ def samples(entity: str, context: TraceParent, source: str) -> bool:
 
 
 def flush(timeout_ms: int) -> bool:
-    """Sends what is waiting."""
-    deadline = time.monotonic() + timeout_ms / 1000
+    """Sends what is waiting; False where that takes longer, and then goes on."""
     with _making:
-        providers = list(_providers.values())
-    in_time = True
-    for provider in providers:
-        left_ms = max(1, int((deadline - time.monotonic()) * 1000))
-        in_time = provider.force_flush(left_ms) and in_time
-    return in_time
+        providers, patience = list(_providers.values()), _patience
+    if patience is None:
+        return True
+
+    def send() -> bool:
+        # Of each provider, also where one before it has failed.
+        sent = [provider.force_flush(timeout_ms) for provider in providers]
+        return all(sent)
+
+    return patience.done_within(send, timeout_ms / 1000)
 
 
 class SynchronisedSpanProcessor(SpanProcessor):
@@ -229,13 +240,52 @@ def _remote(trace_id: int, parent_id: int) -> Context:
 
 
 def _provider(entity: str, source: str) -> TracerProvider:
+    global _patience
     with _making:
+        if _patience is None:
+            _patience = Patience()
+            atexit.unregister(_end)
+            atexit.register(_end)
         provider = _providers.get(entity)
         if provider is None:
-            provider = TracerProvider(resource=_resource(entity, source), id_generator=_ids)
+            provider = TracerProvider(
+                # The SDK would wait for each provider apart, and for a silent backend 30 s.
+                shutdown_on_exit=False,
+                resource=_resource(entity, source),
+                id_generator=_ids,
+            )
             provider.add_span_processor(BatchSpanProcessor(_exporter_class()()))
             _providers[entity] = provider
         return provider
+
+
+def _end() -> None:
+    """Sends what is left when the process ends, for as long as the backend may take in all."""
+    patience, providers = _patience, list(_providers.values())
+    if patience is None:
+        return
+
+    def shut_down() -> bool:
+        for provider in providers:
+            provider.shutdown()
+        return True
+
+    limit_s = timeout_s()
+    if not patience.done_within(shut_down, limit_s):
+        logger.error("spans could not be sent within %g s, and are lost", limit_s)
+
+
+def _sendable(value: Any) -> Any:
+    """The same as OTLP can say it: one span with what it cannot would cost its whole batch."""
+    if isinstance(value, str):
+        return _HALF.sub("\ufffd", value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if -(2**63) <= value < 2**63 else str(value)
+    if isinstance(value, dict):
+        return {_sendable(str(key)): _sendable(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_sendable(part) for part in value]
+    return value
 
 
 def _resource(entity: str, source: str) -> Resource:
@@ -252,7 +302,8 @@ def _resource(entity: str, source: str) -> Resource:
         environment.pop("service.name", None)
     else:
         ours["host.name"] = socket.gethostname()
-    return Resource.create(ours).merge(Resource(environment))
+    resource = Resource.create(ours).merge(Resource(environment))
+    return Resource(_sendable(dict(resource.attributes)), resource.schema_url)
 
 
 def _exporter_class() -> type[SpanExporter]:
@@ -286,12 +337,16 @@ _JUST_NOW_NS = 1_000_000_000
 _ids = _Ids()
 _making = threading.Lock()
 _providers: dict[str, TracerProvider] = {}
+_patience: Patience | None = None
+# Half a surrogate pair: no character in UTF-8.
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def _after_fork_in_child() -> None:
     # The SDK starts its threads anew; whoever held our lock is not there to let it go.
-    global _making
+    global _making, _patience
     _making = threading.Lock()
+    _patience = None
 
 
 if hasattr(os, "register_at_fork"):

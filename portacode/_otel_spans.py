@@ -16,17 +16,17 @@ A way between two entities belongs to the one that it leads to, which knows both
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from portacode.otel import span_id
 from portacode.trace import CLIENT_KEYS, DEVICE_KEYS, KEYS, SERVER_KEYS, Order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from portacode.otel import TraceParent
     from portacode.trace import Trace
+    from portacode.traceparent import TraceParent
 
 
 class SpanData(NamedTuple):
@@ -95,6 +95,12 @@ def nearest_span(trace: Trace, entity: str, request_id: str, context: TraceParen
     if _exists(trace, entity):
         return span_id(request_id, entity)
     return _above(trace, entity, request_id, context)
+
+
+def span_id(request_id: str, name: str) -> int:
+    """The id of a request's span: the same for whoever works it out."""
+    digest = hashlib.sha256(f"{request_id}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") or 1
 
 
 def _exists(trace: Trace, entity: str) -> bool:

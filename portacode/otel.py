@@ -16,12 +16,12 @@ For spans of your own there are `now_ns()` and `SynchronisedSpanProcessor`.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import threading
 from typing import TYPE_CHECKING, Any
 
+from portacode._otel_environment import OtelMissingError, active
+from portacode._otel_spans import nearest_span, spans_of
 from portacode.traceparent import TraceParent
 from portacode.utils.ntp_clock import ntp_clock
 
@@ -44,18 +44,6 @@ __all__ = [
     "now_ns",
     "require",
 ]
-
-
-class OtelMissingError(ImportError):
-    """OpenTelemetry is asked for and not installed."""
-
-
-def active() -> bool:
-    """Whether the environment asks for spans to be exported."""
-    environ = os.environ
-    asked = any(environ.get(name) for name in _ENDPOINTS)
-    disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    return asked and not disabled and environ.get("OTEL_TRACES_EXPORTER", "").strip() != "none"
 
 
 def require(*entities: str, clock: NTPClock | None = None) -> None:
@@ -117,8 +105,6 @@ def export_trace(
     stamps, context = _trace(trace), _context(request_id, traceparent)
     if stamps is None or context is None:
         return 0
-    from portacode._otel_spans import spans_of
-
     spans = spans_of(stamps, entity, request_id, context, command=command, error=error)
     # A server that asks in its own name is the client as well.
     by = stamps.entity("client_send") or ""
@@ -160,8 +146,6 @@ def inject(
     context = _context(request_id, message.get("traceparent"))
     if stamps is None or context is None:
         return
-    from portacode._otel_spans import nearest_span
-
     nearest = nearest_span(stamps, entity, str(request_id), context)
     if nearest:
         sampled = sdk.samples(entity, context, _source(clock))
@@ -185,12 +169,6 @@ def now_ns(clock: NTPClock | None = None) -> int | None:
 def flush(timeout_ms: int = 5000) -> bool:
     """Waits until what was exported so far has been sent, and tells whether it was in time."""
     return not active() or bool(_sdk().flush(timeout_ms))
-
-
-def span_id(request_id: str, name: str) -> int:
-    """The id of a request's span: the same for whoever works it out."""
-    digest = hashlib.sha256(f"{request_id}/{name}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") or 1
 
 
 def _context(request_id: object, traceparent: str | TraceParent | None) -> TraceParent | None:
@@ -249,7 +227,6 @@ if not TYPE_CHECKING:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PARTS = ("browser", "server", "device")
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 _telling = threading.Lock()

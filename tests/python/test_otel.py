@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
-from support import PROGRAMS, eventually, run_python
+from support import PROGRAMS, environment, eventually, run_python
 
 from portacode import otel
+from portacode._otel_spans import span_id
 from portacode.trace import KEYS
 
 pytest.importorskip("oteltap", reason="no oteltap: pip install oteltap")
@@ -241,6 +245,62 @@ def test_a_failed_command_is_told_in_the_entities_spans() -> None:
     assert spans["handler runs"]["status"] == (0, "")
 
 
+def test_text_that_utf_8_cannot_hold_costs_no_span() -> None:
+    trace = whole_trace()
+    trace["entities"] = {**ENTITIES, "device_receive": "device:\udce9", "device_send": "\ud800"}
+    trace["unsynced"] = {"handler_dispatch": "caf\udce9"}
+    del trace["handler_dispatch"]
+    failed = {"code": "no_file", "message": "there is no caf\udce9.txt"}
+    spans = exported(trace, error=failed, command="caf\udce9")
+    assert len(spans) == len(TREE) - 2
+    device = next(span for span in spans if span["name"] == "device: caf\ufffd")
+    assert device["status"] == (2, "no_file: there is no caf\ufffd.txt")
+    assert device["attributes"]["portacode.command"] == "caf\ufffd"
+    assert device["attributes"]["ntp_clock.unsynced"] == "caf\ufffd"
+
+
+def test_whole_numbers_beyond_64_bits_cost_no_span() -> None:
+    spans = exported(whole_trace(), attributes={"many": 2**64, "few": -(2**63), "on": True})
+    assert len(spans) == len(TREE)
+    attributes = spans[0]["attributes"]
+    assert (attributes["many"], attributes["few"]) == (str(2**64), -(2**63))
+    assert attributes["on"] is True
+
+
+def test_a_silent_backend_delays_the_end_of_a_process_by_its_timeout_in_all() -> None:
+    code = (
+        "from portacode import otel\n"
+        f"trace = {whole_trace()!r}\n"
+        "for entity in ('browser', 'server', 'device'):\n"
+        f"    assert otel.export_trace(trace, entity, request_id={REQUEST_ID!r})\n"
+        "assert not otel.flush(100), 'nobody took them'\n"
+        "print('done', flush=True)\n"
+    )
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        variables = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
+        }
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**environment("127.0.0.1:1"), **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "done\n"
+            began = time.monotonic()
+            _, told = process.communicate(timeout=60)
+            took_s = time.monotonic() - began
+    assert process.returncode == 0
+    # Three providers, each waited for apart, would be 6 s.
+    assert took_s < 5, told
+    assert "spans could not be sent within 2 s, and are lost" in told
+
+
 def test_resources_name_each_entity_and_one_clock_as_the_host() -> None:
     told = answer(
         "otel_resources.py",
@@ -317,13 +377,13 @@ def test_the_context_that_goes_on_names_the_senders_span() -> None:
     message = {"request_id": REQUEST_ID, "trace": whole_trace()}
     otel.inject(message, "server")
     sent = otel.extract(message)
-    assert sent == (int(REQUEST_ID, 16), otel.span_id(REQUEST_ID, "server"), True)
+    assert sent == (int(REQUEST_ID, 16), span_id(REQUEST_ID, "server"), True)
     # Unsynchronised, the server has no span: its caller's is named.
     message = {"request_id": REQUEST_ID, "trace": {"client_send": float(START_MS)}}
     otel.inject(message, "server")
     sent = otel.extract(message)
     assert sent is not None
-    assert sent.span_id == otel.span_id(REQUEST_ID, "browser")
+    assert sent.span_id == span_id(REQUEST_ID, "browser")
 
 
 @pytest.mark.usefixtures("asked")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from portacode._otel_spans import SpanData, nearest_span, spans_of
-from portacode.otel import TraceParent, span_id
+from portacode._otel_spans import SpanData, nearest_span, span_id, spans_of
 from portacode.trace import CLIENT_KEYS, DEVICE_KEYS, KEYS, SERVER_KEYS, Trace
+from portacode.traceparent import TraceParent
 
 REQUEST_ID = "9f0c5a1e7b3d4c2f8a6e0d1b2c3f4a5e"
 TRACE_ID = int(REQUEST_ID, 16)
