@@ -157,7 +157,8 @@ impl Track {
 
 /// A second: more than any exchange leaves open.
 const OFFSET_UNKNOWN: f64 = 1e18;
-/// How much a round counts in what rounds have in common.
+/// How much a round counts in what rounds have in common: a memory of four, for what the path tells
+/// of itself changes slowly. It is in `est_error` only.
 const COMMON_SHARE: f64 = 0.25;
 /// From this probability on a jump is told as a fresh start. Jumps are sudden: it is near 0 or 1.
 const JUMPED: f64 = 0.9;
@@ -270,7 +271,9 @@ mod tests {
         let after_one = first.with_round(&both, false, 0.0, 0.0).expect("sound");
         let at_once = track.with_round(&both, true, 0.0, 0.0).expect("sound");
         assert_eq!(format!("{after_one:?}"), format!("{at_once:?}"));
-        // Within the round, the moment is where its exchanges weigh.
+        // Both count, the faster one for more, and the moment is where they weigh.
+        let offset = at_once.line().offset_ns;
+        assert!((8_000.0..9_000.0).contains(&offset), "{offset}");
         let at = at_once.line().at - a.mid;
         assert!(at > Span::ZERO && at < b.mid - a.mid, "{at:?}");
     }
@@ -375,9 +378,12 @@ mod tests {
     #[test]
     fn a_round_that_leaves_no_numbers_is_refused() {
         let mut track = known(1e6, 0.0);
-        track.now.bank = Bank::new(f64::NAN, 0.0, 1.0);
         let round = window(&[sample(MINUTE_NS, 0, 1_000_000)]);
-        assert!(track.with_round(&round, true, 0.0, 0.0).is_none());
+        // No number at all, and an offset beyond all numbers with a rate that is only infinite.
+        for (rate, variance) in [(f64::NAN, 0.0), (1e300, 1e-8)] {
+            track.now.bank = Bank::new(rate, variance, 1.0);
+            assert!(track.with_round(&round, true, 0.0, 0.0).is_none(), "{rate}");
+        }
         assert!(track.with_round(&Window::new(), true, 0.0, 0.0).is_none());
     }
 }
