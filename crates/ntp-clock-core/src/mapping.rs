@@ -222,6 +222,12 @@ impl Mapping {
         }
     }
 
+    /// The same, with no reading after `at`.
+    #[must_use]
+    pub fn ended(self, at: LocalTime) -> Self {
+        Mapping { valid_until: self.valid_until.min(at), ..self }
+    }
+
     /// A mapping that never gives a reading, and tells the epoch of the next ones and the first
     /// moment of the counter that they speak of.
     pub(crate) fn of_epoch(epoch: u64, counter_whole_since: LocalTime) -> Self {

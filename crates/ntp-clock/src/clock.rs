@@ -1,21 +1,17 @@
 //! The clock as programs use it.
 
-use std::env;
-use std::ffi::OsString;
 use std::fmt;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ntp_clock_core::{EngineConfig, LocalTime, Reading, Rejection, Span, SyncState};
+use ntp_clock_core::{LocalTime, Reading};
 
-use crate::counters::Counters;
+use crate::config::{ConfigError, check_poll_interval};
 use crate::event::Events;
 use crate::failure::{Failure, FailureKind};
-use crate::journal::Journal;
+use crate::keeper;
 use crate::moment::Moment;
-use crate::os;
-use crate::recording::Recording;
-use crate::runtime::State;
+use crate::runtime::{State, Thread};
 use crate::server::{Server, ServerError};
 use crate::shared::Shared;
 use crate::status::Status;
@@ -44,57 +40,7 @@ struct Handle {
     shared: Arc<Shared>,
 }
 
-/// Making clocks.
 impl Clock {
-    /// The clock that all of the program shares: it synchronises with `time.cloudflare.com`, or
-    /// with what the environment variable `PORTACODE_NTP_SERVER` names (`host[:port]`).
-    ///
-    /// A malformed variable leaves the clock unsynchronised, and its status says why.
-    pub fn global() -> &'static Clock {
-        static GLOBAL: OnceLock<Clock> = OnceLock::new();
-        GLOBAL.get_or_init(|| {
-            let server = match env::var_os(SERVER_VARIABLE) {
-                None => Ok(Server::cloudflare()),
-                // What is no text is no server either, and its message shows why.
-                Some(text) => OsString::into_string(text)
-                    .unwrap_or_else(|raw| raw.to_string_lossy().into_owned())
-                    .parse(),
-            };
-            Clock::start(server, EngineConfig::default(), Weak::new())
-        })
-    }
-
-    /// A clock of one's own.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use std::time::Duration;
-    /// use ntp_clock::Clock;
-    /// let clock = Clock::builder()
-    ///     .server("localhost:11123".parse()?)
-    ///     .holdover(Duration::from_secs(600))
-    ///     .build()?;
-    /// assert!(clock.now().is_none(), "no reply yet, no guess");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn builder() -> Builder {
-        Builder {
-            server: Server::cloudflare(),
-            poll_interval: DEFAULT_POLL_INTERVAL,
-            holdover: Duration::ZERO,
-        }
-    }
-
-    fn start(
-        server: Result<Server, ServerError>,
-        config: EngineConfig,
-        journal: Weak<Journal>,
-    ) -> Self {
-        let shared = Shared::start(server, config, Counters::Os, journal);
-        Clock(Arc::new(Handle { shared }))
-    }
-
     pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
         Clock(Arc::new(Handle { shared }))
     }
@@ -106,7 +52,13 @@ impl Clock {
     #[inline]
     #[must_use]
     pub fn now(&self) -> Option<Reading> {
-        self.0.shared.now()
+        let shared = &self.0.shared;
+        keeper::notice_fork(shared);
+        let reading = shared.now();
+        if reading.is_none() {
+            keeper::look_after(shared);
+        }
+        reading
     }
 
     /// The time at another moment of the local counter, for events captured earlier with
@@ -116,6 +68,7 @@ impl Clock {
     /// machine, and for moments beyond the time for which the clock can speak.
     #[must_use]
     pub fn at(&self, local: LocalTime) -> Option<Reading> {
+        keeper::notice_fork(&self.0.shared);
         self.0.shared.at(local)
     }
 
@@ -126,7 +79,7 @@ impl Clock {
     #[must_use]
     pub fn at_instant(&self, instant: Instant) -> Option<Reading> {
         let shared = &self.0.shared;
-        shared.notice_fork();
+        keeper::notice_fork(shared);
         let now = Moment::read(&shared.counters);
         let then = shared.runtime().lock().moment;
         let (local, error) = now.local_at(instant, then);
@@ -143,10 +96,24 @@ impl Clock {
     /// Waits until the clock is synchronised, at most so long; gives whether it is.
     #[must_use]
     pub fn wait_synced(&self, timeout: Duration) -> bool {
-        self.0.shared.notice_fork();
-        let deadline = Instant::now().checked_add(timeout);
-        self.0.shared.runtime().wait_for(deadline, |_| self.now().map(drop)).is_some()
-            || self.now().is_some()
+        // Not even making the thread's acquaintance is needed where there is a reading.
+        self.now().is_some() || {
+            let deadline = Instant::now().checked_add(timeout);
+            self.wait_for(deadline, |_| self.now().map(drop)).is_some()
+        }
+    }
+
+    /// Waits until `ready` gives something or the deadline passes, and has the clock looked after
+    /// meanwhile.
+    fn wait_for<T>(
+        &self,
+        deadline: Option<Instant>,
+        ready: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
+        let shared = &self.0.shared;
+        let look = || keeper::look_after(shared);
+        look();
+        shared.runtime().wait_for(deadline, look, ready)
     }
 }
 
@@ -164,56 +131,7 @@ impl Clock {
     /// Everything about the clock at this moment.
     #[must_use]
     pub fn status(&self) -> Status {
-        let shared = &self.0.shared;
-        let reading = self.now();
-        let (local, system) = (self.local_now(), shared.counters.system());
-        let state = shared.runtime().lock();
-        let engine = state.status;
-        let next_in = engine.map(|e| (e.next_sync - local).max(Span::ZERO));
-        let mapping = shared.mapping();
-        // A clock set by hand, or inherited by a forked child, knows only its mapping.
-        let made = mapping.and_then(|m| Some((m.anchor(), m.read(m.anchor())?.time())));
-        let replied = engine.and_then(|e| e.last_sync_local.zip(e.last_sync));
-        let (last_sync_local, last_sync) = replied.or(made).unzip();
-        let by_hand = !shared.runtime().has_thread();
-        Status {
-            server: match &shared.server {
-                Ok(server) => server.to_string(),
-                Err(error) => error.text().to_owned(),
-            },
-            state: match (engine, &reading) {
-                // The thread may be about to notice what the reading shows already.
-                (_, None) if by_hand => SyncState::Failed,
-                (None, Some(_)) => SyncState::Synchronised,
-                (None, None) => SyncState::Unsynchronised,
-                (Some(engine), _) => engine.state,
-            },
-            is_synced: reading.is_some(),
-            offset: reading.map(|r| {
-                Span::from_nanos(r.time().as_nanos()) - Span::from_nanos(system.as_nanos())
-            }),
-            last_sync: last_sync.filter(|_| reading.is_some()),
-            time_since_sync: last_sync_local.map(|at| local - at),
-            max_error: reading.map(|r| r.max_error()),
-            est_error: reading.map(|r| r.est_error()),
-            delay: engine.and_then(|e| e.delay),
-            // Not `-rate`: a rate of zero would be told as -0.0.
-            drift_ppm: mapping.map(|m| 0.0 - m.rate_ppm()),
-            stratum: engine.and_then(|e| e.stratum),
-            reference_id: engine.and_then(|e| e.reference_id),
-            leap: engine.and_then(|e| e.leap),
-            address: state.address,
-            server_changes: state.server_changes,
-            attempts: engine.map_or(0, |e| e.attempts),
-            rejection_counts: engine.map_or([0; Rejection::COUNT], |e| e.rejections),
-            requests: engine.map_or(0, |e| e.requests),
-            believed: engine.map_or(0, |e| e.believed),
-            last_error: state.last_error.clone(),
-            next_sync: reading.zip(next_in).map(|(r, wait)| r.time() + wait),
-            next_sync_in: next_in,
-            epoch: reading.map(|r| r.epoch()).or(engine.map(|e| e.epoch)).unwrap_or(1),
-            counter: os::counter_name(),
-        }
+        Status::of(&self.0.shared, self.now())
     }
 
     /// Holds a round now and waits for its end; joins one that is under way.
@@ -224,8 +142,7 @@ impl Clock {
     pub fn sync_now(&self) -> Result<Reading, SyncError> {
         let ticket = self.request_sync();
         let deadline = Instant::now().checked_add(SYNC_LIMIT);
-        let runtime = self.0.shared.runtime();
-        let outcome = runtime.wait_for(deadline, |state| self.outcome_in(state, &ticket));
+        let outcome = self.wait_for(deadline, |state| self.outcome_in(state, &ticket));
         let silent = || Failure::new(FailureKind::NoAnswer, "no answer from the clock's thread");
         let lost = || Failure::new(FailureKind::LostTime, "the clock lost its time meanwhile");
         outcome.unwrap_or_else(|| Err(SyncError(silent())))?;
@@ -236,7 +153,7 @@ impl Clock {
     #[must_use]
     pub fn request_sync(&self) -> SyncTicket {
         let shared = &self.0.shared;
-        shared.notice_fork();
+        keeper::look_after(shared);
         let runtime = shared.runtime();
         let ticket = {
             let mut state = runtime.lock();
@@ -254,9 +171,19 @@ impl Clock {
     }
 
     fn outcome_in(&self, state: &State, ticket: &SyncTicket) -> Option<Result<(), SyncError>> {
-        if !self.0.shared.runtime().has_thread() {
-            let by_hand = || Failure::new(FailureKind::ByHand, "set by hand");
-            return Some(Err(SyncError(state.last_error.clone().unwrap_or_else(by_hand))));
+        let failed = |kind, detail| match &state.last_error {
+            Some(failure) => failure.clone(),
+            None => Failure::new(kind, detail),
+        };
+        match self.0.shared.runtime().thread() {
+            Thread::None => {
+                return Some(Err(SyncError(failed(FailureKind::ByHand, "set by hand"))));
+            }
+            Thread::Wanted => {
+                let detail = "the synchronisation thread could not be started";
+                return Some(Err(SyncError(failed(FailureKind::NoResources, detail))));
+            }
+            Thread::Running => {}
         }
         if state.answered < ticket.0 {
             return None;
@@ -275,7 +202,7 @@ impl Clock {
     /// # Errors
     /// [`ConfigError::PollInterval`] outside 1 s to one day.
     pub fn set_poll_interval(&self, interval: Duration) -> Result<(), ConfigError> {
-        self.0.shared.notice_fork();
+        keeper::notice_fork(&self.0.shared);
         self.0.shared.set_poll_interval(check_poll_interval(interval)?);
         Ok(())
     }
@@ -283,15 +210,16 @@ impl Clock {
     /// Events from now on. In a forked child, subscribe anew.
     #[must_use]
     pub fn subscribe(&self) -> Events {
-        self.0.shared.notice_fork();
+        keeper::notice_fork(&self.0.shared);
         self.0.shared.runtime().lock().subscribers.subscribe(None)
     }
 
-    /// Events from now on; `notify` is called from the clock's thread whenever there are new ones,
-    /// readings begin or end, or a round asked for is over, and must neither wait nor panic.
+    /// Events from now on; `notify` is called whenever there are new ones, readings begin or end,
+    /// or a round asked for is over. It is called on a thread of its own, once for several of them
+    /// that come together, and delays nothing, however long it takes.
     #[must_use]
     pub fn subscribe_with(&self, notify: impl Fn() + Send + Sync + 'static) -> Events {
-        self.0.shared.notice_fork();
+        keeper::notice_fork(&self.0.shared);
         self.0.shared.runtime().lock().subscribers.subscribe(Some(Box::new(notify)))
     }
 }
@@ -312,82 +240,6 @@ impl fmt::Debug for Clock {
 #[derive(Debug)]
 pub struct SyncTicket(u64);
 
-/// Chooses a clock's server and habits.
-#[derive(Clone, Debug)]
-#[must_use = "nothing happens until build()"]
-pub struct Builder {
-    server: Server,
-    poll_interval: Duration,
-    holdover: Duration,
-}
-
-impl Builder {
-    /// The one server; `time.cloudflare.com` by default.
-    pub fn server(mut self, server: Server) -> Self {
-        self.server = server;
-        self
-    }
-
-    /// Pause between polls, 1 s to one day; 5 minutes by default.
-    pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.poll_interval = interval;
-        self
-    }
-
-    /// For how long readings go on, with growing errors, once the clock has failed; not at all by
-    /// default, at most 30 days.
-    pub fn holdover(mut self, holdover: Duration) -> Self {
-        self.holdover = holdover;
-        self
-    }
-
-    /// Starts the clock: its first request leaves at once.
-    ///
-    /// # Errors
-    /// [`ConfigError`] where a value is outside its range.
-    pub fn build(self) -> Result<Clock, ConfigError> {
-        self.build_with(Weak::new())
-    }
-
-    /// Starts the clock, with a log of all it does from its first request on. A
-    /// [`Replay`](crate::Replay) of that log reads as this clock does (holdover apart, which no
-    /// log tells of).
-    ///
-    /// # Errors
-    /// [`ConfigError`] where a value is outside its range.
-    pub fn build_recorded(self) -> Result<(Clock, Recording), ConfigError> {
-        let journal = Arc::new(Journal::new());
-        let clock = self.build_with(Arc::downgrade(&journal))?;
-        let recording = Recording::of(journal, Arc::clone(&clock.0.shared));
-        Ok((clock, recording))
-    }
-
-    fn build_with(self, journal: Weak<Journal>) -> Result<Clock, ConfigError> {
-        let poll_interval = check_poll_interval(self.poll_interval)?;
-        if self.holdover > HOLDOVER_MAX {
-            return Err(ConfigError::Holdover(self.holdover));
-        }
-        let config = EngineConfig {
-            poll_interval,
-            holdover: Span::from(self.holdover),
-            ..EngineConfig::default()
-        };
-        Ok(Clock::start(Ok(self.server), config, journal))
-    }
-}
-
-/// A value that no clock can have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The pause between polls is too short to be polite or too long to be of use.
-    #[error("poll interval of {0:?} is outside 1 s to 1 day; 300 s is the usual one")]
-    PollInterval(Duration),
-    /// Readings would go on for longer than their bound means anything.
-    #[error("holdover of {0:?} is longer than 30 days")]
-    Holdover(Duration),
-}
-
 /// Why a round that was asked for did not synchronise the clock.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not synchronised: {0}")]
@@ -401,18 +253,5 @@ impl SyncError {
     }
 }
 
-fn check_poll_interval(interval: Duration) -> Result<Span, ConfigError> {
-    if (POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX).contains(&interval) {
-        Ok(Span::from(interval))
-    } else {
-        Err(ConfigError::PollInterval(interval))
-    }
-}
-
-const SERVER_VARIABLE: &str = "PORTACODE_NTP_SERVER";
-const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(300);
-const POLL_INTERVAL_MIN: Duration = Duration::from_secs(1);
-const POLL_INTERVAL_MAX: Duration = Duration::from_secs(86_400);
-const HOLDOVER_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// A round takes 2.4 s at most and may have to wait 8 s for its packets and 2 s for another one.
 const SYNC_LIMIT: Duration = Duration::from_secs(15);

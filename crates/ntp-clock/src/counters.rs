@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use ntp_clock_core::{LocalTime, Span, SystemTime};
 
-use crate::os;
+use crate::os::{self, Slept};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Counters {
@@ -32,7 +32,7 @@ pub(crate) struct Reference {
     /// The wall clock, coarse: moves when the machine sleeps (and when it is set).
     pub(crate) wall: SystemTime,
     /// How long the machine has slept since boot.
-    pub(crate) slept: Span,
+    pub(crate) slept: Slept,
 }
 
 impl Counters {
@@ -71,10 +71,12 @@ impl Counters {
     }
 
     /// How long the machine has slept, from some fixed moment on.
-    pub(crate) fn slept(&self) -> Span {
+    pub(crate) fn slept(&self) -> Slept {
         match self {
             Counters::Os => os::slept(),
-            Counters::StandIn(stand_in) => Span::from_nanos(read(&stand_in.slept_ns)),
+            Counters::StandIn(stand_in) => {
+                Slept { least: Span::from_nanos(read(&stand_in.slept_ns)), width: Span::ZERO }
+            }
         }
     }
 
@@ -82,7 +84,7 @@ impl Counters {
     pub(crate) fn may_have_slept(&self) -> bool {
         match self {
             Counters::Os => os::may_have_slept(),
-            Counters::StandIn(_) => self.slept() != Span::ZERO,
+            Counters::StandIn(_) => self.slept() != Slept::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use ntp_test_server::TestServer;
 
 use crate::clock::Clock;
 use crate::counters::{Counters, StandIn};
-use crate::shared::Shared;
+use crate::keeper;
 
 /// A machine whose wall clock and sleep are ours, with a clock that runs on it.
 struct Machine {
@@ -24,7 +24,7 @@ impl Machine {
     fn start(wall_ppm: i64) -> Self {
         let server = TestServer::builder().spawn().expect("loopback");
         let stand_in = Arc::new(StandIn::running(wall_ppm));
-        let shared = Shared::start(
+        let shared = keeper::start(
             Ok(server.addr().to_string().parse().expect("an address")),
             EngineConfig::default(),
             Counters::StandIn(Arc::clone(&stand_in)),

@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use ntp_clock_core::Event;
 
 use crate::failure::Failure;
+use crate::os;
 
 /// Something that happened to the clock, with its story in one line.
 ///
@@ -94,7 +97,15 @@ impl Events {
 struct Queue {
     waiting: Mutex<VecDeque<ClockEvent>>,
     arrived: Condvar,
-    notify: Option<Box<dyn Fn() + Send + Sync>>,
+    notify: Option<Notify>,
+}
+
+/// What a subscriber wants to be called. It may wait or panic as it likes: it is called on a thread
+/// of its own, which lives while there is something to call it for.
+struct Notify {
+    call: Box<dyn Fn() + Send + Sync>,
+    due: AtomicBool,
+    running: AtomicBool,
 }
 
 impl fmt::Debug for Queue {
@@ -103,12 +114,53 @@ impl fmt::Debug for Queue {
     }
 }
 
+impl Queue {
+    /// Has the subscriber called, soon. Where the system has no thread to give, the next time.
+    fn notify(self: &Arc<Self>) {
+        let Some(notify) = &self.notify else { return };
+        notify.due.store(true, Ordering::SeqCst);
+        if notify.running.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let queue = Arc::clone(self);
+        let call = move || queue.notify.as_ref().map_or((), Notify::call_while_due);
+        if os::spawn_quietly(THREAD_NAME, call).is_err() {
+            notify.running.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Notify {
+    fn call_while_due(&self) {
+        loop {
+            while self.due.swap(false, Ordering::SeqCst) {
+                // A panic has been told by the hook for panics; it ends this call alone.
+                let _ = catch_unwind(AssertUnwindSafe(&self.call));
+            }
+            self.running.store(false, Ordering::SeqCst);
+            // What came due in between found somebody running.
+            if !self.due.load(Ordering::SeqCst) || self.running.swap(true, Ordering::SeqCst) {
+                return;
+            }
+        }
+    }
+}
+
 /// All subscriptions of a clock that are still alive.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers(Vec<Weak<Queue>>);
 
+/// Subscribers who were sent something and may want to be called.
+#[must_use = "they are called by notify(), once no lock is held"]
+pub(crate) struct Told(Vec<Arc<Queue>>);
+
 impl Subscribers {
     pub(crate) fn subscribe(&mut self, notify: Option<Box<dyn Fn() + Send + Sync>>) -> Events {
+        let notify = notify.map(|call| Notify {
+            call,
+            due: AtomicBool::new(false),
+            running: AtomicBool::new(false),
+        });
         let queue = Arc::new(Queue { waiting: Mutex::default(), arrived: Condvar::new(), notify });
         self.0.push(Arc::downgrade(&queue));
         Events(queue)
@@ -116,7 +168,8 @@ impl Subscribers {
 
     /// Hands out events; whoever asked to be notified is told even where there are none, because
     /// something else changed.
-    pub(crate) fn send(&mut self, events: &[ClockEvent]) {
+    pub(crate) fn send(&mut self, events: &[ClockEvent]) -> Told {
+        let mut told = Vec::new();
         self.0.retain(|queue| {
             let Some(queue) = queue.upgrade() else { return false };
             let mut waiting = queue.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,12 +181,20 @@ impl Subscribers {
             }
             drop(waiting);
             queue.arrived.notify_all();
-            if let Some(notify) = &queue.notify {
-                notify();
-            }
+            told.push(queue);
             true
         });
+        Told(told)
     }
 }
 
+impl Told {
+    pub(crate) fn notify(self) {
+        for queue in self.0 {
+            queue.notify();
+        }
+    }
+}
+
+const THREAD_NAME: &str = "ntp-clock-tell";
 const KEPT: usize = 256;

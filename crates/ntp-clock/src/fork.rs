@@ -1,41 +1,101 @@
 //! What happens to a clock when its process forks.
 //!
 //! In the child only the forking thread lives on. Locks may be held by threads that are gone, and
-//! the socket is shared with the parent. So the child takes over nothing but plain memory: a
+//! descriptors are shared with the parent. So the child takes over nothing but plain memory: a
 //! counter tells it that it is one, and everything with a lock or a thread is made anew at first
 //! use and swapped in; the old one is leaked.
+//!
+//! The counter is in a page that the kernel wipes in every child, also in one that was made behind
+//! the C library's back. Where the kernel does not do that, a handler of the C library's counts.
 
 #![allow(unsafe_code)]
 
+use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-/// How many forks lie between the first process that used this crate and this one.
+/// How many forks lie between the first process that used this crate and this one, and one more.
 #[inline]
 pub(crate) fn generation() -> u64 {
-    FORKS.load(Ordering::Relaxed)
+    // SAFETY: the pointer is to a static, or to a page that is never unmapped.
+    let told = unsafe { &*GENERATION.load(Ordering::Relaxed) }.load(Ordering::Relaxed);
+    if told == WIPED { next_generation() } else { told }
+}
+
+/// In a child whose page is wiped: this is the next generation, whoever of its threads finds out.
+#[cold]
+fn next_generation() -> u64 {
+    // SAFETY: as in `generation`.
+    let page = unsafe { &*GENERATION.load(Ordering::Relaxed) };
+    let next = COUNTED.load(Ordering::Acquire) + 1;
+    match page.compare_exchange(WIPED, next, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {
+            COUNTED.store(next, Ordering::Release);
+            next
+        }
+        Err(told) => told,
+    }
 }
 
 /// Counts forks from now on.
-#[cfg(unix)]
 pub(crate) fn watch() {
-    extern "C" fn in_child() {
-        FORKS.fetch_add(1, Ordering::Relaxed);
-    }
-    static REGISTERED: std::sync::Once = std::sync::Once::new();
-    REGISTERED.call_once(|| {
-        // Its only failure is ENOMEM; then forked children go on as if they were the parent:
-        // readings stay right and expire.
-        // SAFETY: the handler does nothing but one atomic addition, which is async-signal-safe,
-        // and lives as long as the program: a Python module is never unloaded.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        if !watch_by_page() {
+            watch_by_handler();
+        }
     });
+}
+
+/// Has the kernel wipe the counter in every child (since Linux 4.14).
+#[cfg(target_os = "linux")]
+fn watch_by_page() -> bool {
+    let size = 4096;
+    let (access, kind) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping of our own, at no particular place.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), size, access, kind, -1, 0) };
+    if page == libc::MAP_FAILED {
+        return false;
+    }
+    // SAFETY: the mapping was made just above. On pages larger than that all of it is one page.
+    if unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) } != 0 {
+        // SAFETY: as above, and nobody has seen it.
+        unsafe { libc::munmap(page, size) };
+        return false;
+    }
+    let page = page.cast::<AtomicU64>();
+    // SAFETY: the mapping is zeros, which are an atomic, is aligned to a page, and stays for ever.
+    unsafe { &*page }.store(COUNTED.load(Ordering::Acquire), Ordering::Release);
+    GENERATION.store(page, Ordering::Release);
+    true
+}
+
+#[cfg(not(target_os = "linux"))]
+fn watch_by_page() -> bool {
+    false
+}
+
+/// Its only failure is ENOMEM; then forked children go on as if they were the parent: readings
+/// stay right and expire.
+#[cfg(unix)]
+fn watch_by_handler() {
+    extern "C" fn in_child() {
+        COUNTED.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: the handler does nothing but one atomic addition, which is async-signal-safe, and
+    // lives as long as the program: a Python module is never unloaded.
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
 }
 
 /// There is no fork here.
 #[cfg(not(unix))]
-pub(crate) fn watch() {}
+fn watch_by_handler() {}
 
-static FORKS: AtomicU64 = AtomicU64::new(0);
+/// Where the generation is told: in a page of its own, or where it is counted.
+static GENERATION: AtomicPtr<AtomicU64> = AtomicPtr::new((&raw const COUNTED).cast_mut());
+/// The generation as last known, in memory that children inherit.
+static COUNTED: AtomicU64 = AtomicU64::new(1);
+const WIPED: u64 = 0;
 
 /// A value that can be replaced without a lock; replaced values are leaked, because threads of
 /// the parent may have held references into them when they ceased to be.

@@ -59,6 +59,12 @@ impl Journal {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What comes from here on is not written down.
+    pub(crate) fn break_off(&self) {
+        self.open().missed = true;
+        self.notify();
+    }
+
     pub(crate) fn notify(&self) {
         self.grown.notify_all();
     }

@@ -14,8 +14,10 @@
 
 #[cfg(test)]
 mod address_tests;
+mod builder;
 mod carrier;
 mod clock;
+mod config;
 mod counters;
 #[cfg(test)]
 mod disturbance_tests;
@@ -24,6 +26,7 @@ mod event;
 mod failure;
 mod fork;
 mod journal;
+mod keeper;
 mod latch;
 #[cfg(feature = "log")]
 pub mod log;
@@ -31,7 +34,9 @@ mod manual;
 mod moment;
 mod os;
 mod page;
+mod publisher;
 mod recording;
+mod report;
 mod runtime;
 mod server;
 mod shared;
@@ -39,7 +44,9 @@ mod status;
 #[cfg(feature = "tracing-subscriber")]
 mod tracing_time;
 
-pub use clock::{Builder, Clock, ConfigError, SyncError, SyncTicket};
+pub use builder::Builder;
+pub use clock::{Clock, SyncError, SyncTicket};
+pub use config::ConfigError;
 pub use event::{ClockEvent, Events};
 pub use failure::{Failure, FailureKind};
 pub use journal::{Missed, Recorded};

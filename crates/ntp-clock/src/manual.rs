@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ntp_clock_core::{Reading, Span, UnixTime};
+use ntp_clock_core::{LocalTime, Mapping, Reading, Span, UnixTime};
 
 use crate::clock::Clock;
 use crate::counters::{Counters, StandIn};
@@ -41,7 +41,7 @@ impl ManualClock {
     #[must_use]
     pub fn new() -> Self {
         let stand_in = Arc::new(StandIn::default());
-        let shared = Shared::by_hand(Counters::StandIn(Arc::clone(&stand_in)));
+        let shared = Arc::new(Shared::by_hand(Counters::StandIn(Arc::clone(&stand_in))));
         let clock = Clock::from_shared(Arc::clone(&shared));
         ManualClock { stand_in, shared, clock }
     }
@@ -55,12 +55,12 @@ impl ManualClock {
     /// Synchronises the clock: it is this time now, within this error (of which a third is given
     /// as the probable one). A new epoch begins if the time would run backwards.
     pub fn set(&self, time: UnixTime, max_error: Span) {
-        let epoch = self
-            .clock
-            .now()
-            .map_or(1, |now| if time < now.time() { now.epoch() + 1 } else { now.epoch() });
+        let local = self.clock.local_now();
+        let last = self.last_said(local);
+        let epoch = last.map_or(1, |l| if time < l.time() { l.epoch() + 1 } else { l.epoch() });
         let est_error = Span::from_nanos(max_error.as_nanos() / 3);
-        self.shared.set_by_hand(Some(Reading::new(time, max_error, est_error, epoch)));
+        let reading = Reading::new(time, max_error, est_error, epoch);
+        self.shared.set_by_hand(&Mapping::through(&reading, local));
     }
 
     /// Lets time pass.
@@ -70,12 +70,41 @@ impl ManualClock {
 
     /// The clock is not synchronised any more, as after three failed attempts.
     pub fn fail(&self) {
-        self.shared.set_by_hand(None);
+        let now = self.clock.local_now();
+        let mapping = self.shared.page.view(|| now).mapping;
+        // Time stands still: a mapping that ends now would go on for ever.
+        self.shared.set_by_hand(&mapping.ended(now - Span::from_nanos(1)));
+    }
+
+    /// The reading of now, or the last one before the clock failed.
+    fn last_said(&self, local: LocalTime) -> Option<Reading> {
+        let mapping = self.shared.page.view(|| local).mapping;
+        mapping.read(local.min(mapping.valid_until()))
     }
 }
 
 impl Default for ManualClock {
     fn default() -> Self {
         ManualClock::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_set_back_after_it_failed_begins_a_new_epoch() {
+        let manual = ManualClock::new();
+        let clock = manual.clock();
+        manual.set(UnixTime::from_nanos(2_000), Span::ZERO);
+        manual.fail();
+        assert_eq!(clock.now(), None);
+        manual.advance(Duration::from_secs(1));
+        manual.set(UnixTime::from_nanos(1_000), Span::ZERO);
+        assert_eq!(clock.now().unwrap().epoch(), 2);
+        manual.fail();
+        manual.set(UnixTime::from_nanos(1_000), Span::ZERO);
+        assert_eq!(clock.now().unwrap().epoch(), 2);
     }
 }

@@ -14,6 +14,7 @@ use ntp_clock_core::{LocalTime, Mapping, Reading, Span, SystemTime, UnixTime};
 
 use crate::counters::Reference;
 use crate::latch::Latch;
+use crate::os::Slept;
 
 /// The page that one writer publishes and everybody reads.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Page {
     /// A page that says "not synchronised".
     pub(crate) fn new(reference: Reference) -> Self {
         Page {
-            latch: Latch::new(to_words(None, reference)),
+            latch: Latch::new(to_words(&unsynchronised(), reference)),
             floors: [AtomicI64::new(i64::MIN), AtomicI64::new(i64::MIN)],
         }
     }
@@ -89,25 +90,21 @@ impl Page {
     /// readers may have seen. `counter` is read repeatedly meanwhile.
     pub(crate) fn publish(
         &self,
-        mapping: Option<&Mapping>,
+        new: &Mapping,
         reference: Reference,
         counter: impl Fn() -> LocalTime,
     ) {
         let (old, _) = from_words(self.latch.words());
-        if let Some(new) = mapping
-            && new.epoch() != old.epoch()
-        {
+        if new.epoch() != old.epoch() {
             // Nobody reads in this epoch yet; what stands here is of the epoch before the last.
             self.floor(new.epoch()).store(i64::MIN, Ordering::Relaxed);
         }
-        self.latch.write(to_words(mapping, reference));
-        if let Some(new) = mapping {
-            let last_seen = old.read(counter()).filter(|reading| reading.epoch() == new.epoch());
-            let floor = self.floor(new.epoch()).load(Ordering::Acquire);
-            let highest = last_seen.map_or(floor, |reading| floor.max(reading.time().as_nanos()));
-            while new.read(counter()).is_some_and(|r| r.time().as_nanos() < highest) {
-                std::hint::spin_loop();
-            }
+        self.latch.write(to_words(new, reference));
+        let last_seen = old.read(counter()).filter(|reading| reading.epoch() == new.epoch());
+        let floor = self.floor(new.epoch()).load(Ordering::Acquire);
+        let highest = last_seen.map_or(floor, |reading| floor.max(reading.time().as_nanos()));
+        while new.read(counter()).is_some_and(|r| r.time().as_nanos() < highest) {
+            std::hint::spin_loop();
         }
         self.latch.end_transition();
     }
@@ -120,34 +117,43 @@ impl Page {
 
 #[inline]
 fn from_words(words: [u64; WORDS]) -> (Mapping, Reference) {
-    let [local, wall, slept, mapping @ ..] = words;
+    let [local, wall, slept, slept_width, mapping @ ..] = words;
     let reference = Reference {
         local: LocalTime::from_nanos(local as i64),
         wall: SystemTime::from_nanos(wall as i64),
-        slept: Span::from_nanos(slept as i64),
+        slept: Slept {
+            least: Span::from_nanos(slept as i64),
+            width: Span::from_nanos(slept_width as i64),
+        },
     };
     (Mapping::from_words(mapping), reference)
 }
 
-fn to_words(mapping: Option<&Mapping>, reference: Reference) -> [u64; WORDS] {
+fn to_words(mapping: &Mapping, reference: Reference) -> [u64; WORDS] {
     let mut words = [0; WORDS];
     let (head, tail) = words.split_at_mut(REFERENCE_WORDS);
     head.copy_from_slice(&[
         reference.local.as_nanos() as u64,
         reference.wall.as_nanos() as u64,
-        reference.slept.as_nanos() as u64,
+        reference.slept.least.as_nanos() as u64,
+        reference.slept.width.as_nanos() as u64,
     ]);
-    tail.copy_from_slice(&mapping.map_or(Mapping::UNSYNCHRONISED, Mapping::to_words));
+    tail.copy_from_slice(&mapping.to_words());
     words
 }
 
-const REFERENCE_WORDS: usize = 3;
+/// What a page says that nobody has published yet.
+fn unsynchronised() -> Mapping {
+    Mapping::from_words(Mapping::UNSYNCHRONISED)
+}
+
+const REFERENCE_WORDS: usize = 4;
 const WORDS: usize = REFERENCE_WORDS + Mapping::WORDS;
 const SETTLE_SPINS: usize = 64;
 
 // The layout is meant for shared memory one day: pin it.
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Latch<WORDS>>() == 64 + 2 * 192 && WORDS == 18);
+const _: () = assert!(size_of::<Latch<WORDS>>() == 64 + 2 * 192 && WORDS == 19);
 
 #[cfg(test)]
 mod tests {
@@ -182,7 +188,8 @@ mod tests {
     fn reference(local: LocalTime) -> Reference {
         // Equal words everywhere show whether a reader ever mixes two writes.
         let nanos = local.as_nanos();
-        Reference { local, wall: SystemTime::from_nanos(nanos), slept: Span::from_nanos(nanos) }
+        let slept = Slept { least: Span::from_nanos(nanos), width: Span::from_nanos(nanos) };
+        Reference { local, wall: SystemTime::from_nanos(nanos), slept }
     }
 
     /// Publishes lines that meet the one before at the announced moment and then run at another
@@ -198,14 +205,15 @@ mod tests {
             // A preemption at the worst moment: readers run ahead on the old line meanwhile.
             std::thread::yield_now();
         }
-        page.publish(Some(&new), reference(now), counter);
+        page.publish(&new, reference(now), counter);
         new
     }
 
     fn read(page: &Page) -> i64 {
         let view = page.view(counter);
         let Reference { local, wall, slept } = view.reference;
-        assert_eq!((local.as_nanos(), local.as_nanos()), (wall.as_nanos(), slept.as_nanos()));
+        let whole = [wall.as_nanos(), slept.least.as_nanos(), slept.width.as_nanos()];
+        assert_eq!(whole, [local.as_nanos(); 3]);
         page.reading(&view).expect("synchronised").time().as_nanos()
     }
 
@@ -214,7 +222,7 @@ mod tests {
         let page = Page::new(reference(now));
         let first = line(now, 1_800_000_000_000_000_000, 0.0, 0.0);
         page.announce();
-        page.publish(Some(&first), reference(now), counter);
+        page.publish(&first, reference(now), counter);
         (page, first)
     }
 
@@ -299,7 +307,7 @@ mod tests {
         let now = counter();
         let mut words = line(now, seen - 1_000_000_000, 0.0, 0.0).to_words();
         words[14] = 8;
-        page.publish(Some(&Mapping::from_words(words)), reference(now), counter);
+        page.publish(&Mapping::from_words(words), reference(now), counter);
         page.announce();
         assert!(read(&page) < seen);
     }
@@ -308,7 +316,7 @@ mod tests {
     fn nothing_is_read_from_a_page_that_says_not_synchronised() {
         let (page, _) = page();
         page.announce();
-        page.publish(None, reference(counter()), counter);
+        page.publish(&unsynchronised(), reference(counter()), counter);
         let view = page.view(counter);
         assert_eq!(page.reading(&view), None);
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ntp_clock_core::{LocalTime, Reading};
 
+use crate::clock::Clock;
 use crate::journal::{Journal, Missed, Recorded};
-use crate::shared::Shared;
 
 /// The recording of a clock from its start, made by [`Builder::build_recorded`].
 ///
@@ -18,7 +18,7 @@ use crate::shared::Shared;
 /// [`Builder::build_recorded`]: crate::Builder::build_recorded
 pub struct Recording {
     journal: Arc<Journal>,
-    shared: Arc<Shared>,
+    clock: Clock,
 }
 
 impl Recording {
@@ -28,12 +28,12 @@ impl Recording {
     #[must_use]
     pub fn read(&self) -> (LocalTime, Option<Reading>) {
         if self.journal.is_inherited() {
-            let local = self.shared.counters.local();
-            return (local, self.shared.at(local));
+            let local = self.clock.local_now();
+            return (local, self.clock.at(local));
         }
         let mut pages = self.journal.open();
-        let local = self.shared.counters.local();
-        let reading = self.shared.at(local);
+        let local = self.clock.local_now();
+        let reading = self.clock.at(local);
         pages.push(Recorded::Read { local, reading });
         (local, reading)
     }
@@ -54,8 +54,8 @@ impl fmt::Debug for Recording {
 }
 
 impl Recording {
-    pub(crate) fn of(journal: Arc<Journal>, shared: Arc<Shared>) -> Self {
-        Recording { journal, shared }
+    pub(crate) fn of(journal: Arc<Journal>, clock: Clock) -> Self {
+        Recording { journal, clock }
     }
 }
 
@@ -63,13 +63,13 @@ impl Recording {
 mod tests {
     use super::*;
     use crate::journal::WAITING_MAX;
+    use crate::manual::ManualClock;
     use ntp_clock_core::LogEntry;
 
     #[test]
     fn items_that_nobody_takes_are_missed_aloud_and_what_came_before_is_whole() {
         let journal = Arc::new(Journal::new());
-        let shared = Shared::by_hand(crate::counters::Counters::Os);
-        let recording = Recording::of(Arc::clone(&journal), shared);
+        let recording = Recording::of(Arc::clone(&journal), ManualClock::new().clock());
         let at = |n: usize| LogEntry::Lost { sent_at: LocalTime::from_nanos(n as i64) };
         for n in 0..WAITING_MAX + 10 {
             journal.open().push(Recorded::Entry(at(n)));
@@ -84,8 +84,7 @@ mod tests {
 
     #[test]
     fn a_reading_of_an_unsynchronised_clock_is_recorded_as_none() {
-        let shared = Shared::by_hand(crate::counters::Counters::Os);
-        let recording = Recording::of(Arc::new(Journal::new()), shared);
+        let recording = Recording::of(Arc::new(Journal::new()), ManualClock::new().clock());
         let (local, reading) = recording.read();
         assert_eq!(reading, None);
         let item = recording.next_timeout(Duration::ZERO);

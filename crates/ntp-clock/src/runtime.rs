@@ -1,33 +1,43 @@
 //! What readers and the background thread ask and tell each other, apart from the page.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ntp_clock_core::EngineStatus;
+use ntp_clock_core::{EngineStatus, LocalTime, Span};
 
 use crate::event::Subscribers;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::fork;
 use crate::moment::Moment;
-use crate::os::{Bell, Waiter};
-use crate::server::{Server, ServerError};
+use crate::os::Bell;
 
-/// Everything with a lock, a thread or a descriptor: made anew in a forked child.
+/// Everything with a lock or a thread: made anew in a forked child.
 #[derive(Debug)]
 pub(crate) struct Runtime {
     /// The fork generation that this belongs to.
-    pub(crate) generation: u64,
+    generation: u64,
     state: Mutex<State>,
     changed: Condvar,
-    bell: Option<Bell>,
+    bell: Bell,
+    thread: AtomicU8,
     stop: AtomicBool,
-    /// A reader saw the clocks drift apart and rang the bell.
+    /// A reader saw something that the thread should look at, and rang the bell.
     alarmed: AtomicBool,
-    /// Descriptors to be closed in a forked child, and those of the sockets.
-    pub(crate) descriptors: Vec<i32>,
-    sockets: [AtomicI32; SOCKETS_MAX],
+    /// Readings are given, as far as the thread knows.
+    serving: AtomicBool,
+}
+
+/// Whether there is a thread that looks after the clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Thread {
+    /// Nobody is to look after it: it is set by hand, or has no server to ask.
+    None = 0,
+    /// It is to be started, at first or again.
+    Wanted = 1,
+    Running = 2,
 }
 
 /// What the thread last told about itself, and what is asked of it.
@@ -35,10 +45,10 @@ pub(crate) struct Runtime {
 pub(crate) struct State {
     pub(crate) status: Option<EngineStatus>,
     pub(crate) address: Option<SocketAddr>,
-    /// How often replies began to come from another address.
-    pub(crate) server_changes: u64,
     /// The last failure.
     pub(crate) last_error: Option<Failure>,
+    /// How often replies began to come from another address.
+    pub(crate) server_changes: u64,
     /// The last comparison of the counter with the standard library's clock.
     pub(crate) moment: Option<Moment>,
     pub(crate) subscribers: Subscribers,
@@ -47,40 +57,30 @@ pub(crate) struct State {
     /// The newest request whose round is over, and how it ended.
     pub(crate) answered: u64,
     pub(crate) answer: Option<Result<(), Failure>>,
+    /// After so many vain starts of the thread the next one may be tried at this moment.
+    pub(crate) vain_starts: u32,
+    pub(crate) next_start: Option<LocalTime>,
 }
 
 impl Runtime {
-    pub(crate) fn idle() -> Self {
+    /// One whose thread is to be started, or that has no use for one.
+    pub(crate) fn new(thread: Thread) -> Self {
         Runtime {
             generation: fork::generation(),
             state: Mutex::default(),
             changed: Condvar::new(),
-            bell: None,
+            bell: Bell::default(),
+            thread: AtomicU8::new(thread as u8),
             stop: AtomicBool::new(false),
             alarmed: AtomicBool::new(false),
-            descriptors: Vec::new(),
-            sockets: [const { AtomicI32::new(NO_DESCRIPTOR) }; SOCKETS_MAX],
+            serving: AtomicBool::new(false),
         }
     }
 
-    /// What a thread for this server needs; without one its state says why there is none.
-    pub(crate) fn prepare(server: &Result<Server, ServerError>) -> (Self, Option<Waiter>) {
-        let problem = match server {
-            Ok(_) => match Waiter::new() {
-                Ok(waiter) => {
-                    let (bell, descriptors) = (Some(waiter.bell()), waiter.descriptors());
-                    return (Runtime { bell, descriptors, ..Runtime::idle() }, Some(waiter));
-                }
-                Err(error) => Failure::new(
-                    FailureKind::of_system(&error),
-                    format!("could not start: {error}"),
-                ),
-            },
-            Err(error) => Failure::new(FailureKind::NoServer, error.to_string()),
-        };
-        let runtime = Runtime::idle();
-        runtime.lock().last_error = Some(problem);
-        (runtime, None)
+    /// Whether this is another process's: its locks may be held for ever.
+    #[inline]
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     /// The state; a panic of another holder does not spoil it, every field stands for itself.
@@ -88,27 +88,25 @@ impl Runtime {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `ready` gives something or the deadline passes.
+    /// Waits until `ready` gives something or the deadline passes. It is looked at now and then
+    /// whether anybody notifies or not, after `look`: waiting depends on nothing but its answer.
     pub(crate) fn wait_for<T>(
         &self,
         deadline: Option<Instant>,
+        look: impl Fn(),
         mut ready: impl FnMut(&mut State) -> Option<T>,
     ) -> Option<T> {
-        let mut state = self.lock();
         loop {
+            look();
+            let mut state = self.lock();
             if let Some(value) = ready(&mut state) {
                 return Some(value);
             }
-            state = match deadline {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            let left = deadline.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return None;
+            }
+            drop(self.changed.wait_timeout(state, left.min(LOOK)));
         }
     }
 
@@ -116,16 +114,18 @@ impl Runtime {
         self.changed.notify_all();
     }
 
-    pub(crate) fn has_thread(&self) -> bool {
-        self.bell.is_some()
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     pub(crate) fn ring(&self) {
-        if let Some(bell) = &self.bell {
-            bell.ring();
+        // A child rings no bell of its parent's, whose lock may be held for ever.
+        if !self.is_inherited() {
+            self.bell.ring();
         }
     }
 
+    /// A reader saw something that the thread should look at.
     pub(crate) fn alarm(&self) {
         if !self.alarmed.swap(true, Ordering::AcqRel) {
             self.ring();
@@ -137,6 +137,14 @@ impl Runtime {
         self.alarmed.swap(false, Ordering::AcqRel)
     }
 
+    pub(crate) fn set_serving(&self, serving: bool) {
+        self.serving.store(serving, Ordering::Release);
+    }
+
+    pub(crate) fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Acquire)
+    }
+
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.ring();
@@ -146,20 +154,45 @@ impl Runtime {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Notes which sockets a forked child would have to close.
-    pub(crate) fn set_sockets(&self, descriptors: impl IntoIterator<Item = i32>) {
-        let mut descriptors = descriptors.into_iter();
-        for socket in &self.sockets {
-            socket.store(descriptors.next().unwrap_or(NO_DESCRIPTOR), Ordering::Release);
+    pub(crate) fn thread(&self) -> Thread {
+        match self.thread.load(Ordering::Acquire) {
+            0 => Thread::None,
+            1 => Thread::Wanted,
+            _ => Thread::Running,
         }
     }
 
-    pub(crate) fn socket_descriptors(&self) -> Vec<i32> {
-        let descriptors = self.sockets.iter().map(|socket| socket.load(Ordering::Acquire));
-        descriptors.filter(|descriptor| *descriptor != NO_DESCRIPTOR).collect()
+    /// Whether a thread may be started now; the one who is told so has to.
+    pub(crate) fn begin_start(&self, now: LocalTime) -> bool {
+        if self.thread() != Thread::Wanted || self.is_stopped() {
+            return false;
+        }
+        let state = self.lock();
+        let due = state.next_start.is_none_or(|at| now >= at);
+        due && self.change(Thread::Wanted, Thread::Running)
+    }
+
+    /// There is no thread, for this reason; another one may be started in a while.
+    pub(crate) fn thread_failed(&self, failure: Failure, now: LocalTime) {
+        let mut state = self.lock();
+        let doubled = FIRST_PAUSE.times(1 << state.vain_starts.min(6));
+        state.vain_starts = state.vain_starts.saturating_add(1);
+        state.next_start = Some(now + doubled);
+        state.last_error = Some(failure);
+        // What the thread knew is gone with it.
+        state.status = None;
+        self.change(Thread::Running, Thread::Wanted);
+        drop(state);
+        self.notify();
+    }
+
+    fn change(&self, from: Thread, to: Thread) -> bool {
+        let (old, new) = (from as u8, to as u8);
+        self.thread.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
-/// More addresses than the requests of one round reach.
-const SOCKETS_MAX: usize = 8;
-const NO_DESCRIPTOR: i32 = -1;
+/// Those who wait look so often by themselves.
+const LOOK: Duration = Duration::from_millis(100);
+/// The pause after a vain start of the thread, which doubles up to 64 times as much.
+const FIRST_PAUSE: Span = Span::from_millis(100);

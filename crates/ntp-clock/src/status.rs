@@ -2,9 +2,14 @@
 
 use std::net::SocketAddr;
 
-use ntp_clock_core::{Leap, ReferenceId, Rejection, Span, SyncState, UnixTime};
+use ntp_clock_core::{
+    AttemptError, Leap, Reading, ReferenceId, Rejection, Span, SyncState, UnixTime,
+};
 
 use crate::failure::Failure;
+use crate::os;
+use crate::runtime::Thread;
+use crate::shared::Shared;
 
 /// Everything about a clock at one moment. Values that only a synchronised clock has are `None`
 /// while it is not.
@@ -71,5 +76,68 @@ impl Status {
     /// The reasons for which replies were not believed, with their counts, zero ones left out.
     pub fn rejections(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         Rejection::NAMES.into_iter().zip(self.rejection_counts).filter(|(_, count)| *count > 0)
+    }
+}
+
+impl Status {
+    /// What is known at the moment of `reading`, which it does not contradict.
+    pub(crate) fn of(shared: &Shared, reading: Option<Reading>) -> Self {
+        let (local, system) = (shared.counters.local(), shared.counters.system());
+        let state = shared.runtime().lock();
+        let engine = state.status;
+        let next_in = engine.map(|e| (e.next_sync - local).max(Span::ZERO));
+        let mapping = shared.mapping();
+        // A clock set by hand, or inherited by a forked child, knows only its mapping.
+        let made = mapping.and_then(|m| Some((m.anchor(), m.read(m.anchor())?.time())));
+        let replied = engine.and_then(|e| e.last_sync_local.zip(e.last_sync));
+        let (last_sync_local, last_sync) = replied.or(made).unzip();
+        let state_told = engine.map(|e| e.state);
+        // The thread may not have noticed yet what the reading shows, or was stopped itself.
+        let expired = reading.is_none()
+            && matches!(state_told, Some(SyncState::Synchronised | SyncState::Holdover));
+        Status {
+            server: match &shared.server {
+                Ok(server) => server.to_string(),
+                Err(error) => error.text().to_owned(),
+            },
+            state: match (reading, state_told) {
+                (Some(_), Some(SyncState::Holdover)) => SyncState::Holdover,
+                (Some(_), _) => SyncState::Synchronised,
+                (None, Some(SyncState::Unsynchronised)) => SyncState::Unsynchronised,
+                (None, None) if shared.runtime().thread() != Thread::None => {
+                    SyncState::Unsynchronised
+                }
+                (None, _) => SyncState::Failed,
+            },
+            is_synced: reading.is_some(),
+            offset: reading.map(|r| {
+                Span::from_nanos(r.time().as_nanos()) - Span::from_nanos(system.as_nanos())
+            }),
+            last_sync: last_sync.filter(|_| reading.is_some()),
+            time_since_sync: last_sync_local.map(|at| local - at),
+            max_error: reading.map(|r| r.max_error()),
+            est_error: reading.map(|r| r.est_error()),
+            delay: engine.and_then(|e| e.delay),
+            // Not `-rate`: a rate of zero would be told as -0.0.
+            drift_ppm: mapping.map(|m| 0.0 - m.rate_ppm()),
+            stratum: engine.and_then(|e| e.stratum),
+            reference_id: engine.and_then(|e| e.reference_id),
+            leap: engine.and_then(|e| e.leap),
+            address: state.address,
+            server_changes: state.server_changes,
+            attempts: engine.map_or(0, |e| e.attempts),
+            rejection_counts: engine.map_or([0; Rejection::COUNT], |e| e.rejections),
+            requests: engine.map_or(0, |e| e.requests),
+            believed: engine.map_or(0, |e| e.believed),
+            last_error: if expired {
+                Some(Failure::of_attempt(AttemptError::Expired, None))
+            } else {
+                state.last_error.clone()
+            },
+            next_sync: reading.zip(next_in).map(|(r, wait)| r.time() + wait),
+            next_sync_in: next_in,
+            epoch: reading.map(|r| r.epoch()).or(engine.map(|e| e.epoch)).unwrap_or(1),
+            counter: os::counter_name(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::failure::{Failure, FailureKind};
-use crate::os::Bell;
+use crate::os::{self, Bell};
 use crate::server::Server;
 
 /// The server's addresses and the search for them.
@@ -42,7 +42,7 @@ impl Lookup {
             *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
             bell.ring();
         };
-        match std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(search) {
+        match os::spawn_quietly(THREAD_NAME, search) {
             Ok(_) => {
                 self.search = Some(slot);
                 self.error = None;
@@ -168,13 +168,14 @@ mod tests {
     use crate::os::Waiter;
 
     fn lookup(server: &str) -> Lookup {
-        let waiter = Waiter::new().unwrap();
+        let bell = Bell::default();
+        let waiter = Waiter::at(bell.clone());
         let mut lookup = Lookup::new(server.parse().unwrap());
-        lookup.refresh(waiter.bell());
+        lookup.refresh(bell);
         let begun = Instant::now();
         while lookup.is_searching() {
             assert!(begun.elapsed() < Duration::from_secs(30), "the resolver hangs");
-            let _ = waiter.wait(None, Duration::from_millis(100));
+            let _ = waiter.wait([], Duration::from_millis(100));
             lookup.collect();
         }
         lookup
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn an_address_needs_no_search() {
         let mut lookup = Lookup::new("192.0.2.1".parse().unwrap());
-        lookup.refresh(Waiter::new().unwrap().bell());
+        lookup.refresh(Bell::default());
         assert!(!lookup.is_searching());
         assert_eq!(lookup.addresses(), ["192.0.2.1:123".parse().unwrap()]);
     }

@@ -8,7 +8,7 @@ mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
     Bell, Socket, Waiter, close_inherited, counter_name, has_slept, local_now, may_have_slept,
-    quiet_thread, slept, wall_coarse,
+    slept, spawn_quietly, wall_coarse,
 };
 
 #[cfg(any(not(target_os = "linux"), test))]
@@ -16,7 +16,7 @@ mod portable;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{
     Bell, Socket, Waiter, close_inherited, counter_name, has_slept, local_now, may_have_slept,
-    quiet_thread, slept, wall_coarse,
+    slept, spawn_quietly, wall_coarse,
 };
 
 mod stamping;
@@ -39,8 +39,6 @@ pub(crate) fn system_now() -> SystemTime {
 /// What woke the thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Woken {
-    /// The socket has something to read.
-    pub(crate) socket: bool,
     /// The wall clock was set, or the machine has woken from sleep.
     pub(crate) clock_set: bool,
 }
@@ -50,4 +48,19 @@ pub(crate) struct Woken {
 pub(crate) struct Received {
     pub(crate) len: usize,
     pub(crate) kernel_time: Option<SystemTime>,
+}
+
+/// How long the machine has slept: somewhere from `least` to `width` more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Slept {
+    pub(crate) least: Span,
+    pub(crate) width: Span,
+}
+
+impl Slept {
+    /// How far two of them certainly are from one another.
+    pub(crate) fn distance(self, other: Slept) -> Span {
+        let most = |slept: Slept| slept.least + slept.width;
+        (other.least - most(self)).max(self.least - most(other)).max(Span::ZERO)
+    }
 }

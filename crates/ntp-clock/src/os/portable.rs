@@ -7,11 +7,12 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ntp_clock_core::{LocalTime, Span, SystemTime};
 
-use super::{Received, Woken, system_now};
+use super::{Received, Slept, Woken, system_now};
 
 /// Name of the counter, for the status.
 pub(crate) fn counter_name() -> &'static str {
@@ -32,14 +33,18 @@ pub(crate) fn wall_coarse() -> SystemTime {
 }
 
 /// The wall clock less the counter: sleep moves it, and so does setting the wall clock.
-pub(crate) fn slept() -> Span {
-    Span::from_nanos(system_now().as_nanos()) - Span::from_nanos(local_now().as_nanos())
+pub(crate) fn slept() -> Slept {
+    let before = local_now();
+    let wall = system_now();
+    let after = local_now();
+    let least = Span::from_nanos(wall.as_nanos()) - Span::from_nanos(after.as_nanos());
+    Slept { least, width: after - before }
 }
 
 /// Whether two readings of [`slept`] differ by more than steering explains.
-pub(crate) fn has_slept(before: Span, now: Span, elapsed: Span) -> bool {
+pub(crate) fn has_slept(before: Slept, now: Slept, elapsed: Span) -> bool {
     let steering = Span::from_nanos(elapsed.abs().as_nanos() / 1_600);
-    (now - before).abs() > Span::from_millis(50) + steering
+    before.distance(now) > Span::from_millis(50) + steering
 }
 
 /// Nothing here tells how the time before was spent.
@@ -47,12 +52,20 @@ pub(crate) fn may_have_slept() -> bool {
     true
 }
 
-pub(crate) fn quiet_thread() {}
+/// Starts a thread.
+pub(crate) fn spawn_quietly(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body)
+}
 
-pub(crate) fn close_inherited(_descriptors: &[i32]) {}
+/// A socket that a forked child shares with its parent is left open: nothing here tells whose a
+/// number is by then.
+pub(crate) fn close_inherited() {}
 
 /// Wakes the thread that waits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Bell(Arc<Signal>);
 
 #[derive(Debug, Default)]
@@ -73,21 +86,11 @@ impl Bell {
 pub(crate) struct Waiter(Arc<Signal>);
 
 impl Waiter {
-    // Fallible like its Linux twin.
-    #[allow(clippy::unnecessary_wraps)]
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Waiter(Arc::default()))
+    pub(crate) fn at(bell: Bell) -> Self {
+        Waiter(bell.0)
     }
 
-    pub(crate) fn bell(&self) -> Bell {
-        Bell(Arc::clone(&self.0))
-    }
-
-    pub(crate) fn descriptors(&self) -> Vec<i32> {
-        Vec::new()
-    }
-
-    /// Waits for the bell, a socket or the time-out. While a socket is open (a few seconds
+    /// Waits for the bell, the sockets or the time-out. While a socket is open (a few seconds
     /// around each round) it is looked at every few milliseconds.
     pub(crate) fn wait<'a>(
         &self,
@@ -98,7 +101,7 @@ impl Waiter {
         let deadline = Instant::now() + timeout;
         loop {
             if sockets.iter().any(|socket| socket.is_readable()) {
-                return Woken { socket: true, clock_set: false };
+                return Woken::default();
             }
             let left = deadline.saturating_duration_since(Instant::now());
             let nap = if sockets.is_empty() { left } else { left.min(SOCKET_NAP) };
@@ -129,10 +132,6 @@ impl Socket {
         socket.set_nonblocking(true)?;
         socket.connect(server)?;
         Ok(Socket(socket))
-    }
-
-    pub(crate) fn descriptor(&self) -> i32 {
-        -1
     }
 
     pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<()> {
@@ -170,33 +169,35 @@ mod tests {
     fn a_datagram_wakes_the_waiter_and_is_received() {
         let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let socket = Socket::connect(peer.local_addr().unwrap()).unwrap();
-        let waiter = Waiter::new().unwrap();
+        let waiter = Waiter::at(Bell::default());
         let mut buffer = [0; 16];
         assert_eq!(socket.receive(&mut buffer).unwrap(), None);
         socket.send(b"ping").unwrap();
         let (len, from) = peer.recv_from(&mut buffer).unwrap();
         peer.send_to(&buffer[..len], from).unwrap();
-        assert!(waiter.wait(Some(&socket), Duration::from_secs(10)).socket);
+        waiter.wait([&socket], Duration::from_secs(10));
         let received = socket.receive(&mut buffer).unwrap();
         assert_eq!(received, Some(Received { len: 4, kernel_time: None }));
     }
 
     #[test]
     fn the_bell_wakes_the_waiter_once_also_when_rung_before() {
-        let waiter = Waiter::new().unwrap();
-        waiter.bell().ring();
+        let bell = Bell::default();
+        let waiter = Waiter::at(bell.clone());
+        bell.ring();
         let begun = Instant::now();
-        assert_eq!(waiter.wait(None, Duration::from_secs(60)), Woken::default());
+        assert_eq!(waiter.wait([], Duration::from_secs(60)), Woken::default());
         assert!(begun.elapsed() < Duration::from_secs(30));
-        waiter.wait(None, Duration::from_millis(1));
+        waiter.wait([], Duration::from_millis(1));
     }
 
     #[test]
     fn a_wall_clock_that_jumps_looks_like_sleep_and_one_that_is_steered_does_not() {
-        let (zero, hour) = (Span::ZERO, Span::from_secs(3600));
-        assert!(has_slept(zero, hour, Span::from_secs(1)));
-        assert!(!has_slept(zero, Span::from_millis(500), Span::from_secs(1_000)));
+        let apart = |least| Slept { least, width: Span::ZERO };
+        let zero = Slept::default();
+        assert!(has_slept(zero, apart(Span::from_secs(3600)), Span::from_secs(1)));
+        assert!(!has_slept(zero, apart(Span::from_millis(500)), Span::from_secs(1_000)));
         let (before, after) = (local_now(), local_now());
-        assert!(after >= before && !has_slept(slept(), slept(), zero));
+        assert!(after >= before && !has_slept(slept(), slept(), Span::ZERO));
     }
 }

@@ -1,0 +1,122 @@
+//! Keeps a thread behind a clock: starts it, starts it again where the system had none to give or
+//! it died, and gives a forked child one of its own.
+//!
+//! Starting is a state that is tried again by whoever reads, asks or waits, with growing pauses. A
+//! thread goes on from what the page says, whoever wrote that.
+
+use std::sync::Arc;
+use std::sync::Weak;
+
+use ntp_clock_core::EngineConfig;
+
+use crate::counters::Counters;
+use crate::driver::Driver;
+use crate::failure::{Failure, FailureKind};
+use crate::fork;
+use crate::journal::Journal;
+use crate::os;
+use crate::runtime::{Runtime, Thread};
+use crate::server::{Server, ServerError};
+use crate::shared::Shared;
+
+/// A clock that synchronises by itself with `server`, from now on. What it does goes into the
+/// journal for as long as somebody keeps that.
+pub(crate) fn start(
+    server: Result<Server, ServerError>,
+    config: EngineConfig,
+    counters: Counters,
+    journal: Weak<Journal>,
+) -> Arc<Shared> {
+    fork::watch();
+    let runtime = runtime_for(&server);
+    let shared = Arc::new(Shared::new(server, config, counters, journal, runtime));
+    start_thread(&shared);
+    shared
+}
+
+/// To be called before a clock is used: in a forked child it starts a life of its own.
+#[inline]
+pub(crate) fn notice_fork(shared: &Arc<Shared>) {
+    if shared.runtime().is_inherited() {
+        start_in_child(shared);
+    }
+}
+
+/// To be called where the clock is of no use as it is: perhaps there is no thread behind it.
+#[cold]
+pub(crate) fn look_after(shared: &Arc<Shared>) {
+    notice_fork(shared);
+    if shared.runtime().thread() == Thread::Wanted {
+        start_thread(shared);
+    }
+}
+
+#[cold]
+fn start_in_child(shared: &Arc<Shared>) {
+    let inherited = shared.runtime();
+    if !inherited.is_inherited() {
+        return; // Another thread of the child was faster.
+    }
+    let runtime = match inherited.thread() {
+        Thread::None if shared.server.is_ok() => Runtime::new(Thread::None),
+        _ => runtime_for(&shared.server),
+    };
+    // From this exchange on nobody meets a lock of the parent's.
+    if shared.replace_runtime(inherited, runtime) {
+        os::close_inherited();
+        start_thread(shared);
+    }
+}
+
+/// What a thread for this server needs; without one its state says why there is none.
+fn runtime_for(server: &Result<Server, ServerError>) -> Runtime {
+    match server {
+        Ok(_) => Runtime::new(Thread::Wanted),
+        Err(error) => {
+            let runtime = Runtime::new(Thread::None);
+            let failure = Failure::new(FailureKind::NoServer, error.to_string());
+            runtime.lock().last_error = Some(failure);
+            runtime
+        }
+    }
+}
+
+/// Starts the thread, if there is anything for it to do and it is time to try.
+fn start_thread(shared: &Arc<Shared>) {
+    let now = shared.counters.local();
+    if !shared.runtime().begin_start(now) {
+        return;
+    }
+    let driver = Driver::new(Arc::clone(shared));
+    let watch = Watch(Arc::clone(shared));
+    let started = os::spawn_quietly(THREAD_NAME, move || {
+        let _watch = watch;
+        driver.run();
+    });
+    if let Err(error) = started {
+        let detail = format!("could not start the synchronisation thread: {error}");
+        let failure = Failure::new(FailureKind::of_system(&error), detail);
+        shared.runtime().thread_failed(failure, now);
+    }
+}
+
+/// Tells when the thread ends by a panic.
+struct Watch(Arc<Shared>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // It is dropped as well by a thread that has done, and by one that could not be started.
+        if !std::thread::panicking() {
+            return;
+        }
+        let shared = &self.0;
+        if let Some(journal) = shared.journal.upgrade() {
+            journal.break_off();
+        }
+        let detail = "the synchronisation thread died; another one is started";
+        let failure = Failure::new(FailureKind::ThreadDied, detail);
+        shared.runtime().thread_failed(failure, shared.counters.local());
+    }
+}
+
+const THREAD_NAME: &str = "ntp-clock";

@@ -1,0 +1,102 @@
+//! Linux: CLOCK_MONOTONIC_RAW, sleep by BOOTTIME - MONOTONIC, a timer that notices when the wall
+//! clock is set, kernel timestamps on the socket.
+
+mod descriptor;
+mod socket;
+mod timer;
+mod waiter;
+
+use std::io;
+use std::thread::JoinHandle;
+
+use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
+
+use ntp_clock_core::{LocalTime, Span, SystemTime};
+
+use super::Slept;
+pub(crate) use descriptor::close_inherited;
+pub(crate) use socket::Socket;
+pub(crate) use waiter::{Bell, Waiter};
+
+/// Name of the counter, for the status.
+pub(crate) fn counter_name() -> &'static str {
+    "CLOCK_MONOTONIC_RAW"
+}
+
+/// The counter that no daemon steers. It stops in suspend.
+#[inline]
+pub(crate) fn local_now() -> LocalTime {
+    LocalTime::from_nanos(read_clock(ClockId::CLOCK_MONOTONIC_RAW))
+}
+
+/// The wall clock as of the last tick (1 to 10 ms old), which takes no counter to read.
+#[inline]
+pub(crate) fn wall_coarse() -> SystemTime {
+    SystemTime::from_nanos(read_clock(ClockId::CLOCK_REALTIME_COARSE))
+}
+
+/// How long the machine has slept since boot. BOOTTIME and MONOTONIC are steered alike, so only
+/// sleep moves them apart; so does a preemption in between, which is why the tightest of a few
+/// looks is taken. Where the clocks are slow to read (a tracer, an emulator) it is that much wider.
+pub(crate) fn slept() -> Slept {
+    let mut tightest: Option<Slept> = None;
+    for _ in 0..LOOKS {
+        let before = read_clock(ClockId::CLOCK_MONOTONIC);
+        let boot = read_clock(ClockId::CLOCK_BOOTTIME);
+        let after = read_clock(ClockId::CLOCK_MONOTONIC);
+        let look = Slept {
+            least: Span::from_nanos(boot - after),
+            width: Span::from_nanos(after - before),
+        };
+        let slept = tightest.filter(|tightest| tightest.width <= look.width).unwrap_or(look);
+        if slept.width < TIGHT {
+            return slept;
+        }
+        tightest = Some(slept);
+    }
+    tightest.unwrap_or_default()
+}
+
+/// Whether two readings of [`slept`] show a suspend between them.
+pub(crate) fn has_slept(before: Slept, now: Slept, _elapsed: Span) -> bool {
+    before.distance(now) > SLEEP_TOLERANCE
+}
+
+/// Whether the machine has slept since boot.
+pub(crate) fn may_have_slept() -> bool {
+    has_slept(Slept::default(), slept(), Span::ZERO)
+}
+
+/// Starts a thread to which no signal is ever delivered: signals are the program's business. They
+/// are blocked before there is a thread that could receive one.
+pub(crate) fn spawn_quietly(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    // Fails only for an invalid `how`.
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
+    }
+    thread
+}
+
+#[inline]
+fn read_clock(clock: ClockId) -> i64 {
+    // These clocks exist in every kernel since 2.6.39; a zero would read as "not synchronised"
+    // through the sleep check rather than as a wrong time.
+    clock_gettime(clock).map_or(0, to_nanos)
+}
+
+#[inline]
+fn to_nanos(time: TimeSpec) -> i64 {
+    time.tv_sec().wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec())
+}
+
+/// Readings of a clock in the same microseconds were not interrupted.
+const TIGHT: Span = Span::from_micros(20);
+const LOOKS: usize = 16;
+const SLEEP_TOLERANCE: Span = Span::from_millis(1);

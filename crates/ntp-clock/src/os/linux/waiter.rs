@@ -1,0 +1,162 @@
+//! The one point where the background thread waits: for the bell, sockets, a set wall clock, or a
+//! time-out.
+//!
+//! It needs no descriptor to work. With a timer it sleeps; where there is none to be had, or the
+//! kernel refuses to wait for descriptors, it naps on a condition and looks again.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::super::Woken;
+use super::socket::Socket;
+use super::timer::{Armed, Timer};
+
+/// Wakes the thread that waits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bell(Arc<Signal>);
+
+#[derive(Debug, Default)]
+struct Signal {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rung: bool,
+    /// Whoever rang found that the wall clock had been set.
+    clock_set: bool,
+    timer: Option<Timer>,
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        let mut state = self.0.lock();
+        state.rung = true;
+        if let Some(Armed::ClockSet) = state.timer.as_ref().map(Timer::ring) {
+            state.clock_set = true;
+        }
+        self.0.changed.notify_one();
+    }
+}
+
+impl Signal {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Arms the timer, and makes another one of one that is lost.
+    fn arm(&mut self, after: Duration) -> Armed {
+        if let Some(timer) = &self.timer {
+            match timer.arm(after) {
+                Armed::Lost => self.timer = None,
+                armed => return armed,
+            }
+        }
+        self.timer = Timer::new().ok();
+        self.timer.as_ref().map_or(Armed::Lost, |timer| timer.arm(after))
+    }
+}
+
+/// Waits at a bell.
+#[derive(Debug)]
+pub(crate) struct Waiter(Bell);
+
+impl Waiter {
+    pub(crate) fn at(bell: Bell) -> Self {
+        Waiter(bell)
+    }
+
+    /// Waits for the bell, the sockets, a set wall clock, or the time-out; may wake earlier.
+    pub(crate) fn wait<'a>(
+        &self,
+        sockets: impl IntoIterator<Item = &'a Socket>,
+        timeout: Duration,
+    ) -> Woken {
+        let sockets: Vec<RawFd> = sockets.into_iter().map(Socket::to_wait_for).collect();
+        let mut state = self.0.0.lock();
+        let armed = state.arm(timeout);
+        let clock_set = armed == Armed::ClockSet || std::mem::take(&mut state.clock_set);
+        if std::mem::take(&mut state.rung) || clock_set {
+            return Woken { clock_set };
+        }
+        let Some(timer) = &state.timer else { return self.nap(state, &sockets, timeout) };
+        // Nobody but this thread changes it, so the number holds without the lock. What a bell
+        // rings from here on makes it readable.
+        let timer = timer.descriptor.to_wait_for();
+        drop(state);
+        match poll(sockets.iter().copied().chain([timer]), timeout.min(SLEEP)) {
+            Ok(()) => Woken::default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Woken::default(),
+            // No memory, or fewer descriptors allowed than there are.
+            Err(_) => self.nap(self.0.0.lock(), &sockets, timeout),
+        }
+    }
+
+    /// Waits for the bell, and no longer than anything else may stay unnoticed.
+    fn nap(&self, state: MutexGuard<'_, State>, sockets: &[RawFd], timeout: Duration) -> Woken {
+        let nap = timeout.min(if sockets.is_empty() { NAP } else { SOCKET_NAP });
+        let changed = &self.0.0.changed;
+        let (mut state, _) = changed
+            .wait_timeout_while(state, nap, |state| !state.rung)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.rung = false;
+        Woken { clock_set: std::mem::take(&mut state.clock_set) }
+    }
+}
+
+fn poll(numbers: impl Iterator<Item = RawFd>, timeout: Duration) -> io::Result<()> {
+    let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut fds: Vec<libc::pollfd> = numbers.map(entry).collect();
+    let timeout = nix::sys::time::TimeSpec::from_duration(timeout);
+    // SAFETY: the entries are as many as said and, like the time-out, outlive the call.
+    let ready = unsafe {
+        libc::ppoll(fds.as_mut_ptr(), fds.len() as _, timeout.as_ref(), std::ptr::null())
+    };
+    if ready < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// How long a bell stays unheard whose timer was closed by the program in mid-sleep.
+const SLEEP: Duration = Duration::from_secs(5);
+/// How long a set wall clock stays unnoticed where there is no timer.
+const NAP: Duration = Duration::from_secs(1);
+/// How long a datagram stays unread where the kernel does not wait for it.
+const SOCKET_NAP: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn the_bell_wakes_the_waiter_once_also_when_rung_before() {
+        let bell = Bell::default();
+        let waiter = Waiter::at(bell.clone());
+        bell.ring();
+        let begun = Instant::now();
+        assert_eq!(waiter.wait([], Duration::from_secs(60)), Woken::default());
+        let ringer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            bell.ring();
+        });
+        waiter.wait([], Duration::from_secs(60));
+        assert!(begun.elapsed() < SLEEP);
+        ringer.join().unwrap();
+    }
+
+    #[test]
+    fn without_a_timer_the_bell_wakes_it_all_the_same() {
+        let bell = Bell::default();
+        let waiter = Waiter::at(bell.clone());
+        let ringer = std::thread::spawn(move || bell.ring());
+        let state = waiter.0.0.lock();
+        assert_eq!(waiter.nap(state, &[], Duration::from_secs(60)), Woken::default());
+        ringer.join().unwrap();
+    }
+}
