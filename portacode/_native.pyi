@@ -94,14 +94,15 @@ class Events:
     """A subscription to a clock's events."""
 
     def fileno(self) -> int:
-        """Descriptor from which a byte can be read when there is something to take.
+        """Descriptor that can be read when there is something to take.
 
-        On Windows it is a new handle. -1 once abandoned.
+        Another one where the program has closed the last one; -1 where there is none to be had. On
+        Windows it is a new handle, from which a byte is to be read before `take()`.
         """
-    def take(self) -> list[tuple[int, str]] | None:
-        """The events since the last call, each with its logging level; None once closed.
+    def take(self) -> list[tuple[int, str, str | None]] | None:
+        """The events since the last call; None once closed.
 
-        To be called after reading the byte.
+        Each with its logging level, and the code of the failure that it tells of, if it does.
         """
     def close(self) -> None:
         """Wakes the reader for the last time."""

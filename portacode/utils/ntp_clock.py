@@ -12,7 +12,8 @@ background; the first reading is there one round trip later.
 The environment variable PORTACODE_NTP_SERVER (host[:port]) names another server for the shared
 `ntp_clock`, for tests, demonstrations and sites without Internet.
 
-Events are logged as "portacode.utils.ntp_clock".
+Events are logged as "portacode.utils.ntp_clock"; the attribute `code` of a record has the failure's
+code, where it tells of one.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ import os
 import select
 import sys
 import threading
+import time
 from _weakref import ref  # What `weakref` has, a millisecond sooner.
 
 from portacode._native import Clock, Events, Reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Iterator
     from typing import Callable
 
     from portacode._native import ClockStatus as ClockStatus
@@ -53,8 +55,8 @@ class NTPClock(Clock):
         ValueError: Where an argument is malformed or outside its range.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_waiters")
-    _waiters: _Waiters
+    __slots__ = ("__dict__", "__weakref__", "_listener")
+    _listener: _Listener
 
     def __init__(
         self,
@@ -64,8 +66,7 @@ class NTPClock(Clock):
         holdover: float = 0,
     ) -> None:
         self._start(ntp_server, sync_interval, holdover)
-        self._waiters = _Waiters()
-        _clocks[id(self)] = ref(self, _Farewell(id(self), self._waiters))
+        self._known()
         self._attend()
 
     def sync(self) -> bool:
@@ -86,8 +87,7 @@ class NTPClock(Clock):
         Args:
             timeout: Seconds to wait at most, 0 or more; None waits for as long as it takes.
         """
-        timeout = _checked_timeout(timeout)
-        return self._is_synced() or self._wait_for(self._is_synced, timeout)
+        return self._wait_for(self._is_synced, _checked_timeout(timeout))
 
     async def wait_synced_async(self, timeout: float | None = None) -> bool:
         """Waits as `wait_synced` does, without blocking the running asyncio loop.
@@ -100,22 +100,11 @@ class NTPClock(Clock):
             return True
         import asyncio
 
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        self._listen()
-        while True:
-            woken = loop.create_future()
-            self._waiters.add(woken)
-            try:
-                # It may have happened just before the future was there to be told.
-                if self._is_synced():
-                    return True
-                left = None if deadline is None else deadline - loop.time()
-                if left is not None and left <= 0:
-                    return False
-                await asyncio.wait([woken], timeout=left)
-            finally:
-                self._waiters.discard(woken)
+        for pause_s in _pauses(timeout):
+            await asyncio.sleep(pause_s)
+            if self._is_synced():
+                return True
+        return False
 
     def __repr__(self) -> str:
         """Server, state, and either the time with its hard bound or what is wrong."""
@@ -128,39 +117,44 @@ class NTPClock(Clock):
         return self.now_ns() is not None
 
     def _wait_for(self, ready: Callable[[], bool], timeout: float | None) -> bool:
-        # The wait is Python's own, not native: a thread that waits natively at interpreter exit
-        # takes the process down when it comes back.
-        self._listen()
-        condition = self._waiters.condition
-        with condition:
-            return condition.wait_for(ready, timeout)
+        # It looks, and nobody has to wake it: so waiting depends on nothing but the clock, neither
+        # on a thread of ours nor on the program's log handlers, and greenlets go on meanwhile. The
+        # pause is Python's own: a thread that waits natively at interpreter exit takes the process
+        # down when it comes back.
+        if ready():
+            return True
+        for pause_s in _pauses(timeout):
+            time.sleep(pause_s)
+            if ready():
+                return True
+        return False
 
-    def _listen(self) -> None:
-        """Makes sure that somebody wakes those who wait."""
-        with self._waiters.condition:
-            if self._waiters.events is None:
-                events = self._subscribe()
-                thread = threading.Thread(
-                    target=_relay,
-                    args=(events, self._waiters),
-                    name="ntp-clock-events",
-                    daemon=True,
-                )
-                thread.start()
-                self._waiters.events = events
+    def _known(self) -> None:
+        self._listener = _Listener()
+        _clocks[id(self)] = ref(self, _Farewell(id(self), self._listener))
 
     def _attend(self) -> None:
         """Called at the first use in a process: from here on events are logged."""
-        # Where no descriptor or thread is to be had, as at interpreter exit, readings need neither;
-        # whoever waits tries again, and is told.
-        try:
-            self._listen()
-        except (OSError, RuntimeError):
+        if time.monotonic() < self._listener.not_before_s:
+            self._unattended()
             return
+        events = self._subscribe()
+        thread = threading.Thread(
+            target=_relay, args=(events,), name="ntp-clock-events", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            # There is no thread to be had, as at interpreter exit: readings need none, and one of
+            # the next uses tries again.
+            self._listener.not_before_s = time.monotonic() + _PATIENCE_S
+            self._unattended()
+            return
+        self._listener.events = events
 
     def _forked(self) -> None:
         """In a forked child: threads are gone and locks may be held for ever."""
-        self._waiters.renew()
+        self._listener.abandon()
         self._unattended()
 
 
@@ -183,8 +177,6 @@ class ManualClock(NTPClock):
 
     def __init__(self) -> None:
         self._start_manual()
-        self._waiters = _Waiters()
-        _clocks[id(self)] = ref(self, _Farewell(id(self), self._waiters))
 
     def set(self, time_ns: int, max_error_ns: int = 0) -> None:
         """Synchronises the clock: it is this time now, within this error.
@@ -197,7 +189,6 @@ class ManualClock(NTPClock):
             max_error_ns: Hard error bound of readings, nanoseconds.
         """
         self._set(time_ns, max_error_ns)
-        self._waiters.wake()
 
     def advance(self, seconds: float) -> None:
         """Lets time pass, 0 or more seconds."""
@@ -206,124 +197,110 @@ class ManualClock(NTPClock):
     def fail(self) -> None:
         """Ends synchronisation, as after three failed attempts."""
         self._fail()
-        self._waiters.wake()
 
     def sync(self) -> bool:
         """Tells whether the clock is set."""
         return self._is_synced()
 
-    def _listen(self) -> None:
-        """Whoever sets the clock wakes those who wait."""
 
-    def _forked(self) -> None:
-        self._waiters.renew()
+class _Listener:
+    """Who passes a clock's events on to logging, in this process."""
 
-
-class _Waiters:
-    """Who waits for a clock: threads on the condition, asyncio tasks by their futures."""
-
-    __slots__ = ("_made", "events", "futures")
+    __slots__ = ("events", "not_before_s")
 
     def __init__(self) -> None:
-        self._made: dict[str, threading.Condition] = {}
-        self.futures: dict[asyncio.Future[None], None] = {}
         self.events: Events | None = None
+        self.not_before_s = float("-inf")
 
-    @property
-    def condition(self) -> threading.Condition:
-        # Made at first need: a forked child may have exchanged what `threading` has by then, as
-        # gunicorn's gevent workers do.
-        return self._made.get("") or self._made.setdefault("", threading.Condition())
-
-    def renew(self) -> None:
-        """In a forked child: nobody waits any more, and the condition may be held for ever."""
+    def abandon(self) -> None:
+        """In a forked child: the thread is gone."""
         events = self.events
-        self._made = {}
-        self.futures = {}
         self.events = None
         if events is not None:
             events.abandon()
-
-    def add(self, future: asyncio.Future[None]) -> None:
-        with self.condition:
-            self.futures[future] = None
-
-    def discard(self, future: asyncio.Future[None]) -> None:
-        with self.condition:
-            self.futures.pop(future, None)
-
-    def wake(self) -> None:
-        """Has everybody look again whether what they wait for is there."""
-        with self.condition:
-            self.condition.notify_all()
-            futures = list(self.futures)
-        for future in futures:
-            try:
-                future.get_loop().call_soon_threadsafe(_resolve, future)
-            except RuntimeError:
-                self.discard(future)  # Its loop was closed.
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 class _Farewell:
     """Ends a clock's thread when the clock is gone."""
 
-    __slots__ = ("clocks", "key", "waiters")
+    __slots__ = ("clocks", "key", "listener")
 
-    def __init__(self, key: int, waiters: _Waiters) -> None:
+    def __init__(self, key: int, listener: _Listener) -> None:
         # Not looked up when it is needed: a module that is being torn down has no globals.
         self.clocks = _clocks
         self.key = key
-        self.waiters = waiters
+        self.listener = listener
 
     def __call__(self, gone: ref[NTPClock]) -> None:
         if self.clocks.get(self.key) is gone:
             del self.clocks[self.key]
-        if self.waiters.events is not None:
-            self.waiters.events.close()
+        if self.listener.events is not None:
+            self.listener.events.close()
 
 
-def _relay(events: Events, waiters: _Waiters) -> None:
-    """Thread: passes events on to logging, and wakes those who wait."""
-    descriptor = events.fileno()
-    if sys.platform == "win32":
-        import msvcrt
-
-        descriptor = msvcrt.open_osfhandle(descriptor, os.O_RDONLY)
-        poll = None
-    else:
-        # Under gevent this "thread" is a greenlet, and only polling lets the others go on.
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
+def _relay(events: Events) -> None:
+    """Thread: passes events on to logging."""
     while True:
-        if poll is not None:
-            poll.poll()
-        os.read(descriptor, 1)
+        _wait_readable(events.fileno())
         taken = events.take()
         if taken is None:
             break
-        waiters.wake()
-        for level, message in taken:
+        for level, message, code in taken:
             try:
-                _log(level, message)
+                _log(level, message, code)
             except Exception:
                 # A handler of the program is broken: that is told, and no end of the events.
                 error = (*sys.exc_info(), threading.current_thread())
                 threading.excepthook(threading.ExceptHookArgs(error))
 
 
-def _log(level: int, message: str) -> None:
+def _wait_readable(descriptor: int) -> None:
+    """Waits until there is something to take, or it is time to look whether we would be woken."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.read(msvcrt.open_osfhandle(descriptor, os.O_RDONLY), 1)
+        return
+    try:
+        if descriptor < 0:  # There is none to be had.
+            time.sleep(_PATIENCE_S)
+        elif hasattr(select, "poll"):
+            # Under gevent this "thread" is a greenlet, and only polling lets the others go on.
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            poll.poll(_LOOK_S * 1000)
+        else:  # eventlet takes `poll` away.
+            select.select([descriptor], [], [], _LOOK_S)
+    except (OSError, ValueError):
+        # The program closed the descriptor just now; the next one is another one.
+        time.sleep(_PATIENCE_S)
+
+
+def _log(level: int, message: str, code: str | None) -> None:
     # Without logging imported nobody has asked for lines below a warning.
     if level < _WARNING and "logging" not in sys.modules:
         return
     with _importing:
         import logging
     with _writing:
-        logging.getLogger("portacode.utils.ntp_clock").log(level, "%s", message)
+        logger = logging.getLogger("portacode.utils.ntp_clock")
+        logger.log(level, "%s", message, extra={"code": code})
+
+
+def _pauses(timeout: float | None) -> Iterator[float]:
+    """Pauses between looks, seconds, up to the timeout: a small part of the time that has gone by.
+
+    So whoever waits is late by no more than three percent, or 50 ms.
+    """
+    begun = time.monotonic()
+    while True:
+        gone = time.monotonic() - begun
+        pause = min(max(gone / 32, 0.0005), 0.05)
+        if timeout is not None:
+            pause = min(pause, timeout - gone)
+            if pause <= 0:
+                return
+        yield pause
 
 
 def _checked_timeout(timeout: float | None) -> float | None:
@@ -368,16 +345,19 @@ def _at_exit() -> None:
 def _make_shared_clock() -> NTPClock:
     clock = NTPClock.__new__(NTPClock)
     error = clock._start_shared()
-    clock._waiters = _Waiters()
+    clock._listener = _Listener()
     _clocks[id(clock)] = ref(clock)
     if error is not None:
-        _log(_WARNING, f"not synchronised: PORTACODE_NTP_SERVER is malformed: {error}")
+        message = f"not synchronised: PORTACODE_NTP_SERVER is malformed: {error}"
+        _log(_WARNING, message, "no_server")
     clock._attend()
     return clock
 
 
 _WARNING = 30
 _PATIENCE_S = 1.0
+# How long a log line is late whose descriptor the program has closed.
+_LOOK_S = 10
 # One attempt may have to wait for another one and for the budget of packets.
 _SYNC_LIMIT_S = 15.0
 

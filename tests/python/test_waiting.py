@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,35 @@ def test_no_timeout_waits_for_as_long_as_it_takes(
 def test_an_infinite_timeout_is_one(synced: NTPClock) -> None:
     assert synced.wait_synced(float("inf")) is True
     assert synced.wait_synced(1e300) is True
+
+
+def test_a_log_handler_that_blocks_delays_nobody_who_waits(
+    faulty_server: Callable[..., FaultyServer],
+) -> None:
+    class Blocking(logging.Handler):
+        def emit(self, _record: logging.LogRecord) -> None:
+            held.set()
+            release.wait(60)
+
+    held, release = threading.Event(), threading.Event()
+    logger = logging.getLogger("portacode.utils.ntp_clock")
+    handler = Blocking(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        # Refused at first: the warning about that is what the handler hangs on.
+        server = faulty_server("--fault", "kiss RATE")
+        other = faulty_server("--delay", "20ms")
+        refused = NTPClock(server.address)
+        assert held.wait(10)
+        assert refused.sync() is False, "it is answered that it may not ask"
+        clock = NTPClock(other.address)
+        assert clock.wait_synced(10) is True
+        assert clock.sync() is True
+        assert asyncio.run(clock.wait_synced_async(5)) is True
+        assert not release.is_set()
+    finally:
+        release.set()
+        logger.removeHandler(handler)
 
 
 def test_other_threads_go_on_while_one_waits(unsynced: NTPClock) -> None:
@@ -97,21 +127,18 @@ def test_a_task_that_waits_in_vain_ends_at_its_timeout(unsynced: NTPClock) -> No
     assert asyncio.run(unsynced.wait_synced_async(0.1)) is False
     assert 0.1 <= time.monotonic() - started < 1
     assert asyncio.run(unsynced.wait_synced_async(0)) is False
-    assert unsynced._waiters.futures == {}
 
 
-def test_a_cancelled_task_leaves_nothing_behind(unsynced: NTPClock) -> None:
+def test_a_cancelled_task_is_cancelled(unsynced: NTPClock) -> None:
     async def cancel_many() -> None:
         tasks = [asyncio.ensure_future(unsynced.wait_synced_async()) for _ in range(100)]
         await asyncio.sleep(0.05)
-        assert len(unsynced._waiters.futures) == 100
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
 
     asyncio.run(cancel_many())
-    assert unsynced._waiters.futures == {}
 
 
 def test_wait_for_may_bound_it(unsynced: NTPClock) -> None:
@@ -120,7 +147,6 @@ def test_wait_for_may_bound_it(unsynced: NTPClock) -> None:
 
     with pytest.raises(asyncio.TimeoutError):
         asyncio.run(bounded())
-    assert unsynced._waiters.futures == {}
 
 
 def test_tasks_on_many_loops_are_all_woken() -> None:
@@ -134,18 +160,6 @@ def test_tasks_on_many_loops_are_all_woken() -> None:
         time.sleep(0.2)
         clock.set(1)
         assert [loop.result(10) for loop in loops] == [[True] * 10] * 8
-    assert clock._waiters.futures == {}
-
-
-def test_a_loop_that_was_closed_meanwhile_does_not_matter() -> None:
-    clock = ManualClock()
-    loop = asyncio.new_event_loop()
-    forgotten = loop.create_future()
-    clock._waiters.add(forgotten)
-    loop.close()
-    clock.set(1)
-    assert clock.wait_synced(0)
-    assert clock._waiters.futures == {}
 
 
 def test_a_clock_that_is_gone_takes_its_threads_and_descriptors_along(chrony: str) -> None:

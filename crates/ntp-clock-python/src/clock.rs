@@ -203,7 +203,7 @@ impl Clock {
 
     /// Events from now on.
     fn _subscribe(&self) -> PyResult<Events> {
-        Ok(Events::of(self.clock()?)?)
+        Ok(Events::of(self.clock()?))
     }
 
     /// Nobody attends to events in this process yet: its first use calls `_attend()`.

@@ -1,15 +1,16 @@
-//! Events on their way to Python: the clock's thread writes one byte into a pipe, a Python thread
-//! that blocks on its other end takes them.
+//! Events on their way to Python: whenever there are some, a byte is written, and a Python thread
+//! that waits at the other end takes them.
 //!
-//! The clock's thread must not call into Python, because an interpreter that is being finalised
+//! Nothing of the clock's may call into Python, because an interpreter that is being finalised
 //! hangs or ends whoever does.
 
-use std::io::{self, PipeReader, PipeWriter, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ntp_clock::{ClockEvent, Event};
 use pyo3::prelude::*;
+
+use crate::wake::Wake;
 
 /// A subscription to a clock's events.
 #[pyclass(frozen, module = "portacode._native")]
@@ -19,46 +20,37 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn of(clock: &ntp_clock::Clock) -> io::Result<Self> {
-        let bell = Arc::new(Bell {
-            pipe: Mutex::new(Some(io::pipe()?)),
-            rung: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-        });
+    pub(crate) fn of(clock: &ntp_clock::Clock) -> Self {
+        let bell = Arc::new(Bell::default());
         let ringer = Arc::clone(&bell);
-        Ok(Events { events: clock.subscribe_with(move || ringer.ring()), bell })
+        Events { events: clock.subscribe_with(move || ringer.ring()), bell }
     }
 }
 
 #[pymethods]
 impl Events {
-    /// Descriptor from which a byte can be read when there is something to take.
+    /// Descriptor that can be read when there is something to take.
     ///
-    /// On Windows it is a new handle. -1 once abandoned.
-    #[cfg(unix)]
-    fn fileno(&self) -> i32 {
-        use std::os::fd::AsRawFd;
-        self.bell.pipe().as_ref().map_or(-1, |(reader, _)| reader.as_raw_fd())
-    }
-
-    #[cfg(windows)]
+    /// Another one where the program has closed the last one; -1 where there is none to be had. On
+    /// Windows it is a new handle, from which a byte is to be read before `take()`.
     fn fileno(&self) -> isize {
-        use std::os::windows::io::IntoRawHandle;
-        let reader = self.bell.pipe().as_ref().and_then(|(reader, _)| reader.try_clone().ok());
-        reader.map_or(-1, |reader| reader.into_raw_handle() as isize)
+        self.bell.descriptor().unwrap_or(-1)
     }
 
-    /// The events since the last call, each with its logging level; None once closed.
+    /// The events since the last call; None once closed.
     ///
-    /// To be called after reading the byte.
-    fn take(&self) -> Option<Vec<(u8, String)>> {
-        // Before looking: what comes from here on rings again.
-        self.bell.rung.store(false, Ordering::SeqCst);
+    /// Each with its logging level, and the code of the failure that it tells of, if it does.
+    fn take(&self) -> Option<Vec<(u8, String, Option<&'static str>)>> {
+        self.bell.silence();
         if self.bell.closed.load(Ordering::SeqCst) {
             return None;
         }
         let events = std::iter::from_fn(|| self.events.try_next());
-        Some(events.map(|event| (level(&event), event.to_string())).collect())
+        let told = |event: ClockEvent| {
+            let code = event.failure().map(ntp_clock::Failure::code);
+            (level(&event), event.to_string(), code)
+        };
+        Some(events.map(told).collect())
     }
 
     /// Wakes the reader for the last time.
@@ -70,31 +62,52 @@ impl Events {
     /// Closes the descriptors that a forked child shares with its parent, and wakes nobody.
     fn abandon(&self) {
         // Locked by a thread that the child does not have: two descriptors stay open.
-        if let Ok(mut pipe) = self.bell.pipe.try_lock() {
-            *pipe = None;
+        if let Ok(mut wake) = self.bell.wake.try_lock() {
+            *wake = None;
         }
     }
 }
 
+#[derive(Default)]
 struct Bell {
-    pipe: Mutex<Option<(PipeReader, PipeWriter)>>,
-    /// There is a byte in the pipe, or about to be. It never holds two, so writing never waits.
+    wake: Mutex<Option<Wake>>,
+    /// There is a byte to be read, or would be. There never are two, so writing never waits.
     rung: AtomicBool,
     closed: AtomicBool,
 }
 
 impl Bell {
     fn ring(&self) {
-        if !self.rung.swap(true, Ordering::SeqCst)
-            && let Some((_, writer)) = self.pipe().as_mut()
-        {
-            // Fails only if somebody closed descriptors that are not theirs; then nobody reads.
-            let _ = writer.write_all(&[1]);
+        let mut wake = self.lock();
+        if self.rung.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // One that the program has closed is made again by whoever waits.
+        *wake = wake.take().filter(Wake::write);
+    }
+
+    /// What comes from here on rings again.
+    fn silence(&self) {
+        let wake = self.lock();
+        self.rung.store(false, Ordering::SeqCst);
+        if let Some(wake) = &*wake {
+            wake.drain();
         }
     }
 
-    fn pipe(&self) -> std::sync::MutexGuard<'_, Option<(PipeReader, PipeWriter)>> {
-        self.pipe.lock().unwrap_or_else(PoisonError::into_inner)
+    fn descriptor(&self) -> Option<isize> {
+        let mut wake = self.lock();
+        if wake.as_ref().is_none_or(Wake::is_lost) {
+            *wake = Wake::new().ok();
+            if self.rung.load(Ordering::SeqCst) {
+                *wake = wake.take().filter(Wake::write);
+            }
+        }
+        wake.as_ref().and_then(Wake::descriptor)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Wake>> {
+        self.wake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

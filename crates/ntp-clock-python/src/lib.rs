@@ -11,6 +11,7 @@ mod numbers;
 mod reading;
 mod replay;
 mod status;
+mod wake;
 
 /// Native part of the portacode package; use `portacode.utils.ntp_clock`.
 #[pyo3::pymodule(gil_used = false)]

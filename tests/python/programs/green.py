@@ -1,0 +1,70 @@
+"""Waits for the clock where eventlet or gevent has exchanged threads for greenlets.
+
+Arguments: which of them, and whether it does so before the clock is imported or after.
+"""
+
+import sys
+
+kind, when = sys.argv[1:]
+
+
+def patch() -> None:
+    if kind == "gevent":
+        import gevent.monkey
+
+        gevent.monkey.patch_all()
+    else:
+        import eventlet
+
+        eventlet.monkey_patch()
+
+
+if when == "before":
+    patch()
+
+import json
+import logging
+
+from portacode.utils.ntp_clock import ntp_clock
+
+if when == "after":
+    patch()
+
+
+class Told(logging.Handler):
+    lines = 0
+
+    def emit(self, _record: logging.LogRecord) -> None:
+        Told.lines += 1
+
+
+logger = logging.getLogger("portacode.utils.ntp_clock")
+logger.setLevel(logging.DEBUG)
+logger.addHandler(Told())
+
+import threading
+import time
+
+ticks = 0
+
+
+def tick() -> None:
+    global ticks
+    while True:
+        ticks += 1
+        time.sleep(0.01)
+
+
+threading.Thread(target=tick, daemon=True).start()
+waited = ntp_clock.wait_synced(10)
+began = ticks
+synced = ntp_clock.sync()
+ended = ticks
+deadline = time.monotonic() + 10
+while not Told.lines and time.monotonic() < deadline:
+    time.sleep(0.05)
+print(
+    json.dumps(
+        {"waited": waited, "synced": synced, "ticks": ended - began, "logged": Told.lines > 0}
+    )
+)
