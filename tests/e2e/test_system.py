@@ -130,6 +130,29 @@ def test_a_request_from_the_page_comes_back_as_a_whole_trace(dashboard: Page) ->
     assert vars(dashboard)["complaints"] == []
 
 
+@pytest.mark.parametrize("payload", ["1759639032768445123", "[1.10, 18446744073709551616]"])
+def test_what_is_typed_arrives_as_it_is_typed(dashboard: Page, payload: str) -> None:
+    sent: list[str] = []
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framesent", lambda frame: sent.append(str(frame)))
+
+    dashboard.on("websocket", listen)
+    dashboard.reload()
+    live(dashboard)
+    expect(dashboard.locator("#ask-device option")).to_have_count(2)
+    dashboard.get_by_label("Payload").fill(payload)
+    dashboard.get_by_role("button", name="Send").click()
+    result = dashboard.locator("#ask-result")
+    expect(result).to_contain_text("Answered")
+    if payload.startswith("["):
+        # A device reads numbers as Python does: whole ones exactly, others as doubles.
+        expect(result).to_contain_text("[1.1,18446744073709551616]")
+    else:
+        expect(result).to_contain_text(payload)
+    assert any(f'"payload":{payload}}}' in frame for frame in sent)
+
+
 @pytest.mark.skipif(not skewed("+1s"), reason="no libfaketime: pip install libfaketime")
 def test_raw_clocks_are_out_of_order_and_synchronised_ones_are_not(dashboard: Page) -> None:
     ask(dashboard)

@@ -11,6 +11,7 @@
  * `server_clock`, `progress` and `error` as docs/TRACE.md has them, the message as `detail`.
  */
 
+import { memberText, withMember } from '/static/js/json-text.js';
 import ntpClock from '/static/js/utils/ntp-clock.js';
 import { Trace, takeStamp } from '/static/js/utils/trace.js';
 
@@ -89,8 +90,10 @@ export class SocketService extends EventTarget {
     }
 
     /**
-     * Asks a device something; resolves with the response, its `trace` a finished Trace. Rejects with
-     * a RequestError, which has the trace as far as it got.
+     * Asks a device something; resolves with the response, its `trace` a finished Trace, and
+     * `payloadText` the payload as it was written. Rejects with a RequestError, which has the trace
+     * as far as it got. The payload is any JSON, or a JsonText, which is sent as it is written.
+     * `onProgress` is called with each progress' payload and its text.
      */
     request(deviceId, command, payload = null, { timeout = REQUEST_MOST_MS, onProgress } = {}) {
         const requestId = newId();
@@ -101,7 +104,8 @@ export class SocketService extends EventTarget {
             this.#pending.set(requestId, pending);
             this.#limit(requestId, pending);
             trace.stamp('client_send', this.#clock, ENTITY);
-            if (!this.#send({ ...message, command, payload, trace: trace.toMessage() })) {
+            const head = { ...message, command, trace: trace.toMessage() };
+            if (!this.#sendText(withMember(head, 'payload', payload))) {
                 const told = 'there is no connection to the server';
                 this.#settle(requestId, { code: 'disconnected', message: told });
             }
@@ -167,8 +171,12 @@ export class SocketService extends EventTarget {
     // --- Messages
 
     #send(message) {
+        return this.#sendText(JSON.stringify(message));
+    }
+
+    #sendText(text) {
         if (this.#socket?.readyState !== WebSocket.OPEN) return false;
-        this.#socket.send(JSON.stringify(message));
+        this.#socket.send(text);
         return true;
     }
 
@@ -182,8 +190,8 @@ export class SocketService extends EventTarget {
             return;
         }
         if (message.event === 'clock_sync_response') this.#clock.handleServerSync(message);
-        else if (message.event === 'response') this.#answered(message, stamp);
-        else if (message.event === 'progress') this.#progress(message);
+        else if (message.event === 'response') this.#answered(message, stamp, data);
+        else if (message.event === 'progress') this.#progress(message, data);
         else {
             if (message.event === 'error' && this.#pending.has(message.request_id)) {
                 this.#settle(message.request_id, message.error);
@@ -192,7 +200,7 @@ export class SocketService extends EventTarget {
         }
     }
 
-    #answered(message, stamp) {
+    #answered(message, stamp, text) {
         const pending = this.#pending.get(message.request_id);
         if (!pending) return;
         const { trace } = pending;
@@ -204,14 +212,17 @@ export class SocketService extends EventTarget {
         trace.put('client_receive', stamp, ENTITY);
         const { request_id: requestId } = message;
         this.#send({ event: 'trace_complete', request_id: requestId, trace: trace.toMessage() });
-        if (message.status === 'ok') this.#settle(requestId, null, { ...message, trace });
-        else this.#settle(requestId, message.error);
+        if (message.status !== 'ok') this.#settle(requestId, message.error);
+        else {
+            const payloadText = memberText(text, 'payload') ?? 'null';
+            this.#settle(requestId, null, { ...message, payloadText, trace });
+        }
     }
 
-    #progress(message) {
+    #progress(message, text) {
         const pending = this.#pending.get(message.request_id);
         if (pending) this.#limit(message.request_id, pending);
-        pending?.onProgress?.(message.payload);
+        pending?.onProgress?.(message.payload, memberText(text, 'payload') ?? 'null');
         this.#tell('progress', message);
     }
 

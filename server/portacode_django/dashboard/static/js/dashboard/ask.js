@@ -1,5 +1,6 @@
 /** The form that asks a device something. */
 
+import { JsonText } from '/static/js/json-text.js';
 import { byId, element } from './dom.js';
 import { duration } from './format.js';
 
@@ -80,7 +81,7 @@ export class Ask {
         const input = byId('ask-payload');
         let payload;
         try {
-            payload = JSON.parse(input.value || 'null');
+            payload = new JsonText(input.value.trim() || 'null');
         } catch (error) {
             input.setAttribute('aria-invalid', 'true');
             this.#say(`The payload is not JSON: ${error.message}`, true);
@@ -91,13 +92,13 @@ export class Ask {
         const command = byId('ask-command').value;
         this.#underWay = true;
         this.#say(`Asking for ${command}…`);
-        const onProgress = (news) => this.#say(`At work: ${JSON.stringify(news)}`);
+        const onProgress = (_, text) => this.#say(`At work: ${shortened(text)}`);
         try {
             const options = { onProgress };
             const response = await this.#service.request(deviceId, command, payload, options);
             const { pingMs } = response.trace;
             const took = pingMs === null ? '' : ` after ${duration(pingMs)}`;
-            this.#say(`Answered${took}: ${shortened(JSON.stringify(response.payload))}`);
+            this.#say(`Answered${took}: ${shortened(response.payloadText)}`);
         } catch (error) {
             this.#say(`${error.message} (${error.code ?? error.name})`, true);
         } finally {
@@ -113,5 +114,5 @@ export class Ask {
 }
 
 function shortened(text) {
-    return text && text.length > 300 ? `${text.slice(0, 300)}…` : text;
+    return text.length > 300 ? `${text.slice(0, 300)}…` : text;
 }
