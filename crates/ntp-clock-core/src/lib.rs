@@ -14,6 +14,7 @@ mod drift;
 mod engine;
 mod estimator;
 mod exchange;
+mod log;
 mod mapping;
 mod packet;
 mod queue;
@@ -27,8 +28,9 @@ pub use engine::{
 };
 pub use estimator::{Estimate, Estimator, Verdict};
 pub use exchange::{Exchange, KissCode, Rejection, ServerReply};
+pub use log::LogEntry;
 pub use mapping::{Mapping, Reading};
 pub use packet::{DecodeError, Leap, Mode, NtpShort, NtpTimestamp, Packet, ReferenceId};
-pub use replay::{LogEntry, Replay};
+pub use replay::Replay;
 pub use time::{LocalTime, Span, SystemTime, UnixTime};
 pub use whole_seconds::{Stamped, WholeSeconds};

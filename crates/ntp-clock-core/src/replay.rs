@@ -1,8 +1,10 @@
 //! A clock that lives off a log: the same discipline as the engine's, on the log's own schedule.
 
 use crate::discipline::Discipline;
-use crate::estimator::Estimator;
+use crate::engine::schedule::{ATTEMPTS, REPLY_TIMEOUT};
+use crate::estimator::{Estimator, ROUND_GAP};
 use crate::exchange::{Exchange, Rejection};
+use crate::log::LogEntry;
 use crate::mapping::Reading;
 use crate::time::{LocalTime, Span};
 
@@ -38,34 +40,6 @@ pub struct Replay {
     round: Option<Round>,
     /// Rounds in a row without a believed reply, the current one not counted.
     failed_rounds: u32,
-}
-
-/// What a live engine did, in the order in which it did it: enough to do it again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum LogEntry {
-    /// An exchange was weighed.
-    Exchange {
-        /// The exchange.
-        exchange: Exchange,
-        /// When it was taken into account, no earlier than its arrival.
-        handled_at: LocalTime,
-    },
-    /// A round ended without a reply to this request that could be weighed.
-    Lost {
-        /// When the request was sent.
-        sent_at: LocalTime,
-    },
-    /// A round ended.
-    RoundEnd {
-        /// When.
-        at: LocalTime,
-    },
-    /// The counter lost time.
-    Suspend {
-        /// When that was noticed.
-        at: LocalTime,
-    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -188,11 +162,3 @@ impl Round {
         self.last_request + REPLY_TIMEOUT
     }
 }
-
-/// Rounds in a row that fail the clock, as in the engine.
-const ATTEMPTS: u32 = 3;
-/// How long a reply may take, as in the engine.
-const REPLY_TIMEOUT: Span = Span::from_secs(2);
-/// A burst spans half a second, an unanswered one little more than a second; attempts made at
-/// once follow each other after two.
-const ROUND_GAP: Span = Span::from_millis(1_900);

@@ -7,26 +7,34 @@
 //! [`SyncEngine::poll_transmit`] and [`SyncEngine::poll_event`] until they give nothing, then
 //! publish [`SyncEngine::mapping`] and sleep until [`SyncEngine::poll_timeout`].
 
-mod attempts;
+mod beginning;
 mod config;
+mod deadlines;
+mod ending;
 mod event;
+mod replies;
+mod restraint;
 mod round;
-mod schedule;
+pub(crate) mod schedule;
+mod state;
 mod transmit;
 
 pub use config::EngineConfig;
 pub use event::{AttemptError, EngineStatus, EpochReason, Event, SyncState};
 pub use transmit::{Held, RequestId, SendToken, Transmit};
 
-use crate::discipline::{Discipline, Effect};
+use crate::discipline::Discipline;
 use crate::exchange::{Exchange, Rejection, ServerReply};
+use crate::log::LogEntry;
 use crate::mapping::Mapping;
 use crate::packet::{Leap, Packet, ReferenceId};
 use crate::queue::Queue;
-use crate::replay::LogEntry;
 use crate::time::{LocalTime, Span, UnixTime};
+use deadlines::Deadline;
+use restraint::Restraint;
 use round::{Purpose, Round};
-use schedule::{Backoff, Budget};
+use schedule::Budget;
+use state::State;
 
 /// The synchronisation state machine of one clock and one server.
 ///
@@ -63,14 +71,8 @@ pub struct SyncEngine {
     round: Option<Round>,
     round_number: u64,
     next_round: LocalTime,
-    /// When the first of the current attempts began.
-    due: LocalTime,
-    /// No request leaves before this (kiss-o'-death).
-    hold_until: Option<LocalTime>,
-    failed_attempts: u32,
-    failed: bool,
-    backoff: Backoff,
-    rate_hold: Backoff,
+    state: State,
+    restraint: Restraint,
     budget: Budget,
     /// From the last `poll_transmit`, spread for jitter.
     entropy: u64,
@@ -104,12 +106,8 @@ impl SyncEngine {
             round: None,
             round_number: 0,
             next_round: now,
-            due: now,
-            hold_until: None,
-            failed_attempts: 0,
-            failed: false,
-            backoff: Backoff::FAILED,
-            rate_hold: Backoff::RATE,
+            state: State::Unsynchronised { attempts: 0 },
+            restraint: Restraint::NONE,
             budget: Budget::new(),
             entropy: 0,
             events: Queue::new(),
@@ -132,8 +130,12 @@ impl SyncEngine {
         let mapping = Mapping { valid_until: expiry, ..mapping };
         let since = config.counter_whole_since;
         let discipline = Discipline::resume(config.estimator(), mapping, since, now);
-        let next_round = if discipline.mapping().is_some() { first_round } else { now };
-        SyncEngine { discipline, next_round, ..SyncEngine::new(config, now) }
+        let fresh = SyncEngine::new(config, now);
+        if discipline.mapping().is_none() {
+            return SyncEngine { discipline, ..fresh };
+        }
+        let state = State::Synchronised { attempts: 0, due: now };
+        SyncEngine { discipline, next_round: first_round, state, ..fresh }
     }
 
     /// The request left at `at` by the local counter, or a little later but never earlier: its T1.
@@ -215,44 +217,19 @@ impl SyncEngine {
         t4: LocalTime,
         now: LocalTime,
     ) -> Result<Exchange, Rejection> {
-        let exchange = self.answer(cookie, t4).and_then(|t1| Exchange::new(t1, reply, t4));
-        let exchange = exchange.map_err(|rejection| self.reject_or_obey(rejection, now));
-        let believed = exchange.and_then(|exchange| self.weigh(exchange, now));
+        let exchange = self
+            .answer(cookie, t4)
+            .and_then(|(t1, place)| Ok((Exchange::new(t1, reply, t4)?, place)))
+            .map_err(|rejection| self.reject_or_obey(rejection, now));
+        let believed = exchange.and_then(|(exchange, place)| self.weigh(exchange, place, now));
         self.settle(now);
         believed
-    }
-
-    /// Believes an exchange unless it contradicts what is known.
-    fn weigh(&mut self, exchange: Exchange, now: LocalTime) -> Result<Exchange, Rejection> {
-        self.log.push(LogEntry::Exchange { exchange, handled_at: now });
-        if let Some(round) = &mut self.round {
-            round.weighed(exchange.sent_at());
-        }
-        // Until the round's end fixes the next poll, it is due an interval from now.
-        let expiry = now + self.poll_interval() + schedule::EXPIRY_GRACE;
-        match self.discipline.weigh(&exchange, expiry, now) {
-            Ok(Effect::Refined) => {}
-            Ok(Effect::Restarted) => self.events.push(Event::EstimateRestarted),
-            Ok(Effect::NewEpoch) => self.tell_epoch(EpochReason::ServerContradiction),
-            Err(rejection) => return Err(self.reject(rejection)),
-        }
-        let reply = exchange.reply();
-        self.tally.believed += 1;
-        self.tally.leap = Some(reply.leap);
-        self.tally.stratum = Some(reply.stratum);
-        self.tally.reference_id = Some(reply.reference_id);
-        if let Some(round) = &mut self.round {
-            round.believed = round.believed.saturating_add(1);
-        }
-        self.failed = false;
-        self.tally.last_sync = self.mapping().map(|m| (now, m.extrapolate(now).time()));
-        Ok(exchange)
     }
 
     /// Time has passed; to be called whenever [`SyncEngine::poll_timeout`] is reached.
     pub fn handle_timeout(&mut self, now: LocalTime) {
         self.settle(now);
-        if self.round.is_none() && now >= self.next_round {
+        if self.is_due(Deadline::NextRound, now) {
             self.start_round(Purpose::Scheduled, now);
         }
         self.expire(now);
@@ -267,11 +244,8 @@ impl SyncEngine {
         self.log_round_end(now);
         self.log.push(LogEntry::Suspend { at: now });
         self.round = None;
-        self.failed_attempts = 0;
-        self.failed = false;
-        self.backoff.reset();
-        self.due = now;
-        self.next_round = self.hold_until.map_or(now, |hold| now.max(hold));
+        self.state = State::Unsynchronised { attempts: 0 };
+        self.next_round = self.restraint.no_earlier(now);
         self.handle_timeout(now);
     }
 
@@ -280,7 +254,7 @@ impl SyncEngine {
     /// # Errors
     /// [`Held`] where a kiss-o'-death forbids asking for now.
     pub fn request_sync(&mut self, now: LocalTime) -> Result<(), Held> {
-        if let Some(until) = self.hold_until.filter(|hold| *hold > now) {
+        if let Some(until) = self.restraint.until().filter(|hold| *hold > now) {
             return Err(Held { until });
         }
         if self.round.is_none() {
@@ -293,7 +267,8 @@ impl SyncEngine {
     pub fn set_poll_interval(&mut self, interval: Span, now: LocalTime) {
         self.config.poll_interval = interval;
         let latest = now + self.poll_interval();
-        if self.failed_attempts > 0 || self.next_round <= latest || self.hold_until.is_some() {
+        let held = self.restraint.until().is_some();
+        if self.state.attempts() > 0 || self.next_round <= latest || held {
             return;
         }
         self.next_round = latest;
@@ -335,21 +310,6 @@ impl SyncEngine {
         self.log.pop()
     }
 
-    /// When the engine wants to be called again, through [`SyncEngine::handle_timeout`] and
-    /// [`SyncEngine::poll_transmit`]. Any input may change it.
-    #[must_use]
-    pub fn poll_timeout(&self) -> LocalTime {
-        let wanted = match &self.round {
-            None => self.next_round,
-            Some(round) => match round.next_send() {
-                None => round.deadline(),
-                Some(next) if round.requests_sent() > 0 => next,
-                Some(next) => self.budget.free_at().map_or(next, |free| next.max(free)),
-            },
-        };
-        self.expiry_due().map_or(wanted, |expiry| wanted.min(expiry))
-    }
-
     /// What readers may use now; `None` while not synchronised.
     #[must_use]
     pub fn mapping(&self) -> Option<&Mapping> {
@@ -370,6 +330,13 @@ impl SyncEngine {
         self.round.is_some()
     }
 
+    /// Whether a round is under way that has given all that a program should wait for. What is
+    /// still to come are the last requests of the first round, which are spread over 1.5 s.
+    #[must_use]
+    pub fn round_is_answered(&self) -> bool {
+        self.round.as_ref().is_some_and(Round::is_answered)
+    }
+
     /// How many rounds were begun; names the one under way.
     #[must_use]
     pub fn round_number(&self) -> u64 {
@@ -379,13 +346,9 @@ impl SyncEngine {
     /// Everything that the engine knows about itself.
     #[must_use]
     pub fn status(&self, now: LocalTime) -> EngineStatus {
-        let valid = self.mapping().filter(|mapping| now <= mapping.valid_until);
-        let state = match (valid, self.failed) {
-            (Some(_), false) => SyncState::Synchronised,
-            (Some(_), true) => SyncState::Holdover,
-            (None, true) => SyncState::Failed,
-            (None, false) => SyncState::Unsynchronised,
-        };
+        let state = self.state.shown(self.is_readable(now));
+        // Also where readings have ended and nobody has called since.
+        let failure = (state == SyncState::Failed).then(|| self.expiry_reason(now));
         EngineStatus {
             state,
             epoch: self.discipline.epoch(),
@@ -396,15 +359,20 @@ impl SyncEngine {
             leap: self.tally.leap,
             stratum: self.tally.stratum,
             reference_id: self.tally.reference_id,
-            attempts: self.failed_attempts,
+            attempts: self.state.attempts(),
             rejections: self.tally.rejections,
             requests: self.tally.requests,
             believed: self.tally.believed,
             rounds: self.tally.rounds,
-            last_error: self.tally.last_error,
+            last_error: self.tally.last_error.or(failure),
             next_sync: self.next_round,
             in_round: self.round.is_some(),
         }
+    }
+
+    /// Whether there is a reading at this moment.
+    fn is_readable(&self, now: LocalTime) -> bool {
+        self.mapping().is_some_and(|mapping| now <= mapping.valid_until)
     }
 
     fn poll_interval(&self) -> Span {

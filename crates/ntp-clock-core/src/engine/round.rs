@@ -4,7 +4,7 @@ use crate::exchange::Rejection;
 use crate::time::LocalTime;
 
 use super::event::AttemptError;
-use super::schedule::{self, BURST_SPACING, REPLY_TIMEOUT};
+use super::schedule::{self, REPLY_TIMEOUT};
 
 /// Why a round is held; decides what its failure means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,8 +77,8 @@ impl Round {
             return Some(self.started);
         }
         let spacing =
-            if self.believed > 0 { BURST_SPACING } else { schedule::probe_spacing(self.sent) };
-        Some(self.last_sent + spacing)
+            if self.believed > 0 { schedule::burst_spacing } else { schedule::probe_spacing };
+        Some(self.last_sent + spacing(self.sent))
     }
 
     /// Sends no further requests.
@@ -137,28 +137,26 @@ impl Round {
         }
     }
 
-    /// The request that a reply answers gives its T1 and is answered from now on.
-    pub(super) fn answer(&mut self, cookie: u64) -> Result<LocalTime, Rejection> {
-        let request = self
-            .requests
-            .iter_mut()
-            .flatten()
-            .find(|request| request.cookie == cookie)
+    /// The request that a reply answers gives its T1, and its place for when the exchange is
+    /// weighed, and is answered from now on.
+    pub(super) fn answer(&mut self, cookie: u64) -> Result<(LocalTime, u8), Rejection> {
+        let mut requests = (0..).zip(self.requests.iter_mut());
+        let (place, request) = requests
+            .find_map(|(place, slot)| {
+                Some((place, slot.as_mut()?)).filter(|(_, r)| r.cookie == cookie)
+            })
             .ok_or(Rejection::Origin)?;
         if request.answered {
             return Err(Rejection::Duplicate);
         }
         let sent_at = request.sent_at.ok_or(Rejection::Origin)?;
         request.answered = true;
-        Ok(sent_at)
+        Ok((sent_at, place))
     }
 
-    /// The exchange with the request of this moment was weighed.
-    pub(super) fn weighed(&mut self, sent_at: LocalTime) {
-        let mut requests = self.requests.iter_mut().flatten();
-        if let Some(request) = requests.find(|request| {
-            request.answered && !request.weighed && request.sent_at == Some(sent_at)
-        }) {
+    /// The exchange with the request at `place` was weighed.
+    pub(super) fn weighed(&mut self, place: u8) {
+        if let Some(Some(request)) = self.requests.get_mut(usize::from(place)) {
             request.weighed = true;
         }
     }
@@ -181,12 +179,26 @@ impl Round {
         self.believed > 0 && self.sent >= self.target() && all_answered
     }
 
+    /// Whoever waits for the round has what there is to wait for: what is still to come are the
+    /// spread requests of a first burst.
+    pub(super) fn is_answered(&self) -> bool {
+        let quick = usize::from(schedule::LATER_BURST);
+        let mut first = self.requests.iter().take(quick).flatten();
+        let spread = self.sent > schedule::LATER_BURST;
+        let all = self.sent >= schedule::LATER_BURST && first.all(|request| request.answered);
+        self.believed > 0 && (spread || all)
+    }
+
+    /// Whether a request was sent, or none will be.
+    pub(super) fn has_begun(&self) -> bool {
+        self.sent > 0 || self.next_send().is_none()
+    }
+
     /// Whether no request of this round can still be answered or sent at `now`. A round whose next
     /// request is so late that replies to the last one are no longer waited for has been slept
     /// through.
     pub(super) fn is_over(&self, now: LocalTime) -> bool {
-        let begun = self.sent > 0 || self.next_send().is_none();
-        self.is_complete() || (begun && now >= self.deadline())
+        self.is_complete() || (self.has_begun() && now >= self.deadline())
     }
 
     pub(super) fn requests_sent(&self) -> u8 {

@@ -5,16 +5,20 @@ use crate::time::{LocalTime, Span};
 /// Requests of the first round, once the server answers: one less than the budget, so that a
 /// program that asks for a round right after start is answered at once.
 pub(super) const FIRST_BURST: u8 = 7;
-/// Requests of later rounds, once the server answers.
+/// Requests of later rounds, once the server answers; of the first round, those that follow one
+/// another quickly.
 pub(super) const LATER_BURST: u8 = 4;
 /// Distance between the requests of a burst.
-pub(super) const BURST_SPACING: Span = Span::from_millis(50);
+const BURST_SPACING: Span = Span::from_millis(50);
+/// Distance between the requests of the first round beyond those: a queue that stands for some
+/// hundred milliseconds, which a quick burst meets as a whole, meets one of these at most.
+const SPREAD_SPACING: Span = Span::from_millis(500);
 /// While nothing is answered, the distance doubles up to this.
 const PROBE_SPACING_MAX: Span = Span::from_millis(400);
 /// How long the last request of a round may wait for its reply.
-pub(super) const REPLY_TIMEOUT: Span = Span::from_secs(2);
+pub(crate) const REPLY_TIMEOUT: Span = Span::from_secs(2);
 /// Attempts until the clock is failed.
-pub(super) const ATTEMPTS: u32 = 3;
+pub(crate) const ATTEMPTS: u32 = 3;
 /// A mapping expires so long after its next poll was due, whatever happens to the thread.
 pub(super) const EXPIRY_GRACE: Span = Span::from_secs(120);
 /// How long DENY and RSTR silence us.
@@ -31,9 +35,11 @@ const EARLY_GAPS: [Span; 5] = [
     Span::from_secs(80),
     Span::from_secs(150),
 ];
-const BACKOFF_MIN: Span = Span::from_secs(15);
+/// The first pause after a clock has failed.
+pub(super) const FIRST_BACKOFF: Span = Span::from_secs(15);
 const BACKOFF_MAX: Span = Span::from_secs(300);
-const RATE_HOLD_MIN: Span = Span::from_secs(60);
+/// How long RATE silences us, at least.
+pub(super) const RATE_HOLD_MIN: Span = Span::from_secs(60);
 const RATE_HOLD_MAX: Span = Span::from_secs(3600);
 /// Intervals lose up to a tenth at random, so that a fleet does not march in step.
 const JITTER_PARTS: i64 = 10;
@@ -52,6 +58,11 @@ pub(super) const fn probes(ever_synced: bool, failed_attempts: u32) -> u8 {
         (false, 1..ATTEMPTS) => 1,
         _ => 3,
     }
+}
+
+/// Pause before the next request of a round, `sent` requests into it, once a reply is believed.
+pub(super) fn burst_spacing(sent: u8) -> Span {
+    if sent < LATER_BURST { BURST_SPACING } else { SPREAD_SPACING }
 }
 
 /// Pause before the next request of a round, `sent` requests and no reply into it.
@@ -90,8 +101,8 @@ pub(super) struct Backoff {
 impl Backoff {
     /// Between the rounds of a failed clock.
     pub(super) const FAILED: Backoff =
-        Backoff { next: BACKOFF_MIN, first: BACKOFF_MIN, most: BACKOFF_MAX };
-    /// After each kiss-o'-death RATE.
+        Backoff { next: FIRST_BACKOFF, first: FIRST_BACKOFF, most: BACKOFF_MAX };
+    /// After each kiss-o'-death RATE to a burst of one request.
     pub(super) const RATE: Backoff =
         Backoff { next: RATE_HOLD_MIN, first: RATE_HOLD_MIN, most: RATE_HOLD_MAX };
 
@@ -166,6 +177,13 @@ mod tests {
     }
 
     #[test]
+    fn the_last_requests_of_the_first_burst_spread_over_a_second_and_a_half() {
+        let pauses = (1..FIRST_BURST).map(burst_spacing);
+        let millis = pauses.map(|p| p.as_nanos() / 1_000_000).collect::<std::vec::Vec<_>>();
+        assert_eq!(millis, [50, 50, 50, 500, 500, 500]);
+    }
+
+    #[test]
     fn polls_come_close_together_at_first_and_never_after_the_interval() {
         let interval = Span::from_secs(300);
         for entropy in [0, u64::MAX / 3, u64::MAX] {
@@ -190,7 +208,7 @@ mod tests {
         let waits = core::array::from_fn::<_, 7, _>(|_| backoff.step().as_nanos() / 1_000_000_000);
         assert_eq!(waits, [15, 30, 60, 120, 240, 300, 300]);
         backoff.reset();
-        assert_eq!(backoff.step(), BACKOFF_MIN);
+        assert_eq!(backoff.step(), FIRST_BACKOFF);
     }
 
     #[test]

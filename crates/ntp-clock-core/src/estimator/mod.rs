@@ -50,6 +50,8 @@ use sample::{Sample, nanos};
 use track::{RatePrior, Track};
 use window::Window;
 
+pub(crate) use window::ROUND_GAP;
+
 /// Holds a bounded window of exchanges; the only part that knows how estimates are made.
 #[derive(Clone, Debug)]
 pub struct Estimator {

@@ -1,6 +1,7 @@
 //! What the path does to the exchanges: how offset errors follow from delays, and what a round's
 //! exchanges say together.
 
+use super::filter::RATE_UNKNOWN;
 use super::ratio::Ratio;
 use super::sample::{Sample, nanos};
 use super::window::ROUND;
@@ -65,21 +66,38 @@ pub(super) struct Summary {
 struct Envelope {
     offset_ns: f64,
     delay_ns: f64,
+    /// When the offset was that, after the reference's middle.
+    mid_ns: f64,
 }
 
 impl Envelope {
-    /// Relative to `reference`; `rate` is how the offset moves meanwhile.
-    fn of<'a>(round: impl Iterator<Item = &'a Sample>, reference: &Sample, rate: f64) -> Self {
+    /// Relative to `reference`; `rate` is how the offset moves meanwhile. It may not be known yet,
+    /// so that only exchanges [`together`] with the fastest count.
+    fn of<'a>(
+        round: impl Iterator<Item = &'a Sample> + Clone,
+        reference: &Sample,
+        rate: f64,
+    ) -> Self {
+        let best = round.clone().min_by_key(|sample| sample.delay).unwrap_or(reference);
+        let mid_ns = if together(best, reference) { 0.0 } else { nanos(best.mid - reference.mid) };
         let (mut forth, mut back) = (f64::INFINITY, f64::NEG_INFINITY);
-        for sample in round {
-            let moved = rate * nanos(sample.mid - reference.mid);
+        for sample in round.filter(|sample| together(sample, best)) {
+            let moved = rate * (nanos(sample.mid - reference.mid) - mid_ns);
             let offset = nanos(sample.offset - reference.offset) - moved;
             let half = nanos(sample.delay) / 2.0;
             forth = forth.min(offset + half);
             back = back.max(offset - half);
         }
-        Envelope { offset_ns: (forth + back) / 2.0, delay_ns: (forth - back).max(0.0) }
+        Envelope { offset_ns: (forth + back) / 2.0, delay_ns: (forth - back).max(0.0), mid_ns }
     }
+}
+
+/// Whether two exchanges are so close that the clock has moved little between them, though its rate
+/// may be unknown: by less than 25 us at 100 ppm, or than a fraction of what their delays differ by.
+fn together(a: &Sample, b: &Sample) -> bool {
+    let apart = nanos((a.mid - b.mid).abs());
+    let differ = nanos((a.delay - b.delay).abs());
+    RATE_UNKNOWN * apart <= MOVED_NS.max(differ / MOVED_PART)
 }
 
 impl Path {
@@ -121,7 +139,8 @@ impl Path {
                 *slot = nanos(sample.delay - best.delay);
             }
             excess[..n].sort_unstable_by(f64::total_cmp);
-            let middle = excess[n / 2];
+            // The first round is spread over more than one queue: most of it may have met one.
+            let middle = excess[if self.rounds == 0 { n / 3 } else { n / 2 }];
             // Follows the median: a few rounds in a queue do not make the queue typical, and the
             // first rounds may have been in one.
             let down = if self.rounds < KNOWN { TYPICAL_STEP_EARLY } else { TYPICAL_STEP };
@@ -133,7 +152,7 @@ impl Path {
                 (self.typical_ns / down).max(middle)
             };
         }
-        for sample in round.clone() {
+        for sample in round.clone().filter(|sample| together(sample, best)) {
             let d = nanos(sample.delay - best.delay);
             if d <= TIMESTAMP_NOISE_NS {
                 continue;
@@ -267,7 +286,7 @@ impl Path {
             mid += (mid_ns - mid) * share;
             slope_doubt += (libm::sqrt(bin.doubt()) * excess - slope_doubt) * share;
         };
-        take(envelope.offset_ns, 0.0, envelope.delay_ns);
+        take(envelope.offset_ns, envelope.mid_ns, envelope.delay_ns);
         for sample in round {
             let mid_ns = nanos(sample.mid - reference.mid);
             take(nanos(sample.offset - reference.offset), mid_ns, nanos(sample.delay));
@@ -287,6 +306,10 @@ const LARGE: f64 = 5.0;
 const TYPICAL_STEP: f64 = 1.1;
 const TYPICAL_STEP_EARLY: f64 = 1.5;
 const TIMESTAMP_NOISE_NS: f64 = 1_000.0;
+/// A quick burst is over within a quarter of a second; the spread requests of the first round are
+/// further apart.
+const MOVED_NS: f64 = RATE_UNKNOWN * 250e6;
+const MOVED_PART: f64 = 16.0;
 const MINIMA: usize = 16;
 /// So many rounds in a row that are all slower, and alike, show a longer path; in a queue they differ.
 const SETTLED: usize = 4;

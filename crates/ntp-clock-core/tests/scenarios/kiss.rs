@@ -107,27 +107,59 @@ fn rate_in_the_middle_of_a_believed_round_ends_it_and_delays_the_next() {
 }
 
 #[test]
-fn rounds_that_rate_cuts_short_come_ever_further_apart_and_serve_no_longer_than_an_interval() {
+fn a_server_that_answers_one_packet_and_says_rate_to_the_next_keeps_a_clock_synchronised() {
+    let mut world = World::new();
+    world.server.least_gap = Span::from_secs(2);
+    world.run_until(Span::from_secs(1), |w| w.rejected("kiss") == 1);
+    for _ in 0..20_000 {
+        world.run(Span::from_secs(1));
+        assert!(world.reading().is_some(), "no reading at {:?}", world.elapsed());
+        assert_eq!(world.status().state, SyncState::Synchronised);
+    }
+    let kisses = world.rejected("kiss");
+    assert!(kisses <= 5, "{kisses} kisses: bursts grow again too soon");
+    assert!(world.status().rounds > 60);
+}
+
+#[test]
+fn bursts_that_rate_made_smaller_grow_again() {
+    let mut world = World::new();
+    world.server.least_gap = Span::from_millis(20);
+    world.run(Span::from_secs(100));
+    let before = world.status().rounds;
+    world.server.least_gap = Span::from_secs(1);
+    world.run_until(Span::from_secs(400), |w| w.rejected("kiss") == 1);
+    world.server.least_gap = Span::ZERO;
+    world.run(Span::from_secs(40_000));
+    let sizes = world.round_sizes();
+    assert_eq!(
+        sizes.last(),
+        Some(&4),
+        "after {} rounds: {sizes:?}",
+        world.status().rounds - before
+    );
+    assert!(sizes.contains(&1) && sizes.contains(&2) && sizes.contains(&3), "{sizes:?}");
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_for_longer_than_an_interval_is_a_lost_server() {
     let mut world = World::new();
     world.run(Span::from_secs(60));
-    for hold in [60, 120, 240, 480] {
-        let rounds = world.status().rounds;
-        world.server.fault = None;
-        world.run_until(Span::from_secs(400), |w| w.in_round_with(1));
-        assert!(world.reading().is_some());
-        kissing(&mut world, b"RATE");
-        world.run_until(Span::from_secs(3), |w| w.status().rounds == rounds + 1);
-        let now = world.now();
-        assert!(world.status().next_sync - now >= Span::from_secs(hold) - Span::from_millis(1));
-        let expiry = world.engine.mapping().expect("synchronised").valid_until();
-        assert!(expiry - now <= Span::from_secs(420));
-    }
+    world.run_until(Span::from_secs(400), |w| w.in_round_with(1));
+    kissing(&mut world, b"DENY");
+    let rounds = world.status().rounds;
+    world.run_until(Span::from_secs(3), |w| w.status().rounds == rounds + 1);
+    let expiry = world.engine.mapping().expect("synchronised").valid_until();
+    assert!(expiry - world.now() <= Span::from_secs(420));
     world.run(Span::from_secs(419));
     assert!(world.reading().is_some());
     world.run(Span::from_secs(2));
-    assert!(world.reading().is_none(), "a server that is not asked for so long is lost");
+    assert!(world.reading().is_none());
+    let status = world.status();
+    assert_eq!(status.state, SyncState::Failed);
+    assert_eq!(status.last_error, Some(AttemptError::Kiss(KissCode::Deny)), "it says why");
     world.server.fault = None;
-    world.run(Span::from_secs(70));
+    world.run(Span::from_secs(3_700));
     assert_eq!(world.status().state, SyncState::Synchronised);
 }
 

@@ -127,6 +127,9 @@ fn an_absurdly_long_interval_overflows_nothing() {
 fn a_round_asked_for_right_after_the_first_is_answered_at_once() {
     let mut world = World::new();
     world.run(Span::from_secs(1));
+    assert_eq!(world.request_sync(), Ok(()));
+    assert!(world.engine.round_is_answered(), "the round that is joined has its replies");
+    world.run(Span::from_secs(1));
     let status = world.status();
     assert_eq!((status.rounds, status.in_round), (1, false));
     assert_eq!(world.request_sync(), Ok(()));

@@ -165,7 +165,9 @@ fn a_mapping_expires_by_itself_120_s_after_the_poll_was_due_also_with_holdover()
         assert!(mapping.read(expiry + Span::from_nanos(1)).is_none());
         world.stall(Span::from_secs(500));
         assert!(world.reading().is_none(), "the thread never ran");
-        assert_eq!(world.status().state, SyncState::Unsynchronised);
+        let status = world.status();
+        assert_eq!(status.state, SyncState::Failed, "status and readings agree");
+        assert_eq!(status.last_error, Some(AttemptError::Expired));
     }
 }
 

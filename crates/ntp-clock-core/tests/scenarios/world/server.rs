@@ -58,6 +58,9 @@ pub(crate) struct Server {
     pub(crate) hold: Span,
     pub(crate) leap: Leap,
     pub(crate) silent: bool,
+    /// A request that comes sooner than this after the one before meets the kiss RATE.
+    pub(crate) least_gap: Span,
+    last_request_ns: Option<i64>,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -70,6 +73,8 @@ impl Default for Server {
             hold: Span::from_micros(30),
             leap: Leap::None,
             silent: false,
+            least_gap: Span::ZERO,
+            last_request_ns: None,
             fault: None,
         }
     }
@@ -108,7 +113,12 @@ pub(crate) fn exchange(
     }
     let received = t_ns + link.forth.roll(dice);
     let sent = received + server.hold.as_nanos();
-    let honest = server.reply(request, truth(received), truth(sent));
+    let mut honest = server.reply(request, truth(received), truth(sent));
+    let last = server.last_request_ns.replace(received);
+    if last.is_some_and(|last| (received - last).abs() < server.least_gap.as_nanos()) {
+        honest.stratum = 0;
+        honest.reference_id = ReferenceId::from_bytes(*b"RATE");
+    }
     let answers = match &mut server.fault {
         None => vec![Answer { bytes: honest.encode().to_vec(), later: Span::ZERO }],
         Some(fault) => fault(honest),

@@ -1,0 +1,62 @@
+//! What the engine waits for: every deadline by its name, in one table.
+
+use super::SyncEngine;
+use crate::time::{LocalTime, Span};
+
+/// A moment at which the engine wants to be called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Deadline {
+    /// The next round begins. Only between rounds.
+    NextRound,
+    /// The round's next request may leave: the pause after the one before is over, and the first
+    /// one has waited for the packet budget.
+    NextRequest,
+    /// A reply to the round's last request would be too late from here on.
+    LastReply,
+    /// Readings expire; where holdover is to take over without a gap, a little before that.
+    Expiry,
+}
+
+impl Deadline {
+    const ALL: [Deadline; 4] =
+        [Deadline::NextRound, Deadline::NextRequest, Deadline::LastReply, Deadline::Expiry];
+}
+
+impl SyncEngine {
+    /// When the engine wants to be called again, through [`SyncEngine::handle_timeout`] and
+    /// [`SyncEngine::poll_transmit`]. Any input may change it.
+    #[must_use]
+    pub fn poll_timeout(&self) -> LocalTime {
+        let deadlines = Deadline::ALL.into_iter().filter_map(|deadline| self.deadline(deadline));
+        deadlines.min().unwrap_or(LocalTime::MAX)
+    }
+
+    /// When a deadline is; `None` while nothing waits for it.
+    pub(super) fn deadline(&self, which: Deadline) -> Option<LocalTime> {
+        match (which, &self.round) {
+            (Deadline::NextRound, None) => Some(self.next_round),
+            (Deadline::NextRequest, Some(round)) => {
+                let next = round.next_send()?;
+                // A round that has begun does not wait for the budget: its requests belong together.
+                let waits = round.requests_sent() == 0;
+                Some(self.budget.free_at().filter(|_| waits).map_or(next, |free| next.max(free)))
+            }
+            (Deadline::LastReply, Some(round)) => round.has_begun().then(|| round.deadline()),
+            (Deadline::Expiry, _) => {
+                let expiry = self.mapping()?.valid_until + Span::from_nanos(1);
+                let seamless = !self.state.is_lost() && self.config.holdover > Span::ZERO;
+                Some(if seamless { expiry - HOLDOVER_LEAD } else { expiry })
+            }
+            (Deadline::NextRound, Some(_))
+            | (Deadline::NextRequest | Deadline::LastReply, None) => None,
+        }
+    }
+
+    /// Whether a deadline has come.
+    pub(super) fn is_due(&self, which: Deadline, now: LocalTime) -> bool {
+        self.deadline(which).is_some_and(|at| now >= at)
+    }
+}
+
+/// Longer than any thread sleeps over its deadline on a machine that is well.
+const HOLDOVER_LEAD: Span = Span::from_secs(1);
