@@ -82,6 +82,7 @@ mod tests {
         assert_eq!(widening(4e-6, 300e9), 1.2e6);
         assert_eq!(widening(4e-6, QUIET_NS), 2.4e6);
         assert_eq!(growth_at(4e-6, QUIET_NS), 4e-6);
+        assert_eq!(mean_rate_at(4e-6, QUIET_NS), 4e-6);
     }
 
     #[test]

@@ -117,4 +117,25 @@ mod tests {
         assert_eq!((joined.t4, joined.lower), (late.t4, late.lower));
         assert_eq!(joined.latest(), late.t4);
     }
+
+    #[test]
+    fn of_two_that_are_as_tight_the_later_one_is_kept() {
+        // Half a nanosecond a second: sides that differ by just that over 2 s.
+        let rates = Rates { low: -0.5e-9, high: 0.5e-9 };
+        let (early, late) = (limit(0, 0, 100), limit(2, -1, 101));
+        assert_eq!(early.joined(&late, rates).t1, late.t1);
+        assert_eq!(early.joined(&late, rates).t4, late.t4);
+    }
+
+    #[test]
+    fn rates_are_means_over_a_nanosecond_at_least() {
+        let nanos = |ns: i64| LocalTime::from_nanos(ns);
+        let (one, error) = (limit(0, 0, 10), Span::ZERO);
+        let early = Limit { t1: nanos(0), t4: nanos(5), upper: error, lower: error, ..one };
+        let late = |t1: i64, t4: i64| Limit { t1: nanos(t1), t4: nanos(t4), ..early };
+        assert_eq!(early.mean_rates_until(&late(6, 1)), Rates { low: 0.0, high: 0.0 });
+        assert_eq!(early.mean_rates_until(&late(5, 9)), Rates::UNKNOWN);
+        assert_eq!(early.mean_rates_until(&late(6, 0)), Rates::UNKNOWN);
+        assert_eq!(early.mean_rates_until(&late(6, -1)), Rates::UNKNOWN);
+    }
 }
