@@ -259,7 +259,7 @@ Exit status:
   2    wrong usage: an unknown option, a malformed server (also in PORTACODE_NTP_SERVER), a file
        that cannot be opened, a malformed log (the message names the line)
   130  ended by Ctrl-C (by the signal, as shells count it): all commands but watch, record and
-       relay";
+       relay; 143 by SIGTERM";
 
 const NOW: &str = "\
 Examples:

@@ -26,7 +26,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Parser;
-use ntp_test_server::cli::CliError;
+use ntp_test_server::cli::{CliError, prepare_process};
 
 use args::{Cli, Command};
 use failure::Failure;
@@ -35,17 +35,16 @@ use failure::Failure;
 ///
 /// Never panics over a closed pipe, and never ends the process itself.
 pub fn main_from<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help comes here too, and goes to standard output.
-            if let Err(error) = error.print().and_then(|()| std::io::stdout().flush()) {
-                return Failure::output(output::STANDARD_OUTPUT, error).exit_code();
-            }
-            return u8::try_from(error.exit_code()).unwrap_or(failure::USAGE);
-        }
+    prepare_process();
+    let done = match Cli::try_parse_from(args) {
+        Ok(cli) => run(&cli),
+        // Help comes here too, and goes to standard output.
+        Err(error) => match error.print().and_then(|()| std::io::stdout().flush()) {
+            Ok(()) => return u8::try_from(error.exit_code()).unwrap_or(failure::USAGE),
+            Err(error) => Err(Failure::output(output::STANDARD_OUTPUT, error)),
+        },
     };
-    match run(&cli) {
+    match done {
         Ok(()) => 0,
         Err(failure) => {
             if let Some(message) = failure.message() {

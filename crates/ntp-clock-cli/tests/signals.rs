@@ -4,8 +4,9 @@
 
 mod common;
 
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use common::{command, path, piped, run, server};
@@ -54,5 +55,93 @@ fn all_other_commands_end_by_the_signal() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.signal(), Some(Signal::SIGINT as i32), "{args:?}: {output:?}");
         assert_eq!(output.stderr, b"", "{args:?}");
+    }
+}
+
+/// The process that `unshare` made the first one of its namespace.
+#[cfg(target_os = "linux")]
+fn first_process_of(unshare: &Child) -> Option<Pid> {
+    let id = unshare.id();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok().map(Pid::from_raw)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn every_command_ends_by_a_signal_as_process_1_of_a_container_too() {
+    let unshare = || {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--map-root-user", "--pid", "--fork", "--kill-child"]);
+        command
+    };
+    if !unshare().arg("true").status().is_ok_and(|status| status.success()) {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: unshare(1) may not make namespaces here");
+        return;
+    }
+    let (_server, address) = server(|b| {
+        b.faults.always(Fault::Silence);
+    });
+    let log = path("first.log");
+    let log = log.to_str().unwrap();
+    let commands: [(&[&str], bool); 6] = [
+        (&["now", "--timeout", "60s", "--server", &address], false),
+        (&["query", "--timeout", "60s", &address], false),
+        (&["replay", "-"], false),
+        (&["test-server"], false),
+        (&["watch", "--server", &address], true),
+        (&["record", log, "--server", &address], true),
+    ];
+    for (args, in_good_order) in commands {
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let child = piped(unshare().arg(env!("CARGO_BIN_EXE_ntp-clock")).args(args));
+            std::thread::sleep(Duration::from_millis(700));
+            let first = first_process_of(&child).expect("the command runs");
+            kill(first, signal).expect("it runs");
+            let code = child.wait_with_output().unwrap().status.code();
+            // `record` says that its server gave no time.
+            let expected =
+                if in_good_order { 0..=1 } else { 128 + signal as i32..=128 + signal as i32 };
+            assert!(
+                code.is_some_and(|code| expected.contains(&code)),
+                "{args:?} {signal}: {code:?}"
+            );
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn watch_shows_what_it_can_of_a_terminal_of_any_size() {
+    use nix::pty::{OpenptyResult, Winsize, openpty};
+    let (_server, address) = server(|_| {});
+    for (columns, rows) in [(65_535, 65_535), (65_535, 1), (0, 0), (80, 24)] {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let OpenptyResult { master, slave } = openpty(Some(&size), None).expect("a terminal");
+        let end = |slave: &std::os::fd::OwnedFd| Stdio::from(slave.try_clone().unwrap());
+        let mut child = std::process::Command::new("setsid")
+            .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_ntp-clock")])
+            .args(["--server", &address, "watch"])
+            .stdin(end(&slave))
+            .stdout(end(&slave))
+            .stderr(end(&slave))
+            .spawn()
+            .expect("setsid(1)");
+        drop(slave);
+        let (mut screen, mut keys) = {
+            let master = std::fs::File::from(master);
+            (master.try_clone().unwrap(), master)
+        };
+        let shown = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            // A terminal whose other end is closed is an error to read.
+            let _ = screen.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        std::thread::sleep(Duration::from_millis(1_500));
+        keys.write_all(b"q").expect("it runs");
+        let status = child.wait().expect("ends");
+        drop(keys);
+        let shown = shown.join().expect("sound");
+        assert_eq!(status.code(), Some(0), "{columns} x {rows}: {shown}");
     }
 }

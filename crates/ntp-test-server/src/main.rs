@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ntp_test_server::cli::ServerArgs;
+use ntp_test_server::cli::{ServerArgs, prepare_process};
 
 #[derive(Parser)]
 #[command(name = "ntp-test-server", version)]
@@ -15,6 +15,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    prepare_process();
     match Cli::parse().args.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -4,8 +4,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use ntp_clock::{Clock, Events};
-use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{self, EnterAlternateScreen};
+use ratatui::layout::Rect;
+use ratatui::{DefaultTerminal, TerminalOptions, Viewport};
 
 use super::history::{History, Told};
 use super::news;
@@ -22,10 +25,26 @@ pub(super) fn run(
     stop: Stop,
 ) -> Result<(), Failure> {
     let lost = |error: io::Error| Failure::Failed(format!("the terminal is lost: {error}"));
-    let mut terminal = ratatui::try_init().map_err(lost)?;
-    let shown = show(args, clock, events, stop, &mut terminal).map_err(lost);
+    let shown = open()
+        .and_then(|mut terminal| show(args, clock, events, stop, &mut terminal))
+        .map_err(lost);
     let restored = ratatui::try_restore().map_err(lost);
     shown.and(restored)
+}
+
+/// The whole terminal, as it is.
+fn open() -> io::Result<DefaultTerminal> {
+    let viewport = Viewport::Fixed(area()?);
+    let terminal = ratatui::try_init_with_options(TerminalOptions { viewport })?;
+    execute!(io::stdout(), EnterAlternateScreen)?;
+    Ok(terminal)
+}
+
+/// Of the terminal as much as somebody can look at. Each cell costs memory twice, and terminals say
+/// that they have billions of them.
+fn area() -> io::Result<Rect> {
+    let (columns, rows) = terminal::size()?;
+    Ok(Rect::new(0, 0, columns.min(COLUMNS_MAX), rows.min(ROWS_MAX)))
 }
 
 fn show(
@@ -38,6 +57,7 @@ fn show(
     let begun = Instant::now();
     let mut history = History::default();
     let mut next_sample = begun;
+    let mut shown = area()?;
     while !stop.is_asked() {
         for event in news(events) {
             let time = clock.now().map_or_else(
@@ -58,6 +78,11 @@ fn show(
             history: &mut history,
             elapsed: begun.elapsed(),
         };
+        let seen = area()?;
+        if seen != shown {
+            shown = seen;
+            terminal.resize(shown)?;
+        }
         terminal.draw(|frame| picture.draw(frame))?;
         if event::poll(FRAME)? && is_end(&event::read()?) {
             break;
@@ -75,6 +100,9 @@ fn is_end(event: &Event) -> bool {
 
 /// Ten pictures a second: seconds are seen to pass.
 const FRAME: Duration = Duration::from_millis(100);
+/// More than the largest screens have.
+const COLUMNS_MAX: u16 = 640;
+const ROWS_MAX: u16 = 240;
 
 #[cfg(test)]
 mod tests {

@@ -16,8 +16,10 @@
 
 mod args;
 mod control;
+mod process;
 
 pub use args::ServerArgs;
+pub use process::prepare_process;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
