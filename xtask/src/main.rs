@@ -16,6 +16,7 @@ mod python;
 mod readme;
 mod server;
 mod sim;
+mod structure;
 mod tally;
 mod test;
 

@@ -23,6 +23,7 @@ pub(super) enum Need {
 pub(super) const STEPS: &[Step] = &[
     check("rustfmt", LINT, Some(Need::Rustfmt), rustfmt),
     check("clippy", LINT, Some(Need::Clippy), clippy),
+    check("structure", LINT, None, structure),
     check("rustdoc", LINT, None, rustdoc),
     check("Rust tests", RUST, None, rust_tests),
     check("core without std", RUST, None, core_without_std),
@@ -99,6 +100,11 @@ fn rustfmt(job: &Job) -> Result<Outcome> {
 fn clippy(job: &Job) -> Result<Outcome> {
     let args = ["clippy", "--workspace", "--all-targets", "--all-features"];
     compiles(job, cargo(&args).args(["--", "--deny", "warnings"]))
+}
+
+/// No files that need one another.
+fn structure(job: &Job) -> Result<Outcome> {
+    Ok(Outcome::check(crate::structure::check(job)?))
 }
 
 fn rustdoc(job: &Job) -> Result<Outcome> {

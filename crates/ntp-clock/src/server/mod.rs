@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 pub(crate) use address::Unusable;
-use text::Reason;
+use text::{NTP_PORT, Reason};
 
 /// Host and port of the one time server. Parsed, so an impossible one cannot be held.
 ///
@@ -108,7 +108,6 @@ impl ServerError {
 }
 
 const DEFAULT_HOST: &str = "time.cloudflare.com";
-const NTP_PORT: u16 = 123;
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ pub(super) fn read(text: &str) -> Result<(String, u16), Reason> {
         return Err(Reason::Several);
     }
     if is_ipv6(text) {
-        return Ok((ipv6(text)?, super::NTP_PORT));
+        return Ok((ipv6(text)?, NTP_PORT));
     }
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -37,7 +37,7 @@ pub(super) fn read(text: &str) -> Result<(String, u16), Reason> {
             None => (name(text)?, None),
         },
     };
-    let port = port.map_or(Some(super::NTP_PORT), read_port).ok_or(Reason::Port)?;
+    let port = port.map_or(Some(NTP_PORT), read_port).ok_or(Reason::Port)?;
     Ok((host, port))
 }
 
@@ -170,6 +170,8 @@ pub(super) enum Reason {
     Port,
 }
 
+/// Where no other is named.
+pub(super) const NTP_PORT: u16 = 123;
 const HOST_LEN_MAX: usize = 253;
 const LABEL_LEN_MAX: usize = 63;
 const ZONE_LEN_MAX: usize = 15;

@@ -1,0 +1,71 @@
+//! Circles of files: that nothing below needs what is above it is checked, not hoped for.
+
+mod graph;
+mod rust;
+mod scripts;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::command::Job;
+use crate::project::Project;
+use graph::Graph;
+
+/// Looks for circles in all parts of the project that are to have none; gives whether it found
+/// none. They are told in the job's log.
+pub(crate) fn check(job: &Job) -> Result<bool> {
+    let mut found_none = true;
+    for (place, read) in PLACES {
+        let graph = read(job.project(), place).with_context(|| (*place).to_owned())?;
+        let circles = graph.circles();
+        job.note(&format!("{place}: {} files, {} circles", graph.files(), circles.len()))?;
+        for circle in &circles {
+            job.note(&format!("files that need one another, in {place}:\n{circle}"))?;
+        }
+        found_none &= circles.is_empty();
+    }
+    Ok(found_none)
+}
+
+type Read = fn(&Project, &str) -> Result<Graph>;
+
+/// Where there are to be no circles.
+const PLACES: &[(&str, Read)] = &[
+    ("crates/ntp-clock-core/src", rust),
+    ("crates/ntp-clock/src", rust),
+    ("portacode/relay", python),
+    ("js/src", javascript),
+];
+
+fn rust(project: &Project, place: &str) -> Result<Graph> {
+    let folder = project.path(place);
+    rust::read(&folder.join("lib.rs"), &folder)
+}
+
+/// Packages are imported by their names from the root.
+fn python(project: &Project, place: &str) -> Result<Graph> {
+    scripts::python(&project.path(place), &project.path(Path::new("")))
+}
+
+fn javascript(project: &Project, place: &str) -> Result<Graph> {
+    let folder = project.path(place);
+    scripts::javascript(&folder, &folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_is_read_with_its_imports() {
+        let project = Project::here();
+        for (place, read) in PLACES {
+            let graph = read(&project, place).expect(place);
+            assert!(graph.files() > 3 && graph.arrows() >= graph.files() / 2, "{place}: {graph:?}");
+            for circle in graph.circles() {
+                println!("{place}:\n{circle}");
+            }
+        }
+    }
+}
