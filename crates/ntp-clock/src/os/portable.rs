@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use ntp_clock_core::{LocalTime, Span, SystemTime};
 
-use super::{Received, Slept, Woken, system_now};
+use super::common::{Received, Slept, Woken, system_now};
 
 /// Name of the counter, for the status.
 pub(crate) fn counter_name() -> &'static str {

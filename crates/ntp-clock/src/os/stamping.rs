@@ -7,6 +7,8 @@
 
 use ntp_clock_core::SystemTime;
 
+use super::common::system_now;
+
 /// The kernel's wall clock. Where the system has no such call, the C library's.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub(crate) fn stamping_now() -> SystemTime {
@@ -16,7 +18,7 @@ pub(crate) fn stamping_now() -> SystemTime {
     let done =
         unsafe { libc::syscall(libc::SYS_clock_gettime, libc::CLOCK_REALTIME, &raw mut time) };
     if done != 0 {
-        return super::system_now();
+        return system_now();
     }
     SystemTime::from_nanos(time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec))
 }
@@ -24,7 +26,7 @@ pub(crate) fn stamping_now() -> SystemTime {
 /// The kernel's wall clock, as far as is known here: the C library's.
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub(crate) fn stamping_now() -> SystemTime {
-    super::system_now()
+    system_now()
 }
 
 #[cfg(test)]
@@ -33,8 +35,7 @@ mod tests {
 
     #[test]
     fn the_kernels_wall_clock_is_the_c_librarys_where_nobody_fakes_that() {
-        let (before, kernel, after) =
-            (super::super::system_now(), stamping_now(), super::super::system_now());
+        let (before, kernel, after) = (system_now(), stamping_now(), system_now());
         assert!(before <= kernel && kernel <= after, "{before:?} {kernel:?} {after:?}");
     }
 }

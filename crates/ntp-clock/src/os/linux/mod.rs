@@ -4,20 +4,21 @@
 mod descriptor;
 mod socket;
 mod timer;
+mod timespec;
 mod waiter;
 
 use std::io;
 use std::thread::JoinHandle;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
-use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 
 use ntp_clock_core::{LocalTime, Span, SystemTime};
 
-use super::Slept;
+use super::common::Slept;
 pub(crate) use descriptor::close_inherited;
 pub(crate) use socket::Socket;
+use timespec::to_nanos;
 pub(crate) use waiter::{Bell, Waiter};
 
 /// Name of the counter, for the status.
@@ -89,11 +90,6 @@ fn read_clock(clock: ClockId) -> i64 {
     // These clocks exist in every kernel since 2.6.39; a zero would read as "not synchronised"
     // through the sleep check rather than as a wrong time.
     clock_gettime(clock).map_or(0, to_nanos)
-}
-
-#[inline]
-fn to_nanos(time: TimeSpec) -> i64 {
-    time.tv_sec().wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec())
 }
 
 /// Readings of a clock in the same microseconds were not interrupted.

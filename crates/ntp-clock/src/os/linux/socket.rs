@@ -12,9 +12,9 @@ use nix::sys::socket::{
 
 use ntp_clock_core::SystemTime;
 
-use super::super::Received;
+use super::super::common::Received;
 use super::descriptor::Descriptor;
-use super::to_nanos;
+use super::timespec::to_nanos;
 
 /// A UDP socket connected to one server, from a random port, with kernel timestamps.
 #[derive(Debug)]

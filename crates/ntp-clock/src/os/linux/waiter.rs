@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::super::Woken;
+use super::super::common::Woken;
 use super::socket::Socket;
 use super::timer::{Armed, Timer};
 
