@@ -11,16 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import platform
 import random
-import re
-import ssl
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
 
 import portacode
 from portacode import _wire
@@ -28,12 +24,12 @@ from portacode.connection import messages
 from portacode.connection.handlers import Registry, builtin
 from portacode.connection.handlers.base import Reply, Sender
 from portacode.connection.outbox import Outbox
+from portacode.connection.problem import Problem
 from portacode.trace import Stamp
 from portacode.utils.ntp_clock import ntp_clock
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
-    from websockets.http11 import Response
 
     from portacode.utils.ntp_clock import NTPClock
 
@@ -150,7 +146,7 @@ class DeviceClient(Sender):
             logger.log(problem.level, "%s; trying again in %.1f s", problem.text, pause_s)
             await asyncio.sleep(pause_s)
 
-    async def _connect_once(self) -> _Problem:
+    async def _connect_once(self) -> Problem:
         """Connects and serves; gives why it ended."""
         from websockets.asyncio.client import connect
         from websockets.exceptions import WebSocketException
@@ -176,13 +172,13 @@ class DeviceClient(Sender):
                     await socket.close(reason="the device ends")
                     raise
                 # The connection itself has these from a later version on.
-                return _Problem.of_close(socket.protocol.close_code, socket.protocol.close_reason)
+                return Problem.of_close(socket.protocol.close_code, socket.protocol.close_reason)
         except (OSError, asyncio.TimeoutError, WebSocketException) as error:
-            return _Problem.of_error(self.url, error)
+            return Problem.of_error(self.url, error)
         except Exception as error:
             # A defect; a device that nobody is near goes on all the same.
             logger.exception("the connection failed")
-            return _Problem(f"{type(error).__name__}: {error}")
+            return Problem(f"{type(error).__name__}: {error}")
 
     async def _serve(self, socket: ClientConnection) -> None:
         """Until the connection ends."""
@@ -323,69 +319,6 @@ class Backoff:
         return pause_s * random.uniform(low, high)
 
 
-class _Problem:
-    """Why there is no connection."""
-
-    def __init__(self, text: str, patience: str = "lost", level: int = logging.WARNING) -> None:
-        self.text = text
-        self.patience = patience
-        self.level = level
-
-    @classmethod
-    def of_close(cls, code: int | None, reason: str | None) -> _Problem:
-        told = f"({code or 1006}, {reason or 'no reason given'})"
-        if code in _REFUSALS:
-            return cls(f"refused: {_REFUSALS[code]} {told}", "refused", logging.ERROR)
-        return cls(f"connection closed {told}")
-
-    @classmethod
-    def of_error(cls, url: str, error: Exception) -> _Problem:
-        from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
-
-        if isinstance(error, ConnectionClosed):
-            # It ended while something was sent.
-            frame = error.rcvd
-            return cls.of_close(frame.code, frame.reason) if frame else cls.of_close(None, None)
-        if isinstance(error, InvalidStatus):
-            return cls._of_status(url, error.response)
-        proxy = _proxy_of(url)
-        if proxy is not None and not isinstance(error, (ssl.SSLError, InvalidMessage)):
-            status = getattr(getattr(error, "response", None), "status_code", 0)
-            told = f"by way of the proxy {proxy}: {str(error) or type(error).__name__}"
-            hint = "see the variables http_proxy, https_proxy and no_proxy"
-            if 400 <= status < 500:
-                return cls(f"{url}: {told}: {hint}", "refused", logging.ERROR)
-            return cls(f"{url}: {told}: {hint}")
-        if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
-            return cls(f"{url}: the server speaks no TLS there: is it http://?")
-        # Of several addresses, asyncio tells in words alone.
-        refused = f"[Errno {errno.ECONNREFUSED}]"
-        if isinstance(error, ConnectionRefusedError) or refused in str(error):
-            return cls(f"{url}: nothing listens there: is the server running?")
-        if isinstance(error, InvalidMessage):
-            return cls(f"{url}: what answers there is no gateway: {error}")
-        if isinstance(error, ConnectionResetError) and url.startswith("wss:"):
-            return cls(f"{url}: the server hung up: does it speak TLS there, or is it http://?")
-        return cls(f"{url}: {str(error) or type(error).__name__}")
-
-    @classmethod
-    def _of_status(cls, url: str, response: Response) -> _Problem:
-        status = response.status_code
-        body = (response.body or b"")[:200].decode("utf-8", "replace").strip()
-        # A gateway says why in one line. A page is from somebody else, and for browsers.
-        line = body.splitlines()[0] if body and not body.startswith("<") else ""
-        told = f"HTTP {status}{', ' + line if line else ''}"
-        if 400 <= status < 500 and status != 408:
-            why = _REFUSALS.get(status, "is this the gateway's URL?")
-            if status in (403, 404):
-                # Servers that know no such path say either.
-                why += "; or is the path of the URL wrong?"
-            return cls(f"{url} refused: {why} ({told})", "refused", logging.ERROR)
-        if status < 400:
-            return cls(f"{url}: {told}: that is no gateway; is the path of the URL right?")
-        return cls(f"{url}: {told}")
-
-
 class _Signal:
     """An asyncio.Event that may be made before there is a loop, which Python 3.9's may not."""
 
@@ -433,21 +366,6 @@ def server_url(text: str) -> str:
     return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
 
 
-def _proxy_of(url: str) -> str | None:
-    """The proxy by which the library connects, without a password; None where it uses none."""
-    from websockets import exceptions
-
-    if not hasattr(exceptions, "ProxyError"):
-        return None  # Before version 15.
-    parts = urlsplit(url)
-    if proxy_bypass(f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'wss' else 80)}"):
-        return None
-    kinds = ("wss", "socks", "https") if parts.scheme == "wss" else ("ws", "socks", "https", "http")
-    proxies = getproxies()
-    proxy = next((proxies[kind] for kind in kinds if proxies.get(kind)), None)
-    return None if proxy is None else re.sub(r"//[^/]*@", "//", proxy)
-
-
 def _is_closure(error: Exception) -> bool:
     from websockets.exceptions import ConnectionClosed
 
@@ -463,20 +381,6 @@ def _check_package() -> None:
         ) from None
 
 
-_REFUSALS = {
-    401: "the server does not know this token",
-    403: "this device may not connect",
-    404: "there is no gateway at this URL",
-    4400: "the server does not understand this device",
-    4401: "the server does not know this token",
-    4403: "this device may not connect",
-    4404: "there is no gateway at this URL",
-    4409: "another process has connected with this token",
-    4429: "too many connections or messages",
-    429: "too many connections or messages",
-}
-# What OpenSSL calls an answer that is none of TLS.
-_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 _PASSING_MAX = 256
 _OPEN_S = 15.0
 _CLOSE_S = 5.0

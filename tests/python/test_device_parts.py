@@ -20,7 +20,7 @@ from websockets.frames import Close
 from websockets.http11 import Response
 
 from portacode.connection import messages
-from portacode.connection.client import Backoff, DeviceClient, _Problem, server_url
+from portacode.connection.client import Backoff, DeviceClient, server_url
 from portacode.connection.handlers import (
     AsyncHandler,
     Context,
@@ -31,6 +31,7 @@ from portacode.connection.handlers import (
 )
 from portacode.connection.handlers.base import Reply, Sender
 from portacode.connection.outbox import Outbox, OutboxError
+from portacode.connection.problem import Problem
 from portacode.trace import Stamp, Trace
 from portacode.utils.ntp_clock import ManualClock
 
@@ -399,11 +400,11 @@ def test_pauses_double_up_to_a_limit_and_differ() -> None:
 @pytest.mark.parametrize("code", [4401, 4403, 4409, 4429])
 def test_a_refusal_is_one_also_where_it_arrives_while_something_is_sent(code: int) -> None:
     closed = ConnectionClosedError(Close(code, "so it is"), Close(code, "so it is"), True)
-    problem = _Problem.of_error("ws://x", closed)
+    problem = Problem.of_error("ws://x", closed)
     assert problem.patience == "refused"
     assert problem.text.endswith(f"({code}, so it is)")
     assert "private use" not in problem.text
-    lost = _Problem.of_error("ws://x", ConnectionClosedError(None, None))
+    lost = Problem.of_error("ws://x", ConnectionClosedError(None, None))
     assert (lost.patience, lost.text) == ("lost", "connection closed (1006, no reason given)")
 
 
@@ -421,7 +422,7 @@ def test_what_is_no_gateway_is_told_in_one_line(
     status: int, body: bytes, patience: str, text: str
 ) -> None:
     told = InvalidStatus(Response(status, "", Headers(), body))
-    problem = _Problem.of_error("ws://x", told)
+    problem = Problem.of_error("ws://x", told)
     assert problem.patience == patience
     assert text in problem.text
     assert "\n" not in problem.text

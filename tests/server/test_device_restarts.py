@@ -81,6 +81,15 @@ def answered(user: Session, request_id: str) -> dict[str, Any] | None:
 def wait_idle(device: Device) -> None:
     """Until it has done nothing new for half a second."""
     before: list[int] = [-1]
-    while device.count_path.exists() and device.counted() != before:
-        before = device.counted()
+    while counted(device) != before:
+        before = counted(device)
         time.sleep(0.5)
+
+
+def has_done(device: Device, count: int) -> bool:
+    return len(counted(device)) >= count
+
+
+def counted(device: Device) -> list[int]:
+    """What it has executed, which may be nothing yet."""
+    return device.counted() if device.count_path.exists() else []

@@ -213,6 +213,19 @@ def test_old_traces_and_too_many_are_pruned_the_oldest_first(unstarted: Server) 
     assert shell(unstarted, last) == oldest_to_stay
 
 
+def test_a_request_whose_server_died_with_whoever_waited_ends_as_a_timeout(tmp_path: Path) -> None:
+    server = Server(tmp_path, "127.0.0.1:1")
+    server.manage("migrate", "--verbosity", "0")
+    server.manage("demo_setup")
+    make_traces(server, 2, days_old=2)
+    make_traces(server, 1)
+    server.manage("prune_traces")
+    told = "from data.models import *; r = TraceRecord.objects.order_by('id');"
+    told += "print([(each.status, (each.error or {}).get('code')) for each in r])"
+    ended = "('timeout', 'timeout')"
+    assert shell(server, told) == f"[{ended}, {ended}, ('pending', None)]"
+
+
 def test_the_requirements_ask_for_a_portacode_that_this_one_is(world: World) -> None:
     from importlib.metadata import version
 

@@ -43,13 +43,16 @@ class Answer(NamedTuple):
     payload_text: Json
     """The payload as the device wrote it."""
 
-    def text(self) -> str:
-        """As REST answers it."""
-        told: dict[str, Any] = {"request_id": self.request_id, "status": self.status}
-        told["trace"] = self.trace
+    def to_json(self) -> dict[str, Any]:
+        """As REST answers it, the payload as Python has it."""
+        told = {"request_id": self.request_id, "status": self.status, "trace": self.trace}
         if self.error is not None:
-            return _wire.encode({**told, "error": self.error})
-        return _wire.encode({**told, "payload": self.payload_text})
+            return {**told, "error": self.error}
+        return {**told, "payload": self.payload}
+
+    def text(self) -> str:
+        """As REST answers it, the payload as the device wrote it."""
+        return _wire.encode(self._replace(payload=self.payload_text).to_json())
 
 
 class DeviceClient:

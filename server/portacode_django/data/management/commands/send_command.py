@@ -48,8 +48,6 @@ class Command(BaseCommand):
         ntp_clock.wait_synced(5)
         client = DeviceClient(found[0].owner_id, options["timeout"])
         answer = async_to_sync(client.ask)(found[0].pk, options["command"], payload)
-        told = {"request_id": answer.request_id, "status": answer.status, "trace": answer.trace}
-        told |= {"payload": answer.payload} if answer.error is None else {"error": answer.error}
-        self.stdout.write(json.dumps(told, indent=2))
+        self.stdout.write(json.dumps(answer.to_json(), indent=2))
         if answer.error is not None:
             raise CommandError(f"{answer.error['code']}: {answer.error['message']}")
