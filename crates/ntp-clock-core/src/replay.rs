@@ -162,3 +162,139 @@ impl Round {
         self.last_request + REPLY_TIMEOUT
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LogEntry;
+    use crate::exchange::tests::reply_at;
+    use crate::time::UnixTime;
+
+    const UNIX_NS: i64 = 1_800_000_000_000_000_000;
+
+    fn at(ms: i64) -> LocalTime {
+        LocalTime::from_nanos(ms * 1_000_000)
+    }
+
+    /// Sent then, with a server that is `ahead_ms` ahead; ten milliseconds there and back.
+    fn exchange(ms: i64, ahead_ms: i64) -> Exchange {
+        let arrived = UNIX_NS + (ms + 5 + ahead_ms) * 1_000_000;
+        Exchange::new(at(ms), reply_at(arrived, arrived), at(ms + 10)).expect("possible")
+    }
+
+    fn synchronised() -> Replay {
+        let mut replay = Replay::new(Span::from_nanos(1));
+        assert_eq!(replay.exchange(&exchange(0, 0), at(10)), Ok(()));
+        replay
+    }
+
+    #[test]
+    fn three_rounds_without_a_believed_reply_fail_the_clock_until_the_next_one() {
+        let mut replay = synchronised();
+        for ms in [300_000, 600_000, 900_000] {
+            assert!(replay.read(at(ms)).is_some(), "{ms}");
+            replay.lost(at(ms));
+        }
+        // The third is over two seconds after its request.
+        assert!(replay.read(at(901_999)).is_some());
+        assert!(replay.read(at(902_000)).is_none());
+        assert!(replay.read(at(1_199_000)).is_none());
+        assert_eq!(replay.exchange(&exchange(1_200_000, 0), at(1_200_010)), Ok(()));
+        let reading = replay.read(at(1_200_010)).expect("recovered");
+        assert!(
+            (reading.time() - UnixTime::from_nanos(UNIX_NS + 1_200_010_000_000)).abs()
+                < Span::from_micros(10)
+        );
+        assert_eq!(reading.epoch(), 1);
+    }
+
+    #[test]
+    fn a_believed_reply_ends_the_count_of_failed_rounds() {
+        let mut replay = synchronised();
+        for start in [300_000, 1_200_000] {
+            replay.lost(at(start));
+            replay.lost(at(start + 300_000));
+            assert_eq!(replay.exchange(&exchange(start + 600_000, 0), at(start + 600_010)), Ok(()));
+        }
+        assert!(replay.read(at(1_900_000)).is_some());
+    }
+
+    #[test]
+    fn a_request_within_1900_ms_of_the_last_belongs_to_its_round() {
+        let fails = |gap_ms: i64| {
+            let mut replay = synchronised();
+            for request in 0..3 {
+                replay.lost(at(300_000 + request * gap_ms));
+            }
+            replay.read(at(400_000)).is_none()
+        };
+        assert!(!fails(1_900));
+        assert!(fails(1_901));
+    }
+
+    #[test]
+    fn a_round_ends_once_when_the_log_says_so_and_the_next_request_begins_another() {
+        let rounds = |count: i64| {
+            let mut replay = synchronised();
+            for round in 0..count {
+                let start = 300_000 + round * 500;
+                replay.lost(at(start));
+                replay.finish_round(at(start + 200));
+                replay.finish_round(at(start + 300));
+            }
+            replay.read(at(302_000)).is_some()
+        };
+        assert!(rounds(2));
+        assert!(!rounds(3));
+        let mut idle = Replay::new(Span::from_nanos(1));
+        idle.finish_round(at(0));
+        assert!(idle.read(at(0)).is_none());
+    }
+
+    #[test]
+    fn a_reply_that_contradicts_is_refused_and_changes_no_reading() {
+        let mut replay = synchronised();
+        let lie = replay.exchange(&exchange(300_000, 10_000), at(300_010));
+        assert_eq!(lie, Err(Rejection::Contradiction));
+        let reading = replay.read(at(300_010)).expect("synchronised");
+        assert!(
+            (reading.time() - UnixTime::from_nanos(UNIX_NS + 300_010_000_000)).abs()
+                < Span::from_millis(5)
+        );
+    }
+
+    #[test]
+    fn a_suspend_ends_the_epoch_and_the_round_under_way() {
+        let mut replay = synchronised();
+        for ms in [300_000, 600_000, 900_000] {
+            replay.lost(at(ms));
+        }
+        replay.suspend(at(901_000));
+        assert!(replay.read(at(901_000)).is_none());
+        assert_eq!(replay.exchange(&exchange(901_000, 60_000), at(901_010)), Ok(()));
+        // Neither the round of before nor its failures count.
+        let reading = replay.read(at(910_000)).expect("synchronised");
+        assert_eq!(reading.epoch(), 2);
+        assert!(replay.read(at(900_000)).is_none(), "the counter lost time since");
+    }
+
+    #[test]
+    fn an_entry_does_what_its_name_says() {
+        let mut by_hand = synchronised();
+        by_hand.lost(at(200));
+        by_hand.finish_round(at(1_000));
+        by_hand.exchange(&exchange(300_000, 0), at(300_500)).expect("believed");
+        let mut logged = synchronised();
+        for entry in [
+            LogEntry::Lost { sent_at: at(200) },
+            LogEntry::RoundEnd { at: at(1_000) },
+            LogEntry::Exchange { exchange: exchange(300_000, 0), handled_at: at(300_500) },
+        ] {
+            logged.entry(&entry);
+        }
+        assert_eq!(logged.read(at(300_600)), by_hand.read(at(300_600)));
+        assert!(logged.read(at(300_600)).is_some());
+        logged.entry(&LogEntry::Suspend { at: at(301_000) });
+        assert!(logged.read(at(301_000)).is_none());
+    }
+}
