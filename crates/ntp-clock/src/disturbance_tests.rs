@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ntp_clock_core::{EngineConfig, EpochReason, Event, Reading, Span};
+use ntp_clock_core::{EngineConfig, EpochReason, Event, Reading, Span, SyncState};
 use ntp_test_server::TestServer;
 
 use crate::clock::Clock;
@@ -143,4 +143,28 @@ fn many_readers_see_no_time_of_before_a_suspend_after_it() {
         machine.stand_in.sleep(Span::from_secs(60));
         slept.store(true, Ordering::SeqCst);
     });
+}
+
+#[test]
+fn a_process_stopped_past_its_expiry_says_so_and_is_synchronised_again_at_once() {
+    let machine = Machine::start(0);
+    sleep(Duration::from_millis(700)); // the first burst is over
+    assert_eq!(machine.clock.status().last_error, None);
+    // Time goes by while none of the threads runs.
+    machine.stand_in.advance(Span::from_secs(1_000));
+    let (status, reading) = (machine.clock.status(), machine.clock.now());
+    // The thread may be quicker than we are.
+    if reading.is_none() {
+        assert!(!status.is_synced);
+        assert_eq!((status.state, status.offset), (SyncState::Failed, None));
+        assert_eq!(status.last_error_code(), Some("expired"));
+    }
+    let begun = Instant::now();
+    while machine.clock.now().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", machine.clock.status());
+        let status = machine.clock.status();
+        assert!(status.is_synced || status.state != SyncState::Synchronised, "{status:?}");
+        assert_eq!(status.is_synced, status.max_error.is_some(), "{status:?}");
+        sleep(Duration::from_millis(1));
+    }
 }

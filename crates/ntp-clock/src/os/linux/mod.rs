@@ -42,11 +42,15 @@ pub(crate) fn wall_coarse() -> SystemTime {
 /// sleep moves them apart; so does a preemption in between, which is why the tightest of a few
 /// looks is taken. Where the clocks are slow to read (a tracer, an emulator) it is that much wider.
 pub(crate) fn slept() -> Slept {
+    slept_by(read_clock)
+}
+
+fn slept_by(read: impl Fn(ClockId) -> i64) -> Slept {
     let mut tightest: Option<Slept> = None;
     for _ in 0..LOOKS {
-        let before = read_clock(ClockId::CLOCK_MONOTONIC);
-        let boot = read_clock(ClockId::CLOCK_BOOTTIME);
-        let after = read_clock(ClockId::CLOCK_MONOTONIC);
+        let before = read(ClockId::CLOCK_MONOTONIC);
+        let boot = read(ClockId::CLOCK_BOOTTIME);
+        let after = read(ClockId::CLOCK_MONOTONIC);
         let look = Slept {
             least: Span::from_nanos(boot - after),
             width: Span::from_nanos(after - before),
@@ -96,3 +100,42 @@ fn read_clock(clock: ClockId) -> i64 {
 const TIGHT: Span = Span::from_micros(20);
 const LOOKS: usize = 16;
 const SLEEP_TOLERANCE: Span = Span::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn clocks_that_are_slow_to_read_look_neither_endless_nor_like_sleep() {
+        for slow_ns in [30_000, 5_000_000, 200_000_000] {
+            let real_ns = Cell::new(0_i64);
+            let slept_ns = Cell::new(0_i64);
+            let read = |clock: ClockId| {
+                real_ns.set(real_ns.get() + slow_ns);
+                let boot = clock == ClockId::CLOCK_BOOTTIME;
+                real_ns.get() + if boot { slept_ns.get() } else { 0 }
+            };
+            let before = slept_by(read);
+            assert!(!has_slept(before, slept_by(read), Span::ZERO), "{slow_ns} ns a look");
+            slept_ns.set(10_000_000_000);
+            assert!(has_slept(before, slept_by(read), Span::ZERO), "{slow_ns} ns a look");
+        }
+    }
+
+    #[test]
+    fn a_thread_has_its_signals_blocked_before_it_runs_and_whoever_starts_it_keeps_its_own() {
+        let mine = SigSet::thread_get_mask().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = spawn_quietly("quiet", move || {
+            tell.send(SigSet::thread_get_mask().unwrap()).unwrap();
+        });
+        let theirs = told.recv().unwrap();
+        thread.unwrap().join().unwrap();
+        assert_eq!(SigSet::thread_get_mask().unwrap(), mine);
+        for signal in nix::sys::signal::Signal::iterator() {
+            use nix::sys::signal::Signal::{SIGKILL, SIGSTOP};
+            assert_eq!(theirs.contains(signal), !matches!(signal, SIGKILL | SIGSTOP), "{signal}");
+        }
+    }
+}

@@ -80,28 +80,31 @@ impl Waiter {
         timeout: Duration,
     ) -> Woken {
         let sockets: Vec<RawFd> = sockets.into_iter().map(Socket::to_wait_for).collect();
+        let nap = if sockets.is_empty() { NAP } else { SOCKET_NAP };
         let mut state = self.0.0.lock();
         let armed = state.arm(timeout);
         let clock_set = armed == Armed::ClockSet || std::mem::take(&mut state.clock_set);
         if std::mem::take(&mut state.rung) || clock_set {
             return Woken { clock_set };
         }
-        let Some(timer) = &state.timer else { return self.nap(state, &sockets, timeout) };
+        let Some(timer) = &state.timer else { return self.nap(state, timeout.min(nap)) };
         // Nobody but this thread changes it, so the number holds without the lock. What a bell
         // rings from here on makes it readable.
         let timer = timer.descriptor.to_wait_for();
         drop(state);
         match poll(sockets.iter().copied().chain([timer]), timeout.min(SLEEP)) {
             Ok(()) => Woken::default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Woken::default(),
+            // The process was stopped and goes on, or it is traced.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.nap(self.0.0.lock(), timeout.min(SOCKET_NAP))
+            }
             // No memory, or fewer descriptors allowed than there are.
-            Err(_) => self.nap(self.0.0.lock(), &sockets, timeout),
+            Err(_) => self.nap(self.0.0.lock(), timeout.min(nap)),
         }
     }
 
-    /// Waits for the bell, and no longer than anything else may stay unnoticed.
-    fn nap(&self, state: MutexGuard<'_, State>, sockets: &[RawFd], timeout: Duration) -> Woken {
-        let nap = timeout.min(if sockets.is_empty() { NAP } else { SOCKET_NAP });
+    /// Waits for the bell alone.
+    fn nap(&self, state: MutexGuard<'_, State>, nap: Duration) -> Woken {
         let changed = &self.0.0.changed;
         let (mut state, _) = changed
             .wait_timeout_while(state, nap, |state| !state.rung)
@@ -156,7 +159,7 @@ mod tests {
         let waiter = Waiter::at(bell.clone());
         let ringer = std::thread::spawn(move || bell.ring());
         let state = waiter.0.0.lock();
-        assert_eq!(waiter.nap(state, &[], Duration::from_secs(60)), Woken::default());
+        assert_eq!(waiter.nap(state, Duration::from_secs(60)), Woken::default());
         ringer.join().unwrap();
     }
 }
