@@ -125,8 +125,10 @@ class RelayApp:
             # From Python 3.11 on a cancelled task counts who wanted it.
             getattr(task, "uncancel", int)()
             told = silent_text(silent_s)
-            with contextlib.suppress(OSError):
-                await send({"type": "websocket.close", "code": 1000, "reason": told})
+            close = {"type": "websocket.close", "code": 1000, "reason": told}
+            # Whoever is silent may not read either.
+            with contextlib.suppress(OSError, asyncio.TimeoutError):
+                await asyncio.wait_for(send(close), 1)
         finally:
             if silence is not None:
                 silence.stop()

@@ -97,11 +97,11 @@ class Server:
             finally:
                 process.terminate()
 
-    def prepare(self) -> dict[str, Any]:
+    def prepare(self, devices: int = 2) -> dict[str, Any]:
         """The database, static files, and what `demo_setup` makes."""
         self.manage("migrate", "--verbosity", "0")
         self.manage("collectstatic", "--noinput", "--verbosity", "0")
-        return self.demo_setup()
+        return self.demo_setup("--devices", str(devices))
 
     def demo_setup(self, *arguments: str) -> dict[str, Any]:
         made: dict[str, Any] = json.loads(self.manage("demo_setup", *arguments))
@@ -374,11 +374,13 @@ class Device:
         time_server: str,
         log_path: Path,
         *arguments: str,
+        url: str | None = None,
         **more: str,
     ) -> None:
         program = "from portacode.connection.command import main; raise SystemExit(main())"
         self.log_path = log_path
-        self._command = [sys.executable, "-c", program, "connect", "--server", server.url]
+        self._command = [sys.executable, "-c", program, "connect"]
+        self._command += ["--server", url or server.url]
         self._command += ["--handlers", "counting:Count", *arguments]
         self.count_path = log_path.with_suffix(".count")
         self._environment = {

@@ -111,10 +111,15 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         """No answer to a ping: what is left to write will not be read either."""
+        if self.read_paused and self.writable.is_set():
+            # It may have answered behind what we have not read yet, and is not to blame for that.
+            self.pong_timer = self.loop.call_later(_PING_TIMEOUT_S, self.keepalive_timeout)
+            return
         super().keepalive_timeout()
         self.transport.abort()
 
 
+_PING_TIMEOUT_S = 20.0
 room = Room(settings.CONNECTIONS_MAX, settings.STRANGERS_MAX, settings.ADDRESS_CONNECTIONS_MAX)
 """This process's."""
 OPTIONS: dict[str, Any] = {
@@ -122,7 +127,7 @@ OPTIONS: dict[str, Any] = {
     "ws": BoundedWebSocket,
     "ws_max_size": settings.SOCKET_MESSAGE_MAX,
     "ws_ping_interval": 20.0,
-    "ws_ping_timeout": 20.0,
+    "ws_ping_timeout": _PING_TIMEOUT_S,
     # Our messages are small, and deflating each costs more than it saves on the way.
     "ws_per_message_deflate": False,
     "lifespan": "off",

@@ -304,7 +304,7 @@ class JsonSocket(AsyncConsumer):
             return
         error = task.exception()
         # A peer that is gone shows in every send, and is no news.
-        if error is not None and not self._done:
+        if error is not None and not self._done and not isinstance(error, PeerGoneError):
             logger.error("%s: %s", self.scope["path"], error, exc_info=error)
 
     async def _farewell(self) -> None:
