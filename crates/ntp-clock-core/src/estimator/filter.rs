@@ -298,7 +298,8 @@ const RESTLESSNESS: [f64; MODELS] = [
     per_root_second(2e-7),
     per_root_second(2e-10),
 ];
-/// How often an oscillator of each kind is met, by judgement.
+/// How often an oscillator of each kind is met, by judgement. If all were alike but the jump, the
+/// error's median were 3 % and its p99 6 % larger.
 const PRIOR: [f64; MODELS] = [0.25, 0.35, 0.25, 0.1, 0.04, 0.009, 0.001];
 /// An oscillator changes its ways once in fifty rounds, or four hours, as rooms and loads do; once
 /// in 25 or 100 would move the error by 1 %.

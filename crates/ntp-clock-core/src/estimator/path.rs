@@ -230,7 +230,7 @@ impl Path {
         }
         let last = self.minima.iter().rev().skip(newest).take(LEVEL).copied();
         let moved = (last.fold(f64::INFINITY, f64::min) - self.settled_ns).abs();
-        let bias = (moved - self.typical_ns / 8.0).max(0.0) * UNNOTICED_SHARE;
+        let bias = (moved - self.typical_ns / UNNOTICED_PART).max(0.0) * UNNOTICED_SHARE;
         bias * bias
     }
 
@@ -251,7 +251,7 @@ impl Path {
 
     /// By how much a round's fastest exchange may exceed the base by chance.
     fn noise(&self) -> f64 {
-        (4.0 * self.typical_ns).max(self.base_ns * 0.005).max(20_000.0)
+        (NOISE_TYPICAL * self.typical_ns).max(self.base_ns * NOISE_SHARE).max(NOISE_MIN_NS)
     }
 
     /// Puts a round's exchanges together, relative to `reference`.
@@ -266,14 +266,18 @@ impl Path {
         let fastest = envelope.delay_ns;
         let base = if self.count == 0 { fastest } else { fastest.min(self.base_ns) };
         let n = round.clone().count() as f64;
-        // While few exchanges are known, the fastest may be slow as well; and of a single one nobody
-        // knows what part of its delay was a queue.
-        let past = self.count.saturating_sub(1) as f64;
-        let single = base / (4.0 * (n + 4.0 * past));
-        let doubt = (self.typical_ns / 2.0 + base / 400.0) / (n + 4.0 * self.count as f64)
-            + single / (n + 4.0 * past);
+        // While few exchanges are known, the fastest may be slow as well, by what is typical or by
+        // chance, and half of that is offset. Of a single one nobody knows what part of its delay was
+        // a queue: a quarter of it is about the deviation of an offset that is anywhere within half
+        // a delay (0.29).
+        let known = n + BURST * self.count as f64;
+        let known_before = n + BURST * self.count.saturating_sub(1) as f64;
+        let single = base / (4.0 * known_before);
+        let doubt =
+            (self.typical_ns / 2.0 + base / (2.0 / NOISE_SHARE)) / known + single / known_before;
+        // Two stamps of a coarse counter, each uniform within it, make half their sum of offset.
         let floor = (TIMESTAMP_NOISE_NS * TIMESTAMP_NOISE_NS)
-            .max(self.typical_ns * self.typical_ns / 400.0)
+            .max(self.typical_ns * self.typical_ns / (FLOOR_PART * FLOOR_PART))
             + resolution_ns * resolution_ns / 24.0;
         let (mut weight, mut offset, mut mid, mut slope_doubt) = (0.0, 0.0, 0.0, 0.0);
         let mut take = |offset_ns: f64, mid_ns: f64, delay_ns: f64| {
@@ -301,15 +305,36 @@ impl Path {
     }
 }
 
-/// Excess beyond so many typical ones is of another kind.
+// Where a constant was chosen by simulation, what half and twice of it do to the error and to
+// `est_error` stands in docs/ALGORITHM.md, "What the constants are worth".
+
+/// Excess beyond so many typical ones is of another kind: a queue whose excess is exponential has it
+/// once in 32 exchanges.
 const LARGE: f64 = 5.0;
+/// How fast the typical excess follows: it doubles within seven rounds, so that a queue of half an
+/// hour does not double it ...
 const TYPICAL_STEP: f64 = 1.1;
+/// ... and at first, when it may have been learnt in a queue, halves within two.
 const TYPICAL_STEP_EARLY: f64 = 1.5;
+/// How well the kernel's stamps say when a packet passed the wire: an interrupt's latency.
 const TIMESTAMP_NOISE_NS: f64 = 1_000.0;
+/// No exchange is believed more closely than to this part of the typical excess: the smallest delay
+/// that is known has waited a little, too.
+const FLOOR_PART: f64 = 20.0;
+/// A round's fastest exchange exceeds the smallest delay by so many typical excesses at most: the
+/// fastest of four in an exponential queue exceeds four medians once in 65,000 rounds ...
+const NOISE_TYPICAL: f64 = 4.0;
+/// ... by this share of it, because long paths vary as a whole ...
+const NOISE_SHARE: f64 = 0.005;
+/// ... and by this much anyway: what schedulers do to a packet on a quiet network.
+const NOISE_MIN_NS: f64 = 20_000.0;
+/// Exchanges of a usual burst, as which each past round counts.
+const BURST: f64 = 4.0;
 /// A quick burst is over within a quarter of a second; the spread requests of the first round are
 /// further apart.
 const MOVED_NS: f64 = RATE_UNKNOWN * 250e6;
 const MOVED_PART: f64 = 16.0;
+/// Rounds remembered: 80 minutes at the usual interval, after which a queue is over.
 const MINIMA: usize = 16;
 /// So many rounds in a row that are all slower, and alike, show a longer path; in a queue they differ.
 const SETTLED: usize = 4;
@@ -317,9 +342,12 @@ const SETTLED: usize = 4;
 const ALIKE: f64 = 16.0;
 /// The smallest delay of so many rounds is their path's.
 const LEVEL: usize = 8;
-/// Half of a change is bias where it is one way's, and mostly it is.
+/// Half of a change is bias where it is one way's, and mostly it is. In `est_error` only, as the next.
 const UNNOTICED_SHARE: f64 = 0.42;
-/// After so many rounds the shortest delay known is the path's, and not what queues left of it.
+/// By this part of the typical excess the smallest delay of eight rounds differs by chance.
+const UNNOTICED_PART: f64 = 8.0;
+/// After so many rounds the shortest delay known is the path's, and not what queues left of it: some
+/// 40 minutes after the start.
 const KNOWN: u32 = 12;
 
 #[cfg(test)]
