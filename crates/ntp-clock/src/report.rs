@@ -103,11 +103,13 @@ impl Report {
             state.address = Some(address);
         }
         state.server_changes += u64::from(moved.is_some());
-        let answered = self.answering.filter(|_| ended);
+        // Nobody waits for the last requests of the first round.
+        let answer = if engine.round_is_answered() { Ok(()) } else { self.outcome.clone() };
+        let answered = self.answering.filter(|_| ended || engine.round_is_answered());
         if let Some(request) = answered {
             self.answering = None;
             state.answered = request;
-            state.answer = Some(self.outcome.clone());
+            state.answer = Some(answer);
         }
         // Readings begin with the first reply, the event comes at the end of its round.
         let serving = engine.mapping().is_some();

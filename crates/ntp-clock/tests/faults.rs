@@ -276,3 +276,17 @@ fn polls_are_never_more_than_eight_in_eight_seconds_whatever_the_interval() {
     let most = server.stats().most_requests_within(Duration::from_secs(8));
     assert!((5..=8).contains(&most), "{most} packets in 8 s");
 }
+
+#[test]
+fn whoever_waits_for_a_round_does_not_wait_for_the_last_requests_of_the_first() {
+    let server = serve(|_| {});
+    let clock = clock_of(&server);
+    clock.sync_now().expect("the server answers");
+    // It joins the round, whose last requests are half a second apart.
+    clock.sync_now().expect("the server answers");
+    let sent = server.stats().requests;
+    assert!((4..7).contains(&sent), "{sent} requests were sent when both were answered");
+    eventually("the others are sent as well", Duration::from_secs(5), || {
+        server.stats().requests == 7
+    });
+}
