@@ -60,12 +60,18 @@ fn an_address_that_is_silent_refuses_or_has_no_time_costs_no_attempt() {
     let useless = serve(Span::ZERO);
     useless.set(|b| b.faults.always(Fault::Stratum(16)));
     let (_silent, silent) = silent();
-    let dead = [("silent", silent), ("refusing", refusing()), ("useless", useless.addr())];
-    for (name, address) in dead {
+    // With how many packets each is asked: what says that it is of no use is left at once.
+    let dead = [("silent", silent, 2), ("refusing", refusing(), 1), ("useless", useless.addr(), 1)];
+    for (name, address, packets) in dead {
         let alive = serve(Span::ZERO);
         let (clock, events) = clock_of(&format!("{name}.test"), &[address, alive.addr()]);
         let told = until(&events, is_synchronised);
         assert!(!told.iter().any(|event| is_failure(event.kind())), "{name}: {told:?}");
+        let Some(Event::Synchronised { sent, believed, .. }) = told.last().map(ClockEvent::kind)
+        else {
+            panic!("{name}: {told:?}")
+        };
+        assert_eq!(sent - believed, packets, "{name}: {told:?}");
         let status = clock.status();
         assert_eq!(status.address, Some(alive.addr()), "{name}");
         assert!(status.requests <= 8, "{name}: more packets than the budget has");

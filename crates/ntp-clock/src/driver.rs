@@ -99,7 +99,8 @@ impl Driver {
                     let datagram = buffer.get(..len).unwrap_or(&buffer);
                     self.take_datagram(datagram, from, t4);
                 }
-                Some(Arrival::Refused) => {}
+                Some(Arrival::Refused { hasten: true }) => self.publisher.engine_mut().hasten(),
+                Some(Arrival::Refused { hasten: false }) => {}
             }
         }
     }
@@ -110,7 +111,9 @@ impl Driver {
             // It has no time to give, and says so itself: another address may have.
             Err(rejection @ (Rejection::Unsynchronised | Rejection::RootDistance)) => {
                 let kind = FailureKind::Attempt(AttemptError::Rejected(rejection));
-                self.carrier.useless(from, Failure::new(kind, rejection.to_string()));
+                if self.carrier.useless(from, Failure::new(kind, rejection.to_string())) {
+                    self.publisher.engine_mut().hasten();
+                }
             }
             // It is counted by the engine and reported as an event.
             Err(_) => {}

@@ -167,6 +167,14 @@ impl SyncEngine {
         self.settle(now);
     }
 
+    /// No reply will come to what was sent so far, as the carrier has learnt, and it has another
+    /// address to ask: the next request need not wait for one. The packet budget stands.
+    pub fn hasten(&mut self) {
+        if let Some(round) = &mut self.round {
+            round.hasten();
+        }
+    }
+
     /// A datagram of our server's address arrived at `t4`.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ pub(super) struct Round {
     /// A transmit was handed out and has not come back yet.
     in_hand: bool,
     last_sent: LocalTime,
+    /// Nothing is to be waited for before the next request.
+    hastened: bool,
     send_failed: bool,
     /// Readers had a valid mapping when this round began.
     pub(super) began_synchronised: bool,
@@ -61,6 +63,7 @@ impl Round {
             burst,
             in_hand: false,
             last_sent: now,
+            hastened: false,
             send_failed: false,
             began_synchronised: synchronised,
             believed: 0,
@@ -76,9 +79,17 @@ impl Round {
         if self.sent == 0 {
             return Some(self.started);
         }
+        if self.hastened {
+            return Some(self.last_sent);
+        }
         let spacing =
             if self.believed > 0 { schedule::burst_spacing } else { schedule::probe_spacing };
         Some(self.last_sent + spacing(self.sent))
+    }
+
+    /// The next request, if one is wanted, need not wait for replies to the ones before.
+    pub(super) fn hasten(&mut self) {
+        self.hastened = self.believed == 0;
     }
 
     /// Sends no further requests.
@@ -94,6 +105,7 @@ impl Round {
             *slot = Some(Request { cookie, sent_at: None, answered: false, weighed: false });
         }
         self.sent += 1;
+        self.hastened = false;
         self.in_hand = true;
         self.last_sent = now;
         place
@@ -211,3 +223,44 @@ impl Round {
 }
 
 const MAX_REQUESTS: usize = schedule::FIRST_BURST as usize;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Span;
+
+    fn at(ms: i64) -> LocalTime {
+        LocalTime::from_nanos(0) + Span::from_millis(ms)
+    }
+
+    /// A round of four requests of which the first was sent.
+    fn asked() -> Round {
+        let mut round = Round::new(Purpose::Scheduled, at(0), 4, 4, false);
+        let place = round.hand_out(7, at(0));
+        round.sent(place, at(1));
+        round
+    }
+
+    #[test]
+    fn a_hastened_request_waits_for_nothing_and_the_one_after_it_waits_again() {
+        let mut round = asked();
+        assert_eq!(round.next_send(), Some(at(1) + schedule::probe_spacing(1)));
+        round.hasten();
+        assert_eq!(round.next_send(), Some(at(1)));
+        let place = round.hand_out(8, at(2));
+        round.sent(place, at(3));
+        assert_eq!(round.next_send(), Some(at(3) + schedule::probe_spacing(2)));
+    }
+
+    #[test]
+    fn nothing_is_hastened_in_a_round_that_has_a_believed_reply_or_sends_no_more() {
+        let mut round = asked();
+        round.believed = 1;
+        round.hasten();
+        assert_eq!(round.next_send(), Some(at(1) + schedule::burst_spacing(1)));
+        let mut ended = asked();
+        ended.stop_sending();
+        ended.hasten();
+        assert_eq!(ended.next_send(), None);
+    }
+}

@@ -69,8 +69,8 @@ pub(crate) enum Arrival {
     Departed { id: RequestId, at: LocalTime },
     /// A datagram from this address of so many bytes, which arrived at `t4` at the latest.
     Datagram { from: SocketAddr, len: usize, t4: LocalTime },
-    /// An address refuses; the next request goes to another one.
-    Refused,
+    /// An address refuses. Whether the next request shall go to another one at once.
+    Refused { hasten: bool },
 }
 
 /// Replies come from another address than before.
@@ -179,12 +179,12 @@ impl Carrier {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    order.failed(from, refusal(&error));
+                    let hasten = order.failed(from, refusal(&error));
                     if !is_of_network(&error) {
                         // The socket itself is spoilt; another request opens a new one.
                         connections.retain(|connection| connection.address != from);
                     }
-                    return Some(Arrival::Refused);
+                    return Some(Arrival::Refused { hasten });
                 }
             }
         }
@@ -202,11 +202,10 @@ impl Carrier {
         (from != address).then_some(Moved { from, to: address })
     }
 
-    /// What answers at this address has no time to give, for this reason.
-    pub(crate) fn useless(&mut self, address: SocketAddr, reason: Failure) {
-        if let Some(round) = &mut self.round {
-            round.order.failed(address, reason);
-        }
+    /// What answers at this address has no time to give, for this reason. Gives whether the next
+    /// request shall go to another one at once.
+    pub(crate) fn useless(&mut self, address: SocketAddr, reason: Failure) -> bool {
+        self.round.as_mut().is_some_and(|round| round.order.failed(address, reason))
     }
 
     /// Ends the round and closes its sockets, so that a late reply meets nobody.

@@ -96,11 +96,16 @@ impl Order {
         Some(candidate.address)
     }
 
-    /// The address cannot be used, for this reason.
-    pub(super) fn failed(&mut self, address: SocketAddr, failure: Failure) {
+    /// The address cannot be used, for this reason. Gives whether asking another one at once may
+    /// help: it was the last one asked, and there is one that has not failed.
+    pub(super) fn failed(&mut self, address: SocketAddr, failure: Failure) -> bool {
+        let current = self.candidates.get(self.at).is_some_and(|at| at.address == address);
         if let Some(candidate) = self.candidates.iter_mut().find(|c| c.address == address) {
             candidate.failure = Some(failure);
         }
+        current
+            && self.answered.is_none()
+            && self.candidates.iter().any(|candidate| candidate.failure.is_none())
     }
 
     /// The address has answered: all further requests go there.
@@ -163,11 +168,11 @@ mod tests {
         let [a, b, c] = addresses();
         let mut order = Order::new(None, false, &[a, b, c], 0);
         assert_eq!(order.next(), Some(a));
-        order.failed(a, refused());
+        assert!(order.failed(a, refused()));
         assert_eq!(asked(&mut order, 2), [b, c]);
-        order.failed(b, refused());
+        assert!(!order.failed(b, refused()), "the one after it is being asked");
         assert_eq!(asked(&mut order, 2), [c, c]);
-        order.failed(c, refused());
+        assert!(!order.failed(c, refused()), "there is no other");
         assert_eq!(asked(&mut order, 3), [a, b, c]);
     }
 
@@ -183,7 +188,7 @@ mod tests {
         assert_eq!(asked(&mut next, 4), [c, c, c, c], "whatever its name leads to now");
         let mut refusing = Order::new(Some(c), true, &[a, b, c], 0);
         assert_eq!(refusing.next(), Some(c));
-        refusing.failed(c, refused());
+        assert!(refusing.failed(c, refused()));
         assert_eq!(asked(&mut refusing, 3), [a, b, a]);
         let mut silent = Order::new(Some(c), false, &[a, b, c], 1);
         assert_eq!(asked(&mut silent, 4), [c, c, b, a], "after an attempt without an answer");
