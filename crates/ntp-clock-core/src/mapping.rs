@@ -504,6 +504,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_mapping_ends_no_later_than_it_did_and_one_of_an_epoch_never_begins() {
+        let m = mapping();
+        let (early, late) = (LocalTime::from_nanos(7), LocalTime::MAX);
+        assert_eq!((m.ended(early).valid_until, m.ended(late)), (early, m));
+        for whole_since in [LocalTime::MIN, LocalTime::from_nanos(9)] {
+            let none = Mapping::of_epoch(5, whole_since);
+            let since = whole_since.max(LocalTime::from_nanos(i64::MIN + 1));
+            assert_eq!((none.epoch, none.valid_from, none.valid_until), (5, since, LocalTime::MIN));
+        }
+    }
+
+    #[test]
     fn a_mapping_through_a_reading_gives_it_for_ever() {
         let reading =
             Reading::new(UnixTime::from_nanos(7_000), Span::from_nanos(50), Span::from_nanos(9), 4);
@@ -538,6 +550,7 @@ pub(crate) mod tests {
         assert!(at(0, 10).definitely_before(&at(21, 10)));
         assert!(!at(0, 10).definitely_before(&at(20, 10)));
         assert!(!at(0, 10).definitely_after(&at(20, 10)));
+        assert!(at(21, 10).definitely_after(&at(0, 10)));
     }
 
     #[test]
@@ -549,11 +562,11 @@ pub(crate) mod tests {
             (lifted.time(), lifted.max_error()),
             (UnixTime::from_nanos(107), Span::from_nanos(12))
         );
-        let r = Reading::new(r.time(), r.max_error(), Span::from_nanos(4), 1);
-        for by in [-3, 3] {
+        let r = Reading::new(r.time(), Span::from_nanos(500), Span::from_nanos(40), 1);
+        for by in [-30, 30] {
             let wide = r.widened(Span::from_nanos(by));
-            assert_eq!((wide.time(), wide.max_error()), (r.time(), Span::from_nanos(8)));
-            assert_eq!(wide.est_error(), Span::from_nanos(5));
+            assert_eq!((wide.time(), wide.max_error()), (r.time(), Span::from_nanos(530)));
+            assert_eq!(wide.est_error(), Span::from_nanos(50));
         }
         assert_eq!(r.no_earlier_than(UnixTime::from_nanos(99)), r);
     }
