@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ntp_clock_core::{EngineConfig, EpochReason, Event, Reading, Span, SyncState};
-use ntp_test_server::TestServer;
+use ntp_test_server::{Fault, TestServer};
 
 use crate::clock::Clock;
 use crate::counters::{Counters, StandIn};
@@ -16,7 +16,7 @@ use crate::keeper;
 struct Machine {
     stand_in: Arc<StandIn>,
     clock: Clock,
-    _server: TestServer,
+    server: TestServer,
 }
 
 impl Machine {
@@ -32,7 +32,7 @@ impl Machine {
         );
         let clock = Clock::from_shared(shared);
         assert!(clock.wait_synced(Duration::from_secs(10)), "{:?}", clock.status());
-        Machine { stand_in, clock, _server: server }
+        Machine { stand_in, clock, server }
     }
 
     fn truth_ns() -> i64 {
@@ -166,5 +166,50 @@ fn a_process_stopped_past_its_expiry_says_so_and_is_synchronised_again_at_once()
         assert!(status.is_synced || status.state != SyncState::Synchronised, "{status:?}");
         assert_eq!(status.is_synced, status.max_error.is_some(), "{status:?}");
         sleep(Duration::from_millis(1));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+#[allow(unsafe_code)]
+fn a_child_of_a_clock_that_has_run_out_goes_on_in_its_epoch_no_earlier_than_that_stopped() {
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{ForkResult, fork};
+
+    let machine = Machine::start(0);
+    let last = machine.clock.now().expect("synchronised");
+    let silence = |always: bool| {
+        machine.server.set(move |b| {
+            b.faults.clear();
+            if always {
+                b.faults.always(Fault::Silence);
+            }
+        });
+    };
+    silence(true);
+    // A quarter of an hour goes by, for the server as well.
+    machine.server.set(|b| b.offset += Span::from_secs(900));
+    machine.stand_in.advance(Span::from_secs(900));
+    assert_eq!(machine.clock.now(), None);
+    // SAFETY: the child uses what this crate promises to work after a fork, and allocation, which
+    // glibc makes usable in a child; it ends by `_exit`.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            let mut good = machine.clock.now().is_none();
+            let begun = Instant::now();
+            while machine.clock.sync_now().is_err() && begun.elapsed() < Duration::from_secs(30) {}
+            let first = machine.clock.now();
+            good &= first.is_some_and(|first| first.epoch() == 1 && first.time() > last.time());
+            if !good {
+                eprintln!("child: {first:?} after {last:?}");
+            }
+            // SAFETY: ends the process without running anything of the parent's.
+            unsafe { libc::_exit(i32::from(!good)) }
+        }
+        ForkResult::Parent { child } => {
+            sleep(Duration::from_millis(300));
+            silence(false);
+            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+        }
     }
 }
