@@ -32,16 +32,17 @@ const wasm = optimised(wasmFile);
 const deflated = deflateRawSync(wasm, { level: 9, memLevel: 9 });
 if (!wasm.equals(inflate(deflated, wasm.length))) throw new Error('src/inflate.js is wrong');
 
-/** The bundle of this entry, in which `virtual:name` imports `contents`. */
-async function bundled(entry, name, contents) {
+/** The bundle of this entry, in which `virtual:NAME` imports what `contents` has under this name. */
+async function bundled(entry, contents) {
+    const namespace = 'virtual';
     const virtual = {
-        name,
+        name: namespace,
         setup({ onResolve, onLoad }) {
-            onResolve({ filter: new RegExp(`^virtual:${name}$`) }, () => ({
-                path: name,
-                namespace: name,
+            onResolve({ filter: /^virtual:/ }, ({ path }) => ({
+                path: path.slice('virtual:'.length),
+                namespace,
             }));
-            onLoad({ filter: /.*/, namespace: name }, () => ({ contents }));
+            onLoad({ filter: /.*/, namespace }, ({ path }) => ({ contents: contents[path] }));
         },
     };
     const { outputFiles } = await build({
@@ -61,14 +62,15 @@ async function bundled(entry, name, contents) {
 const embedded =
     `export const length = ${wasm.length};\n` +
     `export const base64 = '${deflated.toString('base64')}';`;
-const { NTP_CLOCK_VERSION, NTP_CLOCK_SOURCES, NTP_CLOCK_PAGE_SOURCES } = process.env;
+const { NTP_CLOCK_VERSION, NTP_CLOCK_SOURCES, NTP_CLOCK_PAGE_SOURCES, NTP_CLOCK_LAYOUT } =
+    process.env;
 const banner = `// portacode ntp-clock ${NTP_CLOCK_VERSION}; sources ${NTP_CLOCK_SOURCES}\n`;
-const text = banner + (await bundled('src/index.js', 'wasm', embedded));
+const text = banner + (await bundled('src/index.js', { wasm: embedded, layout: NTP_CLOCK_LAYOUT }));
 writeFileSync(moduleFile, text);
 
 const source = (name) => readFileSync(join(here, 'page', name), 'utf8');
 // The very module that is shipped, so that the page shows what users have.
-const script = await bundled('page/page.js', 'ntp-clock', text);
+const script = await bundled('page/page.js', { 'ntp-clock': text });
 const { code: style } = await transform(source('style.css'), { loader: 'css', minify: true });
 // Replaced by functions, for `$` means something in a text.
 const page = source('index.html')

@@ -73,8 +73,9 @@ function facts() {
     tell('delay', words.span(status.delayMs));
     tell('drift', words.ppm(status.driftPpm), status.driftPpm === null ? '' : 'of its counter');
     tell('last-sync', ...moment(status.lastSync, timeSinceSync, (ago) => `${ago} ago`));
-    const ahead =
-        nextSync && ntpClock.now() !== null ? Date.parse(nextSync) - ntpClock.now() : null;
+    // One look: by the next the reading may be gone.
+    const time = ntpClock.now();
+    const ahead = nextSync && time !== null ? Date.parse(nextSync) - time : null;
     tell('next-sync', ...moment(nextSync, ahead, (soon) => `in ${soon}`));
     tell('requests', String(believed), `of ${requests} asked`);
     tell('rejections', words.rejections(status.rejections));

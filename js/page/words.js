@@ -59,55 +59,55 @@ export const STATES = {
     failed: 'Failed',
 };
 
-/** What to do about an error, by what it says; the first that fits. */
-const REMEDIES = [
-    [
-        /wasm-unsafe-eval/,
-        "Add 'wasm-unsafe-eval' to script-src in the page's Content-Security-Policy header.",
-    ],
-    [
-        /WebAssembly/,
-        'This browser cannot run the clock. Try a current Chromium, Firefox or Safari.',
-    ],
-    [
-        /not synchronised|unsynchronised|HTTP 503/i,
-        'The relay answers but has no time itself. Look at its server: its own clock has to reach its NTP server first. This page goes on by itself once it has.',
-    ],
-    [
-        /HTTP 4\d\d/,
-        'The server has nothing at this URL, or does not let this page ask. Check the path.',
-    ],
-    [/HTTP 5\d\d/, 'The server failed to answer. Look at its log.'],
-    [
-        /closed \(1006/,
-        'The WebSocket could not be opened or broke. Check that the relay runs and that its URL is right; a page on https: may only use wss:, and the server must allow this page\u2019s origin.',
-    ],
-    [/WebSocket closed/, 'The relay closed the connection, for the reason in the brackets.'],
-    [
-        /Failed to fetch|NetworkError|Load failed/,
+const TRY_ANOTHER = 'It asks again by itself. If this stays, choose another source below.';
+const NETWORK = 'Nothing came back in time. Check the network and that the server runs.';
+const FEWER = 'The server wants fewer requests. It is asked again by itself when it may be.';
+const NO_TIME =
+    'The relay answers but has no time itself. Look at its server: its own clock has to reach its NTP server first. This page goes on by itself once it has.';
+const NO_BROWSER = 'This browser cannot run the clock. Try a current Chromium, Firefox or Safari.';
+
+/** What to do about a failure, by its code. */
+const REMEDIES = {
+    no_reply: NETWORK,
+    not_sent: NETWORK,
+    unreachable:
         'Nothing came back. Check the network and the URL; a server of another origin must allow this page by CORS (Access-Control-Allow-Origin).',
-    ],
-    [
-        /another server/,
-        'The relay is behind a new time source. Apply the source again if you trust it.',
-    ],
-    [/kiss/, 'The server wants fewer requests. It is asked again by itself when it may be.'],
-    [
-        /no reply|too late|timeout/i,
-        'Nothing came back in time. Check the network and that the server runs.',
-    ],
-];
+    http_refused:
+        'The server has nothing at this URL, or does not let this page ask. Check the path.',
+    http_failed: 'The server failed to answer. Look at its log.',
+    websocket_broken:
+        'The WebSocket could not be opened or broke. Check that the relay runs and that its URL is right; a page on https: may only use wss:, and the server must allow this page\u2019s origin.',
+    websocket_closed: 'The relay closed the connection, for the reason in the brackets.',
+    websocket_forbidden:
+        'The browser does not open such a connection: a page on https: may only use wss: or https:.',
+    websocket_missing: NO_BROWSER,
+    relay_refused: 'The relay refuses to answer. Its reason stands in the brackets.',
+    rejected_unsynchronised: NO_TIME,
+    rejected_server: 'The relay is behind a new time source. Load this page again if you trust it.',
+    rejected_malformed: 'This is not the answer of a relay or of an HTTPS time. Check the URL.',
+    kiss_deny: FEWER,
+    kiss_rstr: FEWER,
+    kiss_rate: FEWER,
+    held: FEWER,
+    wasm_forbidden:
+        "Add 'wasm-unsafe-eval' to script-src in the page's Content-Security-Policy header.",
+    wasm_failed: NO_BROWSER,
+    wall_clock_stopped:
+        'Let the browser\u2019s clock run: a test or an extension has put another in its place.',
+    suspended: 'Nothing to do: the server is being asked.',
+    expired: 'Nothing to do: the server is being asked.',
+};
 
 /** What to tell about a status: a title, why, and what to do; null where all is well. */
 export function problemOf(status, target) {
-    const { isSynced, lastError, attempts, state } = status;
+    const { isSynced, lastError, lastErrorCode, attempts, state } = status;
     if (isSynced && (attempts === 0 || !lastError)) return null;
     if (isSynced) {
         return {
             mild: true,
             title: 'The last attempt failed; readings go on',
             why: lastError,
-            remedy: `Nothing to do yet: it asks again by itself. ${remedyFor(lastError)}`,
+            remedy: `Nothing to do yet: it asks again by itself. ${remedyFor(lastErrorCode)}`,
         };
     }
     if (!lastError) {
@@ -125,14 +125,11 @@ export function problemOf(status, target) {
                 ? 'No synchronised time: all attempts failed'
                 : 'No synchronised time',
         why: lastError,
-        remedy: remedyFor(lastError),
+        remedy: remedyFor(lastErrorCode),
     };
 }
 
-function remedyFor(error) {
-    const found = REMEDIES.find(([pattern]) => pattern.test(error));
-    return found?.[1] ?? 'It asks again by itself. If this stays, choose another source below.';
-}
+const remedyFor = (code) => REMEDIES[code] ?? TRY_ANOTHER;
 
 export function rejections(counts) {
     const told = Object.entries(counts).map(

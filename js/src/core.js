@@ -1,13 +1,24 @@
 // The clock of Rust: one WebAssembly instance, and names for what its buffers hold.
 
 import { inflate } from './inflate.js';
+import {
+    ABSENCES,
+    CODES,
+    EPOCHS,
+    EVENT,
+    EVENTS,
+    READING,
+    REJECTIONS,
+    REJECTIONS_AT,
+    REPLY,
+    STATES,
+    STATUS,
+} from 'virtual:layout';
 import { base64, length } from 'virtual:wasm';
 
-/** @typedef {{time: number, maxError: number, estError: number, epoch: number}} Answer */
-
-const REJECTIONS_AT = 16;
-const STATES = ['unsynchronised', 'synchronised', 'holdover', 'failed'];
-const EVENTS = ['', 'synchronised', 'attempt', 'failed', 'epoch', 'restarted', 'rejected', 'other'];
+const [TIME, MAX_ERROR, EST_ERROR, EPOCH] = ['timeMs', 'maxErrorMs', 'estErrorMs', 'epoch'].map(
+    (name) => READING.indexOf(name),
+);
 
 let compiled;
 
@@ -22,16 +33,19 @@ function decoded() {
  */
 export function instantiate(ready, failed) {
     const bytes = compiled ? null : decoded();
+    let instance;
     try {
         compiled ??= new WebAssembly.Module(bytes);
-        ready(new Core(new WebAssembly.Instance(compiled)));
+        instance = new WebAssembly.Instance(compiled);
     } catch (error) {
         if (!(error instanceof RangeError)) return failed(error);
         WebAssembly.instantiate(bytes ?? decoded()).then(({ module, instance }) => {
             compiled = module;
             ready(new Core(instance));
         }, failed);
+        return;
     }
+    ready(new Core(instance));
 }
 
 /** The exports of an instance; what goes through its buffers as objects. */
@@ -43,18 +57,26 @@ export class Core {
         this.bytes = new Uint8Array(wasm.memory.buffer, wasm.bytes(), 1024);
     }
 
-    #answer(told) {
-        if (!told) return null;
-        const [timeMs, maxErrorMs, estErrorMs, epoch] = this.numbers;
-        return { timeMs, maxErrorMs, estErrorMs, epoch };
+    #named(names) {
+        return Object.fromEntries(names.map((name, place) => [name, this.numbers[place]]));
+    }
+
+    #reading() {
+        const n = this.numbers;
+        return {
+            timeMs: n[TIME],
+            maxErrorMs: n[MAX_ERROR],
+            estErrorMs: n[EST_ERROR],
+            epoch: n[EPOCH],
+        };
     }
 
     read(now, wall) {
-        return this.#answer(this.wasm.read(now, wall));
+        return this.wasm.read(now, wall) ? this.#reading() : null;
     }
 
     at(moment) {
-        return this.#answer(this.wasm.at(moment));
+        return this.wasm.at(moment) ? this.#reading() : null;
     }
 
     /** The cookie of the request to send now, or null. */
@@ -76,45 +98,29 @@ export class Core {
     }
 
     relayed(cookie, reply, t4, now) {
-        this.numbers.set(reply);
+        this.numbers.set(REPLY.map((name) => reply[name]));
         return this.wasm.relayed(cookie, t4, now);
     }
 
     /** The oldest event not yet taken, or null. */
     event() {
         const kind = EVENTS[this.wasm.event()];
-        return kind && { kind, reason: this.#text(this.numbers[0]), value: this.numbers[1] };
-    }
-
-    #text(length) {
-        return String.fromCharCode(...this.bytes.subarray(0, length));
+        if (!kind) return null;
+        const { textLength, code, value } = this.#named(EVENT);
+        const text = String.fromCharCode(...this.bytes.subarray(0, textLength));
+        return { kind, text, value, code: (kind === 'epoch' ? EPOCHS : CODES)[code] };
     }
 
     status(now) {
         this.wasm.status(now);
-        const n = this.numbers;
-        const orNull = (number) => (Number.isNaN(number) ? null : number);
-        const counts = n.slice(REJECTIONS_AT);
-        const rejections = {};
-        for (let i = 0, length; (length = this.wasm.rejection_name(i)) > 0; i++) {
-            if (counts[i] > 0) rejections[this.#text(length)] = counts[i];
-        }
+        const known = this.#named(STATUS);
+        for (const name of STATUS) if (Number.isNaN(known[name])) known[name] = null;
+        const counts = REJECTIONS.map((name, place) => [name, this.numbers[REJECTIONS_AT + place]]);
         return {
-            state: STATES[n[0]],
-            epoch: n[1],
-            lastSyncLocal: orNull(n[2]),
-            lastSync: orNull(n[3]),
-            delayMs: orNull(n[4]),
-            driftPpm: orNull(n[5]),
-            attempts: n[6],
-            nextSync: n[7],
-            inRound: n[8] === 1,
-            stratum: orNull(n[9]),
-            leap: orNull(n[10]),
-            requests: n[11],
-            believed: n[12],
-            rounds: n[13],
-            rejections,
+            ...known,
+            state: STATES[known.state],
+            absence: ABSENCES[known.absence],
+            rejections: Object.fromEntries(counts.filter(([, count]) => count > 0)),
         };
     }
 }

@@ -1,30 +1,40 @@
-// The local counter, performance.now(), and how coarse it is.
+// The local counter, performance.now(), how coarse it is, and the wall clock beside it.
 
 const STEPS = 12;
 const LONGEST_LOOK_MS = 8;
+/** So many looks without a step take longer than a millisecond, which is the coarsest in use. */
+const LOOKS = 100_000;
 // A double of a day in milliseconds is no finer, and its rounding is an error too.
 const FINEST_MS = 0.0001;
 const CLOSE_MS = 5;
+/** The page's counter and ours are the same when they are read this close together. */
+const SAME_MS = 50;
+
+// As they were at import: what tests put in their place later is not this clock's time.
+export const now = performance.now.bind(performance);
+export const wall = Date.now;
 
 let known;
 
 /**
  * The smallest step of performance.now(), in milliseconds, measured once: browsers cut it off to
  * 5, 100 or 1000 microseconds, and where they add noise its steps are multiples of what they cut.
+ * A counter that stands still, as under fake timers, ends the look by its count.
  */
 export function resolution() {
     if (known !== undefined) return known;
-    const began = performance.now();
+    const began = now();
     let least = Infinity;
     let last = began;
-    for (let steps = 0; steps < STEPS; ) {
-        const now = performance.now();
-        if (now > last) {
-            least = Math.min(least, now - last);
-            last = now;
+    for (let steps = 0, looks = 0; steps < STEPS && looks < LOOKS; looks++) {
+        const seen = now();
+        if (seen > last) {
+            least = Math.min(least, seen - last);
+            last = seen;
             steps++;
+            looks = 0;
         }
-        if (now - began > LONGEST_LOOK_MS) break;
+        if (seen - began > LONGEST_LOOK_MS) break;
     }
     // No step within the look: as coarse as anything in use.
     known = least === Infinity ? 20 : Math.max(least, FINEST_MS);
@@ -32,28 +42,36 @@ export function resolution() {
 }
 
 /**
- * performance.now() and Date.now() at one moment: a thread that is held up between the two looks as
+ * The counter and the wall clock at one moment: a thread that is held up between the two looks as
  * if the machine had slept.
  */
 export function pair() {
     let closest = Infinity;
     let found;
     for (let tries = 0; tries < 8 && closest > CLOSE_MS; tries++) {
-        const now = performance.now();
-        const wall = Date.now();
-        const apart = performance.now() - now;
+        const local = now();
+        const shown = wall();
+        const apart = now() - local;
         if (apart >= closest) continue;
         closest = apart;
-        found = [now, wall];
+        found = [local, shown];
     }
     return found;
+}
+
+/** Whether the moments that a program now gets of performance.now() are ones of our counter. */
+export function isOurs() {
+    for (let tries = 0; tries < 3; tries++) {
+        if (Math.abs(performance.now() - now()) < SAME_MS) return true;
+    }
+    return false;
 }
 
 /**
  * From when on the counter is known to count without a pause: its beginning where the wall clock
  * has moved with it since, else now.
  */
-export function wholeSince(now, wall) {
-    const ahead = wall - (performance.timeOrigin + now);
-    return Math.abs(ahead) < 50 ? 0 : now;
+export function wholeSince(local, shown) {
+    const ahead = shown - (performance.timeOrigin + local);
+    return Math.abs(ahead) < 50 ? 0 : local;
 }

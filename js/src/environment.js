@@ -1,9 +1,12 @@
-// What surrounds us: Node or a browser, its modules, its page.
+// What surrounds us: Node or a browser, its modules, its page, its timers.
 
 export const node =
     typeof process === 'object' && process.versions?.node && !process.versions.electron
         ? process
         : null;
+
+// As they were at import: fake timers that tests install later do not hold up this clock.
+const { setTimeout: after, clearTimeout, setInterval: every, clearInterval } = globalThis;
 
 /** A module of Node's, without an import that bundlers and browsers would trip over. */
 export async function nodeModule(name) {
@@ -12,12 +15,32 @@ export async function nodeModule(name) {
     return import(/* @vite-ignore */ /* webpackIgnore: true */ hidden);
 }
 
+// Longer ones would fire at once.
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** A timer that keeps no process alive. */
 export function timer(callback, ms) {
-    // Longer ones would fire at once.
-    const handle = setTimeout(callback, Math.min(Math.max(ms, 0), 2 ** 31 - 1));
+    const handle = after(callback, Math.min(Math.max(ms, 0), LONGEST_MS));
     handle.unref?.();
     return handle;
+}
+
+export const cancel = (handle) => clearTimeout(handle);
+
+/** In a task of its own, soon; a process does not end before it. */
+export const soon = (callback) => after(callback, 0);
+
+/**
+ * Keeps a process alive until it is released, which calls nothing; or until `ms` have passed, which
+ * calls `elapsed`.
+ */
+export function wait(ms = Infinity, elapsed) {
+    if (ms > LONGEST_MS) {
+        const alive = every(() => {}, 1000);
+        return () => clearInterval(alive);
+    }
+    const limit = after(elapsed, ms);
+    return () => clearTimeout(limit);
 }
 
 /** The relay that the page's author named: `<meta name="ntp-clock-relay" content="...">`. */

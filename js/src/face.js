@@ -1,8 +1,11 @@
-// What every clock offers on top of its readings, be it synchronised or set by hand.
+// What every clock offers on top of its readings, synchronised or set by hand.
 
+import { wait } from './environment.js';
 import { iso } from './iso.js';
 
 export class Clock extends EventTarget {
+    #waiting = new Set();
+
     nowISO() {
         const time = this.now();
         return time === null ? null : iso(time);
@@ -13,25 +16,25 @@ export class Clock extends EventTarget {
         if (this.now() !== null) return Promise.resolve(true);
         if (signal?.aborted || timeout <= 0) return Promise.resolve(false);
         return new Promise((resolve) => {
-            // Whoever waits keeps a process alive; also where there is no limit.
-            const limit = setTimeout(
-                () => done(timeout === Infinity),
-                Math.min(timeout, 2 ** 31 - 1),
-            );
             const done = (synced) => {
-                clearTimeout(limit);
-                this.removeEventListener('reading', yes);
+                release();
+                this.#waiting.delete(done);
                 signal?.removeEventListener('abort', no);
                 resolve(synced);
             };
-            const yes = () => done(true);
             const no = () => done(false);
-            this.addEventListener('reading', yes);
+            // Whoever waits keeps a process alive; also where there is no limit.
+            const release = wait(timeout, no);
+            this.#waiting.add(done);
             signal?.addEventListener('abort', no, { once: true });
         });
     }
 
-    /** Tells listeners; one that throws is reported and disturbs nobody. */
+    /** There are readings from now on. */
+    readable() {
+        for (const done of this.#waiting) done(true);
+    }
+
     tell(type, detail) {
         this.dispatchEvent(new CustomEvent(type, { detail }));
     }

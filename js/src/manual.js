@@ -8,6 +8,7 @@ export class ManualClock extends Clock {
     #reading = null;
     #epoch = 1;
     #set = null;
+    #failure = null;
 
     /** It is `timeMs` now. An earlier time than before begins a new epoch. */
     set(timeMs, { maxErrorMs = 0, estErrorMs = 0 } = {}) {
@@ -20,7 +21,12 @@ export class ManualClock extends Clock {
         if (earlier) this.#epoch++;
         this.#set = timeMs;
         this.#reading = { timeMs, maxErrorMs, estErrorMs, epoch: this.#epoch };
-        if (earlier) this.tell('epoch', { epoch: this.#epoch, reason: 'set to an earlier time' });
+        this.#failure = null;
+        if (earlier) {
+            const reason = 'set to an earlier time';
+            this.tell('epoch', { epoch: this.#epoch, reason, code: 'by_hand' });
+        }
+        this.readable();
         this.tell('reading');
         this.tell('sync', { ...this.#reading });
     }
@@ -32,9 +38,10 @@ export class ManualClock extends Clock {
     }
 
     /** From now on there is no reading. */
-    fail(error = 'failed by hand') {
+    fail(error = 'failed by hand', code = 'by_hand') {
         this.#reading = null;
-        this.tell('fail', { attempt: 1, error });
+        this.#failure = { error, code };
+        this.tell('fail', { attempt: 1, error, code });
     }
 
     now() {
@@ -74,7 +81,9 @@ export class ManualClock extends Clock {
             boundAssumed: false,
             attempts: 0,
             rejections: {},
-            lastError: null,
+            address: null,
+            lastError: this.#failure && this.#failure.error,
+            lastErrorCode: this.#failure && this.#failure.code,
             nextSync: null,
             epoch: this.#epoch,
         };

@@ -2,7 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clockOf, honest, ManualClock, NTPClock, relay, truth } from './support.mjs';
+import {
+    clockOf,
+    eventually,
+    faultyServer,
+    gathered,
+    honest,
+    ManualClock,
+    NTPClock,
+    relay,
+    runNode,
+    truth,
+    underClocks,
+} from './support.mjs';
 
 const reply = (id, received) => ({ ...honest(received), request_id: id });
 
@@ -49,7 +61,9 @@ test('a configuration that names no way, or two, is refused', (t) => {
 });
 
 test('readings never decrease within an epoch, and a step of the wall clock ends it', async (t) => {
-    const clock = clockOf(t, { relay: (await relay(t, reply)).http });
+    const { clocks, NTPClock: Class } = await underClocks();
+    const clock = clockOf(t, { relay: (await relay(t, reply)).http }, Class);
+    const epochs = gathered(clock, 'epoch');
     assert.equal(await clock.sync(), true);
     const before = clock.read();
     for (let i = 0, last = 0; i < 100_000; i++) {
@@ -57,25 +71,75 @@ test('readings never decrease within an epoch, and a step of the wall clock ends
         assert.ok(now >= last);
         last = now;
     }
-    t.mock.method(Date, 'now', () => Math.floor(truth()) + 3_600_000);
+    clocks.wall = () => Math.floor(truth()) + 3_600_000;
     assert.equal(clock.now(), null);
     assert.equal(clock.at(performance.now()), null);
+    const { isSynced, state, lastError, lastErrorCode } = clock.getStatus();
+    assert.deepEqual([isSynced, state, lastErrorCode], [false, 'unsynchronised', 'suspended']);
+    assert.match(lastError, /the machine slept or its wall clock was set/);
     assert.equal(await clock.waitSynced({ timeout: 15_000 }), true);
     const after = clock.read();
     assert.ok(after.epoch > before.epoch);
     assert.ok(Math.abs(after.timeMs - truth()) <= after.maxErrorMs);
+    assert.equal(clock.getStatus().lastErrorCode, null);
+    const reason = 'the machine slept or its wall clock was set';
+    assert.ok(await eventually(() => epochs.length > 0));
+    assert.deepEqual(epochs, [{ epoch: after.epoch, reason, code: 'suspend' }]);
+});
+
+test('a process stopped past the end of its readings has no reading and says why', async (t) => {
+    const { clocks, NTPClock: Class } = await underClocks();
+    let passed = 0;
+    const { http } = await relay(t, (id, received) => {
+        const told = reply(id, received);
+        for (const key of ['server_receive_time', 'server_send_time', 'server_time'])
+            told[key] += passed;
+        return told;
+    });
+    const clock = clockOf(t, { relay: http }, Class);
+    assert.equal(await clock.sync(), true);
+    const { epoch } = clock.read();
+    // As after SIGSTOP and SIGCONT: both clocks have gone on, and no timer has fired yet.
+    const { wall, local } = clocks;
+    passed = 20 * 60_000;
+    Object.assign(clocks, { wall: () => wall() + passed, local: () => local() + passed });
+    const { isSynced, state, lastError, lastErrorCode } = clock.getStatus();
+    assert.deepEqual([isSynced, lastErrorCode], [false, 'expired']);
+    assert.notEqual(state, 'synchronised');
+    assert.match(lastError, /readings expired/);
+    assert.equal(clock.now(), null);
+    // Whoever looks wakes it.
+    assert.equal(await clock.waitSynced({ timeout: 5000 }), true);
+    assert.equal(clock.read().epoch, epoch);
+    assert.equal(clock.getStatus().state, 'synchronised');
+});
+
+test('a status is of one moment', async (t) => {
+    const { clocks, NTPClock: Class } = await underClocks();
+    const clock = clockOf(t, { relay: (await relay(t, reply)).http }, Class);
+    assert.equal(await clock.sync(), true);
+    // Each look is 3 ms after the one before: two looks at one clock would differ by that.
+    const { wall, local } = clocks;
+    let looks = 0;
+    const [began, shown] = [local(), wall()];
+    Object.assign(clocks, {
+        wall: () => shown + 3 * looks,
+        local: () => began + 3 * ++looks,
+    });
+    const [before, status] = [clock.read(), clock.getStatus()];
+    assert.ok(Math.abs(status.offset - (before.timeMs - shown - 3)) < 1, `${status.offset}`);
 });
 
 test('a reader held up between the two counters still reads, in the same epoch', async (t) => {
-    const clock = clockOf(t, { relay: (await relay(t, reply)).http });
+    const { clocks, NTPClock: Class } = await underClocks();
+    const clock = clockOf(t, { relay: (await relay(t, reply)).http }, Class);
     assert.equal(await clock.sync(), true);
     const { epoch } = clock.read();
-    const real = Date.now;
-    t.after(() => (Date.now = real));
+    const real = clocks.wall;
     for (const read of [() => clock.read(), () => clock.now(), () => clock.at(0)]) {
         // The thread is gone for 100 ms before the wall clock is looked at.
-        Date.now = () => {
-            Date.now = real;
+        clocks.wall = () => {
+            clocks.wall = real;
             return real() + 100;
         };
         assert.notEqual(read(), null);
@@ -104,16 +168,64 @@ test('sync, fail and epoch are events', async (t) => {
     assert.equal(detail.recovered, true);
 });
 
-test('another way to the time begins another epoch', async (t) => {
+test('a listener that takes its time holds up nobody who waits', async (t) => {
+    const clock = clockOf(t, { relay: (await relay(t, reply)).http });
+    const busy = (ms) => {
+        for (const ends = performance.now() + ms; performance.now() < ends; );
+    };
+    let blocked = 0;
+    for (const type of ['reading', 'sync']) {
+        clock.addEventListener(type, () => (blocked++, busy(300)));
+    }
+    assert.equal(await clock.waitSynced({ timeout: 5000 }), true);
+    assert.equal(blocked, 0);
+    assert.ok(await eventually(() => blocked >= 1));
+    assert.equal(await clock.sync(), true);
+    const before = blocked;
+    assert.ok(await eventually(() => blocked > before || blocked >= 2));
+});
+
+test('a listener that stops the event or throws keeps nobody waiting', async (t) => {
+    const ran = runNode(
+        `const { NTPClock } = await import('CLOCK');
+         const thrown = [];
+         process.on('uncaughtException', ({ message }) => thrown.push(message));
+         const clock = new NTPClock({ source: '${await faultyServer(t)}' });
+         clock.addEventListener('reading', (event) => event.stopImmediatePropagation());
+         const listener = ({ type }) => { throw new Error(type); };
+         for (const type of ['reading', 'sync']) clock.addEventListener(type, listener);
+         const answers = [await clock.waitSynced({ timeout: 5000 }), await clock.sync()];
+         await new Promise((resolve) => setTimeout(resolve, 100));
+         console.log(JSON.stringify([answers, [...new Set(thrown)]]))`,
+    );
+    assert.deepEqual([ran.code, ran.err], [0, '']);
+    assert.deepEqual(JSON.parse(ran.out), [[true, true], ['sync']]);
+});
+
+test('another way to the time begins another epoch, and says so', async (t) => {
     const clock = clockOf(t, { relay: (await relay(t, reply)).http });
     assert.equal(await clock.sync(), true);
     const other = await relay(t, (id, received) => ({ ...reply(id, received), server: 'other' }));
-    const epochs = [];
-    clock.addEventListener('epoch', ({ detail }) => epochs.push(detail.epoch));
+    const epochs = gathered(clock, 'epoch');
     clock.configure({ relay: other.http });
     assert.equal(clock.now(), null);
     assert.equal(await clock.waitSynced({ timeout: 15_000 }), true);
-    assert.deepEqual([clock.read().epoch, epochs, clock.getStatus().server], [2, [2], 'other']);
+    assert.deepEqual([clock.read().epoch, clock.getStatus().server], [2, 'other']);
+    const reason = 'another way to the time was configured';
+    assert.deepEqual(epochs, [{ epoch: 2, reason, code: 'configured' }]);
+});
+
+test('the way that is in use, configured again, changes nothing', async (t) => {
+    let asked = 0;
+    const { http } = await relay(t, (id, received) => (asked++, reply(id, received)));
+    const clock = clockOf(t, { relay: http });
+    assert.equal(await clock.sync(), true);
+    const [before, told, requests] = [clock.read(), gathered(clock, 'epoch', 'fail'), asked];
+    for (const same of [http, `${http}/`, `${http}/#part`]) clock.configure({ relay: same });
+    const after = clock.read();
+    assert.equal(after.epoch, before.epoch);
+    assert.ok(after.timeMs >= before.timeMs);
+    assert.deepEqual([told, asked], [[], requests]);
 });
 
 test('a clock set by hand tells what it was set to', async () => {
@@ -134,6 +246,8 @@ test('a clock set by hand tells what it was set to', async () => {
     assert.deepEqual([clock.read().epoch, clock.nowISO()], [2, '1970-01-01T00:00:00.000000+00:00']);
     clock.fail();
     assert.equal(clock.now(), null);
+    const { lastError, lastErrorCode } = clock.getStatus();
+    assert.deepEqual([lastError, lastErrorCode], ['failed by hand', 'by_hand']);
     assert.throws(() => clock.set(NaN), /NaN is no number of milliseconds/);
     assert.throws(() => clock.set(1, { maxErrorMs: -1 }), RangeError);
     assert.throws(() => clock.advance(-1), RangeError);

@@ -17,7 +17,7 @@ function run(cwd, program, ...args) {
 }
 
 const SAMPLE = `
-import ntpClock, { ManualClock, NTPClock, type Clock, type Reading, type Status } from '@portacode/ntp-clock';
+import ntpClock, { ManualClock, NTPClock, type Clock, type FailureCode, type Reading, type Status } from '@portacode/ntp-clock';
 
 const reading: Reading | null = ntpClock.read();
 export const when: number | null = reading && reading.timeMs + reading.maxErrorMs;
@@ -26,6 +26,9 @@ export const texts: (string | null)[] = [ntpClock.nowISO(), status.lastSync, sta
 export const own: Clock[] = [new NTPClock({ relay: 'wss://example.org/clock' }), new NTPClock(), new ManualClock()];
 ntpClock.configure({ source: 'cloudflare' });
 ntpClock.addEventListener('epoch', ({ detail }) => detail.epoch.toFixed());
+ntpClock.addEventListener('fail', ({ detail }) => detail.code === 'no_reply');
+ntpClock.onClockSyncFailure((error: string, code: FailureCode) => code === 'websocket_broken');
+export const why: FailureCode | null = status.lastErrorCode;
 ntpClock.setClockSyncSender((message) => message.request_id.length > 0);
 export const synced: Promise<boolean> = ntpClock.waitSynced({ timeout: 1, signal: AbortSignal.timeout(1) });
 // @ts-expect-error a time may be null

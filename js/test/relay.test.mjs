@@ -4,15 +4,19 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { clockOf, eventually, honest, MODULE, NTPClock, relay, ROOT, truth } from './support.mjs';
+import {
+    clockOf,
+    eventually,
+    honest,
+    MODULE,
+    near,
+    NTPClock,
+    relay,
+    ROOT,
+    truth,
+} from './support.mjs';
 
 const reply = (id, received) => ({ ...honest(received), request_id: id });
-
-function near(clock) {
-    const { timeMs, maxErrorMs } = clock.read();
-    const error = Math.abs(timeMs - truth());
-    assert.ok(error <= maxErrorMs, `${error} ms, bound ${maxErrorMs} ms`);
-}
 
 for (const way of ['ws', 'http']) {
     test(`over ${way} a relay gives the time, its own error added`, async (t) => {
@@ -221,22 +225,28 @@ test('a relay that lies about its error meets a contradiction or a new epoch, ne
 });
 
 test('a sender that throws or cannot send fails the attempt, and the page is told why', async (t) => {
-    for (const [sender, reason] of [
-        [() => false, /not open/],
+    for (const [sender, reason, code] of [
+        [() => false, /not open/, 'sender_refused'],
+        [async () => false, /not open/, 'sender_refused'],
         [
             () => {
                 throw new Error('no socket');
             },
             /no socket/,
+            'sender_threw',
         ],
+        [() => Promise.reject(new Error('no socket')), /no socket/, 'sender_threw'],
     ]) {
         const clock = clockOf(t);
         const told = [];
-        clock.onClockSyncFailure((error) => told.push(error));
+        clock.onClockSyncFailure((...failure) => told.push(failure));
         clock.setClockSyncSender(sender);
         assert.equal(await clock.sync(), false);
-        assert.match(told[0], reason);
-        assert.match(clock.getStatus().lastError, reason);
+        const { lastError, lastErrorCode } = clock.getStatus();
+        assert.match(lastError, reason);
+        assert.equal(lastErrorCode, code);
+        assert.ok(await eventually(() => told.length > 0));
+        assert.deepEqual(told[0], [lastError, code]);
     }
 });
 

@@ -1,5 +1,6 @@
 // Servers, programs and patience for the tests.
 
+import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,6 +22,25 @@ export const MODULE = join(ROOT, 'portacode/static/js/utils/ntp-clock.js');
 export const module = await import(MODULE);
 export const { NTPClock, ManualClock } = module;
 
+let copies = 0;
+
+/**
+ * The module as imported while these stand in the place of Date.now and performance.now, which it
+ * keeps. Both are a test's to change: `clocks.wall` and `clocks.local`.
+ */
+export async function underClocks() {
+    const real = { wall: Date.now, local: performance.now };
+    const clocks = { wall: () => real.wall(), local: () => real.local.call(performance) };
+    Date.now = () => clocks.wall();
+    performance.now = () => clocks.local();
+    try {
+        return { clocks, ...(await import(`${MODULE}?under-clocks-${copies++}`)) };
+    } finally {
+        Date.now = real.wall;
+        performance.now = real.local;
+    }
+}
+
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Whether it happens in time. */
@@ -31,8 +51,25 @@ export async function eventually(happened, withinMs = 5000) {
     return false;
 }
 
+/** Gathers the details of events of these types, in their order. */
+export function gathered(clock, ...types) {
+    const told = [];
+    for (const type of types) clock.addEventListener(type, ({ detail }) => told.push(detail));
+    return told;
+}
+
 /** The wall clock to the precision of the counter; the truth of all servers here. */
 export const truth = () => performance.timeOrigin + performance.now();
+
+/** A clock's reading is within its bound of the truth, however long it took to read; the bound. */
+export function near(clock) {
+    const before = truth();
+    const { timeMs, maxErrorMs } = clock.read();
+    const after = truth();
+    assert.ok(timeMs + maxErrorMs >= before, `${before - timeMs} ms slow, bound ${maxErrorMs} ms`);
+    assert.ok(timeMs - maxErrorMs <= after, `${timeMs - after} ms fast, bound ${maxErrorMs} ms`);
+    return maxErrorMs;
+}
 
 export async function freeUdpPort() {
     const socket = dgram.createSocket('udp4');
@@ -84,8 +121,8 @@ async function ended(child) {
 }
 
 /** A clock that is stopped after the test. */
-export function clockOf(t, options) {
-    const clock = new NTPClock(options);
+export function clockOf(t, options, Class = NTPClock) {
+    const clock = new Class(options);
     t.after(() => clock.stopAutoSync());
     return clock;
 }

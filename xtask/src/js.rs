@@ -39,12 +39,15 @@ pub(crate) fn build(job: &Job) -> Result<String> {
     let project = job.project();
     install(job)?;
     let wasm = compile(job, &[])?;
+    let example = ["run", "--quiet", "--package", "ntp-clock-wasm", "--example", "layout"];
+    let layout = answer_of(job, &mut cargo(&example))?;
     let mut node = Command::new("node");
     node.current_dir(project.path("js"))
         .arg("build.mjs")
         .arg(wasm)
         .arg(project.path(MODULE))
         .arg(project.path(PAGE))
+        .env("NTP_CLOCK_LAYOUT", layout)
         .env("NTP_CLOCK_VERSION", env!("CARGO_PKG_VERSION"))
         .env("NTP_CLOCK_SOURCES", module_hash(project)?)
         .env("NTP_CLOCK_PAGE_SOURCES", page_hash(project)?);
@@ -171,6 +174,7 @@ const SOURCE_SECTIONS: &[&str] = &["[workspace.package]", "[profile.release]", "
 const SOURCE_FILES: &[&str] = &[
     "crates/ntp-clock-core/Cargo.toml",
     "crates/ntp-clock-wasm/Cargo.toml",
+    "crates/ntp-clock-wasm/examples/layout.rs",
     "js/build.mjs",
     "js/package-lock.json",
     "rust-toolchain.toml",

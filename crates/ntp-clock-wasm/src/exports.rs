@@ -1,5 +1,5 @@
-//! The functions that JavaScript calls. `js/src/core.js` is their only caller and knows the order
-//! of what is in the buffers.
+//! The functions that JavaScript calls. `js/src/core.js` is their only caller; [`crate::layout`]
+//! has the order of what is in the buffers.
 //!
 //! An instance has one thread, and no export calls another or calls out: the one reference to the
 //! instance's state that each takes is the only one.
@@ -9,10 +9,11 @@
 use core::cell::UnsafeCell;
 use core::fmt::{self, Write};
 
-use ntp_clock_core::{Event, Rejection};
+use ntp_clock_core::Rejection;
 
-use crate::clock::{Answer, Clock, RelayReply};
-use crate::millis;
+use crate::clock::{Answer, Clock};
+use crate::layout::{EventKind, NewEpoch, REJECTIONS_AT, reading_fields};
+use crate::reply::RelayReply;
 
 /// All of an instance.
 struct State {
@@ -64,7 +65,7 @@ extern "C" fn now(now: f64, wall: f64) -> f64 {
     state().clock.as_mut().map_or(f64::NAN, |clock| clock.now(now, wall))
 }
 
-/// The reading goes to the numbers: time, max_error, est_error, epoch.
+/// The reading goes to the numbers.
 #[unsafe(no_mangle)]
 extern "C" fn read(now: f64, wall: f64) -> bool {
     let State { clock, numbers, .. } = state();
@@ -78,40 +79,40 @@ extern "C" fn at(moment: f64) -> bool {
 }
 
 fn tell(answer: Option<Answer>, numbers: &mut [f64; NUMBERS]) -> bool {
-    let Some(Answer { time_ms, max_error_ms, est_error_ms, epoch }) = answer else { return false };
-    fill(numbers, [time_ms, max_error_ms, est_error_ms, epoch]);
+    let Some(answer) = answer else { return false };
+    fill(numbers, reading_fields(answer).map(|(_, number)| number));
     true
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn notice(now: f64, wall: f64) {
-    if let Some(clock) = &mut state().clock {
-        clock.notice(now, wall);
-    }
+extern "C" fn notice(now: f64, wall: f64) -> bool {
+    state().clock.as_mut().is_some_and(|clock| clock.notice(now, wall))
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn timeout(now: f64, wall: f64) -> bool {
-    state().clock.as_mut().is_some_and(|clock| clock.timeout(now, wall))
+extern "C" fn timeout(now: f64, wall: f64) {
+    if let Some(clock) = &mut state().clock {
+        clock.timeout(now, wall);
+    }
 }
 
+/// The relay's own time began afresh.
 #[unsafe(no_mangle)]
-extern "C" fn suspend(now: f64, wall: f64) {
+extern "C" fn relay_epoch(now: f64, wall: f64) {
     if let Some(clock) = &mut state().clock {
-        clock.suspend(now, wall);
+        clock.suspend(now, wall, NewEpoch::Relay);
     }
+}
+
+/// Another way to the time was chosen. Whether an epoch ended by that.
+#[unsafe(no_mangle)]
+extern "C" fn configured(now: f64, wall: f64) -> bool {
+    state().clock.as_mut().is_some_and(|clock| clock.configured(now, wall))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn request_sync(now: f64) -> f64 {
     state().clock.as_mut().map_or(f64::NAN, |clock| clock.request_sync(now))
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn set_poll_interval(interval: f64, now: f64) {
-    if let Some(clock) = &mut state().clock {
-        clock.set_poll_interval(interval, now);
-    }
 }
 
 /// Whether a request is to be sent; its cookie is the entropy, its NTP packet goes to the bytes.
@@ -155,13 +156,12 @@ extern "C" fn datagram(len: usize, t4: f64, now: f64) -> bool {
     clock.as_mut().is_some_and(|clock| clock.datagram(datagram, t4, now).is_ok())
 }
 
-/// The reply is in the numbers: receive and send time, root delay and dispersion, stratum, leap.
+/// The reply is in the numbers.
 #[unsafe(no_mangle)]
 extern "C" fn relayed(cookie: u64, t4: f64, now: f64) -> bool {
     let State { clock, numbers, .. } = state();
-    let [receive_ms, send_ms, root_delay_ms, root_dispersion_ms, stratum, leap, ..] = *numbers;
-    let reply =
-        RelayReply { receive_ms, send_ms, root_delay_ms, root_dispersion_ms, stratum, leap };
+    let Some((reply, _)) = numbers.split_first_chunk() else { return false };
+    let reply = RelayReply::of(*reply);
     clock.as_mut().is_some_and(|clock| clock.relayed(cookie, reply, t4, now).is_ok())
 }
 
@@ -202,88 +202,37 @@ extern "C" fn in_round() -> bool {
     state().clock.as_ref().is_some_and(Clock::in_round)
 }
 
-/// The kind of the next event, 0 for none. Its reason goes to the bytes, whose count and what else
-/// it tells to the numbers.
+/// The kind of the next event. A reason in words goes to the bytes, whose count, the code of the
+/// failure or of the new epoch, and what else it says to the numbers.
 #[unsafe(no_mangle)]
 extern "C" fn event() -> u32 {
     let State { clock, numbers, bytes } = state();
-    let Some(event) = clock.as_mut().and_then(Clock::event) else { return 0 };
-    let mut text = Text { bytes, len: 0 };
-    let kind = match event {
-        Event::Synchronised { recovered, .. } => {
-            numbers[1] = f64::from(u8::from(recovered));
-            1
-        }
-        Event::AttemptFailed { attempt, reason } => {
-            numbers[1] = f64::from(attempt);
-            text.write(format_args!("{reason}"));
-            2
-        }
-        Event::Failed { reason, retry_at } => {
-            numbers[1] = millis::local_ms(retry_at);
-            text.write(format_args!("{reason}"));
-            3
-        }
-        Event::EpochChanged { epoch, reason } => {
-            numbers[1] = epoch as f64;
-            text.write(format_args!("{reason}"));
-            4
-        }
-        Event::EstimateRestarted => 5,
-        Event::Rejected(rejection) => {
-            text.write(format_args!("{rejection}"));
-            6
-        }
-        // `Event` may grow.
-        _ => 7,
+    let Some(told) = clock.as_mut().and_then(Clock::event) else {
+        return EventKind::None as u32;
     };
-    numbers[0] = text.len as f64;
-    kind
+    let mut text = Text { bytes, len: 0 };
+    if let Some(failure) = told.failure {
+        text.write(format_args!("{failure}"));
+    }
+    fill(numbers, [text.len as f64, told.code, told.value]);
+    told.kind as u32
 }
 
-/// What the engine knows goes to the numbers; NaN for what it does not.
+/// What the clock knows goes to the numbers.
 #[unsafe(no_mangle)]
 extern "C" fn status(now: f64) {
     let State { clock, numbers, .. } = state();
     let Some(clock) = clock else { return };
-    let status = clock.status(now);
-    fill(
-        numbers,
-        [
-            status.state as u8 as f64,
-            status.epoch as f64,
-            status.last_sync_local.map_or(f64::NAN, millis::local_ms),
-            status.last_sync.map_or(f64::NAN, millis::unix_ms),
-            status.delay.map_or(f64::NAN, |delay| delay.as_millis_f64()),
-            // The counter's drift: how much faster than true time it runs.
-            status.rate_ppm.map_or(f64::NAN, |ppm| -ppm),
-            f64::from(status.attempts),
-            millis::local_ms(status.next_sync),
-            f64::from(u8::from(status.in_round)),
-            status.stratum.map_or(f64::NAN, f64::from),
-            status.leap.map_or(f64::NAN, |leap| f64::from(leap as u8)),
-            status.requests as f64,
-            status.believed as f64,
-            status.rounds as f64,
-        ],
-    );
-    for (number, count) in numbers.iter_mut().skip(REJECTIONS_AT).zip(status.rejections) {
+    fill(numbers, clock.status(now).map(|(_, number)| number));
+    for (number, count) in numbers.iter_mut().skip(REJECTIONS_AT).zip(clock.rejections()) {
         *number = count as f64;
     }
 }
 
-/// The short name of a rejection goes to the bytes; its length, 0 beyond the last.
-#[unsafe(no_mangle)]
-extern "C" fn rejection_name(index: usize) -> usize {
-    let Some(name) = Rejection::NAMES.get(index) else { return 0 };
-    let mut text = Text { bytes: &mut state().bytes, len: 0 };
-    text.write(format_args!("{name}"));
-    text.len
-}
-
 #[cfg(feature = "replay")]
 mod replayed {
-    use super::{UnsafeCell, millis};
+    use super::UnsafeCell;
+    use crate::millis;
     use crate::replay::Replayed;
 
     struct Log(UnsafeCell<Option<Replayed>>);
@@ -382,7 +331,6 @@ impl Write for Text<'_> {
 }
 
 const NUMBERS: usize = 32;
-const REJECTIONS_AT: usize = 16;
 const _: () = assert!(REJECTIONS_AT + Rejection::COUNT <= NUMBERS);
 /// Larger than any datagram that an NTP server sends us, and than any reason.
 const BYTES: usize = 1_024;

@@ -11,12 +11,15 @@ mod clock;
 // Names such as `read` are the C library's elsewhere.
 #[cfg(target_arch = "wasm32")]
 mod exports;
+pub mod layout;
 mod millis;
 #[cfg(all(target_arch = "wasm32", feature = "replay"))]
 mod replay;
+mod reply;
 mod wall;
 
-pub use clock::{Answer, Clock, RelayReply};
+pub use clock::{Answer, Clock};
+pub use reply::RelayReply;
 
 /// Nothing is left to say, and nobody to hear it: JavaScript sees a `RuntimeError`.
 #[cfg(target_arch = "wasm32")]

@@ -5,20 +5,25 @@
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reference {
     local_ms: f64,
-    ahead_ms: f64,
+    wall_ms: f64,
 }
 
 impl Reference {
     pub(crate) fn new(local_ms: f64, wall_ms: f64) -> Self {
-        Reference { local_ms, ahead_ms: wall_ms - local_ms }
+        Reference { local_ms, wall_ms }
     }
 
     /// Whether steering does not explain how the two have moved since.
     #[inline]
     pub(crate) fn is_broken(&self, local_ms: f64, wall_ms: f64) -> bool {
-        let moved = wall_ms - local_ms - self.ahead_ms;
-        let since = (local_ms - self.local_ms).abs();
-        moved.abs() > TOLERANCE_MS + STEERING * since
+        let since = local_ms - self.local_ms;
+        let moved = wall_ms - self.wall_ms - since;
+        moved.abs() > TOLERANCE_MS + STEERING * since.abs()
+    }
+
+    /// Whether the wall clock has not moved at all: then it is a witness of nothing.
+    pub(crate) fn stands_still(&self, wall_ms: f64) -> bool {
+        wall_ms == self.wall_ms
     }
 
     /// Whether it is worth a fresh pair, so that the allowance for steering stays small.
@@ -29,7 +34,7 @@ impl Reference {
 
 /// Both counters' coarseness, and the time between reading one and the other.
 const TOLERANCE_MS: f64 = 50.0;
-/// The kernel slews the wall clock by up to 500 ppm.
+/// NTP daemons steer by up to 500 ppm: on Linux both clocks alike, elsewhere the wall clock alone.
 const STEERING: f64 = 600e-6;
 const OLD_MS: f64 = 10_000.0;
 

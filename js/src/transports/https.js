@@ -1,7 +1,8 @@
 // Cloudflare's HTTPS time: one stamp to a reply, of whole seconds or milliseconds.
 
+import { now } from '../counter.js';
 import { timer } from '../environment.js';
-import { get, why } from './relay.js';
+import { get, whyNot } from './get.js';
 
 export const CLOUDFLARE_TRACE = 'https://cloudflare.com/cdn-cgi/trace';
 
@@ -37,19 +38,19 @@ export class HttpsTime {
 
     async send(cookie) {
         const { signal } = this.#abort;
-        const { wasm } = this.#host.core;
+        const { wasm } = this.#host.core();
         try {
             if (!this.#warm) {
-                const began = performance.now();
+                const began = now();
                 this.#warm = get(this.#url, signal);
                 await this.#warm;
-                this.#roundTripMs ||= performance.now() - began;
+                this.#roundTripMs ||= now() - began;
             }
-            const now = performance.now();
-            const wait = wasm.stamped_send(now, this.#roundTripMs) - now;
+            const asked = now();
+            const wait = wasm.stamped_send(asked, this.#roundTripMs) - asked;
             if (wait > 0) await new Promise((resolve) => timer(resolve, wait));
             if (signal.aborted) return;
-            const t1 = performance.now();
+            const t1 = now();
             const { text, at: t4 } = await get(this.#url, signal);
             if (signal.aborted) return;
             this.#roundTripMs = t4 - t1;
@@ -57,10 +58,10 @@ export class HttpsTime {
             if (stamp && !stamp.whole) this.#fractions = true;
             const resolution = this.#fractions ? 1000 / 10 ** (stamp?.decimals ?? 0) : 1000;
             // A trace without a stamp is a stamp that is no number.
-            wasm.stamped(cookie, t1, stamp?.ms ?? NaN, resolution, t4, performance.now());
+            wasm.stamped(cookie, t1, stamp?.ms ?? NaN, resolution, t4, now());
             this.#host.drive();
         } catch (error) {
-            if (!signal.aborted) this.#host.notSent(cookie, `${this.#url}: ${why(error)}`);
+            if (!signal.aborted) this.#host.notSent(cookie, whyNot(error, this.#url));
         }
     }
 

@@ -13,6 +13,69 @@ export interface Reading {
 /** How the time reaches this clock. */
 export type Via = 'ws-relay' | 'http-relay' | 'https' | 'udp' | 'manual';
 
+/**
+ * Why there is no time, in one word that stays the same from version to version, for programs that
+ * look up what to do. Those of an attempt are the core's, as in Rust and Python.
+ */
+export type FailureCode =
+    /** Nothing came back in time. */
+    | 'no_reply'
+    /** The request could not be sent. */
+    | 'not_sent'
+    /** The readings ran out before the server was asked again. */
+    | 'expired'
+    /** The server refuses (deny, rstr) or wants fewer requests (rate). */
+    | 'kiss_deny'
+    | 'kiss_rstr'
+    | 'kiss_rate'
+    | 'kiss_other'
+    /** The server asked not to be asked for now. */
+    | 'held'
+    /** A reply came and was not believed, for this reason. */
+    | `rejected_${string}`
+    /** NTP: the name has no usable address, or the system cannot reach the one that it has. */
+    | 'no_address'
+    | 'forbidden_address'
+    | 'refused'
+    | 'unreachable'
+    | 'not_permitted'
+    /** A relay's WebSocket. */
+    | 'websocket_missing'
+    | 'websocket_forbidden'
+    | 'websocket_broken'
+    | 'websocket_closed'
+    /** HTTP: status 400 to 499, another one, a reply without end. */
+    | 'http_refused'
+    | 'http_failed'
+    | 'reply_too_long'
+    /** The relay said that it refuses. */
+    | 'relay_refused'
+    /** The page's own sender. */
+    | 'sender_refused'
+    | 'sender_threw'
+    /** What the environment names is no server, or no relay. */
+    | 'no_server'
+    | 'no_relay'
+    /** WebAssembly: forbidden by the page's policy, or not working. */
+    | 'wasm_forbidden'
+    | 'wasm_failed'
+    /** The machine slept or its wall clock was set; the server is being asked. */
+    | 'suspended'
+    /** Date.now() stands still: sleep could not be noticed. */
+    | 'wall_clock_stopped'
+    /** A clock set by hand. */
+    | 'by_hand'
+    /** An error of the clock itself. */
+    | 'internal';
+
+/** Why a new epoch began. */
+export type EpochCode =
+    | 'server_contradiction'
+    | 'suspend'
+    | 'relay_epoch'
+    | 'configured'
+    | 'by_hand';
+
 /** What a clock tells about itself. `null` is what it does not know, or cannot say now. */
 export interface Status {
     /**
@@ -20,6 +83,8 @@ export interface Status {
      * yet said whose time it has.
      */
     readonly server: string;
+    /** Node: the address of the server that answers. */
+    readonly address: string | null;
     /** Synchronised time less `Date.now()`, milliseconds. */
     readonly offset: number | null;
     /** True time of the last believed reply, as `nowISO()` writes it. */
@@ -42,12 +107,15 @@ export interface Status {
     readonly boundAssumed: boolean;
     /** Attempts failed in a row. */
     readonly attempts: number;
+    /** Counts since this way to the time was chosen. */
     readonly requests?: number;
     readonly believed?: number;
-    /** Replies not believed since the start, by reason. */
+    /** Replies not believed since then, by reason. */
     readonly rejections: Readonly<Record<string, number>>;
     /** Why there is no reading, or why the last attempt failed. */
     readonly lastError: string | null;
+    /** The same for programs. */
+    readonly lastErrorCode: FailureCode | null;
     /** True time of the next round. */
     readonly nextSync: string | null;
     readonly epoch: number;
@@ -69,13 +137,19 @@ export interface ClockSyncRequest {
     readonly request_id: string;
 }
 
+/**
+ * Listeners are called in a task of their own, after whoever waits for `waitSynced()` or `sync()`;
+ * of a `ManualClock` at once.
+ */
 export interface ClockEvents {
     /** A round ended with a believed reply. */
     sync: CustomEvent<Reading & { recovered?: boolean }>;
     /** An attempt failed. */
-    fail: CustomEvent<{ attempt: number; error: string }>;
+    fail: CustomEvent<{ attempt: number; error: string; code: FailureCode }>;
     /** Readings may start earlier than before. */
-    epoch: CustomEvent<{ epoch: number; reason: string }>;
+    epoch: CustomEvent<{ epoch: number; reason: string; code: EpochCode }>;
+    /** Node: another address of the server answers. */
+    address: CustomEvent<{ address: string; before: string }>;
 }
 
 /** What all clocks have. */
@@ -88,12 +162,13 @@ export interface Clock extends EventTarget {
     read(): Reading | null;
     /**
      * The time at another moment of `performance.now()`: a span's start, a Resource Timing entry,
-     * also from before the first synchronisation. Null where that cannot be said.
+     * also from before the first synchronisation. Null where that cannot be said, and while fake
+     * timers have put another performance.now() in place of the one that the clock counts with.
      */
     at(performanceMs: number): Reading | null;
     /** Resolves true once there are readings; false after `timeout` ms or when `signal` aborts. */
     waitSynced(options?: { timeout?: number; signal?: AbortSignal }): Promise<boolean>;
-    /** Asks the server now; resolves whether a reply was believed. Joins a round under way. */
+    /** Asks the server now; resolves whether there is a reading by it. Joins a round under way. */
     sync(): Promise<boolean>;
     /** Rounds by itself, as from the start. */
     startAutoSync(): void;
@@ -126,7 +201,8 @@ export class NTPClock extends EventTarget implements Clock {
     stopAutoSync(): void;
     getStatus(): Status;
     /**
-     * Chooses the one way to the time; another than before begins a new epoch.
+     * Chooses the one way to the time. Another than before is a fresh start in a new epoch; the
+     * same changes nothing.
      * @throws TypeError where it is no way to the time.
      */
     configure(options: Configuration): void;
@@ -137,8 +213,8 @@ export class NTPClock extends EventTarget implements Clock {
     setClockSyncSender(sender: (message: ClockSyncRequest) => unknown): void;
     /** A reply (parsed JSON) came over the page's connection; call it first thing. */
     handleServerSync(payload: unknown): void;
-    /** Called with the reason whenever an attempt fails; null for nobody. */
-    onClockSyncFailure(callback: ((error: string) => void) | null): void;
+    /** Called with the reason and its code whenever an attempt fails; null for nobody. */
+    onClockSyncFailure(callback: ((error: string, code: FailureCode) => void) | null): void;
     addEventListener: Clock['addEventListener'];
 }
 
@@ -150,7 +226,7 @@ export class ManualClock extends EventTarget implements Clock {
     /** So many milliseconds pass. */
     advance(ms: number): void;
     /** From now on there is no reading. */
-    fail(error?: string): void;
+    fail(error?: string, code?: FailureCode): void;
     now(): number | null;
     nowISO(): string | null;
     read(): Reading | null;

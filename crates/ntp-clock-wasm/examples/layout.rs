@@ -1,0 +1,28 @@
+//! Prints, as a JavaScript module, where JavaScript finds what in the buffers: `cargo xtask js` builds it in.
+
+use ntp_clock_wasm::RelayReply;
+use ntp_clock_wasm::layout::{
+    Absence, CODES, EVENT, EventKind, NewEpoch, REJECTIONS, REJECTIONS_AT, State, reading_names,
+    status_names,
+};
+
+fn main() {
+    let (reading, status) = (reading_names(), status_names());
+    let lists: [(&str, &[&str]); 10] = [
+        ("STATES", State::NAMES),
+        ("EVENTS", EventKind::NAMES),
+        ("EPOCHS", NewEpoch::NAMES),
+        ("ABSENCES", Absence::NAMES),
+        ("READING", &reading),
+        ("REPLY", &RelayReply::NAMES),
+        ("EVENT", &EVENT),
+        ("CODES", &CODES),
+        ("REJECTIONS", &REJECTIONS),
+        ("STATUS", &status),
+    ];
+    // Names are plain words: Rust writes them as JavaScript does.
+    for (name, list) in lists {
+        println!("export const {name} = {list:?};");
+    }
+    println!("export const REJECTIONS_AT = {REJECTIONS_AT};");
+}

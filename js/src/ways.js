@@ -1,0 +1,95 @@
+// A way to the time: what the status says of it, and `open`, which makes its transport. Two ways of
+// one `key` are the same.
+
+import { node, relayOfPage } from './environment.js';
+import { failure } from './failure.js';
+import { parseServer } from './server.js';
+import { CLOUDFLARE_TRACE, HttpsTime, serverOf } from './transports/https.js';
+import { HttpRelay } from './transports/http.js';
+import { PageRelay } from './transports/page.js';
+import { Udp } from './transports/udp.js';
+import { WebSocketRelay } from './transports/websocket.js';
+
+const VARIABLE = 'PORTACODE_NTP_SERVER';
+
+/** The way that these options name; a TypeError where they name none, or two. */
+export function wayOf(options) {
+    const { relay, source } = Object(options);
+    if ((relay === undefined) === (source === undefined)) {
+        throw new TypeError('configure() takes {relay: url} or {source: ...}, one of them');
+    }
+    return relay === undefined ? sourceWay(source) : relayWay(relay);
+}
+
+/** The page's own connection carries requests. */
+export function pageWay(sender) {
+    if (typeof sender !== 'function') throw new TypeError('the sender is no function');
+    return { via: 'ws-relay', key: sender, open: (host) => new PageRelay(host, sender) };
+}
+
+/** Where nobody chose: the page's relay, Node's variable, Cloudflare. Or what is wrong with it. */
+export function defaultWay() {
+    const relay = relayOfPage();
+    const named = node?.env[VARIABLE];
+    try {
+        if (relay) return relayWay(relay);
+        return node ? udpWay(named || undefined) : httpsWay(CLOUDFLARE_TRACE);
+    } catch ({ message }) {
+        return relay
+            ? { failure: failure('no_relay', message), origin: "the page's ntp-clock-relay" }
+            : { failure: failure('no_server', message), origin: VARIABLE, server: named };
+    }
+}
+
+function relayWay(relay) {
+    const url = parsed(relay, () => `${JSON.stringify(relay)} is no URL of a relay`);
+    // It names a place within a document, is never sent, and a WebSocket takes no URL that has one.
+    url.hash = '';
+    const { href, protocol } = url;
+    const key = `relay ${href}`;
+    if (/^wss?:$/.test(protocol)) {
+        return { via: 'ws-relay', key, open: (host) => new WebSocketRelay(host, href) };
+    }
+    if (/^https?:$/.test(protocol)) {
+        return { via: 'http-relay', key, open: (host) => new HttpRelay(host, href) };
+    }
+    throw new TypeError(`a relay's URL begins with ws:, wss:, http: or https:, not ${protocol}`);
+}
+
+function sourceWay(source) {
+    if (source === 'cloudflare') return httpsWay(CLOUDFLARE_TRACE);
+    if (/^https?:\/\//.test(source)) return httpsWay(source);
+    const way = udpWay(source);
+    if (!node) throw new TypeError('a browser cannot ask an NTP server: configure a relay');
+    return way;
+}
+
+function udpWay(text) {
+    const server = parseServer(text);
+    return {
+        via: 'udp',
+        server: server.shown,
+        key: `ntp ${server.shown}`,
+        open: (host) => new Udp(host, server),
+    };
+}
+
+function httpsWay(text) {
+    const url = parsed(text, () => `${JSON.stringify(text)} is no URL`);
+    url.hash = '';
+    return {
+        via: 'https',
+        boundAssumed: true,
+        server: serverOf(url),
+        key: `https ${url.href}`,
+        open: (host) => new HttpsTime(host, url.href),
+    };
+}
+
+function parsed(text, complaint) {
+    try {
+        return new URL(text, globalThis.location?.href);
+    } catch {
+        throw new TypeError(complaint());
+    }
+}
