@@ -4,7 +4,7 @@ from typing import Any, TypedDict, final, type_check_only
 
 from typing_extensions import Self, disjoint_base
 
-__all__ = ["Clock", "Events", "Reading", "Replay", "SyncTicket", "cli_main"]
+__all__ = ["Clock", "Events", "Hand", "Reading", "Replay", "SyncTicket", "cli_main"]
 
 @type_check_only
 class ClockStatus(TypedDict):
@@ -122,6 +122,18 @@ class Replay:
         """
 
 @final
+class Hand:
+    """Makes a clock one that is set by hand, and sets it."""
+
+    def __new__(cls, clock: Clock) -> Self: ...
+    def set(self, time_ns: int, max_error_ns: int) -> None:
+        """Synchronises the clock: it is this time now, within this error."""
+    def advance(self, seconds: float) -> None:
+        """Lets time pass, 0 or more seconds."""
+    def fail(self) -> None:
+        """Ends synchronisation, as after three failed attempts."""
+
+@final
 class SyncTicket:
     """A round asked for."""
 
@@ -176,11 +188,6 @@ class Clock:
         """Makes it a clock of its own, which starts at once."""
     def _start_shared(self) -> str | None:
         """Makes it the program's shared clock; gives what is wrong with its variable."""
-    def _start_manual(self) -> None:
-        """Makes it a clock that is set by hand."""
-    def _set(self, time_ns: int, max_error_ns: int) -> None: ...
-    def _advance(self, seconds: float) -> None: ...
-    def _fail(self) -> None: ...
     def _request_sync(self) -> SyncTicket:
         """Asks for a round, without waiting for it."""
     def _sync_outcome(self, ticket: SyncTicket) -> bool | None:

@@ -74,6 +74,25 @@ def test_types_and_stubs_are_shipped() -> None:
     assert files.joinpath("_native.pyi").is_file()
 
 
+@pytest.mark.parametrize(
+    "name", ["now", "now_ms", "now_ns", "now_iso", "read", "get_status", "sync", "wait_synced"]
+)
+def test_the_modules_functions_are_the_shared_clocks(name: str) -> None:
+    assert getattr(module, name).__self__ is module.ntp_clock
+    assert name in module.__all__
+
+
+def test_the_modules_functions_answer_as_the_clock_does() -> None:
+    assert module.get_status()["server"] == module.ntp_clock.ntp_server
+    assert (module.now_ms(), module.read()) == (None, None), "the tests' shared clock asks nobody"
+
+
+def test_a_clock_that_asks_a_server_cannot_be_set_by_hand() -> None:
+    ours = set(dir(module.ManualClock)) - set(dir(module.NTPClock))
+    assert ours == {"_hand", "set", "advance", "fail"}
+    assert module.NTPClock.__module__ == module.ManualClock.__module__ == module.__name__
+
+
 def source_without_its_native_part(folder: Path) -> Path:
     kept = shutil.ignore_patterns("_native*.so", "_native*.pyd", "__pycache__", "static")
     shutil.copytree(PACKAGE, folder / "portacode", ignore=kept)

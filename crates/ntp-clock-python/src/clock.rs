@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ntp_clock::{ConfigError, ManualClock, Server, ServerError, Span, UnixTime};
+use ntp_clock::{ConfigError, Server, ServerError, Span, UnixTime};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -19,14 +19,9 @@ use crate::status;
 /// Base of NTPClock. Readings never wait, and take no Python frame.
 #[pyclass(frozen, subclass, module = "portacode._native")]
 pub(crate) struct Clock {
-    started: OnceLock<Started>,
+    started: OnceLock<ntp_clock::Clock>,
     /// Whether a Python thread attends to the events, in this process.
     attended: AtomicBool,
-}
-
-struct Started {
-    clock: ntp_clock::Clock,
-    manual: Option<ManualClock>,
 }
 
 #[pymethods]
@@ -136,7 +131,7 @@ impl Clock {
         self.clock()?.set_poll_interval(interval).map_err(|_| bad_poll_interval(seconds))
     }
 
-    // From here on: what NTPClock and ManualClock are made of.
+    // From here on: what NTPClock is made of.
 
     /// Makes it a clock of its own, which starts at once.
     fn _start(&self, server: &str, sync_interval: f64, holdover: f64) -> PyResult<()> {
@@ -150,45 +145,15 @@ impl Clock {
             ConfigError::Holdover(_) => bad_holdover(holdover),
             other => PyValueError::new_err(other.to_string()),
         })?;
-        self.become_clock(clock, None)
+        self.become_clock(clock)
     }
 
     /// Makes it the program's shared clock; gives what is wrong with its variable.
     fn _start_shared(&self) -> PyResult<Option<String>> {
         let clock = ntp_clock::Clock::global().clone();
         let error = clock.server().err().map(ToString::to_string);
-        self.become_clock(clock, None)?;
+        self.become_clock(clock)?;
         Ok(error)
-    }
-
-    /// Makes it a clock that is set by hand.
-    fn _start_manual(&self) -> PyResult<()> {
-        let manual = ManualClock::new();
-        self.become_clock(manual.clock(), Some(manual))
-    }
-
-    fn _set(&self, time_ns: i64, max_error_ns: i64) -> PyResult<()> {
-        if max_error_ns < 0 {
-            return Err(PyValueError::new_err(format!(
-                "max_error_ns must not be negative, but is {max_error_ns}"
-            )));
-        }
-        let max_error = Span::from_nanos(max_error_ns);
-        self.manual()?.set(UnixTime::from_nanos(time_ns), max_error);
-        Ok(())
-    }
-
-    fn _advance(&self, seconds: f64) -> PyResult<()> {
-        let by = numbers::duration(seconds).ok_or_else(|| {
-            PyValueError::new_err(format!("a clock advances by 0 or more seconds, not {seconds}"))
-        })?;
-        self.manual()?.advance(by);
-        Ok(())
-    }
-
-    fn _fail(&self) -> PyResult<()> {
-        self.manual()?.fail();
-        Ok(())
     }
 
     /// Asks for a round, without waiting for it.
@@ -240,19 +205,13 @@ impl Clock {
 
     #[inline]
     fn clock(&self) -> PyResult<&ntp_clock::Clock> {
-        match self.started.get() {
-            Some(started) => Ok(&started.clock),
-            None => Err(not_started()),
-        }
+        self.started.get().ok_or_else(not_started)
     }
 
-    fn manual(&self) -> PyResult<&ManualClock> {
-        self.started.get().and_then(|started| started.manual.as_ref()).ok_or_else(not_started)
-    }
-
-    fn become_clock(&self, clock: ntp_clock::Clock, manual: Option<ManualClock>) -> PyResult<()> {
+    /// What it is from now on.
+    pub(crate) fn become_clock(&self, clock: ntp_clock::Clock) -> PyResult<()> {
         self.started
-            .set(Started { clock, manual })
+            .set(clock)
             .map_err(|_| PyRuntimeError::new_err("this clock has been started already"))
     }
 }

@@ -7,6 +7,7 @@
 mod clock;
 mod command;
 mod events;
+mod hand;
 mod numbers;
 mod reading;
 mod replay;
@@ -29,6 +30,8 @@ mod _native {
     use crate::command::cli_main;
     #[pymodule_export]
     use crate::events::Events;
+    #[pymodule_export]
+    use crate::hand::Hand;
     #[pymodule_export]
     use crate::reading::Reading;
     #[pymodule_export]

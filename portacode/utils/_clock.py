@@ -1,0 +1,135 @@
+"""The clock: readings come from its native base, waiting and log lines from Python."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from portacode._native import Clock
+from portacode.utils._events import PATIENCE_S, WARNING, Listener, forward, log
+from portacode.utils._processes import remember
+from portacode.utils._waiting import checked_timeout, pauses, wait_for
+
+
+class NTPClock(Clock):
+    """A clock that keeps itself synchronised with one server.
+
+    It starts when it is made, synchronises in the background and never makes a reader wait. All of
+    it may be used from any thread, and in forked children. Most programs want the shared
+    `ntp_clock` instead of one of their own.
+
+    Args:
+        ntp_server: The one server, `host[:port]`.
+        sync_interval: Seconds between synchronisations, 1 to 86400.
+        holdover: Seconds for which readings go on, with growing errors, after the server is lost;
+            at most 30 days.
+
+    Raises:
+        ValueError: Where an argument is malformed or outside its range.
+    """
+
+    __module__ = "portacode.utils.ntp_clock"
+    __slots__ = ("__dict__", "__weakref__", "_listener")
+    _listener: Listener
+
+    def __init__(
+        self,
+        ntp_server: str = "time.cloudflare.com",
+        *,
+        sync_interval: float = 300,
+        holdover: float = 0,
+    ) -> None:
+        self._start(ntp_server, sync_interval, holdover)
+        self._known()
+        self._attend()
+
+    def sync(self) -> bool:
+        """Synchronises now: blocks for one attempt and tells whether it succeeded.
+
+        Joins an attempt that is under way. Takes a few seconds at most, usually half a second.
+        """
+        ticket = self._request_sync()
+        wait_for(lambda: self._sync_outcome(ticket) is not None, _SYNC_LIMIT_S)
+        return bool(self._sync_outcome(ticket))
+
+    def start_auto_sync(self) -> None:
+        """Does nothing: a clock synchronises by itself from the moment it is made."""
+
+    def wait_synced(self, timeout: float | None = None) -> bool:
+        """Waits until the clock is synchronised, and tells whether it is.
+
+        Args:
+            timeout: Seconds to wait at most, 0 or more; None waits for as long as it takes.
+        """
+        return wait_for(self._is_synced, checked_timeout(timeout))
+
+    async def wait_synced_async(self, timeout: float | None = None) -> bool:
+        """Waits as `wait_synced` does, without blocking the running asyncio loop.
+
+        Args:
+            timeout: Seconds to wait at most, 0 or more; None waits for as long as it takes.
+        """
+        timeout = checked_timeout(timeout)
+        if self._is_synced():
+            return True
+        import asyncio
+
+        for pause_s in pauses(timeout):
+            await asyncio.sleep(pause_s)
+            if self._is_synced():
+                return True
+        return False
+
+    def __repr__(self) -> str:
+        """Server, state, and either the time with its hard bound or what is wrong."""
+        status = self.get_status()
+        reading = self.read()
+        told = str(reading) if reading else status["last_error"] or "no reading"
+        return f"<{type(self).__name__} {status['server']!r} {status['state']}: {told}>"
+
+    def _is_synced(self) -> bool:
+        return self.now_ns() is not None
+
+    def _known(self, lasting: bool = False) -> None:
+        self._listener = Listener()
+        remember(self, None if lasting else self._listener)
+
+    def _attend(self) -> None:
+        """Called at the first use in a process: from here on events are logged."""
+        if time.monotonic() < self._listener.not_before_s:
+            self._unattended()
+            return
+        events = self._subscribe()
+        thread = threading.Thread(
+            target=forward, args=(events,), name="ntp-clock-events", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            # There is no thread to be had, as at interpreter exit: readings need none, and one of
+            # the next uses tries again.
+            self._listener.not_before_s = time.monotonic() + PATIENCE_S
+            self._unattended()
+            return
+        self._listener.events = events
+
+    def _forked(self) -> None:
+        """In a forked child: threads are gone and locks may be held for ever."""
+        self._listener.abandon()
+        self._unattended()
+
+
+def make_shared() -> NTPClock:
+    """The clock that all of a program shares; its variable may be malformed, which is told."""
+    clock = NTPClock.__new__(NTPClock)
+    error = clock._start_shared()
+    clock._known(lasting=True)
+    if error is not None:
+        message = f"not synchronised: PORTACODE_NTP_SERVER is malformed: {error}"
+        log(WARNING, message, "no_server")
+    clock._attend()
+    return clock
+
+
+# One attempt may have to wait for another one and for the budget of packets.
+_SYNC_LIMIT_S = 15.0
