@@ -7,9 +7,15 @@ import json
 import platform
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support import run_python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support import FaultyServer
 
 READ = """
 import json, time
@@ -52,3 +58,34 @@ def test_readings_are_true_while_the_system_clock_is_off_by_an_hour(
     assert abs(system_ns - now_ns - hours * 3600e9) < 5e9, "the system's clock was off"
     assert status["offset_ms"] == pytest.approx(-3_600_000 * hours, abs=1_000)
     assert status["max_error_ms"] < 100
+
+
+BOUND = """
+import json, time
+from portacode.utils.ntp_clock import ntp_clock
+assert ntp_clock.wait_synced(5), ntp_clock.get_status()
+before = time.time_ns()
+reading = ntp_clock.read()
+print(json.dumps([before, reading.time_ns, reading.max_error_ns, time.time_ns()]))
+"""
+
+
+@pytest.mark.parametrize("wrong_ms", [5, -5, 1])
+def test_the_bound_holds_where_the_system_clock_is_off_by_less_than_the_round_trip(
+    faulty_server: Callable[..., FaultyServer], wrong_ms: int
+) -> None:
+    # Only the way back tells when a reply arrived too early.
+    server = faulty_server("--delay-to-server", "20ms")
+    ran = run_python(
+        "-c",
+        BOUND,
+        server=server.address,
+        LD_PRELOAD=faketime_library(),
+        FAKETIME=f"{wrong_ms / 1000:+.3f}",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+        FAKETIME_DISABLE_SHM="1",
+    )
+    assert (ran.code, ran.err) == (0, "")
+    before, read_ns, max_error_ns, after = json.loads(ran.out)
+    truth = range(before - wrong_ms * 1_000_000, after - wrong_ms * 1_000_000 + 1)
+    assert truth.start - max_error_ns <= read_ns <= truth.stop + max_error_ns
