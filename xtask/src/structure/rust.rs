@@ -191,7 +191,9 @@ impl Reader {
         let mut path: Vec<String> = Vec::new();
         let mut colons = 0;
         let flush = |path: &mut Vec<String>, reader: &mut Self| {
-            if path.first().is_some_and(|first| BEGINNINGS.contains(&first.as_str())) {
+            // Alone it is a visibility: `pub(crate)`.
+            let begins = path.first().is_some_and(|first| BEGINNINGS.contains(&first.as_str()));
+            if begins && path.len() > 1 {
                 reader.note(std::mem::take(path));
             }
             path.clear();
@@ -255,6 +257,12 @@ impl<'ast> Visit<'ast> for Reader {
             self.note(parts);
         }
         visit::visit_path(self, path);
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        if let Meta::List(list) = &attribute.meta {
+            self.tokens(list.tokens.clone());
+        }
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
@@ -368,6 +376,8 @@ mod tests {
             "fn f(_: crate::a::A) {}",
             "fn f() { let _ = super::a::A; }",
             "fn f() { println!(\"{}\", crate::a::A); }",
+            "#[error(\"{}\", crate::a::A)] struct E;",
+            "macro_rules! m { () => { super::a::A }; }",
             "mod inner { use super::super::a::A; }",
             "use crate::A;",
             "use crate::a::*;",
@@ -402,7 +412,10 @@ mod tests {
     fn one_way_a_facade_and_what_is_for_tests_are_no_circle() {
         let files = [
             ("lib.rs", "mod a; mod b; #[cfg(test)] mod tests; pub use a::A; pub use b::B;"),
-            ("a.rs", "pub struct A; use std::fmt; #[cfg(test)] mod tests { use crate::b::B; }"),
+            (
+                "a.rs",
+                "pub struct A; macro_rules! m { () => { pub(crate) struct C; } } use std::fmt; #[cfg(test)] mod tests { use crate::b::B; }",
+            ),
             (
                 "b.rs",
                 "use crate::A; pub struct B; #[cfg(all(test, unix))] fn f() { crate::tests::f(); }",
