@@ -7,7 +7,7 @@
 //!
 //! - `growth`: the furthest that the rate can be from `r` around the known moment. It holds for
 //!   [`QUIET_NS`], the time in which the oscillator moves by no more than
-//!   [`STEP`](crate::estimator::STEP), which is a part of `growth`.
+//!   [`STEP`], which is a part of `growth`.
 //! - From then on the rate may have gone on moving: by 11 ppm more within an hour, which makes the
 //!   15 ppm that are allowed in all, RFC 5905's PHI. A mean rate of `growth + 11 ppm` is never left
 //!   again, however long the line is carried.
@@ -62,6 +62,18 @@ pub(crate) fn from_mean(step: f64, span_ns: f64) -> f64 {
     step + rise(span_ns) / span_ns.max(1.0)
 }
 
+/// No oscillator that we serve is further from nominal than this (RFC 5905's frequency tolerance
+/// for a disciplined clock is 15 ppm; crystals are sold within 100 ppm).
+/// Of the counter's frequency, that is: of true time by the counter it is a trifle more.
+pub(crate) const RATE_MAX: f64 = 500e-6 / (1.0 - 500e-6);
+/// How far a rate that is known may be from what it is within [`QUIET_NS`]: a step
+/// of 3 ppm at once, or a ramp of 4 ppm within minutes.
+pub(crate) const STEP: f64 = 4e-6;
+/// The furthest that the rate at one moment may be from its mean between any two samples of the
+/// window, as long as the oscillator is quiet: covers a thermal step of several ppm.
+pub(crate) const WANDER: f64 = 6e-6;
+/// The same for an oscillator that has been seen to move.
+pub(crate) const WANDER_MAX: f64 = 15e-6;
 /// One standard deviation of what an oscillator does, as a share of what it may do.
 pub(crate) const TYPICAL: f64 = 0.4;
 /// For so long an oscillator moves by no more than a step.

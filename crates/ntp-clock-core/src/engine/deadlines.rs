@@ -1,6 +1,7 @@
 //! What the engine waits for: every deadline by its name, in one table.
 
 use super::SyncEngine;
+use super::round::Purpose;
 use crate::time::{LocalTime, Span};
 
 /// A moment at which the engine wants to be called.
@@ -23,6 +24,15 @@ impl Deadline {
 }
 
 impl SyncEngine {
+    /// Time has passed; to be called whenever [`SyncEngine::poll_timeout`] is reached.
+    pub fn handle_timeout(&mut self, now: LocalTime) {
+        self.settle(now);
+        if self.is_due(Deadline::NextRound, now) {
+            self.start_round(Purpose::Scheduled, now);
+        }
+        self.expire(now);
+    }
+
     /// When the engine wants to be called again, through [`SyncEngine::handle_timeout`] and
     /// [`SyncEngine::poll_transmit`]. Any input may change it.
     #[must_use]

@@ -30,7 +30,6 @@ use crate::mapping::Mapping;
 use crate::packet::{Leap, Packet, ReferenceId};
 use crate::queue::Queue;
 use crate::time::{LocalTime, Span, UnixTime};
-use deadlines::Deadline;
 use restraint::Restraint;
 use round::{Purpose, Round};
 use schedule::Budget;
@@ -232,15 +231,6 @@ impl SyncEngine {
         let believed = exchange.and_then(|(exchange, place)| self.weigh(exchange, place, now));
         self.settle(now);
         believed
-    }
-
-    /// Time has passed; to be called whenever [`SyncEngine::poll_timeout`] is reached.
-    pub fn handle_timeout(&mut self, now: LocalTime) {
-        self.settle(now);
-        if self.is_due(Deadline::NextRound, now) {
-            self.start_round(Purpose::Scheduled, now);
-        }
-        self.expire(now);
     }
 
     /// The local counter lost an unknown length of time: no reading stands, a new epoch begins,

@@ -3,8 +3,8 @@
 use super::rates::Rates;
 use super::sample::{Sample, nanos};
 use super::window::Window;
-use super::{WANDER, WANDER_MAX};
 use crate::drift;
+use crate::drift::{WANDER, WANDER_MAX};
 use crate::time::{LocalTime, Span};
 
 /// The bound at the newest sample, and how it grows.

@@ -38,7 +38,7 @@ mod sample;
 mod track;
 mod window;
 
-use crate::drift::{TYPICAL, rise};
+use crate::drift::{STEP, TYPICAL, rise};
 use crate::exchange::Exchange;
 use crate::mapping::Mapping;
 use crate::time::{LocalTime, Span, UnixTime};
@@ -311,18 +311,6 @@ impl Estimator {
     }
 }
 
-/// No oscillator that we serve is further from nominal than this (RFC 5905's frequency tolerance
-/// for a disciplined clock is 15 ppm; crystals are sold within 100 ppm).
-/// Of the counter's frequency, that is: of true time by the counter it is a trifle more.
-pub(crate) const RATE_MAX: f64 = 500e-6 / (1.0 - 500e-6);
-/// How far a rate that is known may be from what it is within [`crate::drift::QUIET_NS`]: a step
-/// of 3 ppm at once, or a ramp of 4 ppm within minutes.
-pub(crate) const STEP: f64 = 4e-6;
-/// The furthest that the rate at one moment may be from its mean between any two samples of the
-/// window, as long as the oscillator is quiet: covers a thermal step of several ppm.
-pub(crate) const WANDER: f64 = 6e-6;
-/// The same for an oscillator that has been seen to move.
-pub(crate) const WANDER_MAX: f64 = 15e-6;
 /// What a sleep does to an oscillator's rate, mostly.
 const COOLING_SIGMA: f64 = 1e-6;
 /// How much a round is doubted, standard deviations for each nanosecond that it would put the
@@ -338,6 +326,7 @@ const SUSPECTS: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drift::RATE_MAX;
     use crate::exchange::ServerReply;
     use crate::exchange::tests::reply_at;
     use crate::mapping::tests::mapping;

@@ -1,7 +1,7 @@
 //! Rates that are possible, of true time by the counter.
 
-use super::RATE_MAX;
 use super::sample::nanos;
+use crate::drift::RATE_MAX;
 use crate::drift::RISE;
 use crate::mapping::Mapping;
 use crate::time::Span;

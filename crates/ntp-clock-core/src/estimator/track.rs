@@ -1,10 +1,10 @@
 //! The most probable offset and rate: rounds summarised by the path, followed by the filters.
 
-use super::RATE_MAX;
 use super::filter::{Bank, Measurement, RATE_UNKNOWN};
 use super::path::{Change, Path};
 use super::sample::{Sample, nanos};
 use super::window::Window;
+use crate::drift::RATE_MAX;
 use crate::mapping::Mapping;
 use crate::time::{LocalTime, Span};
 
