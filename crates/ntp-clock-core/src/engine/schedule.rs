@@ -10,9 +10,11 @@ pub(super) const FIRST_BURST: u8 = 7;
 pub(super) const LATER_BURST: u8 = 4;
 /// Distance between the requests of a burst.
 const BURST_SPACING: Span = Span::from_millis(50);
-/// Distance between the requests of the first round beyond those: a queue that stands for some
-/// hundred milliseconds, which a quick burst meets as a whole, meets one of these at most.
-const SPREAD_SPACING: Span = Span::from_millis(500);
+/// Distances between the requests of the first round beyond those, 1.5 s together: a queue that
+/// stands for some hundred milliseconds, which a quick burst meets as a whole, meets one of these at
+/// most. The first comes early, because correcting what the queue did takes its time: 5 % of it.
+const SPREAD_SPACING: [Span; (FIRST_BURST - LATER_BURST) as usize] =
+    [Span::from_millis(300), Span::from_millis(500), Span::from_millis(700)];
 /// While nothing is answered, the distance doubles up to this.
 const PROBE_SPACING_MAX: Span = Span::from_millis(400);
 /// How long the last request of a round may wait for its reply.
@@ -62,7 +64,8 @@ pub(super) const fn probes(ever_synced: bool, failed_attempts: u32) -> u8 {
 
 /// Pause before the next request of a round, `sent` requests into it, once a reply is believed.
 pub(super) fn burst_spacing(sent: u8) -> Span {
-    if sent < LATER_BURST { BURST_SPACING } else { SPREAD_SPACING }
+    let spread = sent.checked_sub(LATER_BURST).and_then(|n| SPREAD_SPACING.get(usize::from(n)));
+    spread.copied().unwrap_or(BURST_SPACING)
 }
 
 /// Pause before the next request of a round, `sent` requests and no reply into it.
@@ -180,7 +183,7 @@ mod tests {
     fn the_last_requests_of_the_first_burst_spread_over_a_second_and_a_half() {
         let pauses = (1..FIRST_BURST).map(burst_spacing);
         let millis = pauses.map(|p| p.as_nanos() / 1_000_000).collect::<std::vec::Vec<_>>();
-        assert_eq!(millis, [50, 50, 50, 500, 500, 500]);
+        assert_eq!(millis, [50, 50, 50, 300, 500, 700]);
     }
 
     #[test]

@@ -160,7 +160,8 @@ impl World {
         if next >= end && wake > next && arrival > next {
             return false;
         }
-        if arrival == next {
+        // Handling one datagram takes its time, in which another may have come.
+        if arrival <= next {
             self.deliver();
         } else if wake <= next {
             self.wake();
