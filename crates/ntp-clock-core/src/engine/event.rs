@@ -275,4 +275,15 @@ mod tests {
         assert_eq!(distinct.len(), AttemptError::COUNT);
         assert_eq!(AttemptError::COUNT, 3 + KISSES.len() + REJECTIONS.len());
     }
+
+    #[test]
+    fn states_and_reasons_have_their_words() {
+        use SyncState::*;
+        let names = [Unsynchronised, Synchronised, Holdover, Failed].map(SyncState::name);
+        assert_eq!(names, ["unsynchronised", "synchronised", "holdover", "failed"]);
+        let suspend = format!("{}", EpochReason::Suspend);
+        assert_eq!(suspend, "the local counter lost time (suspend)");
+        let contradiction = format!("{}", EpochReason::ServerContradiction);
+        assert_eq!(contradiction, "the server contradicted what it said before");
+    }
 }

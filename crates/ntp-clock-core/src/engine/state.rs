@@ -207,6 +207,9 @@ mod tests {
         lost.lose(false, NOW);
         lost.attempt_begins(LATER);
         assert_eq!(lost.due(), Some(LATER));
+        lost.attempt_failed();
+        lost.attempt_begins(NOW);
+        assert_eq!(lost.due(), Some(LATER));
     }
 
     #[test]

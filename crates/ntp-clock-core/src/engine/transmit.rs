@@ -45,3 +45,17 @@ pub struct Held {
     /// When asking is allowed again.
     pub until: LocalTime,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_as_a_packet_carries_its_cookie() {
+        let id = RequestId { round: 1, place: 0 };
+        let cookie = 0x0123_4567_89ab_cdef;
+        let transmit = Transmit { token: SendToken { id, slot: 0 }, id, cookie };
+        let packet = Packet::decode(&transmit.ntp_request()).expect("a packet");
+        assert_eq!(packet, Packet::request(NtpTimestamp::from_bits(cookie)));
+    }
+}
