@@ -192,6 +192,13 @@ mod tests {
         };
         assert!(next(-90_000, -60_010) && !next(-90_000, -59_990));
         assert!(next(92_010, 200_000) && !next(91_990, 200_000));
+        // To touch is not to contradict.
+        let mut window = Window::new();
+        window.push(sample(0, 0, 10, 20), (0.0, 0.0), Rates::UNKNOWN);
+        let bounds =
+            Bounds::new(&window, Rates { low: 0.0, high: 0.0 }, 0.0, 0.0).expect("possible");
+        let next = |lower: i64, upper: i64| bounds.contradicts(&sample(9, 9, lower, upper));
+        assert!(!next(0, 10) && next(0, 9) && !next(20, 30) && next(21, 30));
     }
 
     #[test]

@@ -452,6 +452,11 @@ mod tests {
         for (off, foreseen) in [(14.9, true), (-14.9, true), (15.1, false), (-15.1, false)] {
             assert_eq!(foresaw(&bank, off), foreseen, "{off}");
         }
+        // Three deviations themselves are not.
+        let mut only = two();
+        only.models[JUMP].probability = 0.0;
+        only.models[1] = model(1.0, [10.0, 0.0, 0.0], diagonal(5.0, 0.0, 0.0));
+        assert!(!only.foresaw(&measurement(25.0, 0.0)) && only.foresaw(&measurement(24.9, 0.0)));
         bank.told(20.0, 1e-9);
         assert!(foresaw(&bank, 10.0 - 13.0) && !foresaw(&bank, 10.0 + 13.5));
     }

@@ -27,6 +27,7 @@
 //! - `track`: holds the two together, with the round under way taken provisionally.
 
 mod bounds;
+mod envelope;
 mod filter;
 mod kalman;
 mod limit;

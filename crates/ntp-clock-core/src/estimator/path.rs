@@ -1,7 +1,7 @@
 //! What the path does to the exchanges: how offset errors follow from delays, and what a round's
 //! exchanges say together.
 
-use super::filter::RATE_UNKNOWN;
+use super::envelope::{Envelope, together};
 use super::ratio::Ratio;
 use super::sample::{Sample, nanos};
 use super::window::ROUND;
@@ -58,46 +58,6 @@ pub(super) struct Summary {
     /// Variance of the part of its error that other rounds share, ns²: what is not known of the
     /// path's smallest delay and of its slope.
     pub(super) common: f64,
-}
-
-/// The fastest way there and the fastest way back of a round, put together as if they had been one
-/// exchange: what both ways' queues leave of the truth, less than of any single exchange.
-#[derive(Clone, Copy, Debug)]
-struct Envelope {
-    offset_ns: f64,
-    delay_ns: f64,
-    /// When the offset was that, after the reference's middle.
-    mid_ns: f64,
-}
-
-impl Envelope {
-    /// Relative to `reference`; `rate` is how the offset moves meanwhile. It may not be known yet,
-    /// so that only exchanges [`together`] with the fastest count.
-    fn of<'a>(
-        round: impl Iterator<Item = &'a Sample> + Clone,
-        reference: &Sample,
-        rate: f64,
-    ) -> Self {
-        let best = round.clone().min_by_key(|sample| sample.delay).unwrap_or(reference);
-        let mid_ns = if together(best, reference) { 0.0 } else { nanos(best.mid - reference.mid) };
-        let (mut forth, mut back) = (f64::INFINITY, f64::NEG_INFINITY);
-        for sample in round.filter(|sample| together(sample, best)) {
-            let moved = rate * (nanos(sample.mid - reference.mid) - mid_ns);
-            let offset = nanos(sample.offset - reference.offset) - moved;
-            let half = nanos(sample.delay) / 2.0;
-            forth = forth.min(offset + half);
-            back = back.max(offset - half);
-        }
-        Envelope { offset_ns: (forth + back) / 2.0, delay_ns: (forth - back).max(0.0), mid_ns }
-    }
-}
-
-/// Whether two exchanges are so close that the clock has moved little between them, though its rate
-/// may be unknown: by less than 25 us at 100 ppm, or than a fraction of what their delays differ by.
-fn together(a: &Sample, b: &Sample) -> bool {
-    let apart = nanos((a.mid - b.mid).abs());
-    let differ = nanos((a.delay - b.delay).abs());
-    RATE_UNKNOWN * apart <= MOVED_NS.max(differ / MOVED_PART)
 }
 
 impl Path {
@@ -330,10 +290,6 @@ const NOISE_SHARE: f64 = 0.005;
 const NOISE_MIN_NS: f64 = 20_000.0;
 /// Exchanges of a usual burst, as which each past round counts.
 const BURST: f64 = 4.0;
-/// A quick burst is over within a quarter of a second; the spread requests of the first round are
-/// further apart.
-const MOVED_NS: f64 = RATE_UNKNOWN * 250e6;
-const MOVED_PART: f64 = 16.0;
 /// Rounds remembered: 80 minutes at the usual interval, after which a queue is over.
 const MINIMA: usize = 16;
 /// So many rounds in a row that are all slower, and alike, show a longer path; in a queue they differ.
@@ -352,26 +308,11 @@ const KNOWN: u32 = 12;
 
 #[cfg(test)]
 mod tests {
+    use super::super::envelope::tests::sample;
     use super::*;
-    use crate::time::{LocalTime, Span};
 
     fn near(a: f64, b: f64) -> bool {
         (a - b).abs() <= 1e-9 * b.abs()
-    }
-
-    fn sample(mid_ns: i64, offset_ns: i64, delay_ns: i64) -> Sample {
-        let (offset, delay) = (Span::from_nanos(offset_ns), Span::from_nanos(delay_ns));
-        let mid = LocalTime::from_nanos(mid_ns);
-        let half = delay.half_ceil();
-        Sample {
-            t1: mid - half,
-            t4: mid + half,
-            upper: offset + half,
-            lower: offset - half,
-            mid,
-            offset,
-            delay,
-        }
     }
 
     /// A path of 1 ms, known well; a round in which it takes 20 us more shows nothing.
@@ -399,20 +340,19 @@ mod tests {
     }
 
     #[test]
-    fn the_fastest_way_there_and_the_fastest_way_back_make_one_exchange() {
-        let reference = sample(5_000_000, 100, 0);
-        // Relative to the reference's offset, there at most 150, 60 and back at least -50, -140.
-        let round = [sample(5_000_000, 150, 200), sample(5_000_000, 60, 200)];
-        let envelope = Envelope::of(round.iter(), &reference, 0.0);
-        assert_eq!((envelope.offset_ns, envelope.delay_ns), (5.0, 110.0));
-        // 3 ms later, at 10 ppm, the clock itself has moved by 30.
-        let moved = [sample(5_000_000, 150, 200), sample(8_000_000, 90, 200)];
-        let envelope = Envelope::of(moved.iter(), &reference, 1e-5);
-        assert!(near(envelope.offset_ns, 5.0) && near(envelope.delay_ns, 110.0), "{envelope:?}");
-        // Ways that exclude each other leave no delay, and their middle.
-        let apart = [sample(5_000_000, 100, 20), sample(5_000_000, 160, 20)];
-        let envelope = Envelope::of(apart.iter(), &reference, 0.0);
-        assert_eq!((envelope.offset_ns, envelope.delay_ns), (30.0, 0.0));
+    fn slopes_are_learnt_from_exchanges_together_with_the_fastest_alone() {
+        let late = sample(2_000_000_000, 5_500, 1_011_000);
+        let round = [sample(0, 0, 1_000_000), late];
+        let (path, _) = Path { typical_ns: 10_000.0, ..known() }.learn(round.iter(), 0.0);
+        assert_eq!((path.ordinary, path.large), (Ratio::UNKNOWN, Ratio::UNKNOWN));
+    }
+
+    #[test]
+    fn of_the_first_round_a_third_may_have_met_no_queue() {
+        let round: [Sample; 7] = core::array::from_fn(|n| sample(0, 0, 1_000_000 + 10 * n as i64));
+        let typical = |path: Path| path.learn(round.iter(), 0.0).0.typical_ns;
+        assert_eq!(typical(Path::new()), 20.0);
+        assert_eq!(typical(Path { typical_ns: 0.0, rounds: 1, ..known() }), 30.0);
     }
 
     #[test]

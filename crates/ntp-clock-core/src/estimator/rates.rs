@@ -95,4 +95,12 @@ mod tests {
         close(rates.low, -22e-6);
         close(rates.high, 23e-6);
     }
+
+    #[test]
+    fn a_mapping_leaves_its_rate_possible_and_all_that_may_have_become_of_it() {
+        let mapping = crate::mapping::tests::mapping();
+        let rates = Rates::of_mapping(&mapping);
+        // 20 ppm, give or take a growth of 15 and the 11 that it may rise by.
+        assert!((rates.low + 6e-6).abs() < 1e-18 && (rates.high - 46e-6).abs() < 1e-18);
+    }
 }
