@@ -16,10 +16,10 @@ For spans of your own there are `now_ns()` and `SynchronisedSpanProcessor`.
 
 from __future__ import annotations
 
-import re
 import threading
 from typing import TYPE_CHECKING, Any
 
+from portacode import _wire
 from portacode._otel_environment import OtelMissingError, active
 from portacode._otel_spans import nearest_span, spans_of
 from portacode.traceparent import TraceParent
@@ -176,7 +176,7 @@ def _context(request_id: object, traceparent: str | TraceParent | None) -> Trace
     given = traceparent if isinstance(traceparent, TraceParent) else extract(traceparent)
     if given is not None:
         return given
-    if isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id) and int(request_id, 16):
+    if isinstance(request_id, str) and _wire.is_id(request_id) and int(request_id, 16):
         return TraceParent(int(request_id, 16), 0, True)
     return None
 
@@ -228,6 +228,5 @@ if not TYPE_CHECKING:
 
 
 _PARTS = ("browser", "server", "device")
-_REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 _telling = threading.Lock()
 _told: set[str] = set()

@@ -16,10 +16,11 @@ The format, and what the stamps mean, is docs/TRACE.md.
 from __future__ import annotations
 
 import enum
-import json
 import math
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from portacode import _wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -431,9 +432,9 @@ def _check_unknown(
                 raise TraceError(f"trace has a key of {len(name)} characters, {name[:16]!r}...")
     if count:
         try:
-            size = len(json.dumps([unknown, maps], ensure_ascii=False, separators=(",", ":")))
-        except RecursionError:
-            raise TraceError("trace has unknown keys that are nested too deeply") from None
+            size = len(_wire.dumps([unknown, maps]))
+        except _wire.WireError as error:
+            raise TraceError(f"trace has unknown keys that cannot be passed on: {error}") from None
         if size > _UNKNOWN_CHARS:
             raise TraceError(f"trace has unknown keys of more than {_UNKNOWN_CHARS} characters")
 

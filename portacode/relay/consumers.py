@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -13,6 +12,7 @@ except ImportError as error:  # pragma: no cover - where it is not installed
         "portacode.relay.consumers needs Channels: pip install 'portacode[server]'"
     ) from error
 
+from portacode import _wire
 from portacode.relay import messages, settings
 from portacode.relay.endpoint import shared_relay
 from portacode.relay.silence import FIRST_S, Silence, silent_text
@@ -64,7 +64,7 @@ class ClockSyncMixin(StampedMixin):
         """Answers what is a clock's, and leaves the rest to the consumer."""
         text = message.get("text")
         # A glance first: other messages are not parsed twice.
-        if isinstance(text, str) and messages.REQUEST in text and len(text) <= _GLANCE_MAX:
+        if isinstance(text, str) and messages.REQUEST in text and len(text) <= _wire.FRAME_BYTES:
             if self._clock_session is None:
                 self._clock_session = settings.session()
             session = self._clock_session
@@ -126,10 +126,9 @@ class ClockConsumer(StampedMixin, AsyncWebsocketConsumer):
 
 def _parsed(text: str) -> object:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return _wire.loads(text)
+    except _wire.WireError:
         return None
 
 
 _STAMP = "portacode_received"
-_GLANCE_MAX = 65536
