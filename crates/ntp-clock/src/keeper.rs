@@ -61,6 +61,7 @@ fn start_in_child(shared: &Arc<Shared>) {
         Thread::None if shared.server.is_ok() => Runtime::new(Thread::None),
         _ => runtime_for(&shared.server),
     };
+    runtime.lock().address = inherited.address_to_inherit();
     // From this exchange on nobody meets a lock of the parent's.
     if shared.replace_runtime(inherited, runtime) {
         os::close_inherited();

@@ -6,10 +6,43 @@ use ntp_clock_core::{LocalTime, Span};
 
 use crate::counters::Counters;
 
-/// Readings of both clocks that belong together within `width`.
+/// What another clock said between two readings of the counter.
 ///
 /// Between two readings a thread can lose the processor for any time, so nothing is taken for one
 /// moment that was not measured to be one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beside<T> {
+    /// The counter just before.
+    pub(crate) before: LocalTime,
+    pub(crate) other: T,
+    /// Until just after.
+    pub(crate) width: Span,
+}
+
+impl<T> Beside<T> {
+    /// The tightest of a few readings of the other clock.
+    pub(crate) fn read(counters: &Counters, other: impl Fn() -> T) -> Self {
+        Beside::tightest(|| counters.local(), other)
+    }
+
+    fn tightest(local: impl Fn() -> LocalTime, other: impl Fn() -> T) -> Self {
+        let read = || {
+            let before = local();
+            let other = other();
+            Beside { before, other, width: local() - before }
+        };
+        let tighter = |best: Self, next: Self| if next.width < best.width { next } else { best };
+        let first = read();
+        [read(), read()].into_iter().fold(first, tighter)
+    }
+
+    /// The counter half-way between.
+    pub(crate) fn middle(&self) -> LocalTime {
+        self.before + Span::from_nanos(self.width.as_nanos() / 2)
+    }
+}
+
+/// The counter and the standard library's clock at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     local: LocalTime,
@@ -18,21 +51,8 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// The tightest of a few readings.
     pub(crate) fn read(counters: &Counters) -> Self {
-        Moment::tightest(|| counters.local(), Instant::now)
-    }
-
-    fn tightest(local: impl Fn() -> LocalTime, instant: impl Fn() -> Instant) -> Self {
-        let read = || {
-            let before = local();
-            let instant = instant();
-            Moment { local: before, instant, width: local() - before }
-        };
-        let (first, others) = (read(), [read(), read()]);
-        others
-            .into_iter()
-            .fold(first, |best, next| if next.width < best.width { next } else { best })
+        Beside::read(counters, Instant::now).into()
     }
 
     /// Another moment of the standard library's clock on the counter, and how far that may be
@@ -53,6 +73,12 @@ impl Moment {
         let drifted = (self.local - then.local) - signed_since(self.instant, then.instant);
         let undone = share_of(after.min(before.abs()), 2 * STEERING_PPM);
         (self.local - before, self.width + then.width + drifted.abs() + undone)
+    }
+}
+
+impl From<Beside<Instant>> for Moment {
+    fn from(beside: Beside<Instant>) -> Self {
+        Moment { local: beside.before, instant: beside.other, width: beside.width }
     }
 }
 
@@ -88,7 +114,8 @@ mod tests {
             now.get()
         };
         let local = || LocalTime::from_nanos(tick() as i64);
-        (Moment::tightest(local, || zero + Duration::from_nanos(tick())), zero)
+        let beside = Beside::tightest(local, || zero + Duration::from_nanos(tick()));
+        (beside.into(), zero)
     }
 
     #[test]

@@ -88,6 +88,12 @@ impl Runtime {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The address that answered last, for a child, which waits for no lock: `None` also where a
+    /// thread that the child does not have holds it.
+    pub(crate) fn address_to_inherit(&self) -> Option<SocketAddr> {
+        self.state.try_lock().ok()?.address
+    }
+
     /// Waits until `ready` gives something or the deadline passes. It is looked at now and then
     /// whether anybody notifies or not, after `look`: waiting depends on nothing but its answer.
     pub(crate) fn wait_for<T>(
@@ -196,3 +202,18 @@ impl Runtime {
 const LOOK: Duration = Duration::from_millis(100);
 /// The pause after a vain start of the thread, which doubles up to 64 times as much.
 const FIRST_PAUSE: Span = Span::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_goes_on_with_its_parents_address_unless_that_was_being_written() {
+        let parent = Runtime::new(Thread::Wanted);
+        let address = "192.0.2.1:123".parse().unwrap();
+        parent.lock().address = Some(address);
+        assert_eq!(parent.address_to_inherit(), Some(address));
+        let _held = parent.lock();
+        assert_eq!(parent.address_to_inherit(), None, "and it waits for nobody");
+    }
+}

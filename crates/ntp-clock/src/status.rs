@@ -7,6 +7,7 @@ use ntp_clock_core::{
 };
 
 use crate::failure::Failure;
+use crate::moment::Beside;
 use crate::os;
 use crate::runtime::Thread;
 use crate::shared::Shared;
@@ -82,7 +83,8 @@ impl Status {
 impl Status {
     /// What is known at the moment of `reading`, which it does not contradict.
     pub(crate) fn of(shared: &Shared, reading: Option<Reading>) -> Self {
-        let (local, system) = (shared.counters.local(), shared.counters.system());
+        let wall = Beside::read(&shared.counters, || shared.counters.system());
+        let local = wall.middle();
         let state = shared.runtime().lock();
         let engine = state.status;
         let next_in = engine.map(|e| (e.next_sync - local).max(Span::ZERO));
@@ -110,8 +112,11 @@ impl Status {
                 (None, _) => SyncState::Failed,
             },
             is_synced: reading.is_some(),
+            // By the time that belongs to the wall clock's reading, not that of a moment ago.
             offset: reading.map(|r| {
-                Span::from_nanos(r.time().as_nanos()) - Span::from_nanos(system.as_nanos())
+                let then = mapping.and_then(|m| m.read(local));
+                let then = then.filter(|then| then.epoch() == r.epoch()).unwrap_or(r);
+                Span::from_nanos(then.time().as_nanos()) - Span::from_nanos(wall.other.as_nanos())
             }),
             last_sync: last_sync.filter(|_| reading.is_some()),
             time_since_sync: last_sync_local.map(|at| local - at),

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use ntp_clock_core::{LocalTime, RequestId, Span, SystemTime};
 
 use crate::counters::Counters;
+use crate::moment::Beside;
 use crate::os::Socket;
 
 #[derive(Debug)]
@@ -116,23 +117,9 @@ struct ClockPair {
 }
 
 impl ClockPair {
-    /// The tightest of a few readings, so that a preemption in between does not count.
     fn read(counters: &Counters) -> Self {
-        let mut best: Option<ClockPair> = None;
-        for _ in 0..PAIR_READINGS {
-            let before = counters.local();
-            let system = counters.stamping();
-            let after = counters.local();
-            let width = after - before;
-            let pair =
-                ClockPair { local: before + Span::from_nanos(width.as_nanos() / 2), system, width };
-            best = Some(best.filter(|best| best.width <= width).unwrap_or(pair));
-        }
-        best.unwrap_or(ClockPair {
-            local: LocalTime::MIN,
-            system: SystemTime::MIN,
-            width: Span::MAX,
-        })
+        let beside = Beside::read(counters, || counters.stamping());
+        ClockPair { local: beside.middle(), system: beside.other, width: beside.width }
     }
 
     /// A recent moment of the wall clock on the counter, and how far that may be off. `None`
@@ -153,7 +140,6 @@ impl ClockPair {
     }
 }
 
-const PAIR_READINGS: usize = 3;
 /// The wall clock is believed while it is steered by no more than one part in so many.
 const STEERING_DIVISOR: i64 = 1_000;
 /// Resolution of the wall clock and of the kernel's stamps.
