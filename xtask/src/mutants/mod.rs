@@ -53,9 +53,8 @@ pub(crate) fn run(args: &MutantsArgs) -> Result<bool> {
     let output = project.work("mutants");
     let report = output.join("mutants.out/outcomes.json");
     if !args.again {
-        let mut command = command(&project, args)?;
-        command.arg("--output").arg(&output);
         fs::create_dir_all(&output)?;
+        let mut command = command(&project, args)?;
         let temporary = output.join("tmp");
         fs::create_dir_all(&temporary)?;
         command.env("TMPDIR", temporary);
@@ -81,6 +80,7 @@ fn command(project: &Project, args: &MutantsArgs) -> Result<Command> {
     let mut command = Command::new(program(project)?);
     command.current_dir(project.path("")).arg("mutants");
     command.args(["--package", PACKAGE, "--no-shuffle", "--colors", "never"]);
+    command.arg("--output").arg(project.work("mutants"));
     command.arg("--jobs").arg(args.jobs.to_string());
     for file in &args.files {
         command.arg("--file").arg(format!("{SOURCES}/{file}"));
