@@ -52,6 +52,9 @@ def _of_clock(clock: NTPClock) -> Iterator[str]:
         yield from _family("rejections_total", _CLOCK["rejections_total"])
         for reason, count in status["rejections"].items():
             yield _sample("rejections_total", {**server, "reason": reason}, count)
+    if status["last_error_code"] is not None:
+        yield from _family("last_error", _CLOCK["last_error"])
+        yield _sample("last_error", {**server, "code": status["last_error_code"]}, 1)
 
 
 def _of_relay(relay: Relay) -> Iterator[str]:
@@ -99,4 +102,5 @@ _CLOCK = {
     "requests_total": "Requests sent to the server.",
     "believed_total": "Replies believed.",
     "rejections_total": "Replies not believed, by reason.",
+    "last_error": "Why the last attempt failed, until one succeeds.",
 }

@@ -56,7 +56,8 @@ def test_a_synchronised_clock_tells_all_that_the_document_names(synced: NTPClock
     status = synced.get_status()
     types, values = told(prometheus_text(synced))
     expected = described("The clock")
-    del expected["rejections_total"]
+    # What has not happened is not there.
+    del expected["rejections_total"], expected["last_error"]
     assert types == expected
     label = f'{{server="{status["server"]}"}}'
     assert set(values) == {name + label for name in expected}
@@ -83,6 +84,16 @@ def test_replies_not_believed_are_told_by_reason(
     assert types["rejections_total"] == "counter"
     label = f'server="{clock.ntp_server}",reason="unsynchronised"'
     assert values[f"rejections_total{{{label}}}"] >= 1
+
+
+def test_why_the_last_attempt_failed_is_told_by_its_code(
+    faulty_server: Callable[..., FaultyServer],
+) -> None:
+    clock = NTPClock(faulty_server("--fault", "kiss DENY").address)
+    assert eventually(lambda: clock.get_status()["last_error_code"] is not None, within_s=10)
+    types, values = told(prometheus_text(clock))
+    assert types["last_error"] == "gauge"
+    assert values[f'last_error{{server="{clock.ntp_server}",code="kiss_deny"}}'] == 1
 
 
 def test_a_relay_tells_what_it_was_asked() -> None:

@@ -159,6 +159,11 @@ impl Page {
         for (reason, count) in status.rejections() {
             self.sample(name, &[("server", &status.server), ("reason", reason)], count);
         }
+        let name = "ntp_clock_last_error";
+        self.family(name, "gauge", "Why the last attempt failed, until one succeeds.");
+        if let Some(code) = status.last_error_code() {
+            self.sample(name, &[("server", &status.server), ("code", code)], 1);
+        }
     }
 
     fn relay(&mut self, metrics: &Metrics) {

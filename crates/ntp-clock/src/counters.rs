@@ -22,6 +22,7 @@ pub(crate) struct StandIn {
     local_ns: AtomicI64,
     wall_ns: AtomicI64,
     slept_ns: AtomicI64,
+    back_ns: AtomicI64,
 }
 
 /// What tells whether the counter lost time: readings of all clocks at one moment.
@@ -80,6 +81,14 @@ impl Counters {
         }
     }
 
+    /// How far the counter runs back from some processor to the next.
+    pub(crate) fn steps_back(&self, turn: usize) -> Span {
+        match self {
+            Counters::Os => os::counter_steps_back(turn),
+            Counters::StandIn(stand_in) => Span::from_nanos(read(&stand_in.back_ns)),
+        }
+    }
+
     /// Whether the counter may have lost time between boot and now.
     pub(crate) fn may_have_slept(&self) -> bool {
         match self {
@@ -125,6 +134,12 @@ impl StandIn {
     /// The wall clock alone is set.
     pub(crate) fn step_wall(&self, by: Span) {
         self.wall_ns.fetch_add(by.as_nanos(), Ordering::SeqCst);
+    }
+
+    /// From now on the processors disagree by so much.
+    #[cfg(test)]
+    pub(crate) fn disagree(&self, by: Span) {
+        self.back_ns.store(by.as_nanos(), Ordering::SeqCst);
     }
 
     /// The machine has slept: the wall clock went on, the counter did not.

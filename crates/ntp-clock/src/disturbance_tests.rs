@@ -169,6 +169,33 @@ fn a_process_stopped_past_its_expiry_says_so_and_is_synchronised_again_at_once()
     }
 }
 
+#[test]
+fn processors_that_disagree_about_the_counter_leave_no_reading_until_they_agree() {
+    let machine = Machine::start(0);
+    let events = machine.clock.subscribe();
+    machine.stand_in.disagree(Span::from_micros(200));
+    // The round under way began before.
+    let begun = Instant::now();
+    let error = loop {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is looked at before each round");
+        if let Err(error) = machine.clock.sync_now() {
+            break error;
+        }
+    };
+    assert_eq!(error.failure().code(), "counter_disagrees", "{error}");
+    assert_eq!(machine.clock.now(), None);
+    let status = machine.clock.status();
+    assert_eq!((status.is_synced, status.last_error_code()), (false, Some("counter_disagrees")));
+    machine.stand_in.disagree(Span::ZERO);
+    let begun = Instant::now();
+    while machine.clock.sync_now().is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", machine.clock.status());
+    }
+    assert_eq!(machine.clock.now().expect("synchronised").epoch(), 2);
+    let told = std::iter::from_fn(|| events.try_next());
+    assert!(told.filter_map(|e| e.failure().map(|f| f.code())).any(|c| c == "counter_disagrees"));
+}
+
 #[cfg(unix)]
 #[test]
 #[allow(unsafe_code)]

@@ -23,6 +23,8 @@ pub(crate) struct Driver {
     /// A request that waits for the server's address, and its round.
     parked: Option<(u64, Transmit)>,
     poll_interval: Span,
+    /// The round before which the counter was looked at.
+    examined: u64,
 }
 
 impl Driver {
@@ -37,6 +39,7 @@ impl Driver {
             report: Report::new(Arc::clone(&shared)),
             parked: None,
             poll_interval: shared.poll_interval(),
+            examined: 0,
             shared,
         }
     }
@@ -71,6 +74,30 @@ impl Driver {
             self.publisher.feed(|engine, now| engine.handle_suspend(now));
             self.publisher.refresh_reference();
         }
+    }
+
+    /// Before a round: where the processors disagree about the counter there are no readings, and
+    /// asking is of no use.
+    fn examine_counter(&mut self) -> Result<(), Failure> {
+        let round = self.publisher.engine().round_number();
+        if self.examined == round {
+            return Ok(());
+        }
+        let back = self.shared.counters.steps_back(round as usize);
+        if back <= COUNTER_SLACK {
+            self.examined = round;
+            return Ok(());
+        }
+        if self.publisher.engine().mapping().is_some() {
+            // What it counted until now is not known either.
+            self.publisher.feed(|engine, now| engine.handle_suspend(now));
+        }
+        let detail = format!(
+            "the counter runs back by {} us from one processor to another; there is no time on \
+             this machine until it does not",
+            back.as_nanos() / 1_000
+        );
+        Err(Failure::new(FailureKind::CounterDisagrees, detail))
     }
 
     /// What the program asked for since the last look.
@@ -139,10 +166,16 @@ impl Driver {
 
     fn next_transmit(&mut self) -> Option<Transmit> {
         let now = self.shared.counters.local();
-        let engine = self.publisher.engine_mut();
+        let engine = self.publisher.engine();
         if !engine.in_round() || now < engine.poll_timeout() {
             return None;
         }
+        if let Err(failure) = self.examine_counter() {
+            let transmit = self.publisher.engine_mut().poll_transmit(now, 0)?;
+            self.give_up(transmit, failure);
+            return None;
+        }
+        let engine = self.publisher.engine_mut();
         match entropy() {
             Ok(entropy) => engine.poll_transmit(now, entropy),
             // Without randomness a reply could be forged; the round ends for want of requests.
@@ -201,6 +234,8 @@ fn entropy() -> Result<u64, getrandom::Error> {
     getrandom::u64()
 }
 
+/// A hop from one processor to another takes about as long: less does not show anyway.
+const COUNTER_SLACK: Span = Span::from_micros(20);
 const DATAGRAM_MAX: usize = 2_048;
 /// Datagrams handled before timers have their turn.
 const DATAGRAMS_AT_ONCE: usize = 64;

@@ -88,6 +88,8 @@ pub enum FailureKind {
     NoResources,
     /// The system gave no random bits, without which a reply could be forged.
     NoRandomness,
+    /// The machine's processors do not agree about the counter, so no reading could be in order.
+    CounterDisagrees,
     /// The server asked not to be asked for now (kiss-o'-death).
     Held,
     /// The clock's thread did not answer in time: the process was stopped or starved.
@@ -115,6 +117,7 @@ impl FailureKind {
             FailureKind::NotPermitted => "not_permitted",
             FailureKind::NoResources => "no_resources",
             FailureKind::NoRandomness => "no_randomness",
+            FailureKind::CounterDisagrees => "counter_disagrees",
             FailureKind::Held => "held",
             FailureKind::NoAnswer => "no_answer",
             FailureKind::ThreadDied => "thread_died",

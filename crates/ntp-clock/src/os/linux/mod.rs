@@ -2,6 +2,7 @@
 //! clock is set, kernel timestamps on the socket.
 
 mod descriptor;
+mod processors;
 mod socket;
 mod timer;
 mod timespec;
@@ -17,6 +18,7 @@ use ntp_clock_core::{LocalTime, Span, SystemTime};
 
 use super::common::Slept;
 pub(crate) use descriptor::close_inherited;
+pub(crate) use processors::counter_steps_back;
 pub(crate) use socket::Socket;
 use timespec::to_nanos;
 pub(crate) use waiter::{Bell, Waiter};
