@@ -14,7 +14,7 @@ const BURST_SPACING: Span = Span::from_millis(50);
 /// stands for some hundred milliseconds, which a quick burst meets as a whole, meets one of these at
 /// most. The first comes early, because correcting what the queue did takes its time: 5 % of it.
 const SPREAD_SPACING: [Span; (FIRST_BURST - LATER_BURST) as usize] =
-    [Span::from_millis(300), Span::from_millis(500), Span::from_millis(700)];
+    [Span::from_millis(200), Span::from_millis(500), Span::from_millis(800)];
 /// While nothing is answered, the distance doubles up to this.
 const PROBE_SPACING_MAX: Span = Span::from_millis(400);
 /// How long the last request of a round may wait for its reply.
@@ -183,7 +183,7 @@ mod tests {
     fn the_last_requests_of_the_first_burst_spread_over_a_second_and_a_half() {
         let pauses = (1..FIRST_BURST).map(burst_spacing);
         let millis = pauses.map(|p| p.as_nanos() / 1_000_000).collect::<std::vec::Vec<_>>();
-        assert_eq!(millis, [50, 50, 50, 300, 500, 700]);
+        assert_eq!(millis, [50, 50, 50, 200, 500, 800]);
     }
 
     #[test]

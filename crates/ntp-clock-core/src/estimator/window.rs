@@ -181,7 +181,7 @@ impl Window {
 const PAST: usize = 36;
 /// Exchanges in the largest burst.
 pub(super) const ROUND: usize = 8;
-/// Exchanges within so long of the one before belong to one round: requests of a burst are 0.7 s
+/// Exchanges within so long of the one before belong to one round: requests of a burst are 0.8 s
 /// apart at most, and attempts made at once follow one another after two.
 pub(crate) const ROUND_GAP: Span = Span::from_millis(1_900);
 /// By how much our rate has moved from one to another of these, for certain.

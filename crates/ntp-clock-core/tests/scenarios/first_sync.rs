@@ -24,7 +24,7 @@ fn the_first_round_has_seven_requests_the_last_of_them_spread_and_later_ones_fou
     for round in world.sent.chunk_by(|a, b| a.round == b.round) {
         for (sent, pair) in round.windows(2).enumerate() {
             let apart = pair[1].at - pair[0].at;
-            let wanted = Span::from_millis([50, 50, 50, 300, 500, 700][sent]);
+            let wanted = Span::from_millis([50, 50, 50, 200, 500, 800][sent]);
             assert!(apart >= wanted && apart <= wanted + Span::from_millis(1), "{apart:?}");
         }
     }
