@@ -226,4 +226,29 @@ mod tests {
         assert!(budget.allows(at(8_200_000_000)));
         assert_eq!(budget.free_at(), Some(at(8_200_000_000)));
     }
+
+    #[test]
+    fn a_packet_counts_from_when_it_left_but_no_later_than_the_budgets_window() {
+        let at = LocalTime::from_nanos;
+        let free = |left: i64| {
+            let mut budget = Budget::new();
+            for _ in 0..8 {
+                let slot = budget.spend(at(1_000));
+                budget.sent(slot, at(left));
+            }
+            budget.free_at().map(LocalTime::as_nanos)
+        };
+        assert_eq!(free(5_000), Some(5_000 + 8_200_000_000));
+        assert_eq!(free(0), Some(1_000 + 8_200_000_000));
+        assert_eq!(free(i64::MAX), Some(1_000 + 2 * 8_200_000_000));
+        Budget::new().sent(0, at(5));
+    }
+
+    #[test]
+    fn jitter_takes_up_to_a_tenth_away() {
+        let whole = Span::from_secs(300);
+        assert_eq!(less_jitter(whole, 0), whole);
+        assert_eq!(less_jitter(whole, 1 << 63), Span::from_secs(285));
+        assert_eq!(less_jitter(whole, u64::MAX), Span::from_secs(270) + Span::from_nanos(1));
+    }
 }
