@@ -382,6 +382,24 @@ mod tests {
     }
 
     #[test]
+    fn every_fourth_year_has_a_leap_day_but_for_three_centuries_of_four() {
+        let cases = [
+            (-8_515_324_800, "1700-02-28"),
+            (-8_515_238_400, "1700-03-01"),
+            (-2_203_977_600, "1900-02-28"),
+            (-2_203_891_200, "1900-03-01"),
+            (4_107_456_000, "2100-02-28"),
+            (4_107_542_400, "2100-03-01"),
+            (1_709_164_800, "2024-02-29"),
+            (1_709_251_200, "2024-03-01"),
+        ];
+        for (secs, day) in cases {
+            let text = UnixTime::from_nanos(secs * NANOS_PER_SEC).to_string();
+            assert_eq!(text, std::format!("{day}T00:00:00.000000+00:00"));
+        }
+    }
+
+    #[test]
     fn next_month_is_midnight_of_its_first_day() {
         let cases = [
             ("2016-12-31", 1_483_228_799, "2017-01-01T00:00:00.000000+00:00"),

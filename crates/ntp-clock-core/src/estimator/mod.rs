@@ -379,10 +379,13 @@ mod tests {
     }
 
     /// Sent then, ten milliseconds there and back; the server is so far ahead, and may be wrong by
-    /// a second half.
+    /// half a second.
     fn vague(sent_ns: i64, ahead_ns: i64) -> Exchange {
+        exchange(sent_ns, ahead_ns, Span::from_millis(500))
+    }
+
+    fn exchange(sent_ns: i64, ahead_ns: i64, root_dispersion: Span) -> Exchange {
         let arrived = UNIX_NS + sent_ns + 5_000_000 + ahead_ns;
-        let root_dispersion = Span::from_millis(500);
         let reply = ServerReply { root_dispersion, ..reply_at(arrived, arrived) };
         Exchange::new(at(sent_ns), reply, at(sent_ns + 10_000_000)).expect("possible")
     }
@@ -431,6 +434,12 @@ mod tests {
         assert_eq!(outside(-500, -100), Some((100.0, -100.0, 200.0)));
         assert_eq!(outside(100, 400), Some((100.0, 100.0, 150.0)));
         assert_eq!((outside(-5, 5), outside(0, 5), outside(-5, 0)), (None, None, None));
+        // Half of 600, told with the 4e6 that it is known with.
+        let estimator = of_one(-500, -100);
+        let mut fit = estimator.fit.clone().expect("known");
+        fit.track = fit.track.corrected(600.0, 12e6_f64.sqrt());
+        let by_ns = fit.outside(&estimator.window).map(|outside| outside.by_ns);
+        assert!(by_ns.is_some_and(|by_ns| near(by_ns, 300.0 + 100.0)), "{by_ns:?}");
     }
 
     #[test]
@@ -467,13 +476,14 @@ mod tests {
     fn after_a_sleep_the_rate_is_known_less_well_and_the_offset_not_at_all() {
         let mut estimator = Estimator::new(Span::from_nanos(7)).steered(50);
         for sent_s in [0, 300] {
-            estimator.add(&vague(sent_s * SECOND_NS, sent_s * 3_000));
+            estimator.add(&exchange(sent_s * SECOND_NS, sent_s * 3_000, Span::ZERO));
         }
         let Fit { track, bounds } = estimator.fit.clone().expect("fed");
         estimator.forget_offset();
         assert!(estimator.fit.is_none() && estimator.estimate(at(0)).is_none());
         assert!(estimator.min_delay().is_none());
         assert_eq!(estimator.rates, bounds.rates.after_sleep().within(estimator.any_rates()));
+        assert!(estimator.rates.high < estimator.any_rates().high);
         // A sleep's cooling is 1 ppm, mostly.
         assert!(near(estimator.prior.mean, track.line().rate) && estimator.prior.mean > 1e-6);
         assert!(near(estimator.prior.variance, track.line().variance[2] + 1e-12));
