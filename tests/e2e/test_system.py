@@ -153,6 +153,21 @@ def test_what_is_typed_arrives_as_it_is_typed(dashboard: Page, payload: str) -> 
     assert any(f'"payload":{payload}}}' in frame for frame in sent)
 
 
+def test_a_payload_that_is_too_large_is_refused_and_costs_no_connection(dashboard: Page) -> None:
+    dashboard.evaluate(
+        "() => { window.states = []; new MutationObserver(() => window.states.push(1))"
+        ".observe(document.getElementById('connection-text'), {childList: true}); }"
+    )
+    for letter, count in (("x", 70_000), ("\U0001f4a1", 17_000)):
+        dashboard.get_by_label("Payload").fill(f'"{letter * count}"')
+        dashboard.get_by_role("button", name="Send").click()
+        expect(dashboard.locator("#ask-result")).to_contain_text("65536 are the most (too_large)")
+    dashboard.get_by_label("Payload").fill(f'"{"x" * 60_000}"')
+    dashboard.get_by_role("button", name="Send").click()
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered")
+    assert dashboard.evaluate("window.states") == []
+
+
 @pytest.mark.skipif(not skewed("+1s"), reason="no libfaketime: pip install libfaketime")
 def test_raw_clocks_are_out_of_order_and_synchronised_ones_are_not(dashboard: Page) -> None:
     ask(dashboard)

@@ -22,6 +22,8 @@ const BACKOFF_MOST_MS = 30_000;
 const GOOD_AFTER_MS = 10_000;
 const OPENING_MOST_MS = 10_000;
 const CLOCK_EVERY_MS = 10_000;
+/** The most that a message may have, as docs/TRACE.md has it. */
+const FRAME_BYTES = 65_536;
 /** Longer than the server's own limit, which explains itself better. */
 const REQUEST_MOST_MS = 40_000;
 /** Closed for what we are: trying again at once would change nothing. */
@@ -105,7 +107,13 @@ export class SocketService extends EventTarget {
             this.#limit(requestId, pending);
             trace.stamp('client_send', this.#clock, ENTITY);
             const head = { ...message, command, trace: trace.toMessage() };
-            if (!this.#sendText(withMember(head, 'payload', payload))) {
+            const text = withMember(head, 'payload', payload);
+            const size = new TextEncoder().encode(text).length;
+            if (size > FRAME_BYTES) {
+                // The server would close the connection for it, and end all that is under way.
+                const told = `the request has ${size} bytes, and ${FRAME_BYTES} are the most`;
+                this.#settle(requestId, { code: 'too_large', message: told });
+            } else if (!this.#sendText(text)) {
                 const told = 'there is no connection to the server';
                 this.#settle(requestId, { code: 'disconnected', message: told });
             }
