@@ -70,3 +70,58 @@ impl SyncEngine {
 
 /// Longer than any thread sleeps over its deadline on a machine that is well.
 const HOLDOVER_LEAD: Span = Span::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, engine, reply, send};
+    use super::*;
+
+    fn due(engine: &SyncEngine) -> [Option<LocalTime>; 4] {
+        Deadline::ALL.map(|deadline| engine.deadline(deadline))
+    }
+
+    #[test]
+    fn each_deadline_is_there_while_something_waits_for_it() {
+        let mut engine = engine();
+        assert_eq!(due(&engine), [Some(at(0)), None, None, None]);
+        assert!(engine.is_due(Deadline::NextRound, at(0)));
+        assert!(!engine.is_due(Deadline::NextRound, at(-1)));
+        engine.handle_timeout(at(0));
+        assert_eq!(due(&engine), [None, Some(at(0)), None, None]);
+        send(&mut engine, 0, 1);
+        assert_eq!(due(&engine), [None, Some(at(51)), Some(at(2_001)), None]);
+        assert!(!engine.is_due(Deadline::Expiry, LocalTime::MAX));
+        reply(&mut engine, 0, 1).expect("believed");
+        let expiry = engine.mapping().expect("synchronised").valid_until + Span::from_nanos(1);
+        assert_eq!(due(&engine), [None, Some(at(51)), Some(at(2_001)), Some(expiry)]);
+        assert_eq!(engine.poll_timeout(), at(51));
+    }
+
+    #[test]
+    fn a_round_waits_for_the_packet_budget_before_its_first_request_alone() {
+        let mut engine = engine();
+        for _ in 0..8 {
+            engine.budget.spend(at(0));
+        }
+        engine.handle_timeout(at(0));
+        assert_eq!(engine.deadline(Deadline::NextRequest), Some(at(8_200)));
+        assert!(engine.poll_transmit(at(8_199), 1).is_none());
+        send(&mut engine, 8_200, 1);
+        for _ in 0..8 {
+            engine.budget.spend(at(8_200));
+        }
+        assert_eq!(engine.deadline(Deadline::NextRequest), Some(at(8_251)));
+    }
+
+    #[test]
+    fn holdover_is_prepared_a_second_before_readings_would_expire() {
+        let mut engine = engine();
+        send(&mut engine, 0, 1);
+        reply(&mut engine, 0, 1).expect("believed");
+        let expiry = engine.deadline(Deadline::Expiry).expect("synchronised");
+        engine.config.holdover = Span::from_secs(60);
+        assert_eq!(engine.deadline(Deadline::Expiry), Some(expiry - Span::from_secs(1)));
+        engine.state.lose(true, at(20));
+        assert_eq!(engine.deadline(Deadline::Expiry), Some(expiry), "it is held over already");
+    }
+}

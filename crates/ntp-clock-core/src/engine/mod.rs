@@ -402,16 +402,16 @@ mod tests {
 
     const UNIX_NS: i64 = 1_800_000_000_000_000_000;
 
-    fn at(ms: i64) -> LocalTime {
+    pub(in crate::engine) fn at(ms: i64) -> LocalTime {
         LocalTime::from_nanos(ms * 1_000_000)
     }
 
-    fn engine() -> SyncEngine {
+    pub(in crate::engine) fn engine() -> SyncEngine {
         SyncEngine::new(EngineConfig::default(), at(0))
     }
 
     /// Sends the request that is due, of this cookie, a millisecond later.
-    fn send(engine: &mut SyncEngine, ms: i64, cookie: u64) -> RequestId {
+    pub(in crate::engine) fn send(engine: &mut SyncEngine, ms: i64, cookie: u64) -> RequestId {
         engine.handle_timeout(at(ms));
         let transmit = engine.poll_transmit(at(ms), cookie).expect("due");
         let id = transmit.id;
@@ -420,7 +420,11 @@ mod tests {
     }
 
     /// An honest reply to it, twenty milliseconds after it was sent.
-    fn reply(engine: &mut SyncEngine, ms: i64, cookie: u64) -> Result<Exchange, Rejection> {
+    pub(in crate::engine) fn reply(
+        engine: &mut SyncEngine,
+        ms: i64,
+        cookie: u64,
+    ) -> Result<Exchange, Rejection> {
         let arrived = UNIX_NS + (ms + 10) * 1_000_000;
         engine.handle_response(cookie, reply_at(arrived, arrived), at(ms + 20), at(ms + 20))
     }

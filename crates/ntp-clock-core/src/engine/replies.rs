@@ -81,3 +81,71 @@ impl SyncEngine {
         rejection
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::SyncState;
+    use super::super::tests::{at, engine, reply, send};
+    use super::*;
+    use crate::exchange::KissCode;
+
+    fn kiss(engine: &mut SyncEngine, cookie: u64, code: KissCode, ms: i64) -> Rejection {
+        engine.handle_refusal(cookie, Rejection::Kiss(code), at(ms), at(ms))
+    }
+
+    #[test]
+    fn a_reply_is_in_time_until_its_rounds_deadline() {
+        for (t4, error) in [(2_001, None), (2_002, Some(Rejection::Origin))] {
+            let mut engine = engine();
+            send(&mut engine, 0, 7);
+            assert_eq!(engine.answer(7, at(t4)).err(), error);
+        }
+        assert_eq!(engine().answer(7, at(0)), Err(Rejection::Origin), "no round");
+    }
+
+    #[test]
+    fn until_its_round_ends_a_believed_reply_serves_for_an_interval_and_two_minutes() {
+        let mut engine = engine();
+        send(&mut engine, 0, 7);
+        reply(&mut engine, 0, 7).expect("believed");
+        let valid_until = engine.mapping().expect("synchronised").valid_until;
+        assert_eq!(valid_until, at(20 + 300_000 + 120_000));
+        let status = engine.status(at(20));
+        assert_eq!((status.believed, status.requests, status.stratum), (1, 1, Some(1)));
+    }
+
+    #[test]
+    fn a_kiss_before_anything_was_believed_fails_the_clock_and_counts() {
+        let mut engine = engine();
+        send(&mut engine, 0, 7);
+        assert_eq!(kiss(&mut engine, 7, KissCode::Deny, 30), Rejection::Kiss(KissCode::Deny));
+        let status = engine.status(at(30));
+        assert_eq!((status.state, status.attempts), (SyncState::Failed, 1));
+        assert_eq!(status.rejections[Rejection::Kiss(KissCode::Deny).index()], 1);
+        assert_eq!(status.next_sync, at(30) + schedule::DENY_HOLD);
+        assert!(!status.in_round);
+    }
+
+    #[test]
+    fn a_kiss_after_a_believed_reply_ends_the_round_and_the_clock_serves_on() {
+        let mut engine = engine();
+        send(&mut engine, 0, 7);
+        reply(&mut engine, 0, 7).expect("believed");
+        send(&mut engine, 51, 8);
+        kiss(&mut engine, 8, KissCode::Rate, 80);
+        let status = engine.status(at(80));
+        assert_eq!((status.state, status.rounds), (SyncState::Synchronised, 1));
+        assert_eq!(status.next_sync, at(80) + schedule::RATE_HOLD_MIN);
+    }
+
+    #[test]
+    fn a_kiss_that_asks_for_nothing_is_counted_and_the_round_goes_on() {
+        let mut engine = engine();
+        send(&mut engine, 0, 7);
+        let code = KissCode::Other(crate::packet::ReferenceId::from_bytes(*b"INIT"));
+        kiss(&mut engine, 7, code, 30);
+        assert!(engine.in_round() && engine.status(at(30)).rejections[5] == 1);
+        let last = engine.round.as_ref().and_then(|round| round.last_rejection);
+        assert_eq!(last, Some(Rejection::Kiss(code)));
+    }
+}
