@@ -196,7 +196,8 @@ mod tests {
         engine.handle_timeout(at(30));
         engine.next_round = at(300_000);
         engine.discipline.expire_at(at(420_000));
-        (events(&mut engine), log(&mut engine));
+        events(&mut engine);
+        log(&mut engine);
         engine
     }
 
