@@ -16,12 +16,12 @@
 //!
 //! # The centre
 //! Three steps, a file each:
-//! - `path`: a round's exchanges are put together. How an offset's error follows from the delay in
+//! - `path` (with `ratio` and `envelope`): a round's exchanges are put together. How an offset's error follows from the delay in
 //!   excess of the smallest is learnt from exchanges of the same burst, between which the clock has
 //!   not moved: a slope (queueing in one direction shifts the offset by half of it) and a scatter.
 //!   A path that stays longer is another path, whose unknown asymmetry is estimated instead of
 //!   being taken for time.
-//! - `filter`: a bank of Kalman filters follows offset and rate, one filter for each strength of
+//! - `filter` (each of them a `kalman`): a bank of Kalman filters follows offset and rate, one filter for each strength of
 //!   the oscillator's restlessness and one for a jump; how well each foresaw the rounds decides
 //!   how much it counts. Mean and spread of the mixture are the estimate and its variance.
 //! - `track`: holds the two together, with the round under way taken provisionally.
