@@ -100,18 +100,25 @@ impl Page {
             self.floor(new.epoch()).store(i64::MIN, Ordering::Relaxed);
         }
         self.latch.write(to_words(new, reference));
-        let last_seen = old.read(counter()).filter(|reading| reading.epoch() == new.epoch());
-        let floor = self.floor(new.epoch()).load(Ordering::Acquire);
-        let highest = last_seen.map_or(floor, |reading| floor.max(reading.time().as_nanos()));
-        while new.read(counter()).is_some_and(|r| r.time().as_nanos() < highest) {
-            std::hint::spin_loop();
+        if let Some(last_seen) = old.read(counter()).filter(|seen| seen.epoch() == new.epoch()) {
+            self.floor(new.epoch()).fetch_max(last_seen.time().as_nanos(), Ordering::AcqRel);
         }
-        self.latch.end_transition();
+        self.end_transition(counter);
     }
 
-    /// Ends an announced transition in which nothing changed.
-    pub(crate) fn end_transition(&self) {
-        self.latch.end_transition();
+    /// Ends an announced transition as soon as the line has passed everything that readers may
+    /// have seen. Where that takes long, because the counter told nonsense once, the transition
+    /// goes on, in which readings are in order as well, and the next one ends it.
+    pub(crate) fn end_transition(&self, counter: impl Fn() -> LocalTime) {
+        let (line, _) = from_words(self.latch.words());
+        let floor = self.floor(line.epoch()).load(Ordering::Acquire);
+        for _ in 0..PASSING_SPINS {
+            if line.read(counter()).is_none_or(|reading| reading.time().as_nanos() >= floor) {
+                self.latch.end_transition();
+                return;
+            }
+            std::hint::spin_loop();
+        }
     }
 }
 
@@ -150,6 +157,8 @@ fn unsynchronised() -> Mapping {
 const REFERENCE_WORDS: usize = 4;
 const WORDS: usize = REFERENCE_WORDS + Mapping::WORDS;
 const SETTLE_SPINS: usize = 64;
+/// Some 100 ms; a line that is slewed takes microseconds, and milliseconds after a preemption.
+const PASSING_SPINS: usize = 2_000_000;
 
 // The layout is meant for shared memory one day: pin it.
 #[cfg(not(loom))]
@@ -319,5 +328,23 @@ mod tests {
         page.publish(&unsynchronised(), reference(counter()), counter);
         let view = page.view(counter);
         assert_eq!(page.reading(&view), None);
+    }
+
+    #[test]
+    fn a_counter_that_told_nonsense_once_does_not_hold_the_writer_up_and_readings_stay_in_order() {
+        let at = LocalTime::from_nanos;
+        let page = Page::new(reference(at(0)));
+        page.announce();
+        page.publish(&line(at(0), 1_000, 0.0, 0.0), reference(at(0)), || at(0));
+        page.announce();
+        let nonsense = page.reading(&page.view(|| at(1_000_000))).unwrap();
+        page.publish(&line(at(5), 1_005, 0.0, 0.0), reference(at(5)), || at(5));
+        let after = page.reading(&page.view(|| at(6))).unwrap();
+        assert!(after.time() >= nonsense.time(), "{after:?} after {nonsense:?}");
+        page.announce();
+        page.end_transition(|| at(2_000_000));
+        let later = page.reading(&page.view(|| at(2_000_001))).unwrap();
+        assert_eq!(later.time().as_nanos(), 2_001_001);
+        assert!(!page.view(|| at(2_000_002)).in_transition);
     }
 }

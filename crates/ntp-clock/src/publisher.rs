@@ -49,7 +49,7 @@ impl Publisher {
         let result = input(&mut self.engine, counters.local());
         let legacy = self.engine.legacy();
         if legacy == self.published {
-            page.end_transition();
+            page.end_transition(|| counters.local());
         } else {
             // The reference stays on the safe side of a suspend: its sleep is read first.
             self.reference = Reference { slept: self.reference.slept, ..counters.reference() };
