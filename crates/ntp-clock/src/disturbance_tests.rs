@@ -186,6 +186,13 @@ fn processors_that_disagree_about_the_counter_leave_no_reading_until_they_agree(
     assert_eq!(machine.clock.now(), None);
     let status = machine.clock.status();
     assert_eq!((status.is_synced, status.last_error_code()), (false, Some("counter_disagrees")));
+    let begun = Instant::now();
+    while machine.clock.status().state != SyncState::Failed {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", machine.clock.status());
+        sleep(Duration::from_millis(10));
+    }
+    let status = machine.clock.status();
+    assert_eq!(status.last_error_code(), Some("counter_disagrees"), "of the last attempt as well");
     machine.stand_in.disagree(Span::ZERO);
     let begun = Instant::now();
     while machine.clock.sync_now().is_err() {

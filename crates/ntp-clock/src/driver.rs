@@ -196,7 +196,7 @@ impl Driver {
     }
 
     fn give_up(&mut self, transmit: Transmit, trouble: Failure) {
-        self.carrier.fail(trouble);
+        self.carrier.fail(self.publisher.engine().round_number(), trouble);
         self.send_failed(transmit);
     }
 

@@ -225,8 +225,9 @@ impl Carrier {
         self.moved = true;
     }
 
-    /// Notes what went wrong.
-    pub(crate) fn fail(&mut self, trouble: Failure) {
+    /// Notes what went wrong in this round, which may not have come to asking.
+    pub(crate) fn fail(&mut self, round: u64, trouble: Failure) {
+        self.number.get_or_insert(round);
         self.trouble = Some(trouble);
     }
 
