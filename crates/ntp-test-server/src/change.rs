@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::behaviour::Behaviour;
 use crate::error::ParseError;
 use crate::fault::{Fault, When};
+use crate::names;
 use crate::text::{self, Words};
 
 /// One change of a server's [`Behaviour`].
@@ -189,15 +190,8 @@ fn fault(mut words: Words<'_>) -> Result<Change, ParseError> {
 }
 
 fn fault_names() -> impl Iterator<Item = &'static str> {
-    crate::fault::NAMES.split(',').map(str::trim)
+    names::FAULTS.split(',').map(str::trim)
 }
-
-/// The first words of all changes, for messages.
-pub(crate) const NAMES: &str = "offset, step, drift, delay, delay-to-server, delay-to-client, \
-     loss, loss-to-server, loss-to-client, duplicate, reorder, precision, root-delay, \
-     root-dispersion, reference-id, honest, 'faults off', or a fault: kiss, leap, stratum, \
-     wrong-origin, zero-receive, zero-transmit, backwards, shift-receive, shift-transmit, \
-     truncate, junk, extensions, mode, version, other-port, silence";
 
 #[cfg(test)]
 mod tests {
@@ -280,6 +274,6 @@ mod tests {
         assert_eq!(error("honest yes"), "'yes' is too much");
         assert!(error("ofset 1s").starts_with("'ofset' is not a change (try: offset, step, "));
         assert!(error("ofset off").starts_with("'ofset' is not a change"));
-        assert!(NAMES.ends_with(crate::fault::NAMES));
+        assert!(names::CHANGES.ends_with(names::FAULTS));
     }
 }

@@ -43,10 +43,10 @@ pub enum ParseError {
         text: String,
     },
     /// A word that names no change.
-    #[error("'{0}' is not a change (try: {known})", known = crate::change::NAMES)]
+    #[error("'{0}' is not a change (try: {known})", known = crate::names::CHANGES)]
     UnknownChange(String),
     /// A word that names no fault.
-    #[error("'{0}' is not a fault (try: {known})", known = crate::fault::NAMES)]
+    #[error("'{0}' is not a fault (try: {known})", known = crate::names::FAULTS)]
     UnknownFault(String),
     /// The text ends where something had to follow.
     #[error("{0} is missing")]

@@ -292,10 +292,6 @@ fn mode(text: &str) -> Result<Mode, ParseError> {
     mode.ok_or_else(|| text::value("a mode from 0 to 7", text))
 }
 
-/// The names of all faults, for messages.
-pub(crate) const NAMES: &str = "kiss, leap, stratum, wrong-origin, zero-receive, zero-transmit, \
-     backwards, shift-receive, shift-transmit, truncate, junk, extensions, mode, version, \
-     other-port, silence";
 /// Even with the header these fit a UDP datagram.
 pub(crate) const JUNK_MAX: usize = 60_000;
 pub(crate) const EXTENSIONS_MAX: usize = 2_000;
@@ -314,6 +310,7 @@ const MODES: [Mode; 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names;
 
     fn drawn(faults: &mut Faults, at_ms: u64) -> Vec<Fault> {
         faults.draw_reply(Duration::from_millis(at_ms), &mut Rng::with_seed(1))
@@ -383,7 +380,7 @@ mod tests {
             let fault: Fault = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
             assert!(text.starts_with(fault.name()), "{text} read as {fault:?}");
         }
-        let names: Vec<_> = NAMES.split(',').map(str::trim).collect();
+        let names: Vec<_> = names::FAULTS.split(',').map(str::trim).collect();
         assert_eq!(names, texts.map(|text| text.split(' ').next().unwrap_or_default()));
     }
 

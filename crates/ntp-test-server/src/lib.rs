@@ -56,6 +56,7 @@ mod dice;
 mod error;
 mod fault;
 mod model;
+mod names;
 mod reply;
 mod run;
 mod script;

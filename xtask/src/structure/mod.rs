@@ -4,8 +4,6 @@ mod graph;
 mod rust;
 mod scripts;
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 
 use crate::command::Job;
@@ -34,8 +32,14 @@ type Read = fn(&Project, &str) -> Result<Graph>;
 const PLACES: &[(&str, Read)] = &[
     ("crates/ntp-clock-core/src", rust),
     ("crates/ntp-clock/src", rust),
-    ("portacode/relay", python),
+    ("crates/ntp-clock-cli/src", rust),
+    ("crates/ntp-clock-python/src", rust),
+    ("crates/ntp-test-server/src", rust),
+    ("portacode", python),
+    ("server/portacode_django", python),
     ("js/src", javascript),
+    ("js/page", javascript),
+    ("server/portacode_django/dashboard/static", javascript),
 ];
 
 fn rust(project: &Project, place: &str) -> Result<Graph> {
@@ -43,9 +47,11 @@ fn rust(project: &Project, place: &str) -> Result<Graph> {
     rust::read(&folder.join("lib.rs"), &folder)
 }
 
-/// Packages are imported by their names from the root.
+/// The package is imported by its name from the root, the server's from their own folder.
 fn python(project: &Project, place: &str) -> Result<Graph> {
-    scripts::python(&project.path(place), &project.path(Path::new("")))
+    let folder = project.path(place);
+    let base = if place.contains('/') { folder.clone() } else { project.path("") };
+    scripts::python(&folder, &base)
 }
 
 fn javascript(project: &Project, place: &str) -> Result<Graph> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ntp_clock::{Clock, Events, Span, Status};
 
-use super::news;
+use super::news::news;
 use crate::args::WatchArgs;
 use crate::display::{or_dash, signed, span};
 use crate::failure::Failure;

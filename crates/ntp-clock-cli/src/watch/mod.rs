@@ -2,12 +2,13 @@
 
 mod history;
 mod lines;
+mod news;
 mod panels;
 mod screen;
 
 use std::io::{self, IsTerminal};
 
-use ntp_clock::{Clock, Events, Server};
+use ntp_clock::{Clock, Server};
 
 use crate::args::WatchArgs;
 use crate::failure::Failure;
@@ -25,9 +26,4 @@ pub(crate) fn run(args: &WatchArgs, server: Server) -> Result<(), Failure> {
         screen::run(args, &clock, &events, stop)?;
     }
     Ok(())
-}
-
-/// The events that have come since the last call.
-fn news(events: &Events) -> impl Iterator<Item = ntp_clock::ClockEvent> + '_ {
-    std::iter::from_fn(|| events.try_next())
 }

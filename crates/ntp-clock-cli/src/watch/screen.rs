@@ -11,7 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::{DefaultTerminal, TerminalOptions, Viewport};
 
 use super::history::{History, Told};
-use super::news;
+use super::news::news;
 use super::panels::Picture;
 use crate::args::WatchArgs;
 use crate::failure::Failure;

@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_help_names_every_fault_and_change() {
-        let names = crate::change::NAMES.replace(" or a fault: ", " ").replace('\'', "");
+        let names = crate::names::CHANGES.replace(" or a fault: ", " ").replace('\'', "");
         for name in names.split(',').map(str::trim) {
             assert!(FORMATS.contains(name), "{name}");
         }
