@@ -3,8 +3,9 @@
 mod accepted;
 mod outcomes;
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -30,9 +31,6 @@ pub(crate) struct MutantsArgs {
     /// Only changes whose name matches this regular expression
     #[arg(long)]
     re: Option<String>,
-    /// How many changes are tested at a time
-    #[arg(long, default_value_t = 1)]
-    jobs: u8,
     /// Name the changes and test none
     #[arg(long)]
     list: bool,
@@ -53,11 +51,11 @@ pub(crate) fn run(args: &MutantsArgs) -> Result<bool> {
     let output = project.work("mutants");
     let report = output.join("mutants.out/outcomes.json");
     if !args.again {
-        fs::create_dir_all(&output)?;
+        let tree = output.join("tree");
+        copy_checkout(&project, &tree)?;
         let mut command = command(&project, args)?;
-        let temporary = output.join("tmp");
-        fs::create_dir_all(&temporary)?;
-        command.env("TMPDIR", temporary);
+        // The copy is ours to change, and keeps what was compiled from one run to the next.
+        command.current_dir(&tree).env("CARGO_TARGET_DIR", output.join("target"));
         let status = command.status().context("cannot run cargo-mutants")?;
         if args.list || !SURVIVORS_OR_NONE.contains(&status.code().unwrap_or(-1)) {
             return Ok(status.success());
@@ -78,10 +76,9 @@ pub(crate) fn run(args: &MutantsArgs) -> Result<bool> {
 
 fn command(project: &Project, args: &MutantsArgs) -> Result<Command> {
     let mut command = Command::new(program(project)?);
-    command.current_dir(project.path("")).arg("mutants");
-    command.args(["--package", PACKAGE, "--no-shuffle", "--colors", "never"]);
+    command.args(["mutants", "--in-place", "--package", PACKAGE, "--no-shuffle"]);
+    command.args(["--colors", "never"]);
     command.arg("--output").arg(project.work("mutants"));
-    command.arg("--jobs").arg(args.jobs.to_string());
     for file in &args.files {
         command.arg("--file").arg(format!("{SOURCES}/{file}"));
     }
@@ -98,6 +95,48 @@ fn command(project: &Project, args: &MutantsArgs) -> Result<Command> {
         command.args(["--", "--lib", "--tests"]);
     }
     Ok(command)
+}
+
+/// Makes the tree a copy of what git knows of the checkout or would take, as it is now. Files that
+/// are the same stay untouched, so that they need not be compiled again.
+fn copy_checkout(project: &Project, tree: &Path) -> Result<()> {
+    let root = project.path("");
+    let mut git = Command::new("git");
+    git.arg("-C").arg(&root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let listed = git.output().context("cannot run git")?;
+    if !listed.status.success() {
+        bail!("git cannot list the checkout: {}", String::from_utf8_lossy(&listed.stderr).trim());
+    }
+    let names = String::from_utf8(listed.stdout).context("a file's name is no text")?;
+    // Files that were deleted are listed too, and links lead out of the tree.
+    let is_file = |name: &&str| root.join(name).is_file() && !root.join(name).is_symlink();
+    let names: BTreeSet<&str> = names.split('\0').filter(is_file).collect();
+    remove_all_but(&names, tree, tree)?;
+    for name in names {
+        let (from, to) = (root.join(name), tree.join(name));
+        let text = fs::read(&from).with_context(|| name.to_owned())?;
+        if fs::read(&to).is_ok_and(|copied| copied == text) {
+            continue;
+        }
+        fs::create_dir_all(to.parent().unwrap_or(tree))?;
+        fs::write(&to, text).with_context(|| to.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// What stands in the tree from an earlier run would be compiled as well.
+fn remove_all_but(names: &BTreeSet<&str>, folder: &Path, tree: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.strip_prefix(tree)?.to_string_lossy();
+        if path.is_dir() {
+            remove_all_but(names, &path, tree)?;
+        } else if !names.contains(name.as_ref()) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The program in this checkout, or the one on the path.
