@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import sqlite3
 import struct
 import threading
 from typing import TYPE_CHECKING, Any
@@ -125,6 +127,24 @@ def test_a_browser_that_leaves_leaves_a_record_that_says_so(
 
     record = eventually(ended, within_s=1)
     assert (record["status"], record["error"]["code"]) == ("error", "disconnected")
+
+
+def test_an_answer_that_is_stored_and_does_not_arrive_is_told_for_what_it_is(
+    world: World, server: Server, browser: Socket, device: RawDevice, device_id: str
+) -> None:
+    request_id = browser.ask(device_id)
+    device.receive("command")
+    # As another process does whose message to this one is lost.
+    with contextlib.closing(sqlite3.connect(server.log_path.parent / "db.sqlite3")) as database:
+        database.execute(
+            "UPDATE data_tracerecord SET status = 'ok', delivery_id = ? WHERE request_id = ?",
+            (new_id(), request_id),
+        )
+        database.commit()
+    error = browser.receive("response", request_id=request_id)["error"]
+    assert error["code"] == "timeout"
+    assert "the device has answered" in error["message"]
+    assert world.user.get(f"/api/traces/{request_id}/").json()["status"] == "ok"
 
 
 # --- What is another's

@@ -15,7 +15,7 @@ from data.models import Project
 from data.refusal import Refusal
 from data.services import news, presence
 from data.services.records import Owner
-from data.services.requests import PASSING_S, Asked, Requests
+from data.services.requests import PASSING_S, Asked, Requests, astray
 from django.conf import settings
 from sockets.base import JsonSocket, logger
 from sockets.frames import id_field, text_field
@@ -237,12 +237,15 @@ class DashboardConsumer(JsonSocket):
         await self._requests.finish(request_id, trace)
 
     async def _time_out(self, request_id: str, request: Pending) -> None:
+        if request.phase is Phase.PASSING:
+            await self._fail(request_id, request, astray())
+            return
         limit_s = settings.REQUEST_TIMEOUT_S
         refusal = Refusal("timeout", f"the device has not answered within {limit_s:g} s")
         ended = await self._requests.expire(request_id, refusal)
         if self._pending.waiting(request_id) is not request:
             return
-        if ended or request.phase is Phase.PASSING:
+        if ended:
             await self._fail(request_id, request, refusal)
             return
         # The record has an answer, which must be about to come.

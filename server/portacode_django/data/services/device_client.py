@@ -19,7 +19,7 @@ from data.instance import entity
 from data.refusal import Refusal
 from data.services.layer import channel_layer
 from data.services.records import Owner
-from data.services.requests import PASSING_S, Asked, Requests
+from data.services.requests import PASSING_S, Asked, Requests, astray
 from portacode import _wire
 from portacode._wire import Json
 from portacode.trace import Trace
@@ -130,9 +130,11 @@ class DeviceClient:
         while True:
             event = await mailbox.next(limit_s)
             if event is None:
+                if passing:
+                    raise astray()
                 told = f"the device has not answered within {self._timeout_s:g} s"
                 refusal = Refusal("timeout", told)
-                if passing or await requests.expire(request_id, refusal):
+                if await requests.expire(request_id, refusal):
                     raise refusal
                 # The record has an answer, which must be about to come.
                 limit_s, passing = PASSING_S, True

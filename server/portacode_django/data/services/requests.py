@@ -175,6 +175,11 @@ async def pass_on(
     await channel_layer().send(reply_channel, {**told, "message": text, "trace": trace_text})
 
 
+def astray() -> Refusal:
+    """For whoever waits for an answer that is stored and does not come: the record has the rest."""
+    return Refusal("timeout", "the device has answered, and its answer was lost on the way here")
+
+
 async def refuse(reply_channel: str, request_id: str, refusal: Refusal) -> None:
     """Tells whoever waits that a request could not be sent to its device."""
     told = {"type": "request.refused", "request_id": request_id}
@@ -183,7 +188,6 @@ async def refuse(reply_channel: str, request_id: str, refusal: Refusal) -> None:
 
 PASSING_S = 2.0
 """Seconds for an answer that is stored to come from the process that stored it."""
-
 _GONE = Refusal("disconnected", "whoever asked has gone, and there was no answer yet")
 reply_channel_of = database_sync_to_async(records.reply_channel_of)
 _insert = database_sync_to_async(records.insert)
