@@ -7,11 +7,13 @@ serve_metrics("127.0.0.1:9123")  # http://127.0.0.1:9123/metrics, until the prog
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 
 from portacode.metrics import CONTENT_TYPE, prometheus_text
 from portacode.utils.ntp_clock import ntp_clock
@@ -39,8 +41,8 @@ def serve_metrics(listen: str, clock: NTPClock | None = None) -> MetricsServer:
 class MetricsServer:
     """What `serve_metrics` has started.
 
-    One connection at a time, and none for longer than two seconds: a scrape is a short thing, and
-    whoever holds the line is no scrape.
+    A scrape is a short thing: a connection has two seconds, whatever it says meanwhile, and of more
+    than eight at once the oldest one makes room.
     """
 
     def __init__(self, listen: str, clock: NTPClock) -> None:
@@ -52,11 +54,8 @@ class MetricsServer:
             def text(self) -> str:
                 return prometheus_text(clock)
 
-        class Server(HTTPServer):
+        class Server(_Server):
             address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-
-            def handle_error(self, request: object, client_address: object) -> None:
-                """Nothing: the asker is gone or has said nothing sensible."""
 
         try:
             self._server = Server((host, port), Handler)
@@ -79,6 +78,40 @@ class MetricsServer:
         self._thread.join()
 
 
+class _Server(ThreadingHTTPServer):
+    """Serves whoever comes, and waits for nobody."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        self._lock = threading.Lock()
+        # Those under way, the oldest first, and what ends them.
+        self._open: OrderedDict[socket.socket, threading.Timer] = OrderedDict()
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        limit = threading.Timer(_PATIENCE_S, _cut, [request])
+        limit.daemon = True
+        limit.start()
+        with self._lock:
+            self._open[request] = limit
+            if len(self._open) > _AT_ONCE:
+                oldest, its_limit = self._open.popitem(last=False)
+                its_limit.cancel()
+                _cut(oldest)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            limit = self._open.pop(request, None)
+        if limit is not None:
+            limit.cancel()
+        super().shutdown_request(request)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: the asker is gone or has said nothing sensible."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     def text(self) -> str:
         raise NotImplementedError
@@ -98,6 +131,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: a scrape every few seconds is no news."""
 
 
+def _cut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 def _address(listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
@@ -115,3 +153,4 @@ def _refused(listen: str, error: OSError) -> str:
 
 
 _PATIENCE_S = 2.0
+_AT_ONCE = 8

@@ -43,8 +43,23 @@ export function wait(ms = Infinity, elapsed) {
     return () => clearTimeout(limit);
 }
 
-/** The relay that the page's author named: `<meta name="ntp-clock-relay" content="...">`. */
+/**
+ * The relay that the page's author named, as `configure()` has it:
+ * `<meta name="ntp-clock-relay" content="URL" data-credentials="same-origin">`.
+ */
 export function relayOfPage() {
     if (typeof document !== 'object') return null;
-    return document.querySelector('meta[name="ntp-clock-relay"]')?.content || null;
+    const meta = document.querySelector('meta[name="ntp-clock-relay"]');
+    if (!meta?.content) return null;
+    return { relay: meta.content, credentials: meta.dataset?.credentials };
+}
+
+/**
+ * The address that others are relative to. Frames of `srcdoc` have none of their own, but their
+ * parent's base; a blob's workers have the origin that made it.
+ */
+export function addressOfPage() {
+    const { location, document } = globalThis;
+    const known = [location?.href, document?.baseURI, location?.origin];
+    return known.find((address) => /^(https?|file):/.test(address ?? ''));
 }

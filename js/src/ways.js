@@ -1,7 +1,7 @@
 // A way to the time: what the status says of it, and `open`, which makes its transport. Two ways of
 // one `key` are the same.
 
-import { node, relayOfPage } from './environment.js';
+import { addressOfPage, node, relayOfPage } from './environment.js';
 import { failure } from './failure.js';
 import { parseServer } from './server.js';
 import { CLOUDFLARE_TRACE, HttpsTime, serverOf } from './transports/https.js';
@@ -10,15 +10,18 @@ import { PageRelay } from './transports/page.js';
 import { Udp } from './transports/udp.js';
 import { WebSocketRelay } from './transports/websocket.js';
 
+const CREDENTIALS = ['omit', 'same-origin', 'include'];
 const VARIABLE = 'PORTACODE_NTP_SERVER';
 
 /** The way that these options name; a TypeError where they name none, or two. */
 export function wayOf(options) {
-    const { relay, source } = Object(options);
+    const { relay, source, credentials } = Object(options);
     if ((relay === undefined) === (source === undefined)) {
         throw new TypeError('configure() takes {relay: url} or {source: ...}, one of them');
     }
-    return relay === undefined ? sourceWay(source) : relayWay(relay);
+    if (relay !== undefined) return relayWay(relay, credentials);
+    if (credentials !== undefined) throw new TypeError('credentials are for a relay alone');
+    return sourceWay(source);
 }
 
 /** The page's own connection carries requests. */
@@ -32,7 +35,7 @@ export function defaultWay() {
     const relay = relayOfPage();
     const named = node?.env[VARIABLE];
     try {
-        if (relay) return relayWay(relay);
+        if (relay) return wayOf(relay);
         return node ? udpWay(named || undefined) : httpsWay(CLOUDFLARE_TRACE);
     } catch ({ message }) {
         return relay
@@ -41,17 +44,27 @@ export function defaultWay() {
     }
 }
 
-function relayWay(relay) {
+function relayWay(relay, credentials = 'omit') {
+    if (!CREDENTIALS.includes(credentials)) {
+        const given = JSON.stringify(credentials);
+        throw new TypeError(`credentials are "${CREDENTIALS.join('", "')}", not ${given}`);
+    }
     const url = parsed(relay, () => `${JSON.stringify(relay)} is no URL of a relay`);
     // It names a place within a document, is never sent, and a WebSocket takes no URL that has one.
     url.hash = '';
+    // From a page that came over TLS browsers ask nobody without it. Whoever wrote the URL may not
+    // have known that a proxy adds it.
+    const page = new URL(addressOfPage() ?? url);
+    if (page.protocol === 'https:' && page.host === url.host) {
+        url.protocol = url.protocol.replace(/^(ws|http):/, '$1s:');
+    }
     const { href, protocol } = url;
-    const key = `relay ${href}`;
+    const key = `relay ${href} ${credentials}`;
     if (/^wss?:$/.test(protocol)) {
         return { via: 'ws-relay', key, open: (host) => new WebSocketRelay(host, href) };
     }
     if (/^https?:$/.test(protocol)) {
-        return { via: 'http-relay', key, open: (host) => new HttpRelay(host, href) };
+        return { via: 'http-relay', key, open: (host) => new HttpRelay(host, href, credentials) };
     }
     throw new TypeError(`a relay's URL begins with ws:, wss:, http: or https:, not ${protocol}`);
 }
@@ -88,7 +101,7 @@ function httpsWay(text) {
 
 function parsed(text, complaint) {
     try {
-        return new URL(text, globalThis.location?.href);
+        return new URL(text, addressOfPage());
     } catch {
         throw new TypeError(complaint());
     }

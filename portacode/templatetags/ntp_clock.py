@@ -59,7 +59,9 @@ def ntp_clock_importmap(context: template.Context, nonce: str | None = None) -> 
 
 
 @register.simple_tag(takes_context=True)
-def ntp_clock_relay_meta(context: template.Context, url: str | None = None) -> SafeString:
+def ntp_clock_relay_meta(
+    context: template.Context, url: str | None = None, credentials: str | None = None
+) -> SafeString:
     """The element that names the relay to the page's clock.
 
     Args:
@@ -67,10 +69,17 @@ def ntp_clock_relay_meta(context: template.Context, url: str | None = None) -> S
         url: The relay: a path is a WebSocket's on the page's own host, a URL is itself. By itself
             the setting PORTACODE_RELAY_URL; without that, the HTTP relay of `portacode.relay.urls`
             where that is included, otherwise Channels' of `portacode.relay.routing`.
+        credentials: Whether requests by HTTP carry cookies and passwords: "same-origin" for a relay
+            behind a login, as `fetch` has it; none by itself. WebSockets always carry them.
     """
-    return format_html(
-        '<meta name="ntp-clock-relay" content="{}">', _relay_url(_request(context), url)
-    )
+    if credentials not in _CREDENTIALS:
+        raise template.TemplateSyntaxError(
+            f'ntp_clock_relay_meta: credentials are "omit", "same-origin" or "include", '
+            f"not {credentials!r}"
+        )
+    more = format_html(' data-credentials="{}"', credentials) if credentials else ""
+    where = _relay_url(_request(context), url)
+    return format_html('<meta name="ntp-clock-relay" content="{}"{}>', where, more)
 
 
 def _relay_url(request: HttpRequest | None, url: str | None) -> str:
@@ -119,3 +128,6 @@ def _nonce(context: template.Context) -> str:
     )
     # Made when it is first written, and false until then.
     return next((str(nonce) for nonce in places if nonce is not None), "")
+
+
+_CREDENTIALS = (None, "omit", "same-origin", "include")

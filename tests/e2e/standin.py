@@ -84,6 +84,8 @@ class StandIn:
         # More headers of those pages.
         self.headers: dict[str, str] = {}
         self.asked: list[str] = []
+        # A cookie that the relay wants of whoever asks by HTTP.
+        self.wanted_cookie: str | None = None
         self._tls = tls
         self.port = 0
         self.open()
@@ -138,6 +140,10 @@ class StandIn:
         self.asked.append(path)
         if path == "/relay":
             ids = parse_qs(scope["query_string"].decode()).get("request_id", [None])
+            cookies = [value.decode() for name, value in scope["headers"] if name == b"cookie"]
+            if self.wanted_cookie is not None and cookies != [self.wanted_cookie]:
+                await reply(send, "log in first", "text/plain", 401)
+                return
             told = self.answer(ids[0], received_ms)
             unsynced = isinstance(told, dict) and told.get("server_time") is None
             await reply(send, text_of(told), "application/json", 503 if unsynced else 200)

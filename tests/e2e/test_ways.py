@@ -124,3 +124,53 @@ def test_events_from_before_the_first_synchronisation_are_dated(
     early = page.evaluate("early.wall")
     # The wall clock then, cut off to a millisecond.
     assert -dated["maxErrorMs"] - 1 <= dated["timeMs"] - early - 1 <= dated["maxErrorMs"] + 1
+
+
+def test_a_relay_behind_a_login_is_asked_with_the_pages_cookies_where_that_is_said(
+    page: Page, stand_in: StandIn
+) -> None:
+    page.context.add_cookies([{"name": "session", "value": "a7", "url": stand_in.url()}])
+    stand_in.wanted_cookie = "session=a7"
+    opened(page, stand_in, relay="/relay")
+    assert page.evaluate("clock.sync()") is False
+    assert "HTTP 401" in status(page)["lastError"]
+    meta = '<meta name="ntp-clock-relay" content="/relay" data-credentials="same-origin">'
+    stand_in.pages["/"] = page_of(head=meta)
+    page.goto(stand_in.url())
+    page.wait_for_function("window.clock")
+    assert synced(page)
+    near(page)
+    assert status(page)["via"] == "http-relay"
+
+
+def test_frames_of_srcdoc_and_workers_of_blobs_find_a_relay_by_its_path(
+    page: Page, stand_in: StandIn
+) -> None:
+    stand_in.pages["/"] = "<!doctype html><meta charset=utf-8><title>t</title>"
+    page.goto(stand_in.url())
+    module = f"""
+        import clock from '{stand_in.url("/static/js/utils/ntp-clock.js")}';
+        clock.configure({{ relay: '/relay' }});
+        const synced = await clock.waitSynced({{ timeout: 10000 }});
+        const told = [synced, clock.getStatus().via];"""
+    frame = f"<script type=module>{module} parent.postMessage(told, '*');</script>"
+    worker = f"{module} postMessage(told);"
+    told = page.evaluate(
+        """([frame, worker]) => {
+            const framed = new Promise((resolve) => {
+                addEventListener('message', ({ data }) => resolve(data), { once: true });
+                const made = document.createElement('iframe');
+                made.srcdoc = frame;
+                document.body.append(made);
+            });
+            const worked = new Promise((resolve, reject) => {
+                const url = URL.createObjectURL(new Blob([worker], { type: 'text/javascript' }));
+                const made = new Worker(url, { type: 'module' });
+                made.onmessage = ({ data }) => resolve(data);
+                made.onerror = ({ message }) => reject(new Error(message));
+            });
+            return Promise.all([framed, worked]);
+        }""",
+        [frame, worker],
+    )
+    assert told == [[True, "http-relay"]] * 2

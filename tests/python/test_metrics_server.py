@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +53,31 @@ def test_other_paths_are_told_where_it_is(server: MetricsServer) -> None:
 
 def test_who_says_nothing_holds_it_for_two_seconds_at_most(server: MetricsServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port)):
+        assert "ntp_clock_synchronised" in scrape(server)
+
+
+def test_many_who_say_nothing_or_little_at_a_time_keep_no_scrape_out(
+    server: MetricsServer,
+) -> None:
+    with ExitStack() as open_:
+        held = [
+            open_.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            for _ in range(30)
+        ]
+        assert "ntp_clock_synchronised" in scrape(server)
+        last = held[-1]
+        last.settimeout(0.2)
+        for byte in b"GET /metrics HTTP/1.1 and so on, for as long as one likes":
+            try:
+                last.sendall(bytes([byte]))
+                if last.recv(100) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        else:
+            pytest.fail("it was let go on")
         assert "ntp_clock_synchronised" in scrape(server)
 
 

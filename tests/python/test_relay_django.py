@@ -218,10 +218,17 @@ def test_the_page_is_told_where_the_relay_is(
     )
 
 
+def test_a_page_may_say_that_the_relay_wants_a_login() -> None:
+    assert rendered("{% ntp_clock_relay_meta credentials='same-origin' %}", secure=False) == (
+        '<meta name="ntp-clock-relay" content="/clock/" data-credentials="same-origin">'
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "settings", "told"),
     [
         ("{% ntp_clock_relay_meta 'ftp://x' %}", {}, "its URL must be a path such as"),
+        ("{% ntp_clock_relay_meta credentials='yes' %}", {}, 'credentials are "omit"'),
         (
             "{% ntp_clock_relay_meta %}",
             {

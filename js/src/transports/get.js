@@ -8,7 +8,7 @@ import { REPLY_MAX } from './replies.js';
 const REQUEST_MS = 4000;
 
 /** The body and when its headers came; a body that is too long, or a request too slow, is none. */
-export async function get(url, signal) {
+export async function get(url, signal, credentials = 'omit') {
     const slow = new AbortController();
     const stop = () => slow.abort();
     const limit = timer(stop, REQUEST_MS);
@@ -16,7 +16,7 @@ export async function get(url, signal) {
     try {
         const response = await fetch(url, {
             cache: 'no-store',
-            credentials: 'omit',
+            credentials,
             redirect: 'error',
             signal: slow.signal,
         });

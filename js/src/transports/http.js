@@ -9,13 +9,15 @@ export class HttpRelay {
     boundAssumed = false;
     #host;
     #url;
+    #credentials;
     #replies;
     #warm = null;
     #abort = new AbortController();
 
-    constructor(host, url) {
+    constructor(host, url, credentials) {
         this.#host = host;
         this.#url = url;
+        this.#credentials = credentials;
         this.#replies = new Replies(host);
     }
 
@@ -26,12 +28,12 @@ export class HttpRelay {
     async send(cookie) {
         const { signal } = this.#abort;
         try {
-            this.#warm ??= get(this.#address(0n), signal);
+            this.#warm ??= get(this.#address(0n), signal, this.#credentials);
             await this.#warm;
             if (signal.aborted) return;
             const url = this.#address(cookie);
             const t1 = now();
-            const answer = get(url, signal);
+            const answer = get(url, signal, this.#credentials);
             this.#host.sent(cookie, t1);
             const { text, at } = await answer;
             if (signal.aborted) return;

@@ -123,13 +123,24 @@ export interface Status {
 
 /** The one way to the time. */
 export type Configuration =
-    /** URL of a relay: ws:, wss:, http: or https:, or relative to the page. */
-    | { relay: string; source?: undefined }
+    | {
+          /**
+           * URL of a relay: ws:, wss:, http: or https:, or relative to the page. On the host of a
+           * page that came over TLS it is asked over TLS.
+           */
+          relay: string;
+          /**
+           * Whether requests over HTTP carry cookies and passwords, as `fetch` has it: "omit" by
+           * itself, "same-origin" for a relay behind a login. WebSockets always carry them.
+           */
+          credentials?: 'omit' | 'same-origin' | 'include' | undefined;
+          source?: undefined;
+      }
     /**
      * `'cloudflare'` (its HTTPS time), the URL of another such trace, or in Node an NTP server,
      * `host[:port]`.
      */
-    | { source: string; relay?: undefined };
+    | { source: string; relay?: undefined; credentials?: undefined };
 
 /** What a page sends for the clock over its own connection. */
 export interface ClockSyncRequest {
