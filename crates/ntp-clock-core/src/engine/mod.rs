@@ -556,6 +556,46 @@ mod tests {
     }
 
     #[test]
+    fn a_suspend_ends_the_epoch_and_the_round_and_asks_at_once() {
+        let mut engine = engine();
+        send(&mut engine, 0, 7);
+        reply(&mut engine, 0, 7).expect("believed");
+        while engine.poll_log().is_some() {}
+        engine.handle_suspend(at(40));
+        let status = engine.status(at(40));
+        assert_eq!((status.state, status.epoch), (SyncState::Unsynchronised, 2));
+        assert!(engine.mapping().is_none() && engine.in_round() && engine.round_number() == 2);
+        assert_eq!(engine.poll_log(), Some(LogEntry::RoundEnd { at: at(40) }));
+        assert_eq!(engine.poll_log(), Some(LogEntry::Suspend { at: at(40) }));
+        let told = Event::EpochChanged { epoch: 2, reason: EpochReason::Suspend };
+        assert_eq!(engine.poll_event(), Some(told));
+        assert_eq!(reply(&mut engine, 0, 7), Err(Rejection::Origin));
+    }
+
+    #[test]
+    fn a_first_round_is_answered_with_its_four_quick_requests() {
+        let mut engine = engine();
+        for request in 0..4 {
+            assert!(!engine.round_is_answered(), "{request}");
+            send(&mut engine, request * 60, request as u64);
+            reply(&mut engine, request * 60, request as u64).expect("believed");
+        }
+        assert!(engine.round_is_answered() && engine.in_round());
+    }
+
+    #[test]
+    fn a_status_says_why_there_is_no_reading_also_where_nobody_noticed_yet() {
+        let mut engine = engine();
+        send(&mut engine, 0, 7);
+        reply(&mut engine, 0, 7).expect("believed");
+        let expiry = engine.mapping().expect("synchronised").valid_until;
+        let shown = |at: LocalTime| (engine.status(at).state, engine.status(at).last_error);
+        assert_eq!(shown(expiry), (SyncState::Synchronised, None));
+        let expired = (SyncState::Failed, Some(AttemptError::Expired));
+        assert_eq!(shown(expiry + Span::from_nanos(1)), expired);
+    }
+
+    #[test]
     fn jitter_is_spread_from_cookies_by_a_known_bijection() {
         // SplitMix64's first number from the seed 0 is its finaliser of the golden ratio.
         assert_eq!(scramble(0x9e37_79b9_7f4a_7c15), 0xe220_a839_7b1d_cdaf);

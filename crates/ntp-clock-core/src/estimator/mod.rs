@@ -16,14 +16,15 @@
 //!
 //! # The centre
 //! Three steps, a file each:
-//! - `path` (with `ratio` and `envelope`): a round's exchanges are put together. How an offset's error follows from the delay in
-//!   excess of the smallest is learnt from exchanges of the same burst, between which the clock has
-//!   not moved: a slope (queueing in one direction shifts the offset by half of it) and a scatter.
-//!   A path that stays longer is another path, whose unknown asymmetry is estimated instead of
-//!   being taken for time.
-//! - `filter` (each of them a `kalman`): a bank of Kalman filters follows offset and rate, one filter for each strength of
-//!   the oscillator's restlessness and one for a jump; how well each foresaw the rounds decides
-//!   how much it counts. Mean and spread of the mixture are the estimate and its variance.
+//! - `path` (with `ratio` and `envelope`): a round's exchanges are put together. How an offset's
+//!   error follows from the delay in excess of the smallest is learnt from exchanges of the same
+//!   burst, between which the clock has not moved: a slope (queueing in one direction shifts the
+//!   offset by half of it) and a scatter. A path that stays longer is another path, whose unknown
+//!   asymmetry is estimated instead of being taken for time.
+//! - `filter` (each of them a `kalman`): a bank of Kalman filters follows offset and rate, one filter
+//!   for each strength of the oscillator's restlessness and one for a jump; how well each foresaw
+//!   the rounds decides how much it counts. Mean and spread of the mixture are the estimate and its
+//!   variance.
 //! - `track`: holds the two together, with the round under way taken provisionally.
 
 mod bounds;
@@ -509,6 +510,25 @@ mod tests {
         assert_eq!(add(1_200_050, 50_000_000), Verdict::Accepted);
         // Known already, so nothing new.
         assert_eq!(add(1_200_050, 50_000_000), Verdict::Accepted);
+    }
+
+    #[test]
+    fn on_a_known_path_a_round_that_leads_out_of_the_bound_is_doubted() {
+        let mut estimator = Estimator::new(Span::ZERO);
+        for round in 0..13 {
+            estimator.add(&exchange(round * 300 * SECOND_NS, 0, Span::ZERO));
+        }
+        // Truth can be 7.63 ms ahead at most: a jump of 7 is followed, one of 8 is not.
+        let sent_ns = 13 * 300 * SECOND_NS;
+        let at_ns = sent_ns + 5_000_000;
+        let centre_after = |jump_ns: i64| {
+            let mut estimator = estimator.clone();
+            estimator.add(&exchange(sent_ns, jump_ns, Span::ZERO));
+            let estimate = estimator.estimate(at(at_ns)).expect("fed");
+            estimate.centre - UnixTime::from_nanos(UNIX_NS + at_ns)
+        };
+        assert!((centre_after(7_000_000) - Span::from_millis(7)).abs() < Span::from_micros(10));
+        assert!(centre_after(8_000_000) < Span::from_millis(4));
     }
 
     #[test]
