@@ -175,9 +175,7 @@ class DeviceConsumer(JsonSocket):
             told = f"the request has, with its stamps, {error}"
             await requests.refuse(channel, request_id, Refusal("too_large", told))
             return
-        if len(self._sent) >= _SENT_MAX:
-            self._sent.popitem(last=False)
-        self._sent[request_id] = _Sent(channel, (stamp, entity()))
+        self._remember(request_id, _Sent(channel, (stamp, entity())))
         await self.send_text(text)
 
     async def on_progress(self, message: Message) -> None:
@@ -189,7 +187,7 @@ class DeviceConsumer(JsonSocket):
             channel = await requests.reply_channel_of(device.pk, request_id)
             if channel is None:
                 raise Refusal("malformed", "there is no such request")
-            sent = self._sent[request_id] = _Sent(channel, None)
+            sent = self._remember(request_id, _Sent(channel, None))
         payload, trace = message.text("payload"), self._trace_of(message)
         await requests.pass_on(sent.reply_channel, device.pk, request_id, payload, trace)
 
@@ -221,6 +219,12 @@ class DeviceConsumer(JsonSocket):
         """Ends the connection, so that the device sends over the next one what was not stored."""
         del message
         await self.refuse(1011, "the server failed; connect again")
+
+    def _remember(self, request_id: str, sent: _Sent) -> _Sent:
+        if len(self._sent) >= _SENT_MAX:
+            self._sent.popitem(last=False)
+        self._sent[request_id] = sent
+        return sent
 
     def _known(self) -> Device:
         if self.device is None:
