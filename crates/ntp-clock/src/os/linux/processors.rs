@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use ntp_clock_core::{LocalTime, Span};
 
-use super::local_now;
+use super::clocks::local_now;
 
 /// How far the counter runs back on the way over some of the processors that this thread may run
 /// on, from `turn` on; zero where it does not, and where threads may not choose. What is less than

@@ -13,8 +13,8 @@ use nix::sys::socket::{
 use ntp_clock_core::SystemTime;
 
 use super::super::common::Received;
+use super::clocks::to_nanos;
 use super::descriptor::Descriptor;
-use super::timespec::to_nanos;
 
 /// A UDP socket connected to one server, from a random port, with kernel timestamps.
 #[derive(Debug)]
