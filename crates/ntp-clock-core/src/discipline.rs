@@ -451,10 +451,10 @@ mod tests {
         UnixTime::from_nanos((1_483_228_800 - seconds) * 1_000_000_000)
     }
 
-    fn noted(known: Option<UnixTime>, told: UnixTime, leap: Leap) -> Option<UnixTime> {
+    fn noted(known: Option<UnixTime>, at: UnixTime, leap: Leap) -> Option<UnixTime> {
         let mut clock = Discipline { leap: known, ..discipline() };
         // Its own error is 10,030 ns.
-        clock.note_leap(&ServerReply { transmit_time: told, leap, ..reply_at(0, 0) });
+        clock.note_leap(&ServerReply { transmit_time: at, leap, ..reply_at(0, 0) });
         clock.leap
     }
 
@@ -471,7 +471,7 @@ mod tests {
     fn while_a_leap_second_may_be_happening_its_warning_stands() {
         let new_year = before_new_year(0);
         let error = Span::from_nanos(10_030);
-        let stands = |told: UnixTime| noted(Some(new_year), told, Leap::None).is_some();
+        let stands = |at: UnixTime| noted(Some(new_year), at, Leap::None).is_some();
         assert!(stands(new_year - error) && !stands(new_year - error - Span::from_nanos(1)));
         let over = new_year + Span::from_secs(2) + error;
         assert!(stands(over - Span::from_nanos(1)) && !stands(over));

@@ -253,7 +253,12 @@ mod tests {
     }
 
     /// A stamp of an exchange without duration.
-    fn told(stamps: &mut WholeSeconds, local_ns: i64, stamp_ns: i64, resolution: Span) -> Stamped {
+    fn stamped(
+        stamps: &mut WholeSeconds,
+        local_ns: i64,
+        stamp_ns: i64,
+        resolution: Span,
+    ) -> Stamped {
         stamps.stamp(at(local_ns), UnixTime::from_nanos(stamp_ns), resolution, at(local_ns))
     }
 
@@ -262,9 +267,9 @@ mod tests {
         // The first says [0, 1 ms], a nanosecond wider by now; the second begins after its end.
         let second = |after_end_ns: i64| {
             let mut stamps = WholeSeconds::new(Span::from_millis(50));
-            told(&mut stamps, 0, 0, Span::from_millis(1));
+            stamped(&mut stamps, 0, 0, Span::from_millis(1));
             let stamp_ns = 1_000_001 + after_end_ns;
-            (stamp_ns, told(&mut stamps, 0, stamp_ns, Span::from_millis(1)))
+            (stamp_ns, stamped(&mut stamps, 0, stamp_ns, Span::from_millis(1)))
         };
         let (stamp_ns, met) = second(100_000_000);
         let middle = UnixTime::from_nanos(stamp_ns - 50_000_000);
@@ -278,9 +283,9 @@ mod tests {
     #[test]
     fn what_is_known_widens_by_500_ppm_of_its_age() {
         let mut stamps = WholeSeconds::new(Span::from_millis(50));
-        told(&mut stamps, 0, 10_000_000_000, Span::from_secs(1));
+        stamped(&mut stamps, 0, 10_000_000_000, Span::from_secs(1));
         // At least 10 s ahead two seconds ago, so 1,000,001 ns less by now; and at most 10.5 s.
-        let later = told(&mut stamps, 2_000_000_000, 11_500_000_000, Span::from_secs(1));
+        let later = stamped(&mut stamps, 2_000_000_000, 11_500_000_000, Span::from_secs(1));
         assert_eq!((later.sent_at, later.received_at), (at(1_000_000_000), at(1_501_000_001)));
     }
 
@@ -289,13 +294,13 @@ mod tests {
         let mut stamps = WholeSeconds::new(Span::from_millis(50));
         let ms = |ms: i64| Span::from_millis(ms);
         assert_eq!(stamps.next_send(at(7), ms(500)), at(7), "nothing is known");
-        told(&mut stamps, 0, 10_000_000_000, Span::from_secs(1));
+        stamped(&mut stamps, 0, 10_000_000_000, Span::from_secs(1));
         // Ahead by 10.5 s, as far as is known: it would arrive at 10.75 s, a quarter too early.
         assert_eq!(stamps.next_send(at(0), ms(500)), at(250_000_000));
         assert_eq!(stamps.next_send(at(0), ms(501)), at(0), "two turns within a round trip");
         // Between 10.4 s and 10.41 s: less than a round trip of 20 ms can tell apart.
-        told(&mut stamps, 600_000_000, 11_000_000_000, Span::from_secs(1));
-        told(&mut stamps, 590_000_000, 10_000_000_000, Span::from_secs(1));
+        stamped(&mut stamps, 600_000_000, 11_000_000_000, Span::from_secs(1));
+        stamped(&mut stamps, 590_000_000, 10_000_000_000, Span::from_secs(1));
         assert_eq!(stamps.next_send(at(610_000_000), ms(20)), at(610_000_000));
         let timed = stamps.next_send(at(610_000_000), ms(4)) - at(610_000_000);
         assert!((timed - ms(983)).abs() < Span::from_micros(5), "{timed:?}");
@@ -304,10 +309,10 @@ mod tests {
     #[test]
     fn after_a_reset_a_stamp_stands_alone() {
         let mut stamps = WholeSeconds::new(Span::from_millis(50));
-        let first = told(&mut stamps, 0, 10_000_000_000, Span::from_secs(1));
+        let first = stamped(&mut stamps, 0, 10_000_000_000, Span::from_secs(1));
         stamps.reset();
         assert_eq!(stamps.next_send(at(3), Span::from_millis(10)), at(3));
-        let again = told(&mut stamps, 0, 10_500_000_000, Span::from_secs(1));
+        let again = stamped(&mut stamps, 0, 10_500_000_000, Span::from_secs(1));
         assert_eq!(again.received_at - again.sent_at, first.received_at - first.sent_at);
     }
 

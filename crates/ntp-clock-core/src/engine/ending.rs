@@ -225,11 +225,11 @@ mod tests {
         let status = engine.status(at(30));
         assert_eq!((status.next_sync, expiry(&engine)), (at(10_030), Some(at(130_030))));
         assert_eq!((status.rounds, status.in_round, status.attempts), (1, false, 0));
-        let told = events(&mut engine);
+        let seen = events(&mut engine);
         let [Event::Synchronised { epoch: 1, delay, believed: 1, sent: 1, recovered: true, .. }] =
-            told[..]
+            seen[..]
         else {
-            panic!("{told:?}");
+            panic!("{seen:?}");
         };
         assert_eq!(delay, Span::from_millis(19));
         let logged = log(&mut engine);
@@ -264,21 +264,21 @@ mod tests {
         let status = engine.status(at(12_000));
         assert_eq!((status.state, status.attempts), (SyncState::Failed, 3));
         assert_eq!(status.last_error, Some(AttemptError::NoReply));
-        let told = events(&mut engine);
-        let numbers = told.iter().filter_map(|event| match event {
+        let seen = events(&mut engine);
+        let numbers = seen.iter().filter_map(|event| match event {
             Event::AttemptFailed { attempt, reason: AttemptError::NoReply } => Some(*attempt),
             _ => None,
         });
         assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3]);
-        let Some(Event::Failed { retry_at, .. }) = told.last() else { panic!("{told:?}") };
-        assert_eq!((*retry_at, told.len()), (status.next_sync, 4));
+        let Some(Event::Failed { retry_at, .. }) = seen.last() else { panic!("{seen:?}") };
+        assert_eq!((*retry_at, seen.len()), (status.next_sync, 4));
         // Six requests within 1,150 ms, and three times two seconds; then 15 s, less a tenth.
         let pause = status.next_sync - at(1_150 + 3 * 2_000);
         assert!(pause > Span::from_millis(13_500) && pause <= Span::from_secs(15), "{pause:?}");
-        // The fourth is told, too, but not that the clock has failed.
+        // The fourth is an event, too, but not that the clock has failed.
         pass(&mut engine, status.next_sync + Span::from_secs(4));
-        let told = events(&mut engine);
-        assert!(matches!(told[..], [Event::AttemptFailed { attempt: 4, .. }]), "{told:?}");
+        let seen = events(&mut engine);
+        assert!(matches!(seen[..], [Event::AttemptFailed { attempt: 4, .. }]), "{seen:?}");
     }
 
     #[test]
@@ -329,9 +329,9 @@ mod tests {
         let until = at(302_000 + 600_000);
         let state = engine.status(at(302_000)).state;
         assert_eq!((state, expiry(&engine)), (SyncState::Holdover, Some(until)));
-        let told = events(&mut engine);
+        let seen = events(&mut engine);
         assert!(matches!(
-            told[..],
+            seen[..],
             [Event::AttemptFailed { attempt: 3, .. }, Event::Failed { .. }]
         ));
         engine.next_round = LocalTime::MAX;
@@ -339,7 +339,7 @@ mod tests {
         assert_eq!(expiry(&engine), Some(until));
         engine.handle_timeout(until + Span::from_nanos(1));
         assert_eq!((engine.status(until).state, expiry(&engine)), (SyncState::Failed, None));
-        assert_eq!(events(&mut engine), [], "that it failed was told");
+        assert_eq!(events(&mut engine), [], "that it failed was an event already");
     }
 
     #[test]

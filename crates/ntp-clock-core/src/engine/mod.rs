@@ -567,8 +567,8 @@ mod tests {
         assert!(engine.mapping().is_none() && engine.in_round() && engine.round_number() == 2);
         assert_eq!(engine.poll_log(), Some(LogEntry::RoundEnd { at: at(40) }));
         assert_eq!(engine.poll_log(), Some(LogEntry::Suspend { at: at(40) }));
-        let told = Event::EpochChanged { epoch: 2, reason: EpochReason::Suspend };
-        assert_eq!(engine.poll_event(), Some(told));
+        let event = Event::EpochChanged { epoch: 2, reason: EpochReason::Suspend };
+        assert_eq!(engine.poll_event(), Some(event));
         assert_eq!(reply(&mut engine, 0, 7), Err(Rejection::Origin));
     }
 

@@ -133,7 +133,7 @@ impl Bank {
     }
 
     /// The offset now is this, with this variance, whatever the path.
-    pub(super) fn told(&mut self, offset_ns: f64, variance: f64) {
+    pub(super) fn correct(&mut self, offset_ns: f64, variance: f64) {
         for model in &mut self.models {
             model.filter.update([1.0, 0.0, 0.0], offset_ns, variance);
         }
@@ -457,7 +457,7 @@ mod tests {
         only.models[JUMP].probability = 0.0;
         only.models[1] = model(1.0, [10.0, 0.0, 0.0], diagonal(5.0, 0.0, 0.0));
         assert!(!only.foresaw(&measurement(25.0, 0.0)) && only.foresaw(&measurement(24.9, 0.0)));
-        bank.told(20.0, 1e-9);
+        bank.correct(20.0, 1e-9);
         assert!(foresaw(&bank, 10.0 - 13.0) && !foresaw(&bank, 10.0 + 13.5));
     }
 
@@ -484,9 +484,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_the_offset_holds_whatever_the_bias() {
+    fn a_correction_of_the_offset_holds_whatever_the_bias() {
         let mut bank = alike([0.0, 0.0, 50.0], diagonal(4.0, 0.0, 9.0), 1.0);
-        bank.told(8.0, 4.0);
+        bank.correct(8.0, 4.0);
         let mixture = bank.mixture();
         assert!(near(mixture.offset_ns, 4.0) && near(mixture.variance[0], 2.0), "{mixture:?}");
         assert!(near(mixture.measured_ns, 54.0), "{mixture:?}");

@@ -435,7 +435,7 @@ mod tests {
         assert_eq!(outside(-500, -100), Some((100.0, -100.0, 200.0)));
         assert_eq!(outside(100, 400), Some((100.0, 100.0, 150.0)));
         assert_eq!((outside(-5, 5), outside(0, 5), outside(-5, 0)), (None, None, None));
-        // Half of 600, told with the 4e6 that it is known with.
+        // Corrected to half of 600: both variances are 4e6.
         let estimator = of_one(-500, -100);
         let mut fit = estimator.fit.clone().expect("known");
         fit.track = fit.track.corrected(600.0, 12e6_f64.sqrt());
@@ -456,9 +456,9 @@ mod tests {
         assert!(near(estimator.steering, 50e-6) && estimator.resolution == Span::from_nanos(7));
         let beyond = RATE_MAX + 50e-6;
         assert!(near(estimator.rates.high, beyond) && near(estimator.rates.low, -beyond));
-        let anew = estimator.anew();
-        assert_eq!((anew.steering, anew.rates), (estimator.steering, estimator.rates));
-        assert_eq!(anew.resolution, Span::from_nanos(7));
+        let fresh = estimator.anew();
+        assert_eq!((fresh.steering, fresh.rates), (estimator.steering, estimator.rates));
+        assert_eq!(fresh.resolution, Span::from_nanos(7));
     }
 
     #[test]

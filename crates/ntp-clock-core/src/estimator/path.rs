@@ -268,8 +268,8 @@ impl Path {
 // Where a constant was chosen by simulation, what half and twice of it do to the error and to
 // `est_error` stands in docs/ALGORITHM.md, "What the constants are worth".
 
-/// Excess beyond so many typical ones is of another kind: a queue whose excess is exponential has it
-/// once in 32 exchanges.
+/// Excess beyond this many times the typical one is of another kind: a queue whose excess is
+/// exponential has it once in 32 exchanges.
 const LARGE: f64 = 5.0;
 /// How fast the typical excess follows: it doubles within seven rounds, so that a queue of half an
 /// hour does not double it ...
@@ -281,7 +281,7 @@ const TIMESTAMP_NOISE_NS: f64 = 1_000.0;
 /// No exchange is believed more closely than to this part of the typical excess: the smallest delay
 /// that is known has waited a little, too.
 const FLOOR_PART: f64 = 20.0;
-/// A round's fastest exchange exceeds the smallest delay by so many typical excesses at most: the
+/// A round's fastest exchange exceeds the smallest delay by this many typical excesses at most: the
 /// fastest of four in an exponential queue exceeds four medians once in 65,000 rounds ...
 const NOISE_TYPICAL: f64 = 4.0;
 /// ... by this share of it, because long paths vary as a whole ...
@@ -302,8 +302,8 @@ const LEVEL: usize = 8;
 const UNNOTICED_SHARE: f64 = 0.42;
 /// By this part of the typical excess the smallest delay of eight rounds differs by chance.
 const UNNOTICED_PART: f64 = 8.0;
-/// After so many rounds the shortest delay known is the path's, and not what queues left of it: some
-/// 40 minutes after the start.
+/// After this many rounds, some 40 minutes after the start, the shortest delay known is the path's,
+/// and not what queues left of it.
 const KNOWN: u32 = 12;
 
 #[cfg(test)]

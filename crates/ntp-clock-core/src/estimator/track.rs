@@ -135,7 +135,7 @@ impl Track {
     #[must_use]
     pub(super) fn corrected(&self, offset_ns: f64, half_width_ns: f64) -> Track {
         let mut next = self.clone();
-        next.now.bank.told(offset_ns, half_width_ns * half_width_ns / 3.0);
+        next.now.bank.correct(offset_ns, half_width_ns * half_width_ns / 3.0);
         next
     }
 
@@ -159,7 +159,7 @@ const OFFSET_UNKNOWN: f64 = 1e18;
 /// How much a round counts in what rounds have in common: a memory of four, for what the path tells
 /// of itself changes slowly. It is in `est_error` only.
 const COMMON_SHARE: f64 = 0.25;
-/// From this probability on a jump is told as a fresh start. Jumps are sudden: it is near 0 or 1.
+/// From this probability on a jump is a fresh start. Jumps are sudden: it is near 0 or 1.
 const JUMPED: f64 = 0.9;
 
 #[cfg(test)]
@@ -359,10 +359,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_bound_tells_of_the_offset_is_uniform_within_it() {
+    fn a_correction_takes_the_offset_for_uniform_within_the_bound() {
         // A half width of 3,000 has a variance of 3e6, as much as is known.
-        let told = known(3e6, 0.0).corrected(600.0, 3_000.0).line();
-        assert!(near(told.offset_ns, 300.0) && near(told.variance[0], 1.5e6), "{told:?}");
+        let line = known(3e6, 0.0).corrected(600.0, 3_000.0).line();
+        assert!(near(line.offset_ns, 300.0) && near(line.variance[0], 1.5e6), "{line:?}");
     }
 
     #[test]
