@@ -98,6 +98,12 @@ mod tests {
     }
 
     #[test]
+    fn a_counter_that_is_500_ppm_fast_is_as_far_off_as_any() {
+        // Of true time by the counter: 0.0005 / 0.9995.
+        assert!((RATE_MAX - 500.250_125e-6).abs() < 1e-12);
+    }
+
+    #[test]
     fn a_line_that_does_not_grow_never_does() {
         assert_eq!(widening(0.0, 1e18), 0.0);
         assert_eq!(growth_at(0.0, 1e18), 0.0);
