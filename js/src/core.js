@@ -1,5 +1,6 @@
 // The clock of Rust: one WebAssembly instance, and names for what its buffers hold.
 
+import { decode } from './base85.js';
 import { inflate } from './inflate.js';
 import {
     ABSENCES,
@@ -14,7 +15,7 @@ import {
     STATES,
     STATUS,
 } from 'virtual:layout';
-import { base64, length } from 'virtual:wasm';
+import { deflated, length } from 'virtual:wasm';
 
 const [TIME, MAX_ERROR, EST_ERROR, EPOCH] = ['timeMs', 'maxErrorMs', 'estErrorMs', 'epoch'].map(
     (name) => READING.indexOf(name),
@@ -22,10 +23,7 @@ const [TIME, MAX_ERROR, EST_ERROR, EPOCH] = ['timeMs', 'maxErrorMs', 'estErrorMs
 
 let compiled;
 
-function decoded() {
-    const deflated = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-    return inflate(deflated, length);
-}
+const decoded = () => inflate(decode(deflated), length);
 
 /**
  * Gives an instance to `ready`, at once where the engine compiles at once, else later: some

@@ -66,8 +66,18 @@ export function inflate(bytes, length) {
 
     for (let last = 0; !last; ) {
         last = bits(1);
-        if (bits(2) !== 2) throw new Error('the embedded module is damaged');
-        const [literals, distances] = dynamic();
+        const kind = bits(2);
+        if (kind === 3) throw new Error('the embedded module is damaged');
+        if (kind === 0) {
+            // What is left of the byte is padding; fewer than eight bits are ever held.
+            held = count = 0;
+            const size = bytes[position] + 256 * bytes[position + 1];
+            out.set(bytes.subarray(position + 4, position + 4 + size), at);
+            position += 4 + size;
+            at += size;
+            continue;
+        }
+        const [literals, distances] = kind === 2 ? dynamic() : FIXED.map(codes);
         for (let next; (next = symbol(literals)) !== 256; ) {
             if (next < 256) {
                 out[at++] = next;
@@ -95,5 +105,10 @@ function table(first, size, each) {
     }
     return rows;
 }
+/** Section 3.2.6. */
+const FIXED = [
+    [144, 112, 24, 8].flatMap((many, at) => Array(many).fill([8, 9, 7, 8][at])),
+    Array(30).fill(5),
+];
 const LENGTHS = table(3, 28, 4).concat([[258, 0]]);
 const DISTANCES = table(1, 30, 2);
