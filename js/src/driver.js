@@ -8,7 +8,7 @@ import { defaultWay } from './ways.js';
 
 const SYNC_INTERVAL_MS = 300_000;
 /** Operating systems steer the counter that JavaScript has. */
-const STEERING_PPM = 50;
+const STEERING_PPM = 500;
 /** On coming back into view a clock that was synchronised this lately is not asked again. */
 const FRESH_MS = 10_000;
 /** After an error of our own. */
