@@ -71,7 +71,14 @@ const embedded =
 const { NTP_CLOCK_VERSION, NTP_CLOCK_SOURCES, NTP_CLOCK_PAGE_SOURCES, NTP_CLOCK_LAYOUT } =
     process.env;
 const banner = `// portacode ntp-clock ${NTP_CLOCK_VERSION}; sources ${NTP_CLOCK_SOURCES}\n`;
-const text = banner + (await bundled('src/index.js', { wasm: embedded, layout: NTP_CLOCK_LAYOUT }));
+/** Minifying drops what keeps other bundlers from following the import of Node's own modules. */
+function unfollowed(bundle) {
+    const parts = bundle.split(/\bimport\((?=\w+\))/);
+    if (parts.length !== 2) throw new Error(`${parts.length - 1} imports of what a variable names`);
+    return parts.join('import(/*webpackIgnore:true*//*@vite-ignore*/');
+}
+const bundle = await bundled('src/index.js', { wasm: embedded, layout: NTP_CLOCK_LAYOUT });
+const text = banner + unfollowed(bundle);
 writeFileSync(moduleFile, text);
 
 const source = (name) => readFileSync(join(here, 'page', name), 'utf8');

@@ -141,13 +141,13 @@ test('an address is kept while it answers, however the name turns, and its end i
     }
     assert.deepEqual([counts[addresses.indexOf(other)], moves, epochs], [asked, [], []]);
     assert.equal(clock.getStatus().address, kept);
-    // It dies: the other one takes over, and begins an epoch because the two contradict.
+    // It dies: the other one takes over, in another epoch only where their bounds contradict.
     servers[addresses.indexOf(kept)].close();
     for (let rounds = 0; rounds < 5 && !(await clock.sync()); rounds++) await pause(1000);
     assert.equal(clock.getStatus().address, other);
     assert.ok(await eventually(() => moves.length > 0));
     assert.deepEqual(moves, [{ address: other, before: kept }]);
-    assert.deepEqual([...new Set(epochs.map(({ code }) => code))], ['server_contradiction']);
+    assert.ok(epochs.every(({ code }) => code === 'server_contradiction'));
 });
 
 test('an address that no server has is never asked, and the status says so', async (t) => {
