@@ -37,7 +37,9 @@ class ClockStatus(TypedDict):
     reference_id: str | None
     """What the server is synchronised to."""
     address: str | None
-    """The address in use, with its port."""
+    """The address that answered last or, while none did, the one asked last, with its port."""
+    server_changes: int
+    """How often replies began to come from another address of the server's name."""
     attempts: int
     """Attempts failed in a row; 0 while all is well."""
     requests: int

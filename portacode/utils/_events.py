@@ -6,7 +6,8 @@ import os
 import select
 import sys
 import threading
-import time
+
+from portacode.utils._waiting import pause
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _wait_readable(descriptor: int) -> None:
         return
     try:
         if descriptor < 0:  # There is none to be had.
-            time.sleep(PATIENCE_S)
+            pause(PATIENCE_S)
         elif hasattr(select, "poll"):
             # Under gevent this "thread" is a greenlet, and only polling lets the others go on.
             poll = select.poll()
@@ -65,7 +66,7 @@ def _wait_readable(descriptor: int) -> None:
             select.select([descriptor], [], [], _LOOK_S)
     except (OSError, ValueError):
         # The program closed the descriptor just now; the next one is another one.
-        time.sleep(PATIENCE_S)
+        pause(PATIENCE_S)
 
 
 def log(level: int, message: str, code: str | None) -> None:

@@ -22,10 +22,19 @@ def wait_for(ready: Callable[[], bool], timeout: float | None) -> bool:
     if ready():
         return True
     for pause_s in pauses(timeout):
-        time.sleep(pause_s)
+        pause(pause_s)
         if ready():
             return True
     return False
+
+
+def pause(seconds: float) -> None:
+    """Sleeps as the program's threads do."""
+    try:
+        time.sleep(seconds)
+    except OSError:
+        # Some versions of libfaketime refuse every sleep.
+        threading.Event().wait(seconds)
 
 
 def pauses(timeout: float | None) -> Iterator[float]:
@@ -36,12 +45,12 @@ def pauses(timeout: float | None) -> Iterator[float]:
     begun = time.monotonic()
     while True:
         gone = time.monotonic() - begun
-        pause = min(max(gone / 32, 0.0005), 0.05)
+        pause_s = min(max(gone / 32, 0.0005), 0.05)
         if timeout is not None:
-            pause = min(pause, timeout - gone)
-            if pause <= 0:
+            pause_s = min(pause_s, timeout - gone)
+            if pause_s <= 0:
                 return
-        yield pause
+        yield pause_s
 
 
 def checked_timeout(timeout: float | None) -> float | None:

@@ -174,10 +174,9 @@ fn processors_that_disagree_about_the_counter_leave_no_reading_until_they_agree(
     let machine = Machine::start(0);
     let events = machine.clock.subscribe();
     machine.stand_in.disagree(Span::from_micros(200));
-    // The round under way began before.
     let begun = Instant::now();
     let error = loop {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it is looked at before each round");
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is looked at after each round");
         if let Err(error) = machine.clock.sync_now() {
             break error;
         }
@@ -187,16 +186,16 @@ fn processors_that_disagree_about_the_counter_leave_no_reading_until_they_agree(
     let status = machine.clock.status();
     assert_eq!((status.is_synced, status.last_error_code()), (false, Some("counter_disagrees")));
     let begun = Instant::now();
-    while machine.clock.status().state != SyncState::Failed {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", machine.clock.status());
+    while machine.clock.status().attempts < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", machine.clock.status());
         sleep(Duration::from_millis(10));
     }
     let status = machine.clock.status();
-    assert_eq!(status.last_error_code(), Some("counter_disagrees"), "of the last attempt as well");
+    assert_eq!(status.last_error_code(), Some("counter_disagrees"), "of each attempt");
     machine.stand_in.disagree(Span::ZERO);
     let begun = Instant::now();
     while machine.clock.sync_now().is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", machine.clock.status());
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", machine.clock.status());
     }
     assert_eq!(machine.clock.now().expect("synchronised").epoch(), 2);
     let told = std::iter::from_fn(|| events.try_next());

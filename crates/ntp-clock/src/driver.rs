@@ -23,8 +23,10 @@ pub(crate) struct Driver {
     /// A request that waits for the server's address, and its round.
     parked: Option<(u64, Transmit)>,
     poll_interval: Span,
-    /// The round before which the counter was looked at.
+    /// The round after which the counter was looked at.
     examined: u64,
+    /// The processors disagreed about it.
+    disordered: bool,
 }
 
 impl Driver {
@@ -40,6 +42,7 @@ impl Driver {
             parked: None,
             poll_interval: shared.poll_interval(),
             examined: 0,
+            disordered: false,
             shared,
         }
     }
@@ -52,6 +55,7 @@ impl Driver {
             self.receive();
             self.publisher.feed(|engine, now| engine.handle_timeout(now));
             self.conclude_round();
+            self.examine_counter();
             self.transmit();
             self.tell();
             self.wait();
@@ -76,28 +80,30 @@ impl Driver {
         }
     }
 
-    /// Before a round: where the processors disagree about the counter there are no readings, and
-    /// asking is of no use.
-    fn examine_counter(&mut self) -> Result<(), Failure> {
+    /// After a round, when nobody waits for the thread: where the processors disagree about the
+    /// counter there are no readings until they do not.
+    fn examine_counter(&mut self) {
         let round = self.publisher.engine().round_number();
-        if self.examined == round {
-            return Ok(());
+        if self.publisher.engine().in_round() || self.examined == round {
+            return;
         }
-        let back = self.shared.counters.steps_back(round as usize);
-        if back <= COUNTER_SLACK {
-            self.examined = round;
-            return Ok(());
-        }
-        if self.publisher.engine().mapping().is_some() {
+        self.examined = round;
+        if self.disorder().is_some() {
+            self.disordered = true;
             // What it counted until now is not known either.
+            self.drop_round();
             self.publisher.feed(|engine, now| engine.handle_suspend(now));
         }
+    }
+
+    fn disorder(&self) -> Option<Failure> {
+        let back = self.shared.counters.steps_back(self.examined as usize);
         let detail = format!(
             "the counter runs back by {} us from one processor to another; there is no time on \
              this machine until it does not",
             back.as_nanos() / 1_000
         );
-        Err(Failure::new(FailureKind::CounterDisagrees, detail))
+        (back > COUNTER_SLACK).then(|| Failure::new(FailureKind::CounterDisagrees, detail))
     }
 
     /// What the program asked for since the last look.
@@ -170,7 +176,10 @@ impl Driver {
         if !engine.in_round() || now < engine.poll_timeout() {
             return None;
         }
-        if let Err(failure) = self.examine_counter() {
+        // Asking is of no use as long as there could be no reading.
+        let disorder = if self.disordered { self.disorder() } else { None };
+        self.disordered = disorder.is_some();
+        if let Some(failure) = disorder {
             let transmit = self.publisher.engine_mut().poll_transmit(now, 0)?;
             self.give_up(transmit, failure);
             return None;
