@@ -248,6 +248,8 @@ mod tests {
             engine.discipline.expire_at(at(50_000));
             engine.entropy = 0;
             engine.handle_timeout(at(ms));
+            let synchronised = |event: &Event| matches!(event, Event::Synchronised { .. });
+            assert_eq!(events(&mut engine).iter().any(synchronised), engine.mapping().is_some());
             expiry(&engine)
         };
         // Its deadline is at 2,001 ms; two seconds later is late.
