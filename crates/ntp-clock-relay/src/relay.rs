@@ -21,7 +21,9 @@ pub struct RelayConfig {
     /// Requests a second that one connection may make, and twice as many at once; 20 by default,
     /// and 0 for no limit (behind a proxy, whose connections carry many clients).
     pub rate: u32,
-    /// A WebSocket that is silent for so long is closed; 11 minutes by default, more than two of
+    /// A WebSocket that has asked nothing so long after it was opened is closed; 10 s by default.
+    pub first: Duration,
+    /// One that is silent for so long afterwards is closed; 11 minutes by default, more than two of
     /// a clock's pauses.
     pub idle: Duration,
     /// A WebSocket that does not take a reply for so long is closed; 10 s by default.
@@ -33,6 +35,7 @@ impl Default for RelayConfig {
         RelayConfig {
             origins: Origins::Any,
             rate: 20,
+            first: Duration::from_secs(10),
             idle: Duration::from_secs(660),
             send_timeout: Duration::from_secs(10),
         }

@@ -29,9 +29,11 @@ pub(crate) fn accept(upgrade: WebSocketUpgrade, relay: Relay, connection: Connec
 
 async fn serve(mut socket: WebSocket, relay: Relay, connection: Connection) {
     relay.metrics().websocket_opened();
-    let ended = converse(&mut socket, &relay, &connection).await;
+    // Whoever opens a socket has something to ask.
+    let mut patience = relay.config().first;
+    let ended = converse(&mut socket, &relay, &connection, &mut patience).await;
     relay.metrics().websocket_ended(ended);
-    if let Some(frame) = farewell(ended, &relay) {
+    if let Some(frame) = farewell(ended, patience) {
         let closing = async {
             if socket.send(Message::Close(Some(frame))).await.is_ok() {
                 // Closed with something unread, a connection is reset, and our last words lost.
@@ -44,13 +46,18 @@ async fn serve(mut socket: WebSocket, relay: Relay, connection: Connection) {
 }
 
 /// Until something ends it.
-async fn converse(socket: &mut WebSocket, relay: &Relay, connection: &Connection) -> Ended {
+async fn converse(
+    socket: &mut WebSocket,
+    relay: &Relay,
+    connection: &Connection,
+    patience: &mut Duration,
+) -> Ended {
     let closing = relay.closing();
     tokio::pin!(closing);
     let mut refused_in_a_row = 0;
     loop {
         let message = tokio::select! {
-            message = timeout(relay.config().idle, socket.recv()) => message,
+            message = timeout(*patience, socket.recv()) => message,
             () = &mut closing => return Ended::Shutdown,
         };
         let received = Received::now(relay.clock());
@@ -60,6 +67,7 @@ async fn converse(socket: &mut WebSocket, relay: &Relay, connection: &Connection
             Ok(Some(Err(error))) => return reason(&error),
             Ok(Some(Ok(message))) => message,
         };
+        *patience = relay.config().idle;
         // Pings are answered below us, and count as what they are: work.
         let admitted = relay.admit(connection);
         refused_in_a_row = if admitted.is_ok() { 0 } else { refused_in_a_row + 1 };
@@ -102,11 +110,12 @@ fn reason(error: &axum::Error) -> Ended {
 }
 
 /// Our last words, where there is anybody to hear them.
-fn farewell(ended: Ended, relay: &Relay) -> Option<CloseFrame> {
-    let idle = relay.config().idle;
+fn farewell(ended: Ended, patience: Duration) -> Option<CloseFrame> {
     let (code, words) = match ended {
         Ended::Client | Ended::Slow => return None,
-        Ended::Idle => (1000, format!("silent for {idle:?}: connect again when you need the time")),
+        Ended::Idle => {
+            (1000, format!("silent for {patience:?}: connect again when you need the time"))
+        }
         Ended::Shutdown => (1001, "the relay is being stopped".to_owned()),
         Ended::Malformed => (1002, "this is not the protocol of WebSockets".to_owned()),
         Ended::RateLimited => (1008, format!("{REFUSED_MAX} requests refused in a row: ask less")),

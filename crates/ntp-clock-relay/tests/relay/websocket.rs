@@ -127,6 +127,21 @@ async fn who_asks_too_often_is_told_and_in_the_end_closed_with_1008() {
 }
 
 #[tokio::test]
+async fn a_socket_that_has_never_asked_is_closed_sooner_than_one_that_has() {
+    let first = Duration::from_secs(2);
+    let relay = start_with(manual().clock(), |config| config.first = first, |_| {}).await;
+    let mut asks = relay.websocket().await;
+    let mut silent = relay.websocket().await;
+    asks.ask().await;
+    let (code, reason) = silent.closed().await;
+    assert_eq!(code, 1000);
+    assert!(reason.contains("silent for 2s"), "{reason}");
+    relay.until(r#"ntp_clock_relay_websockets_closed_total{reason="idle"}"#, 1.0).await;
+    asks.ask().await;
+    relay.ended().await;
+}
+
+#[tokio::test]
 async fn a_socket_that_is_silent_for_long_is_closed_politely() {
     let idle = Duration::from_millis(300);
     let relay = start_with(manual().clock(), |config| config.idle = idle, |_| {}).await;
