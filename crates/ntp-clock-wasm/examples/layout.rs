@@ -1,13 +1,12 @@
 //! Prints, as a JavaScript module, where JavaScript finds what in the buffers: `cargo xtask js` builds it in.
 
-use ntp_clock_wasm::RelayReply;
 use ntp_clock_wasm::layout::{
     Absence, CODES, EVENT, EventKind, NewEpoch, REJECTIONS, REJECTIONS_AT, State, reading_names,
-    status_names,
 };
+use ntp_clock_wasm::{Clock, RelayReply};
 
 fn main() {
-    let (reading, status) = (reading_names(), status_names());
+    let (reading, status) = (reading_names(), Clock::status_names());
     let lists: [(&str, &[&str]); 10] = [
         ("STATES", State::NAMES),
         ("EVENTS", EventKind::NAMES),

@@ -5,7 +5,7 @@ use ntp_clock_core::{
     SyncEngine, Transmit, WholeSeconds,
 };
 
-use crate::layout::{Absence, NewEpoch, STATUS_FIELDS, State, Told, status_fields};
+use crate::layout::{Absence, Answer, NewEpoch, STATUS_FIELDS, State, Told, status_fields};
 use crate::millis;
 use crate::reply::RelayReply;
 use crate::wall::Reference;
@@ -32,19 +32,6 @@ pub struct Clock {
     stamps: WholeSeconds,
     /// The latest reading given, which no later one of its epoch falls below.
     last: Option<Reading>,
-}
-
-/// A reading for JavaScript, all in milliseconds.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Answer {
-    /// Milliseconds since 1970.
-    pub time_ms: f64,
-    /// Hard bound on the distance of `time_ms` from the truth.
-    pub max_error_ms: f64,
-    /// One standard deviation.
-    pub est_error_ms: f64,
-    /// Readings of one epoch never decrease.
-    pub epoch: f64,
 }
 
 /// Construction and readings.
@@ -339,6 +326,12 @@ impl Clock {
             _ => State::of(status.state),
         };
         status_fields(&status, state, self.epochs_before + status.epoch, absence)
+    }
+
+    /// The names of a status' numbers, in their order.
+    #[must_use]
+    pub fn status_names() -> [&'static str; STATUS_FIELDS] {
+        Clock::new(0.0, 0.0, 0.0, 0, 0.0, 0.0).status(0.0).map(|(name, _)| name)
     }
 
     /// Replies not believed, by reason.

@@ -11,8 +11,8 @@ use core::fmt::{self, Write};
 
 use ntp_clock_core::Rejection;
 
-use crate::clock::{Answer, Clock};
-use crate::layout::{EventKind, NewEpoch, REJECTIONS_AT, reading_fields};
+use crate::clock::Clock;
+use crate::layout::{Answer, EventKind, NewEpoch, REJECTIONS_AT, reading_fields};
 use crate::reply::RelayReply;
 
 /// All of an instance.

@@ -5,7 +5,6 @@
 
 use ntp_clock_core::{AttemptError, EngineStatus, EpochReason, Event, Rejection, SyncState};
 
-use crate::clock::Answer;
 use crate::millis;
 
 /// An enum whose variants cross as their numbers and have these names in JavaScript.
@@ -153,6 +152,19 @@ pub const REJECTIONS: [&str; Rejection::COUNT] = Rejection::NAMES;
 /// Where the counts of rejections begin among a status' numbers.
 pub const REJECTIONS_AT: usize = 16;
 
+/// A reading for JavaScript, all in milliseconds.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Answer {
+    /// Milliseconds since 1970.
+    pub time_ms: f64,
+    /// Hard bound on the distance of `time_ms` from the truth.
+    pub max_error_ms: f64,
+    /// One standard deviation.
+    pub est_error_ms: f64,
+    /// Readings of one epoch never decrease.
+    pub epoch: f64,
+}
+
 /// The numbers of a reading beside their names.
 pub(crate) fn reading_fields(answer: Answer) -> [(&'static str, f64); READING_FIELDS] {
     let Answer { time_ms, max_error_ms, est_error_ms, epoch } = answer;
@@ -196,13 +208,6 @@ pub(crate) fn status_fields(
     ]
 }
 
-/// The names of a status' numbers, in their order.
-#[must_use]
-pub fn status_names() -> [&'static str; STATUS_FIELDS] {
-    let nothing = crate::Clock::new(0.0, 0.0, 0.0, 0, 0.0, 0.0);
-    nothing.status(0.0).map(|(name, _)| name)
-}
-
 const READING_FIELDS: usize = 4;
 /// How many numbers a status has besides the counts of rejections.
 pub const STATUS_FIELDS: usize = 13;
@@ -214,7 +219,7 @@ mod tests {
 
     #[test]
     fn every_name_that_crosses_is_there_once() {
-        let status = status_names();
+        let status = crate::Clock::status_names();
         for names in [&status[..], State::NAMES, EventKind::NAMES, NewEpoch::NAMES, &CODES] {
             let distinct: std::collections::BTreeSet<_> = names.iter().collect();
             assert_eq!(distinct.len(), names.len(), "{names:?}");

@@ -18,7 +18,8 @@ mod replay;
 mod reply;
 mod wall;
 
-pub use clock::{Answer, Clock};
+pub use clock::Clock;
+pub use layout::Answer;
 pub use reply::RelayReply;
 
 /// Nothing is left to say, and nobody to hear it: JavaScript sees a `RuntimeError`.
