@@ -111,7 +111,7 @@ class _World:
     async def run(self, seconds: float) -> Verdict:
         """All of them at once."""
         abuse, verdict = self.abuse, self.verdict
-        cutters = [Cutter(self.servers[n % 2], self._new_dice(), abuse, 6000) for n in range(4)]
+        cutters = [Cutter(self.servers[n % 2], self._new_dice(), abuse, 30_000) for n in range(4)]
         abuse.ends_s = time.monotonic() + 3600
         for cutter in cutters:
             await cutter.start()
@@ -212,7 +212,7 @@ class _World:
 
     async def _killer(self, program: Device) -> None:
         while not self.abuse.over:
-            await asyncio.sleep(self._dice.uniform(5, 15))
+            await asyncio.sleep(self._dice.uniform(10, 60))
             if self.abuse.over:
                 return
             self.abuse.acts["devices killed"] += 1
