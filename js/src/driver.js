@@ -2,13 +2,11 @@
 
 import { instantiate } from './core.js';
 import { now, pair, resolution, wall, wholeSince } from './counter.js';
-import { cancel, timer, wait } from './environment.js';
+import { cancel, steeringPpm, timer, wait } from './environment.js';
 import { explained, failure, failureOf } from './failure.js';
 import { defaultWay } from './ways.js';
 
 const SYNC_INTERVAL_MS = 300_000;
-/** Operating systems steer the counter that JavaScript has. */
-const STEERING_PPM = 500;
 /** On coming back into view a clock that was synchronised this lately is not asked again. */
 const FRESH_MS = 10_000;
 /** After an error of our own. */
@@ -238,7 +236,7 @@ export class Driver {
         const coarse = resolution() * 1e6;
         const [local, shown] = pair();
         const whole = wholeSince(local, shown);
-        core.wasm.create(local, shown, coarse, STEERING_PPM, SYNC_INTERVAL_MS, whole);
+        core.wasm.create(local, shown, coarse, steeringPpm(), SYNC_INTERVAL_MS, whole);
         this.#core = core;
         this.#now = core.wasm.now;
         this.#drive();
@@ -270,6 +268,8 @@ export class Driver {
                 if (cookie === null) break;
                 this.#send(cookie);
             }
+            // Nobody waits for the last requests of the first round.
+            if (core.wasm.round_is_answered()) this.#ended(this.#serving);
             const idle = !core.wasm.in_round();
             // A round that was dropped has no other end.
             if (idle) this.#ended(false);

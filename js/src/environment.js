@@ -15,6 +15,20 @@ export async function nodeModule(name) {
     return import(name);
 }
 
+/**
+ * By how many parts per million the system may turn `performance.now()`. Linux turns it with the
+ * system clock, by up to 500 (macOS and Windows count with what nobody steers). Android and
+ * ChromeOS are Linux, and who does not say what it is may be.
+ */
+export function steeringPpm(platform = platformName()) {
+    return /^(darwin|mac|iphone|ipad|win)/i.test(platform) ? 50 : 500;
+}
+
+function platformName() {
+    const { navigator } = globalThis;
+    return node?.platform ?? navigator?.userAgentData?.platform ?? navigator?.platform ?? '';
+}
+
 // Longer ones would fire at once.
 const LONGEST_MS = 2 ** 31 - 1;
 

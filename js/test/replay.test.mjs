@@ -69,6 +69,9 @@ function log(seed) {
             pass(BigInt(roll(1_000_000)) * 20_000n);
             line('read', { local_ns: local });
         }
+        // Moments long ago and far ahead, as the bound of any age is the same everywhere, too.
+        line('read', { local_ns: local - BigInt(1 + roll(86_400)) * 1_000_000_000n });
+        line('read', { local_ns: local + BigInt(1 + roll(172_800)) * 1_000_000_000n });
         pass(MINUTE);
         if (roll(40) === 0) offset += BigInt(roll(2_000_000_000) - 1_000_000_000);
         if (roll(60) === 0) line('suspend', { local_ns: local });

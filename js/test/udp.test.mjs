@@ -13,6 +13,7 @@ import {
     runNode,
     truth,
 } from './support.mjs';
+import { steeringPpm } from '../src/environment.js';
 
 const skip = has('chronyd', 'apt-get install chrony');
 
@@ -211,4 +212,22 @@ test('however often it is imported there is one clock', () => {
         { PORTACODE_NTP_SERVER: '127.0.0.1:1' },
     );
     assert.equal(ran.out.trim(), 'true false');
+});
+
+test('whoever waits for a round does not wait for the last requests of the first', async (t) => {
+    const clock = clockOf(t, { source: await faultyServer(t) });
+    assert.equal(await clock.sync(), true);
+    // The others are 0.2, 0.5 and 0.8 s apart.
+    const { requests } = clock.getStatus();
+    assert.ok(requests >= 4 && requests < 7, `${requests} requests`);
+    await eventually(() => clock.getStatus().requests === 7);
+});
+
+test('as much steering is allowed for as the system may do', () => {
+    for (const name of ['linux', 'Linux x86_64', 'Android', 'Chrome OS', 'freebsd', '']) {
+        assert.equal(steeringPpm(name), 500, name);
+    }
+    for (const name of ['darwin', 'MacIntel', 'macOS', 'iPhone', 'win32', 'Win32', 'Windows']) {
+        assert.equal(steeringPpm(name), 50, name);
+    }
 });

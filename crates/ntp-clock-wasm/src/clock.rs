@@ -307,6 +307,12 @@ impl Clock {
         self.engine.in_round()
     }
 
+    /// Whether the round under way has given all that a program should wait for.
+    #[must_use]
+    pub fn round_is_answered(&self) -> bool {
+        self.engine.round_is_answered()
+    }
+
     /// The oldest event not yet taken.
     pub fn event(&mut self) -> Option<Told> {
         let event = self.engine.poll_event()?;

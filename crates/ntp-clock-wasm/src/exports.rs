@@ -202,6 +202,12 @@ extern "C" fn in_round() -> bool {
     state().clock.as_ref().is_some_and(Clock::in_round)
 }
 
+/// Whether the round under way has given all that a program should wait for.
+#[unsafe(no_mangle)]
+extern "C" fn round_is_answered() -> bool {
+    state().clock.as_ref().is_some_and(Clock::round_is_answered)
+}
+
 /// The kind of the next event. A reason in words goes to the bytes, whose count, the code of the
 /// failure or of the new epoch, and what else it says to the numbers.
 #[unsafe(no_mangle)]
