@@ -35,6 +35,7 @@ const PLACES: &[(&str, Read)] = &[
     ("crates/ntp-clock-cli/src", rust),
     ("crates/ntp-clock-python/src", rust),
     ("crates/ntp-clock-wasm/src", rust),
+    ("crates/ntp-clock-relay/src", rust),
     ("crates/ntp-test-server/src", rust),
     ("portacode", python),
     ("server/portacode_django", python),
