@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import random
+from math import cos, tau
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from portacode.replay import Answer, replay
+from portacode.replay import replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +22,17 @@ SECOND_NS = 1_000_000_000
 HOUR_S = 3_600.0
 BEGAN_NS = 1_800_000_000 * SECOND_NS
 EARLY_GAPS_S = (10, 20, 40, 80, 150)
+
+
+class Dated(NamedTuple):
+    """What a clock says of a moment, and the truth."""
+
+    at_s: float
+    """The moment, seconds of the counter."""
+    error_ns: int
+    """How far the reading is from the truth."""
+    max_error_ns: int
+    est_error_ns: int
 
 
 class World(NamedTuple):
@@ -41,7 +53,7 @@ class World(NamedTuple):
 
     def lines(self, reads: list[int]) -> Iterator[str]:
         """The log of a clock in this world, and these moments read at its end."""
-        dice = random.Random(self.seed)  # noqa: S311: no secret
+        dice = random.Random(self.seed)
         gaps, at_s = list(EARLY_GAPS_S), 0.0
         while at_s < self.polled_s:
             for _ in range(4):
@@ -72,12 +84,17 @@ class World(NamedTuple):
             }
         )
 
-    def answers(self, reads_s: list[float]) -> Iterator[tuple[float, Answer, int]]:
-        """Each moment, what the clock answers, and how far that is from the truth, ns."""
+    def dated(self, reads_s: list[float]) -> Iterator[Dated]:
+        """What a clock in this world says of these moments, at its end."""
         moments = [round(at_s * SECOND_NS) for at_s in reads_s]
-        for at_s, answer in zip(reads_s, replay(self.lines(moments))):
-            assert answer.time_ns is not None
-            yield at_s, answer, abs(answer.time_ns - self.truth_ns(answer.local_ns))
+        for at_s, (local_ns, time_ns, max_error_ns, est_error_ns) in zip(
+            reads_s, replay(self.lines(moments))
+        ):
+            assert time_ns is not None
+            assert max_error_ns is not None
+            assert est_error_ns is not None
+            error_ns = abs(time_ns - self.truth_ns(local_ns))
+            yield Dated(at_s, error_ns, max_error_ns, est_error_ns)
 
 
 def steps(*moves: tuple[float, float]) -> Callable[[float], float]:
@@ -104,15 +121,13 @@ def test_moments_of_the_past_are_within_max_error_also_after_five_steps_of_3_ppm
     moves = [(last_s - step * minutes * 60, 3.0) for step in range(5)]
     world = World(steps(*moves), lambda _: 1e-4, lambda _: 1e-4, 2e-5, end_s)
     reads_s = [end_s - back_s for back_s in range(0, int(end_s), 300)]
-    for at_s, answer, error_ns in world.answers(reads_s):
+    for at_s, error_ns, max_error_ns, _ in world.dated(reads_s):
         hours = (end_s - at_s) / HOUR_S
-        assert error_ns <= answer.max_error_ns, f"{hours} h ago, {error_ns} ns off"
+        assert error_ns <= max_error_ns, f"{hours} h ago, {error_ns} ns off"
 
 
 @pytest.mark.parametrize("ppm", [-7.0, 2.0, 5.0, 7.0])
 def test_holdover_is_within_max_error_for_days_whatever_the_temperature_does(ppm: float) -> None:
-    from math import cos, tau  # noqa: PLC0415: of this test alone
-
     turn = tau / (24 * HOUR_S)
 
     def swing_ns(at_s: float) -> float:
@@ -122,10 +137,10 @@ def test_holdover_is_within_max_error_for_days_whatever_the_temperature_does(ppm
     hours_later = [0.1, 1, 2, 4, 6, 9, 12, 18, 24, 48, 96]
     reads_s = [6.1 * HOUR_S + hours * HOUR_S for hours in hours_later]
     within = 0
-    for at_s, answer, error_ns in world.answers(reads_s):
-        assert error_ns <= answer.max_error_ns, f"{at_s / HOUR_S - 6.1} h later"
-        assert answer.est_error_ns <= answer.max_error_ns
-        within += error_ns <= 2 * answer.est_error_ns
+    for at_s, error_ns, max_error_ns, est_error_ns in world.dated(reads_s):
+        assert error_ns <= max_error_ns, f"{at_s / HOUR_S - 6.1} h later"
+        assert est_error_ns <= max_error_ns
+        within += error_ns <= 2 * est_error_ns
     assert within >= 9, "est_error says how far readings mostly are"
 
 
@@ -140,5 +155,5 @@ def test_delay_that_moves_between_directions_at_a_constant_round_trip_stays_insi
     for polled_s in (begins_s + 900, (begins_s + ends_s) / 2, ends_s, ends_s + 1_200):
         world = World(lambda _: 0.0, forth_s, lambda s: round_trip_s - forth_s(s), 1e-6, polled_s)
         reads_s = [polled_s + later_s for later_s in (1.0, 60.0, 150.0, 300.0)]
-        for at_s, answer, error_ns in world.answers(reads_s):
-            assert error_ns <= answer.max_error_ns, f"{error_ns} ns off at {at_s} s"
+        for at_s, error_ns, max_error_ns, _ in world.dated(reads_s):
+            assert error_ns <= max_error_ns, f"{error_ns} ns off at {at_s} s"
