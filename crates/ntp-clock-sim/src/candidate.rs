@@ -1,6 +1,6 @@
 //! Ways of estimating time that are compared: all see the same exchanges.
 
-use ntp_clock_core::{Exchange, LocalTime, LogEntry, Replay, Span, UnixTime};
+use ntp_clock_core::{Estimator, Exchange, LocalTime, LogEntry, Replay, Span, UnixTime};
 
 /// What a candidate says the time is.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -55,10 +55,11 @@ pub struct Replayed {
 }
 
 impl Replayed {
-    /// One that has seen nothing.
+    /// One that has seen nothing, on a counter of this coarseness that may be steered by so much.
     #[must_use]
-    pub fn new(resolution: Span) -> Self {
-        Replayed { replay: Replay::new(resolution), last: LocalTime::MIN }
+    pub fn new(resolution: Span, steering_ppm: u16) -> Self {
+        let estimator = Estimator::new(resolution).steered(steering_ppm);
+        Replayed { replay: Replay::with(estimator), last: LocalTime::MIN }
     }
 }
 

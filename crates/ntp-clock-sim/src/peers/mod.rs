@@ -22,7 +22,10 @@ use crate::world::Setup;
 #[must_use]
 pub fn all_peers(setup: &Setup) -> Vec<Box<dyn Candidate>> {
     vec![
-        Box::new(Replayed::new(Span::from_nanos(setup.oscillator.resolution_ns))),
+        Box::new(Replayed::new(
+            Span::from_nanos(setup.oscillator.resolution_ns),
+            setup.steering_ppm,
+        )),
         Box::new(Sntp::default()),
         Box::new(MinimumRtt::fed()),
         Box::new(Chrony::fed(Feed::Every, 1.0)),
