@@ -126,8 +126,9 @@ class RelayApp:
             getattr(task, "uncancel", int)()
             told = silent_text(silent_s)
             close = {"type": "websocket.close", "code": 1000, "reason": told}
-            # Whoever is silent may not read either.
-            with contextlib.suppress(OSError, asyncio.TimeoutError):
+            # Whoever is silent may not read either; and a server that wanted the place for another
+            # has closed the socket already, of which uvicorn says so by a RuntimeError.
+            with contextlib.suppress(OSError, asyncio.TimeoutError, RuntimeError):
                 await asyncio.wait_for(send(close), 1)
         finally:
             if silence is not None:

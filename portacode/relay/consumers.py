@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -116,7 +117,12 @@ class ClockConsumer(StampedMixin, AsyncWebsocketConsumer):
 
     def _silent(self, limit_s: float) -> None:
         self._end("idle")
-        self._closing = asyncio.ensure_future(self.close(1000, silent_text(limit_s)))
+        self._closing = asyncio.ensure_future(self._close_silent(limit_s))
+
+    async def _close_silent(self, limit_s: float) -> None:
+        # A server that wanted the place for another has closed the socket already.
+        with contextlib.suppress(OSError, RuntimeError):
+            await self.close(1000, silent_text(limit_s))
 
     def _end(self, reason: str) -> None:
         if self.__dict__.pop("_is_open", False):

@@ -30,7 +30,7 @@ from portacode.relay.asgi import RelayApp, route_path
 from portacode.utils.ntp_clock import ManualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, MutableMapping
     from pathlib import Path
 
 REQUEST = json.dumps({"event": "clock_sync_request", "request_id": "00000000000000a7"})
@@ -262,3 +262,27 @@ def test_where_all_else_wants_a_login_relay_and_metrics_do_not(chrony: str) -> N
             assert synchronised(server, path)
             assert b"ntp_clock_synchronised" in server.get("/clock/metrics").body
             assert server.get("/page/").status == 302
+
+
+def test_a_silent_socket_that_the_server_has_closed_already_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where its place was wanted for another: uvicorn refuses a second close."""
+    monkeypatch.setattr(asgi, "FIRST_S", 0.05)
+    app = RelayApp(ManualClock())
+    closes: list[int] = []
+
+    async def socket() -> None:
+        incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        incoming.put_nowait({"type": "websocket.connect"})
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "websocket.close":
+                closes.append(message["code"])
+                raise RuntimeError("'websocket.close' after sending 'websocket.close'")
+
+        scope = {"type": "websocket", "path": "/", "headers": []}
+        await asyncio.wait_for(app(scope, incoming.get, send), 10)
+
+    asyncio.run(socket())
+    assert closes == [1000]

@@ -255,6 +255,16 @@ class Socket:
                 return message
             self.kept.append(message)
 
+    def receive_record(self, request_id: str) -> dict[str, Any]:
+        """The record of this request, as dashboards are told it.
+
+        They are told of all of a user's: one that was left by an earlier test may come late.
+        """
+        while True:
+            record: dict[str, Any] = self.receive("trace")["trace_record"]
+            if record["request_id"] == request_id:
+                return record
+
     def receives_none(self, event: str, within_s: float = 0.5) -> bool:
         try:
             self.receive(event, within_s)

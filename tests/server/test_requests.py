@@ -21,10 +21,7 @@ def complete(browser: Socket, response: dict[str, Any]) -> dict[str, Any]:
         trace[name] = {**trace[name], "client_receive": value}
     request_id = response["request_id"]
     browser.send({"event": "trace_complete", "request_id": request_id, "trace": trace})
-    told = browser.receive("trace")
-    assert told["trace_record"]["request_id"] == request_id
-    record: dict[str, Any] = told["trace_record"]
-    return record
+    return browser.receive_record(request_id)
 
 
 def test_a_request_comes_back_with_the_servers_stamps_in_order(

@@ -137,7 +137,7 @@ def test_dashboards_of_both_processes_are_told_of_a_trace(pair: Pair) -> None:
         device.answer(device.receive("command"))
         response = browser.receive("response", request_id=request_id)
         browser.send({**response, "event": "trace_complete"})
-        assert elsewhere.receive("trace")["trace_record"]["request_id"] == request_id
+        elsewhere.receive_record(request_id)
 
 
 def test_a_management_command_reaches_a_device_of_a_running_server(pair: Pair) -> None:
