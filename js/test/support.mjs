@@ -51,6 +51,12 @@ export async function eventually(happened, withinMs = 5000) {
     return false;
 }
 
+/** The first round is over, its spread requests too, which `sync()` does not wait for. */
+export async function firstRoundOver(clock) {
+    const synced = gathered(clock, 'sync');
+    assert.ok(await eventually(() => synced.length > 0), 'the first round is over');
+}
+
 /** Gathers the details of events of these types, in their order. */
 export function gathered(clock, ...types) {
     const told = [];
