@@ -44,8 +44,13 @@ def synced(page: Page, within_ms: int = 10_000) -> bool:
 
 
 def settled(page: Page) -> None:
-    """To the end of a round with a believed reply."""
+    """To the end of a round with a believed reply, of which `sync()` does not wait for the last."""
     assert page.evaluate("clock.sync()") is True, status(page)
+    # While a round is under way the next one is due no later than its replies.
+    over = (
+        "const s = clock.getStatus(); return Date.parse(s.nextSync) > Date.parse(s.lastSync) + 1000"
+    )
+    page.wait_for_function(f"() => {{ {over}; }}", timeout=10_000)
 
 
 def regained(page: Page) -> bool:
