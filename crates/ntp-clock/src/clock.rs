@@ -134,7 +134,8 @@ impl Clock {
         Status::of(&self.0.shared, self.now())
     }
 
-    /// Holds a round now and waits for its end; joins one that is under way.
+    /// Holds a round now and waits for its end; joins one that is under way. The last requests of a
+    /// first round, which are spread over 1.5 s, are not waited for.
     ///
     /// # Errors
     /// [`SyncError`] where the round had no believed reply, where the server asked not to be

@@ -25,7 +25,8 @@ pub struct EngineConfig {
     pub counter_resolution: Span,
     /// By how much the operating system may turn the counter's rate, parts per million; none by
     /// default. CLOCK_MONOTONIC, which is what browsers and Node count with on Linux, is steered
-    /// by whatever disciplines the system clock. `max_error` grows by as much more.
+    /// by whatever disciplines the system clock. `max_error` grows by up to twice as
+    /// much more: a rate that was learnt while it was steered one way may be steered the other.
     pub counter_steering_ppm: u16,
     /// Before this moment the counter is not known to have run without a pause; the beginning of
     /// time by default. Readings of earlier moments are refused.
