@@ -15,12 +15,12 @@ The format, and what the stamps mean, is docs/TRACE.md.
 
 from __future__ import annotations
 
-import enum
 import math
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from portacode import _wire
+from portacode.order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,14 +69,6 @@ DEVICE_KEYS = frozenset(
 
 class TraceError(ValueError):
     """What came is not a trace, or a stamp was to be made that may not be; the message says why."""
-
-
-class Order(enum.Enum):
-    """What can be said of the order of two stamps."""
-
-    CERTAINLY_BEFORE = "certainly_before"
-    CERTAINLY_AFTER = "certainly_after"
-    CANNOT_TELL = "cannot_tell"
 
 
 class Stamp(NamedTuple):
