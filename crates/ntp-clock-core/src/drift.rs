@@ -82,6 +82,12 @@ pub(crate) const QUIET_NS: f64 = 600e9;
 const RISING_NS: f64 = 3_600e9;
 /// ... by so much.
 pub(crate) const RISE: f64 = 11e-6;
+/// Within a span of the first number (nanoseconds) all rates of an oscillator lie in a band of the
+/// second one's width. Ten minutes have one step, or one ramp of a machine that warms up; 25
+/// minutes can have two steps, a quarter of an hour apart; and all that an oscillator moves, RFC
+/// 5905's PHI, is never exceeded.
+pub(crate) const BANDS: [(f64, f64); 3] =
+    [(QUIET_NS, STEP), (1_500e9, 7e-6), (7_200e9, STEP + RISE)];
 
 #[cfg(test)]
 mod tests {

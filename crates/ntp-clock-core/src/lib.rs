@@ -14,6 +14,7 @@ mod drift;
 mod engine;
 mod estimator;
 mod exchange;
+mod link;
 mod log;
 mod mapping;
 mod packet;
@@ -28,6 +29,9 @@ pub use engine::{
 };
 pub use estimator::{Estimate, Estimator, Verdict};
 pub use exchange::{Exchange, KissCode, Rejection, ServerReply};
+pub use link::{
+    Difference, Evidence, Fed, Link, LinkError, LinkSnapshot, LinkStamps, Oscillator, Source,
+};
 pub use log::LogEntry;
 pub use mapping::{Mapping, Reading};
 pub use packet::{DecodeError, Leap, Mode, NtpShort, NtpTimestamp, Packet, ReferenceId};

@@ -1,0 +1,487 @@
+//! How two counters stand to one another: what messages between them say.
+//!
+//! Two clocks that are synchronised with the same far server share most of their error: that of
+//! the path to it. What happened first is better told by the messages that went between the two,
+//! for what is received was sent before. A [`Link`] relates two **free-running counters**, A and B,
+//! never readings, which are slewed and begin anew. It is about theta = B - A, the difference of the
+//! two at one moment:
+//!
+//! - A message that A sent when its counter read `s`, or later, and that B received when its
+//!   counter read `r`, or earlier: theta is at most `r - s` at all moments from A's `s` to B's `r`.
+//! - A message the other way, sent at B's `s` and received at A's `r`: at least `s - r`.
+//! - A request and its reply are one of each.
+//!
+//! Everything is kept on the axis M = (A + B) / 2, so that neither counter is the first: a message
+//! bounds theta at M = (s + r) / 2. From there a bound is carried to other moments at the rates at
+//! which theta can have moved ([`crate::drift`] says what oscillators do). These are learnt from
+//! the bounds themselves (`centre`). Nothing else is used: not that a path stays as it is, nor
+//! that it takes as long one way as the other.
+//!
+//! A link ends with one of its counters: another process on another machine, a sleep. It does not
+//! end with an epoch, which re-dates readings and leaves counters alone.
+
+mod centre;
+mod evidence;
+mod lines;
+mod oscillator;
+mod snapshot;
+
+use centre::Centre;
+use lines::{Line, Lines};
+use oscillator::{Pair, Rates};
+use snapshot::{SHARE, fixed_point, nanos};
+
+pub use evidence::{Evidence, Fed, LinkError, LinkStamps, Source};
+pub use oscillator::Oscillator;
+pub use snapshot::{Difference, LinkSnapshot};
+
+use crate::drift::BANDS;
+use crate::time::{LocalTime, Span};
+
+/// Two counters, and what is known of the difference between them.
+///
+/// Of fixed size; nothing is allocated. Evidence may come in any order.
+///
+/// ```
+/// use ntp_clock_core::{Evidence, Link, LinkStamps, LocalTime, Oscillator, Span};
+///
+/// let ns = LocalTime::from_nanos;
+/// let mut link = Link::new(Oscillator::FREE, Oscillator::FREE);
+/// // B is 1 s ahead; a round trip of 200 us, of which 150 us were the way there.
+/// link.exchange(&LinkStamps {
+///     sent_a: ns(5_000_000),
+///     received_b: ns(1_005_150_000),
+///     sent_b: ns(1_005_160_000),
+///     received_a: ns(5_210_000),
+/// })
+/// .unwrap();
+/// let known = link.at_a(ns(5_210_000), Evidence::All);
+/// let one_second = Span::from_secs(1);
+/// assert!(known.lower.unwrap() <= one_second && one_second <= known.upper.unwrap());
+/// assert!(known.width().unwrap() < Span::from_micros(201));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    pair: Pair,
+    /// A's and B's readings from which the axis and the difference are counted.
+    zero: (LocalTime, LocalTime),
+    /// By source: exchanges, messages. Bounds of the difference from above ...
+    most: [Lines; 2],
+    /// ... and of its negative.
+    least: [Lines; 2],
+    /// By evidence: exchanges alone, all; for each of the spans.
+    centres: [[Centre; BANDS.len()]; 2],
+    /// The latest moment of all lines, and A's reading then.
+    newest: Option<(f64, LocalTime)>,
+    exchanges: u64,
+    messages: u64,
+    restarts: u64,
+}
+
+/// Feeding it.
+impl Link {
+    /// Of which nothing is known yet.
+    #[must_use]
+    pub const fn new(a: Oscillator, b: Oscillator) -> Self {
+        const CENTRES: [Centre; BANDS.len()] =
+            [Centre::unknown(0), Centre::unknown(1), Centre::unknown(2)];
+        Link {
+            pair: Pair::new(a, b),
+            zero: (LocalTime::from_nanos(0), LocalTime::from_nanos(0)),
+            most: [Lines::EMPTY; 2],
+            least: [Lines::EMPTY; 2],
+            centres: [CENTRES; 2],
+            newest: None,
+            exchanges: 0,
+            messages: 0,
+            restarts: 0,
+        }
+    }
+
+    /// A asked and B replied.
+    ///
+    /// # Errors
+    /// [`LinkError`] where the stamps cannot be those of an exchange.
+    pub fn exchange(&mut self, stamps: &LinkStamps) -> Result<Fed, LinkError> {
+        if stamps.received_a < stamps.sent_a || stamps.sent_b < stamps.received_b {
+            return Err(LinkError::Backward);
+        }
+        // One counter may have run faster than the other meanwhile.
+        let took = nanos(stamps.received_a - stamps.sent_a);
+        let round_trip = nanos(stamps.round_trip());
+        let any = self.pair.any();
+        if round_trip < -(took * any.high.max(-any.low) * 1.1 + RESOLUTION_NS) {
+            return Err(LinkError::NegativeRoundTrip);
+        }
+        self.exchanges = self.exchanges.saturating_add(1);
+        let round_trip = round_trip.max(0.0);
+        let way = |sent, received| Way { sent, received, source: Source::Exchange, round_trip };
+        let there = way(stamps.sent_a, stamps.received_b);
+        let fed = self.feed(Side::Most, &there)?;
+        let back = self.feed(Side::Least, &way(stamps.sent_b, stamps.received_a))?;
+        if back == Fed::Restarted {
+            self.feed(Side::Most, &there)?;
+        }
+        Ok(fed.with(back))
+    }
+
+    /// A sent something to B when its counter read `sent_a`, or later; B had received it when its
+    /// own read `received_b`, or earlier.
+    ///
+    /// # Errors
+    /// [`LinkError::TooOld`] where all that is kept is weeks newer.
+    pub fn message_to_b(
+        &mut self,
+        sent_a: LocalTime,
+        received_b: LocalTime,
+        source: Source,
+    ) -> Result<Fed, LinkError> {
+        self.messages = self.messages.saturating_add(1);
+        self.feed(Side::Most, &Way::message(sent_a, received_b, source))
+    }
+
+    /// B sent something to A when its counter read `sent_b`, or later; A had received it when its
+    /// own read `received_a`, or earlier.
+    ///
+    /// # Errors
+    /// [`LinkError::TooOld`] where all that is kept is weeks newer.
+    pub fn message_to_a(
+        &mut self,
+        sent_b: LocalTime,
+        received_a: LocalTime,
+        source: Source,
+    ) -> Result<Fed, LinkError> {
+        self.messages = self.messages.saturating_add(1);
+        self.feed(Side::Least, &Way::message(sent_b, received_a, source))
+    }
+
+    fn feed(&mut self, side: Side, way: &Way) -> Result<Fed, LinkError> {
+        let (a, b) = match side {
+            Side::Most => (way.sent, way.received),
+            Side::Least => (way.received, way.sent),
+        };
+        let Some((newest, _)) = self.newest else {
+            self.begin(side, way, a, b);
+            return Ok(Fed::Kept);
+        };
+        let (mut from_a, mut from_b) = (nanos(a - self.zero.0), nanos(b - self.zero.1));
+        let mut m = (from_a + from_b) / 2.0;
+        if m < newest - FAR_NS || from_a.abs() > ABSURD_NS || from_b.abs() > ABSURD_NS {
+            if m < newest {
+                return Err(LinkError::TooOld);
+            }
+            // Nothing that is weeks old says anything any more.
+            self.begin(side, way, a, b);
+            return Ok(Fed::Kept);
+        }
+        if m.abs() > FAR_NS {
+            self.move_zero(a, b, (from_a, from_b));
+            (from_a, from_b, m) = (0.0, 0.0, 0.0);
+        }
+        let sign = side.sign();
+        let line = Line { m, most: sign * (from_b - from_a), round_trip: way.round_trip };
+        // What the other side leaves possible there.
+        let other = match side {
+            Side::Most => self.lower_at(m, Evidence::All),
+            Side::Least => -self.upper_at(m, Evidence::All),
+        };
+        if other > line.most + ROUNDING_NS {
+            self.restart(side, way, a, b);
+            return Ok(Fed::Restarted);
+        }
+        let any = self.pair.any();
+        let (most, rates) = match side {
+            Side::Most => (&mut self.most, any),
+            Side::Least => (&mut self.least, any.mirrored()),
+        };
+        // What another source says already is not said twice: but exchanges have to stand alone.
+        if !most[way.source as usize].add(line, rates) {
+            return Ok(Fed::Dropped);
+        }
+        if self.newest.is_none_or(|(newest, _)| m > newest) {
+            self.newest = Some((m, a));
+        }
+        self.learn(side, &line, way.source);
+        if self.centres[Evidence::All as usize].iter().any(Centre::is_contradicted) {
+            self.restart(side, way, a, b);
+            return Ok(Fed::Restarted);
+        }
+        Ok(Fed::Kept)
+    }
+
+    /// With this alone.
+    fn begin(&mut self, side: Side, way: &Way, a: LocalTime, b: LocalTime) {
+        let Link { pair, exchanges, messages, restarts, .. } = *self;
+        *self = Link::new(Oscillator::FREE, Oscillator::FREE);
+        *self = Link { pair, exchanges, messages, restarts, zero: (a, b), ..*self };
+        self.newest = Some((0.0, a));
+        let line = Line { m: 0.0, most: 0.0, round_trip: way.round_trip };
+        let lines = match side {
+            Side::Most => &mut self.most,
+            Side::Least => &mut self.least,
+        };
+        lines[way.source as usize].add(line, self.pair.any());
+        self.learn(side, &line, way.source);
+    }
+
+    fn restart(&mut self, side: Side, way: &Way, a: LocalTime, b: LocalTime) {
+        self.begin(side, way, a, b);
+        self.restarts = self.restarts.saturating_add(1);
+    }
+
+    /// Counts from here on from other readings, so that doubles hold all differences exactly.
+    fn move_zero(&mut self, a: LocalTime, b: LocalTime, (from_a, from_b): (f64, f64)) {
+        let (m, difference) = ((from_a + from_b) / 2.0, from_b - from_a);
+        for lines in &mut self.most {
+            lines.shift(m, difference);
+        }
+        for lines in &mut self.least {
+            lines.shift(m, -difference);
+        }
+        self.zero = (a, b);
+        self.newest = self.newest.map(|(newest, a)| (newest - m, a));
+        self.begin_spans();
+    }
+
+    /// What a new line says of the rates.
+    fn learn(&mut self, side: Side, line: &Line, source: Source) {
+        let newest = self.newest.map_or(line.m, |(newest, _)| newest);
+        if self.centres.iter().flatten().any(|centre| centre.is_over(newest)) {
+            let reach = newest - BANDS[BANDS.len() - 1].0;
+            for lines in self.most.iter_mut().chain(&mut self.least) {
+                lines.forget_before(reach);
+            }
+            self.begin_spans();
+            return;
+        }
+        let others = match side {
+            Side::Most => &self.least,
+            Side::Least => &self.most,
+        };
+        for centre in &mut self.centres[Evidence::All as usize] {
+            for lines in others {
+                centre.learn(line, lines, side.sign(), &self.pair);
+            }
+        }
+        if source == Source::Exchange {
+            for centre in &mut self.centres[Evidence::Exchanges as usize] {
+                centre.learn(line, &others[source as usize], side.sign(), &self.pair);
+            }
+        }
+    }
+
+    /// Learns the rates afresh from all lines.
+    fn begin_spans(&mut self) {
+        let Some((newest, _)) = self.newest else { return };
+        for evidence in [Evidence::Exchanges, Evidence::All] {
+            for centre in &mut self.centres[evidence as usize] {
+                centre.begin(newest, &self.pair);
+                for most in &self.most[..evidence.sources()] {
+                    for line in most.as_slice() {
+                        for least in &self.least[..evidence.sources()] {
+                            centre.learn(line, least, Side::Most.sign(), &self.pair);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Asking it.
+impl Link {
+    /// B less A when A's counter reads this, in any order of questions and evidence.
+    #[must_use]
+    pub fn at_a(&self, a: LocalTime, evidence: Evidence) -> Difference {
+        let from_a = nanos(a - self.zero.0);
+        self.solved(evidence, |difference| from_a + difference / 2.0)
+    }
+
+    /// B less A when B's counter reads this.
+    #[must_use]
+    pub fn at_b(&self, b: LocalTime, evidence: Evidence) -> Difference {
+        let from_b = nanos(b - self.zero.1);
+        self.solved(evidence, |difference| from_b - difference / 2.0)
+    }
+
+    /// What is known when A's counter reads about this; `None` without evidence.
+    #[must_use]
+    pub fn snapshot(&self, a: LocalTime, evidence: Evidence) -> Option<LinkSnapshot> {
+        let from_a = nanos(a - self.zero.0);
+        let place = |difference: f64| from_a + difference / 2.0;
+        let (lower, upper) = self.interval(evidence, place);
+        let middle = match (lower.is_finite(), upper.is_finite()) {
+            (true, true) => (lower + upper) / 2.0,
+            (true, false) => lower,
+            (false, true) => upper,
+            (false, false) => return None,
+        };
+        // Whole nanoseconds, so that B's reading is exact.
+        let reference = libm::round(middle);
+        let m = place(reference);
+        let (lower, upper) = (self.lower_at(m, evidence), self.upper_at(m, evidence));
+        let rates = centre::outside(self.rates_at(m, evidence), &self.pair);
+        Some(LinkSnapshot {
+            a,
+            b: a + (self.zero.1 - self.zero.0) + Span::from_nanos(reference as i64),
+            lower_ns: lower - reference,
+            upper_ns: upper - reference,
+            estimate_ns: estimate(lower, upper) - reference,
+            est_error_ns: est_error(lower, upper),
+            rate_low: rates.low,
+            rate_high: rates.high,
+            round_trip_ns: self.round_trip_ns(),
+        })
+    }
+
+    /// The least round trip of the exchanges in use, without the time for which the request was
+    /// held; `None` without one.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Span> {
+        let least = self.round_trip_ns();
+        least.is_finite().then(|| Span::from_nanos_f64_ceil(least))
+    }
+
+    /// A's counter at the newest evidence; `None` without any.
+    #[must_use]
+    pub fn newest_a(&self) -> Option<LocalTime> {
+        self.newest.map(|(_, a)| a)
+    }
+
+    /// How many exchanges it was fed.
+    #[must_use]
+    pub const fn exchanges(&self) -> u64 {
+        self.exchanges
+    }
+
+    /// How many single messages it was fed.
+    #[must_use]
+    pub const fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// How often evidence contradicted what was known, so that it began anew.
+    #[must_use]
+    pub const fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    fn solved(&self, evidence: Evidence, place: impl Fn(f64) -> f64) -> Difference {
+        let (lower, upper) = self.interval(evidence, place);
+        let zero = self.zero.1 - self.zero.0;
+        Difference::new(zero, lower, upper, estimate(lower, upper), est_error(lower, upper))
+    }
+
+    /// Both bounds where the place on the axis depends on the difference itself.
+    fn interval(&self, evidence: Evidence, place: impl Fn(f64) -> f64) -> (f64, f64) {
+        let start = |bound: f64| if bound.is_finite() { bound } else { 0.0 };
+        let upper = self.upper_at(place(0.0), evidence);
+        let lower = self.lower_at(place(start(upper)), evidence);
+        let upper = fixed_point(upper, &place, |m| self.upper_at(m, evidence));
+        (fixed_point(lower, &place, |m| self.lower_at(m, evidence)), upper)
+    }
+
+    fn upper_at(&self, m: f64, evidence: Evidence) -> f64 {
+        self.bound(m, evidence, &self.most, |rates| rates)
+    }
+
+    fn lower_at(&self, m: f64, evidence: Evidence) -> f64 {
+        -self.bound(m, evidence, &self.least, Rates::mirrored)
+    }
+
+    /// The tightest of what lines say, each carried at the rates of the spans that it is in.
+    fn bound(
+        &self,
+        m: f64,
+        evidence: Evidence,
+        lines: &[Lines; 2],
+        seen: impl Fn(Rates) -> Rates,
+    ) -> f64 {
+        let lines = &lines[..evidence.sources()];
+        let all = || lines.iter().flat_map(|lines| lines.as_slice());
+        let any = seen(self.pair.any());
+        let mut bound = all().map(|line| line.carried(m, any)).fold(f64::INFINITY, f64::min);
+        for centre in &self.centres[evidence as usize] {
+            let Some(kept) = self.kept(evidence, centre) else { continue };
+            let (rates, beyond) = (seen(centre.rates(&self.pair)), centre.beyond(m, kept));
+            for line in all().filter(|line| line.m >= centre.start) {
+                bound = bound.min(line.carried(m, rates) + beyond);
+            }
+        }
+        bound
+    }
+
+    /// The first and the last moment of the lines in a span; `None` without any.
+    fn kept(&self, evidence: Evidence, centre: &Centre) -> Option<(f64, f64)> {
+        let mut kept: Option<(f64, f64)> = None;
+        let sources = evidence.sources();
+        for lines in self.most[..sources].iter().chain(&self.least[..sources]) {
+            // They are in order.
+            let lines = lines.as_slice();
+            let Some(first) = lines.iter().find(|line| line.m >= centre.start) else { continue };
+            let (first, last) = (first.m, lines[lines.len() - 1].m);
+            kept = Some(kept.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
+        }
+        kept
+    }
+
+    /// The rates that are possible around a moment.
+    fn rates_at(&self, m: f64, evidence: Evidence) -> Rates {
+        let within = |rates: Rates, centre: &Centre| match self.kept(evidence, centre) {
+            Some(kept) if centre.beyond(m, kept) == 0.0 => rates.within(centre.rates(&self.pair)),
+            _ => rates,
+        };
+        let rates = self.centres[evidence as usize].iter().fold(self.pair.any(), within);
+        // For what rounding does to limits that touch.
+        if rates.low <= rates.high { rates } else { self.pair.any() }
+    }
+
+    fn round_trip_ns(&self) -> f64 {
+        let exchanges = self.most[0].as_slice().iter().chain(self.least[0].as_slice());
+        exchanges.map(|line| line.round_trip).fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// A message, by the counters of whoever sent and received it.
+struct Way {
+    sent: LocalTime,
+    received: LocalTime,
+    source: Source,
+    round_trip: f64,
+}
+
+impl Way {
+    fn message(sent: LocalTime, received: LocalTime, source: Source) -> Self {
+        Way { sent, received, source, round_trip: f64::INFINITY }
+    }
+}
+
+/// Which way a line bounds the difference.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Most,
+    Least,
+}
+
+impl Side {
+    fn sign(self) -> f64 {
+        if self == Side::Most { 1.0 } else { -1.0 }
+    }
+}
+
+/// Half-way: nobody knows which way of the fastest round trip took longer.
+fn estimate(lower: f64, upper: f64) -> f64 {
+    if lower.is_finite() && upper.is_finite() { (lower + upper) / 2.0 } else { f64::NAN }
+}
+
+fn est_error(lower: f64, upper: f64) -> f64 {
+    if lower.is_finite() && upper.is_finite() { ((upper - lower) * SHARE).max(0.0) } else { 0.0 }
+}
+
+/// Beyond this the axis gets another zero: a double holds halves of nanoseconds up to 52 days.
+const FAR_NS: f64 = 1e15;
+const ABSURD_NS: f64 = 4e15;
+/// Of both counters together, on a path shorter than it.
+const RESOLUTION_NS: f64 = 1_000.0;
+/// Of sums of doubles of this size.
+const ROUNDING_NS: f64 = 2.0;
