@@ -28,6 +28,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`DelayProxy`] does to TCP what a [`Delay`] does to NTP here: a path to any server that takes
+//! longer, each way for itself.
+//!
 //! # How the parts fit
 //!
 //! `Behaviour` says what the server does now, and is the only vocabulary: code sets its fields,
@@ -57,6 +60,7 @@ mod error;
 mod fault;
 mod model;
 mod names;
+mod proxy;
 mod reply;
 mod run;
 mod script;
@@ -70,6 +74,7 @@ pub use delay::{Burst, Delay, Tail};
 pub use dice::Probability;
 pub use error::{Error, ParseError, ScriptError};
 pub use fault::{Fault, Faults, When};
+pub use proxy::{DelayProxy, ProxyBuilder};
 pub use script::Script;
 pub use server::{Builder, TestServer};
 pub use stats::Stats;

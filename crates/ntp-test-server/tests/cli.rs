@@ -152,3 +152,20 @@ fn the_help_explains_the_formats() {
         assert!(help.contains(text), "{text} is not in the help");
     }
 }
+
+#[test]
+fn the_proxy_says_where_it_listens_and_then_its_seed_and_ends_with_its_input() {
+    let proxy = || Command::new(env!("CARGO_BIN_EXE_delay-proxy"));
+    let mut command = proxy();
+    command.args(["--to", "127.0.0.1:9", "--delay", "10ms + exp 1ms", "--seed", "3", "--stdin"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let input = child.stdin.take();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().starts_with("listening on 127.0.0.1:"));
+    assert_eq!(lines.next().unwrap(), "seed 3");
+    drop(input);
+    assert!(child.wait().unwrap().success());
+    let wrong = proxy().args(["--to", "127.0.0.1:9", "--delay", "10"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("10ms"));
+}

@@ -17,9 +17,11 @@
 mod args;
 mod control;
 mod process;
+mod proxy;
 
 pub use args::ServerArgs;
 pub use process::prepare_process;
+pub use proxy::ProxyArgs;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
