@@ -94,6 +94,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="system clocks are known to be wrong, and every trace has to show it",
     )
+    parser.add_argument(
+        "--path", metavar="KIND", help="how far all are from one another, for the figures"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
         "--colour",
@@ -109,7 +112,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 async def converse(options: argparse.Namespace) -> Summary:
-    """All requests, one after another."""
+    """All requests, each batch after the one before."""
     from websockets.asyncio.client import connect
     from websockets.exceptions import WebSocketException
 
@@ -146,9 +149,9 @@ class Conversation:
         self._news = asyncio.Event()
 
     async def ask_all(self, options: argparse.Namespace) -> Summary:
-        """Asks the devices in turn, for each command in turn."""
+        """Asks all devices at once, for each command in turn."""
         requests, devices = options.requests, options.devices
-        self._summary.skewed = options.skewed
+        self._summary.skewed, self._summary.path = options.skewed, options.path
         reading = asyncio.ensure_future(self._read())
         try:
             clock = {"event": "clock", "clock": clock_summary(ntp_clock)}
@@ -164,10 +167,12 @@ class Conversation:
             if options.settle:
                 await self._settle(options.settle, reading)
             ready = self._ready()[:devices]
-            for number in range(requests):
-                device = ready[number % devices]
-                command, payload = _COMMANDS[number // devices % len(_COMMANDS)]
-                await self._ask(device["id"], command, payload, reading)
+            for batch, first in enumerate(range(0, requests, devices)):
+                command, payload = _COMMANDS[batch % len(_COMMANDS)]
+                asked = ready[: requests - first]
+                await asyncio.gather(
+                    *(self._ask(device["id"], command, payload, reading) for device in asked)
+                )
             with contextlib.suppress(_TooLate):
                 await self._until(lambda: self._answered <= self._stored, reading, "", 10)
             self._summary.stored = len(self._answered & self._stored)

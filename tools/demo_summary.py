@@ -25,6 +25,8 @@ class Summary:
         self.traces: list[Trace] = []
         self.skewed = False
         """Whether the system clocks are known to be wrong."""
+        self.path: str | None = None
+        """How far all are from one another, as `cargo xtask demo --path` has it."""
 
     def to_json(self) -> dict[str, Any]:
         """All figures."""
@@ -39,6 +41,7 @@ class Summary:
         ]
         return {
             "good": self.is_good,
+            "path": self.path,
             "requests": self.requests,
             "answered": len(self.traces),
             "errors": dict(self.errors),

@@ -2,6 +2,7 @@
 
 mod build;
 mod lock;
+mod path;
 mod process;
 mod system;
 
@@ -15,8 +16,8 @@ use anyhow::{Context, Result, bail};
 use crate::command::Job;
 use crate::project::Project;
 use crate::python::Venv;
-use crate::server::Server;
 use lock::Lock;
+use path::Profile;
 use system::{Plan, System};
 
 /// Starts a time server, the dashboard's server and two devices, whose system clocks are seconds
@@ -26,6 +27,11 @@ pub(crate) struct DemoArgs {
     /// Ask time.cloudflare.com instead of a server of our own
     #[arg(long)]
     live: bool,
+
+    /// The network between all of them: how long each way takes (of --live all but that to the time
+    /// server)
+    #[arg(long, value_enum, value_name = "KIND", default_value = "internet")]
+    path: Profile,
 
     /// Without a browser: send traced requests, draw one, sum up what all show, and end
     #[arg(long)]
@@ -56,11 +62,13 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
     let _lock = Lock::take(&project.work("demo"))?;
     let venv = build::all(&project, args.live)?;
     ctrlc::set_handler(|| ENDED.store(true, Ordering::Relaxed)).context("signals")?;
-    let server = if args.live { None } else { Some(Server::start(&project, "release")?) };
+    let server = if args.live { None } else { Some(args.path.time_server(&project, BUILD)?) };
     let plan = Plan {
         project: &project,
         venv: &venv,
-        time_server: server.as_ref().map_or(LIVE_SERVER, Server::address),
+        build: BUILD,
+        path: args.path,
+        time_server: server.as_ref(),
         // Another for each, so that the dashboard shows what a person did alone.
         folder: project.work(if args.once { "demo/once" } else { "demo/data" }),
         port: if args.once { None } else { Some(args.port) },
@@ -72,12 +80,12 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
     if args.once {
         let settle = if args.json { 0 } else { SETTLE_S };
         if !args.json {
-            introduce(&plan, &system);
+            introduce(&plan, &system)?;
             println!("\nWaiting for the clocks' second round, {SETTLE_S} s at most ...\n");
         }
         return system.converse(args.requests, settle, args.json, &is_ended);
     }
-    introduce(&plan, &system);
+    introduce(&plan, &system)?;
     println!("\nCtrl-C ends all of it. What they say is in .work/logs/demo-*.log");
     while !is_ended() {
         system.check()?;
@@ -90,11 +98,14 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
 /// The same without a person, with programs that are built and an environment that is made.
 pub(crate) fn check(job: &Job) -> Result<bool> {
     let project = job.project();
-    let server = Server::start(project, "debug")?;
+    let path = Profile::Lan;
+    let server = path.time_server(project, "debug")?;
     let plan = Plan {
         project,
         venv: &Venv::of(project),
-        time_server: server.address(),
+        build: "debug",
+        path,
+        time_server: Some(&server),
         folder: project.work("demo/test"),
         port: None,
     };
@@ -102,7 +113,7 @@ pub(crate) fn check(job: &Job) -> Result<bool> {
     system.converse_in(job, 50)
 }
 
-fn introduce(plan: &Plan, system: &System) {
+fn introduce(plan: &Plan, system: &System) -> Result<()> {
     let bold = |text: &str| {
         if std::io::stdout().is_terminal() {
             format!("\x1b[1m{text}\x1b[0m")
@@ -110,7 +121,7 @@ fn introduce(plan: &Plan, system: &System) {
             text.to_owned()
         }
     };
-    println!("\nAll synchronise with {}, each by itself.", plan.time_server);
+    println!("\nAll synchronise with {}, each by itself.", plan.time_address());
     if system.is_faked() {
         println!("Their system clocks are wrong, on purpose: {}.", system::skews());
     } else {
@@ -119,11 +130,16 @@ fn introduce(plan: &Plan, system: &System) {
              machine's.)"
         );
     }
+    println!("\nRound trips, path {}:", plan.path.name());
+    for line in system.round_trips(plan)? {
+        println!("{line}");
+    }
     if plan.port.is_some() {
         println!("\nOpen       {}", bold(system.url()));
         println!("Log in as  {}", bold(system.user()));
         println!("Password   {}", bold(system.password()));
     }
+    Ok(())
 }
 
 fn is_ended() -> bool {
@@ -131,6 +147,6 @@ fn is_ended() -> bool {
 }
 
 static ENDED: AtomicBool = AtomicBool::new(false);
-const LIVE_SERVER: &str = "time.cloudflare.com";
+const BUILD: &str = "release";
 /// The second round comes 10 s after the first, give or take a tenth.
 const SETTLE_S: u32 = 15;

@@ -1,7 +1,6 @@
 //! The running system: the dashboard's server, two devices, and on demand a client.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -10,29 +9,45 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::path::{self, Profile, Proxies, here, is_healthy};
 use super::process::Process;
 use crate::command::{Job, answer_of};
 use crate::project::Project;
 use crate::python::{Venv, fake_clock};
+use crate::server::Server;
 
 /// What to start, and where.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     pub(super) project: &'a Project,
     pub(super) venv: &'a Venv,
-    /// `host[:port]`
-    pub(super) time_server: &'a str,
+    /// As in `target/<build>`.
+    pub(super) build: &'a str,
+    /// How far they are from one another.
+    pub(super) path: Profile,
+    /// `None` for time.cloudflare.com.
+    pub(super) time_server: Option<&'a Server>,
     /// Where the server keeps its data.
     pub(super) folder: PathBuf,
     /// The port that a person wants, or may do without; `None` where nobody cares.
     pub(super) port: Option<Option<u16>>,
 }
 
+impl Plan<'_> {
+    /// `host[:port]`
+    pub(super) fn time_address(&self) -> &str {
+        self.time_server.map_or(LIVE_SERVER, Server::address)
+    }
+}
+
 /// What runs. It ends in the reverse order of its start.
 #[derive(Debug)]
 pub(super) struct System {
     devices: Vec<Process>,
+    proxies: Proxies,
     server: Process,
+    /// The server itself, behind the proxies.
+    server_address: SocketAddr,
     client: Command,
     url: String,
     user: String,
@@ -45,8 +60,9 @@ impl System {
     pub(super) fn start(plan: &Plan, job: &Job, is_ended: &dyn Fn() -> bool) -> Result<Self> {
         std::fs::create_dir_all(&plan.folder)?;
         let library = plan.venv.faketime_library();
-        let skewed = |mut command: Command, offset: &str| {
-            command.env("PORTACODE_NTP_SERVER", plan.time_server);
+        let skewed = |mut command: Command, machine: &str, offset: &str| {
+            command.env("PORTACODE_NTP_SERVER", plan.time_address());
+            command.env(MACHINE, machine);
             if let Some(library) = &library {
                 fake_clock(&mut command, library, offset);
             }
@@ -57,16 +73,21 @@ impl System {
             let value = setup[name].as_str();
             Ok(value.with_context(|| format!("demo_setup told no {name:?}"))?.to_owned())
         };
-        let port = port(plan.port)?;
-        let url = format!("http://{}:{port}/", Ipv4Addr::LOCALHOST);
-        let manage = ["manage.py", "serve", "--port", &port.to_string()];
-        let mut command = skewed(Process::command(plan.project, plan.venv, &manage), SERVER_SKEW.0);
+        let client_port = port(plan.port)?;
+        let server_address = here(port(None)?);
+        let server_port = server_address.port().to_string();
+        let manage = ["manage.py", "serve", "--port", &server_port];
+        let command = Process::command(plan.project, plan.venv, &manage);
+        let mut command = skewed(command, "server", SERVER_SKEW.0);
         in_server(&mut command, plan);
         let mut server = Process::start(plan.project, "server", &mut command)?;
         wait(is_ended, "the server does not answer", || {
             server.check()?;
-            Ok(is_healthy(port))
+            Ok(is_healthy(server_address))
         })?;
+        let proxies = plan.path.proxies(plan.project, plan.build, server_address, client_port)?;
+        let url = format!("http://{}/", proxies.client.address());
+        let devices_url = format!("http://{}/", proxies.device.address());
         let mut devices = Vec::new();
         for (index, (log, (offset, _))) in DEVICES.into_iter().enumerate() {
             let told = &setup["devices"][index];
@@ -74,8 +95,9 @@ impl System {
             let (name, token) = name.zip(token).context("demo_setup told too few devices")?;
             let outbox = plan.folder.join(format!("outbox-{log}"));
             let connect = ["-m", "portacode.connection.command", "connect"];
-            let mut command = skewed(Process::command(plan.project, plan.venv, &connect), offset);
-            command.args(["--server", &url, "--name", name, "--outbox"]).arg(outbox);
+            let command = Process::command(plan.project, plan.venv, &connect);
+            let mut command = skewed(command, log, offset);
+            command.args(["--server", &devices_url, "--name", name, "--outbox"]).arg(outbox);
             command.current_dir(&plan.folder).env("PORTACODE_TOKEN", token);
             devices.push(Process::start(plan.project, log, &mut command)?);
         }
@@ -92,8 +114,10 @@ impl System {
         if library.is_some() {
             client.arg("--skewed");
         }
-        client.env("PORTACODE_NTP_SERVER", plan.time_server).env("DEMO_PASSWORD", &password);
-        Ok(System { devices, server, client, url, user, password, faked: library.is_some() })
+        client.args(["--path", plan.path.name()]).env("PORTACODE_NTP_SERVER", plan.time_address());
+        client.env(MACHINE, "client").env("DEMO_PASSWORD", &password);
+        let faked = library.is_some();
+        Ok(System { devices, proxies, server, server_address, client, url, user, password, faked })
     }
 
     /// Sends requests from a client without a browser, which shows what they give; gives whether
@@ -141,9 +165,16 @@ impl System {
     /// Fails where one of them has ended.
     pub(super) fn check(&mut self) -> Result<()> {
         self.server.check()?;
+        self.proxies.check()?;
         self.devices.iter_mut().try_for_each(Process::check)
     }
 
+    /// Each leg and its measured round trip, for people.
+    pub(super) fn round_trips(&self, plan: &Plan) -> Result<Vec<String>> {
+        path::lines(plan.path, plan.time_server, &self.proxies, self.server_address)
+    }
+
+    /// What a person opens.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
@@ -173,7 +204,7 @@ fn set_up(plan: &Plan, job: &Job) -> Result<Value> {
     let manage = |args: &[&str]| {
         let mut command = plan.venv.program();
         command.arg("manage.py").args(args);
-        command.env("PORTACODE_NTP_SERVER", plan.time_server);
+        command.env("PORTACODE_NTP_SERVER", plan.time_address());
         in_server(&mut command, plan);
         command
     };
@@ -194,9 +225,7 @@ fn in_server(command: &mut Command, plan: &Plan) {
 /// The port wanted, else 8000, else any.
 fn port(wanted: Option<Option<u16>>) -> Result<u16> {
     let free = |port: u16| {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .and_then(|l| l.local_addr())
-            .map(|a| a.port())
+        TcpListener::bind(here(port)).and_then(|l| l.local_addr()).map(|address| address.port())
     };
     match wanted {
         Some(Some(port)) => {
@@ -205,20 +234,6 @@ fn port(wanted: Option<Option<u16>>) -> Result<u16> {
         Some(None) => Ok(free(8000).or_else(|_| free(0))?),
         None => Ok(free(0)?),
     }
-}
-
-/// Whether the server says that all is well.
-fn is_healthy(port: u16) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        let host = format!("Host: {}:{port}", Ipv4Addr::LOCALHOST);
-        write!(stream, "GET /healthz HTTP/1.1\r\n{host}\r\nConnection: close\r\n\r\n")?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 fn wait(
@@ -240,6 +255,9 @@ fn wait(
 }
 
 const SERVER: &str = "server/portacode_django";
+const LIVE_SERVER: &str = "time.cloudflare.com";
+/// Names the machine that a program is to pretend to run on.
+const MACHINE: &str = "PORTACODE_MACHINE";
 /// For libfaketime, and for people.
 const SERVER_SKEW: (&str, &str) = ("+1.7s", "+1.7 s");
 const DEVICES: [(&str, (&str, &str)); 2] = [
