@@ -4,7 +4,7 @@ from typing import Any, TypedDict, final, type_check_only
 
 from typing_extensions import Self, disjoint_base
 
-__all__ = ["Clock", "Events", "Hand", "Reading", "Replay", "SyncTicket", "cli_main"]
+__all__ = ["Clock", "ClockStamp", "Events", "Hand", "Reading", "Replay", "SyncTicket", "cli_main"]
 
 @type_check_only
 class ClockStatus(TypedDict):
@@ -58,6 +58,8 @@ class ClockStatus(TypedDict):
     """Epoch of the current or next readings."""
     counter: str
     """The local counter in use."""
+    counter_id: str
+    """Which one that is among those of all machines and boots."""
 
 @final
 class Reading:
@@ -90,6 +92,28 @@ class Reading:
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __getnewargs__(self) -> tuple[int, int, int, int]: ...
+
+@final
+class ClockStamp:
+    """A moment by the local counter and, where there is one, by the clock.
+
+    Immutable, hashable, equal where all three values are.
+    """
+
+    def __new__(cls, counter_ns: int, counter: str, reading: Reading | None = None) -> Self: ...
+    @property
+    def counter_ns(self) -> int:
+        """The local counter, nanoseconds; there also without synchronised time."""
+    @property
+    def counter(self) -> str:
+        """Which counter that is: stamps of the same one are in the order of their counter_ns."""
+    @property
+    def reading(self) -> Reading | None:
+        """The time at that moment, or None while not synchronised."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __getnewargs__(self) -> tuple[int, str, Reading | None]: ...
 
 @final
 class Events:
@@ -171,6 +195,17 @@ class Clock:
         """Everything about the clock at this moment; keys name their units.
 
         Values that only a synchronised clock has are None while it is not.
+        """
+    def stamp(self) -> ClockStamp:
+        """The local counter, which counter it is, and the time now: all of one moment.
+
+        It is what to keep of an event that others are to compare with theirs.
+        """
+    @property
+    def counter_id(self) -> str:
+        """Name of the local counter, 16 hexadecimal digits; another one after the machine slept.
+
+        Moments of counters of the same name can be compared, whichever process read them.
         """
     @property
     def ntp_server(self) -> str:

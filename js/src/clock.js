@@ -35,6 +35,11 @@ export class NTPClock extends Clock {
         return this.#driver.read();
     }
 
+    /** The counter, which counter it is, and the reading: all of one moment. */
+    stamp() {
+        return this.#driver.stamp();
+    }
+
     at(performanceMs) {
         // Fake timers have moments of their own.
         return isOurs() ? this.#driver.at(performanceMs) : null;
@@ -83,7 +88,7 @@ export class NTPClock extends Clock {
     }
 
     getStatus() {
-        const { local, wall, reading, status, way, failure } = this.#driver.look();
+        const { local, wall, reading, status, way, failure, counter } = this.#driver.look();
         const moment = (at) =>
             reading && Number.isFinite(at) ? iso(reading.timeMs + (at - local)) : null;
         return {
@@ -110,6 +115,7 @@ export class NTPClock extends Clock {
             lastErrorCode: failure && failure.code,
             nextSync: moment(status?.nextSync),
             epoch: status?.epoch ?? 1,
+            counterId: counter,
         };
     }
 

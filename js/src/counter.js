@@ -41,6 +41,11 @@ export function resolution() {
     return known;
 }
 
+/** A moment of the counter as stamps have it: whole nanoseconds, which no double need round. */
+export function counted(ms) {
+    return { counterNs: String(Math.floor(ms * 1e6)), resolutionNs: Math.ceil(resolution() * 1e6) };
+}
+
 /**
  * The counter and the wall clock at one moment: a thread that is held up between the two looks as
  * if the machine had slept.

@@ -1,7 +1,8 @@
 // The driver: the core, its timers, the one way to the server, and who waits for a round's end.
 
 import { instantiate } from './core.js';
-import { now, pair, resolution, wall, wholeSince } from './counter.js';
+import { counted, now, pair, resolution, wall, wholeSince } from './counter.js';
+import { steeredId } from './counter-id.js';
 import { cancel, steeringPpm, timer, wait } from './environment.js';
 import { explained, failure, failureOf } from './failure.js';
 import { defaultWay } from './ways.js';
@@ -31,6 +32,9 @@ const UNSYNCHRONISED = () => NaN;
 
 export class Driver {
     #core = null;
+    #counter = steeredId();
+    /** How often the counter had lost time when it got that name. */
+    #suspends = 0;
     /** Milliseconds since 1970 or NaN, from the counter and the wall clock. */
     #now = UNSYNCHRONISED;
     /** The way that was chosen; where nobody chose, the default once the clock has started. */
@@ -71,6 +75,28 @@ export class Driver {
         return this.#core?.read(now(), wall()) ?? this.#closely();
     }
 
+    /** The counter, its name and the reading, of one moment. */
+    stamp() {
+        let local = now();
+        let reading = this.#core?.read(local, wall()) ?? null;
+        if (!reading) {
+            const [closely, shown] = pair();
+            local = closely;
+            reading = this.#readAt(closely, shown);
+        }
+        return { ...counted(local), counter: this.#counterId(), reading };
+    }
+
+    /** The counter's name: another one once it has lost time. */
+    #counterId() {
+        const suspends = this.#core?.wasm.suspends() ?? 0;
+        if (suspends !== this.#suspends) {
+            this.#suspends = suspends;
+            this.#counter = steeredId();
+        }
+        return this.#counter;
+    }
+
     at(moment) {
         // A sleep must be noticed before anything is dated across it.
         return this.now() === null ? null : this.#core.at(moment);
@@ -85,7 +111,8 @@ export class Driver {
         const absence = status?.absence;
         const told = this.#trouble ?? (absence ? failure(absence, ABSENCES[absence]) : null);
         const why = this.#failure ?? way.failure ?? (reading ? null : told);
-        return { local, wall: shown, reading, status, way, failure: why };
+        const counter = this.#counterId();
+        return { local, wall: shown, reading, status, way, failure: why, counter };
     }
 
     /** There was no reading: because there is none, or because something held us up. */
@@ -238,6 +265,8 @@ export class Driver {
         const whole = wholeSince(local, shown);
         core.wasm.create(local, shown, coarse, steeringPpm(), SYNC_INTERVAL_MS, whole);
         this.#core = core;
+        // It may have slept since it was named, and nobody was there to notice.
+        if (whole !== 0) this.#counter = steeredId();
         this.#now = core.wasm.now;
         this.#drive();
     }

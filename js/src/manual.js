@@ -1,5 +1,6 @@
 // A clock that tests set by hand.
 
+import { counterId } from './counter-id.js';
 import { Clock } from './face.js';
 import { iso } from './iso.js';
 
@@ -9,6 +10,9 @@ export class ManualClock extends Clock {
     #epoch = 1;
     #set = null;
     #failure = null;
+    #counter = counterId();
+    /** Milliseconds that have passed. */
+    #passed = 0;
 
     /** It is `timeMs` now. An earlier time than before begins a new epoch. */
     set(timeMs, { maxErrorMs = 0, estErrorMs = 0 } = {}) {
@@ -34,6 +38,7 @@ export class ManualClock extends Clock {
     /** So much time passes. */
     advance(ms) {
         if (!(ms >= 0)) throw new RangeError(`time does not pass by ${ms} ms`);
+        this.#passed += ms;
         if (this.#reading) this.#set = this.#reading.timeMs += ms;
     }
 
@@ -50,6 +55,11 @@ export class ManualClock extends Clock {
 
     read() {
         return this.#reading && { ...this.#reading };
+    }
+
+    stamp() {
+        const counterNs = String(Math.floor(this.#passed * 1e6));
+        return { counterNs, resolutionNs: 0, counter: this.#counter, reading: this.read() };
     }
 
     /** Time stands still, so all moments are now. */
@@ -86,6 +96,7 @@ export class ManualClock extends Clock {
             lastErrorCode: this.#failure && this.#failure.code,
             nextSync: null,
             epoch: this.#epoch,
+            counterId: this.#counter,
         };
     }
 }

@@ -10,6 +10,22 @@ export interface Reading {
     readonly epoch: number;
 }
 
+/** A moment by the local counter and, where there is one, by the clock. */
+export interface ClockStamp {
+    /** The local counter, whole nanoseconds as text; there also without synchronised time. */
+    readonly counterNs: string;
+    /** How coarse that is, nanoseconds: the moment lies within this of `counterNs`. */
+    readonly resolutionNs: number;
+    /**
+     * Which counter it is: 16 hexadecimal digits and, where the system may steer it, by how many
+     * parts per million (`~500`). Two stamps of the same one are in the order of their `counterNs`.
+     * A counter that has lost time, as in a sleep of the machine, is another one.
+     */
+    readonly counter: string;
+    /** The time at that moment; null while not synchronised. */
+    readonly reading: Reading | null;
+}
+
 /** How the time reaches this clock. */
 export type Via = 'ws-relay' | 'http-relay' | 'https' | 'udp' | 'manual';
 
@@ -119,6 +135,8 @@ export interface Status {
     /** True time of the next round. */
     readonly nextSync: string | null;
     readonly epoch: number;
+    /** The local counter's name, as stamps have it. */
+    readonly counterId: string;
 }
 
 /** The one way to the time. */
@@ -171,6 +189,8 @@ export interface Clock extends EventTarget {
     nowISO(): string | null;
     /** The time now with its errors; null while not synchronised. */
     read(): Reading | null;
+    /** The counter, which counter it is, and the time now: all of one moment. */
+    stamp(): ClockStamp;
     /**
      * The time at another moment of `performance.now()`: a span's start, a Resource Timing entry,
      * also from before the first synchronisation. Null where that cannot be said, and while fake
@@ -205,6 +225,7 @@ export class NTPClock extends EventTarget implements Clock {
     now(): number | null;
     nowISO(): string | null;
     read(): Reading | null;
+    stamp(): ClockStamp;
     at(performanceMs: number): Reading | null;
     waitSynced(options?: { timeout?: number; signal?: AbortSignal }): Promise<boolean>;
     sync(): Promise<boolean>;
@@ -241,6 +262,7 @@ export class ManualClock extends EventTarget implements Clock {
     now(): number | null;
     nowISO(): string | null;
     read(): Reading | null;
+    stamp(): ClockStamp;
     at(performanceMs: number): Reading | null;
     waitSynced(options?: { timeout?: number; signal?: AbortSignal }): Promise<boolean>;
     sync(): Promise<boolean>;

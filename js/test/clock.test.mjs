@@ -28,6 +28,58 @@ test('while not synchronised every answer is null', (t) => {
     assert.deepEqual([isSynced, offset, lastSync, server], [false, null, null, '127.0.0.1:1']);
 });
 
+test('a stamp has a counter, its name and the reading of one moment, also without time', async (t) => {
+    const clock = clockOf(t, { source: '127.0.0.1:1' });
+    const [before, shown, after] = [clock.stamp(), performance.now(), clock.stamp()];
+    assert.equal(before.reading, null);
+    assert.match(before.counter, /^[0-9a-f]{16}~(50|500)$/);
+    assert.deepEqual([after.counter, clock.getStatus().counterId], Array(2).fill(before.counter));
+    const moments = [before.counterNs, Math.floor(shown * 1e6), after.counterNs].map(BigInt);
+    assert.ok(moments[0] <= moments[1] && moments[1] <= moments[2], `${moments}`);
+    assert.ok(Number.isInteger(before.resolutionNs) && before.resolutionNs > 0);
+    assert.notEqual(clockOf(t, { source: '127.0.0.1:1' }).stamp().counter, before.counter);
+
+    const synced = clockOf(t, { relay: (await relay(t, reply)).http });
+    assert.equal(await synced.sync(), true);
+    const { counterNs, reading } = synced.stamp();
+    const dated = synced.at(Number(counterNs) / 1e6);
+    // The counter is cut off to whole nanoseconds, a double of a date to 1/4 us.
+    assert.ok(Math.abs(dated.timeMs - reading.timeMs) < 0.001, `${dated.timeMs} ${reading.timeMs}`);
+});
+
+test('a counter that lost time has another name from the next stamp on, and one alone', async (t) => {
+    const { clocks, NTPClock: Class } = await underClocks();
+    for (const synced of [true, false]) {
+        const options = synced
+            ? { relay: (await relay(t, reply)).http }
+            : { source: '127.0.0.1:1' };
+        const clock = clockOf(t, options, Class);
+        assert.equal(await clock.sync(), synced);
+        const before = clock.stamp();
+        clocks.wall = () => Math.floor(truth()) + (synced ? 3_600_000 : 0);
+        const after = clock.stamp();
+        assert.notEqual(after.counter, before.counter);
+        assert.equal(after.reading, null, 'nor is there a reading until the next round');
+        assert.equal(clock.stamp().counter, after.counter);
+        assert.equal(clock.getStatus().counterId, after.counter);
+    }
+});
+
+test('a clock set by hand has a counter that goes on as it is advanced', () => {
+    const clock = new ManualClock();
+    const before = clock.stamp();
+    assert.match(before.counter, /^[0-9a-f]{16}$/);
+    assert.deepEqual([before.counterNs, before.reading], ['0', null]);
+    clock.advance(2.5);
+    clock.set(1_759_639_032_768, { maxErrorMs: 1 });
+    clock.advance(0.5);
+    const { counterNs, counter, reading } = clock.stamp();
+    assert.deepEqual([counterNs, counter], ['3000000', before.counter]);
+    assert.deepEqual(reading, clock.read());
+    assert.equal(clock.getStatus().counterId, counter);
+    assert.notEqual(new ManualClock().stamp().counter, counter);
+});
+
 test('waiting ends with the limit or the signal', async (t) => {
     const clock = clockOf(t, { source: '127.0.0.1:1' });
     assert.equal(await clock.waitSynced({ timeout: 20 }), false);

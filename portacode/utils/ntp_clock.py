@@ -21,7 +21,7 @@ code, where it tells of one.
 
 from __future__ import annotations
 
-from portacode._native import Reading
+from portacode._native import ClockStamp, Reading
 from portacode.utils._clock import NTPClock, make_shared
 from portacode.utils._manual import ManualClock
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from portacode._native import ClockStatus as ClockStatus
 
 __all__ = [
+    "ClockStamp",
     "ManualClock",
     "NTPClock",
     "Reading",
@@ -41,6 +42,7 @@ __all__ = [
     "now_ns",
     "ntp_clock",
     "read",
+    "stamp",
     "sync",
     "wait_synced",
     "wait_synced_async",
@@ -56,6 +58,7 @@ now_iso = ntp_clock.now_iso
 now_ms = ntp_clock.now_ms
 now_ns = ntp_clock.now_ns
 read = ntp_clock.read
+stamp = ntp_clock.stamp
 sync = ntp_clock.sync
 wait_synced = ntp_clock.wait_synced
 wait_synced_async = ntp_clock.wait_synced_async

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import pickle
+import re
 import threading
 import time
 
 import pytest
 
-from portacode.utils.ntp_clock import ManualClock, NTPClock
+from portacode.utils.ntp_clock import ClockStamp, ManualClock, NTPClock, Reading
 
 
 def test_it_stands_in_for_a_clock_and_starts_unsynchronised() -> None:
@@ -114,3 +116,30 @@ def test_it_needs_no_thread_and_no_descriptor() -> None:
     clocks = [ManualClock() for _ in range(50)]
     assert threading.active_count() == before
     assert len(clocks) == 50
+
+
+def test_its_stamps_have_a_counter_that_goes_on_as_time_is_advanced() -> None:
+    clock = ManualClock()
+    before = clock.stamp()
+    assert before.reading is None
+    assert re.fullmatch("[0-9a-f]{16}", before.counter)
+    clock.advance(2.5)
+    clock.set(1_759_639_032_768_000_000, max_error_ns=1_000_000)
+    after = clock.stamp()
+    assert after.counter == before.counter == clock.counter_id
+    assert clock.get_status()["counter_id"] == before.counter
+    assert after.counter_ns - before.counter_ns == 2_500_000_000
+    assert after.reading == clock.read()
+    assert ManualClock().counter_id != before.counter
+
+
+def test_a_stamp_is_a_value_that_can_be_compared_and_pickled() -> None:
+    reading = Reading(1_000, 20, 10, 3)
+    stamp = ClockStamp(5, "5e884898da280471", reading)
+    assert stamp == ClockStamp(5, "5e884898da280471", Reading(1_000, 20, 10, 3))
+    assert stamp != ClockStamp(5, "5e884898da280471")
+    assert len({stamp, pickle.loads(pickle.dumps(stamp))}) == 1
+    assert repr(stamp) == (
+        "ClockStamp(counter_ns=5, counter='5e884898da280471', reading=Reading(time_ns=1000,"
+        " max_error_ns=20, est_error_ns=10, epoch=3))"
+    )

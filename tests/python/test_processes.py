@@ -44,6 +44,33 @@ def test_a_forked_child_logs_what_happens_to_its_own_clock(chrony: str, use: str
     assert {line.split()[0] == child for line in lines} == {True, False}
 
 
+def test_workers_share_a_counter_and_another_pretended_machine_does_not(chrony: str) -> None:
+    code = """
+import os
+from portacode.utils.ntp_clock import stamp
+
+before = stamp()
+print(before.counter, before.counter_ns, flush=True)
+if os.fork() == 0:
+    child = stamp()
+    print(child.counter, child.counter_ns, flush=True)
+    os._exit(0)
+os.wait()
+"""
+    told = [
+        run_python("-W", "ignore", "-c", code, server=chrony, PORTACODE_MACHINE=m)
+        for m in ("", "", "other")
+    ]
+    assert [(ran.code, ran.err) for ran in told] == [(0, "")] * 3
+    parent, child, worker, workers_child, *other = [
+        line.split() for ran in told for line in ran.out.splitlines()
+    ]
+    assert parent[0] == child[0] == worker[0] == workers_child[0]
+    moments = [int(counter_ns) for _, counter_ns in (parent, child, worker, workers_child)]
+    assert moments == sorted(moments)
+    assert other[0][0] == other[1][0] != parent[0]
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_every_worker_of_a_pool_reads_and_synchronises(chrony: str, method: str) -> None:
     told = answer_of("pool.py", method, server=chrony)

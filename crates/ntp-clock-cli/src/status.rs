@@ -60,6 +60,7 @@ fn json(status: &Status) -> Value {
         "next_sync": status.next_sync.map(|time| time.to_string()),
         "epoch": status.epoch,
         "counter": status.counter,
+        "counter_id": status.counter_id.to_string(),
     })
 }
 
@@ -93,7 +94,7 @@ pub(crate) fn rows(status: &Status) -> Vec<(&'static str, String)> {
         rows.push(("last error", format!("{error} [{}]", error.code())));
     }
     rows.push(("epoch", status.epoch.to_string()));
-    rows.push(("counter", status.counter.to_owned()));
+    rows.push(("counter", format!("{} {}", status.counter, status.counter_id)));
     rows
 }
 

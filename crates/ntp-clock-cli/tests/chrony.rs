@@ -91,7 +91,8 @@ fn status_has_the_keys_of_pythons_get_status_and_a_form_for_people() {
             "last_error_code",
             "next_sync",
             "epoch",
-            "counter"
+            "counter",
+            "counter_id"
         ]
     );
     assert_eq!((&json["is_synced"], &json["state"]), (&true.into(), &"synchronised".into()));

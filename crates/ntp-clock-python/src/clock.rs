@@ -14,6 +14,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::events::Events;
 use crate::numbers::{self, bad_holdover, bad_poll_interval};
 use crate::reading::Reading;
+use crate::stamp::ClockStamp;
 use crate::status;
 
 /// Base of NTPClock. Readings never wait, and take no Python frame.
@@ -60,6 +61,21 @@ impl Clock {
     /// True time with its errors, or None while not synchronised.
     fn read(slf: &Bound<'_, Self>) -> PyResult<Option<Reading>> {
         Ok(Clock::of(slf)?.now().map(Reading::from))
+    }
+
+    /// The local counter, which counter it is, and the time now: all of one moment.
+    ///
+    /// It is what to keep of an event that others are to compare with theirs.
+    fn stamp(slf: &Bound<'_, Self>) -> PyResult<ClockStamp> {
+        Ok(Clock::of(slf)?.stamp().into())
+    }
+
+    /// Name of the local counter, 16 hexadecimal digits; another one after the machine slept.
+    ///
+    /// Moments of counters of the same name can be compared, whichever process read them.
+    #[getter]
+    fn counter_id(slf: &Bound<'_, Self>) -> PyResult<String> {
+        Ok(Clock::of(slf)?.counter_id().to_string())
     }
 
     /// True time of an event whose time.perf_counter_ns() (nanoseconds) was kept.

@@ -11,6 +11,7 @@ mod hand;
 mod numbers;
 mod reading;
 mod replay;
+mod stamp;
 mod status;
 mod wake;
 
@@ -36,6 +37,8 @@ mod _native {
     use crate::reading::Reading;
     #[pymodule_export]
     use crate::replay::Replay;
+    #[pymodule_export]
+    use crate::stamp::ClockStamp;
 
     /// Objects of one interpreter must not be used by another, and PyO3 keeps some for all.
     #[pymodule_init]

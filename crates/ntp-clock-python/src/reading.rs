@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 ///
 /// True time is certainly within time_ns ± max_error_ns; est_error_ns is one standard deviation.
 /// All are whole nanoseconds. Immutable, hashable, equal where all four values are.
-#[pyclass(frozen, eq, hash, module = "portacode.utils.ntp_clock")]
+#[pyclass(frozen, eq, hash, from_py_object, module = "portacode.utils.ntp_clock")]
 #[derive(Clone, Copy)]
 pub(crate) struct Reading(ntp_clock::Reading);
 
@@ -92,7 +92,7 @@ impl Reading {
         self.0.definitely_after(&other.0)
     }
 
-    fn __repr__(&self) -> String {
+    pub(crate) fn __repr__(&self) -> String {
         format!(
             "Reading(time_ns={}, max_error_ns={}, est_error_ns={}, epoch={})",
             self.time_ns(),

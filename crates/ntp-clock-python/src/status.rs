@@ -46,6 +46,7 @@ pub(crate) fn dictionary<'py>(py: Python<'py>, clock: &Clock) -> PyResult<Bound<
         "next_sync": iso(status.next_sync),
         "epoch": status.epoch,
         "counter": status.counter,
+        "counter_id": status.counter_id.to_string(),
     }
     Ok(dict)
 }

@@ -23,6 +23,8 @@ pub struct Clock {
     wall_stopped: bool,
     /// What the last call to suspend was for.
     suspended_for: NewEpoch,
+    /// How often the counter has lost time.
+    suspends: u32,
     /// Readings ended by it, and no reply was believed since.
     suspended: bool,
     /// The request handed out and not yet sent.
@@ -61,6 +63,7 @@ impl Clock {
             reference: Reference::new(now_ms, wall_ms),
             wall_stopped: false,
             suspended_for: NewEpoch::Suspend,
+            suspends: 0,
             suspended: false,
             in_hand: None,
             recent: [None; RECENT],
@@ -152,8 +155,16 @@ impl Clock {
         self.suspended = self.suspended || self.engine.mapping().is_some();
         if why == NewEpoch::Suspend {
             self.config.counter_whole_since = millis::local(now_ms);
+            self.suspends = self.suspends.wrapping_add(1);
         }
         self.engine.handle_suspend(millis::local(now_ms));
+    }
+
+    /// How often it was noticed that the counter lost time: whoever compares its moments does so
+    /// only between two of these.
+    #[must_use]
+    pub fn suspends(&self) -> u32 {
+        self.suspends
     }
 
     /// Another way to the time was chosen: all begins afresh, its holds, counts and back-off too.

@@ -90,6 +90,11 @@ extern "C" fn notice(now: f64, wall: f64) -> bool {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn suspends() -> u32 {
+    state().clock.as_ref().map_or(0, Clock::suspends)
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn timeout(now: f64, wall: f64) {
     if let Some(clock) = &mut state().clock {
         clock.timeout(now, wall);

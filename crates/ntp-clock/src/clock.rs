@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ntp_clock_core::{LocalTime, Reading};
 
 use crate::config::{ConfigError, check_poll_interval};
+use crate::counter_id::CounterId;
 use crate::event::Events;
 use crate::failure::{Failure, FailureKind};
 use crate::keeper;
@@ -14,6 +15,7 @@ use crate::moment::Moment;
 use crate::runtime::{State, Thread};
 use crate::server::{Server, ServerError};
 use crate::shared::Shared;
+use crate::stamp::Stamp;
 use crate::status::Status;
 
 /// A clock that keeps itself synchronised with one server, on one background thread.
@@ -91,6 +93,28 @@ impl Clock {
     #[must_use]
     pub fn local_now(&self) -> LocalTime {
         self.0.shared.counters.local()
+    }
+
+    /// The counter, which counter it is, and the time now: all of one moment.
+    ///
+    /// It is what to keep of an event that others are to compare with theirs: the counter is there
+    /// also while the clock is not synchronised.
+    #[inline]
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        let shared = &self.0.shared;
+        keeper::notice_fork(shared);
+        let stamp = shared.stamp();
+        if stamp.reading.is_none() {
+            keeper::look_after(shared);
+        }
+        stamp
+    }
+
+    /// Which counter [`Clock::local_now`] reads; another one after a sleep of the machine.
+    #[must_use]
+    pub fn counter_id(&self) -> CounterId {
+        self.stamp().counter_id
     }
 
     /// Waits until the clock is synchronised, at most so long; gives whether it is.

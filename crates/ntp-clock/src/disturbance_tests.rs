@@ -1,7 +1,8 @@
 //! Tests of a whole clock whose machine sleeps, and whose wall clock is set and steered.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -143,6 +144,57 @@ fn many_readers_see_no_time_of_before_a_suspend_after_it() {
         machine.stand_in.sleep(Span::from_secs(60));
         slept.store(true, Ordering::SeqCst);
     });
+}
+
+#[test]
+fn after_a_suspend_the_counter_has_another_name_at_once_and_one_alone() {
+    let machine = Machine::start(0);
+    let before = machine.clock.stamp();
+    machine.stand_in.step_wall(Span::from_secs(-3_600));
+    assert_eq!(machine.clock.counter_id(), before.counter_id, "a step is no sleep");
+    let mut last = before.counter_id;
+    for _ in 0..3 {
+        let slept = AtomicBool::new(false);
+        let ids = Mutex::new(BTreeSet::new());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let begun = Instant::now();
+                    while begun.elapsed() < Duration::from_millis(400) {
+                        let asleep_before = slept.load(Ordering::SeqCst);
+                        let stamp = machine.clock.stamp();
+                        if asleep_before {
+                            assert_ne!(stamp.counter_id, last, "{stamp:?} after the suspend");
+                            ids.lock().unwrap().insert(stamp.counter_id);
+                        }
+                    }
+                });
+            }
+            sleep(Duration::from_millis(100));
+            machine.stand_in.sleep(Span::from_secs(60));
+            slept.store(true, Ordering::SeqCst);
+        });
+        let ids = ids.into_inner().unwrap();
+        assert_eq!(ids.len(), 1, "{ids:?}");
+        last = machine.clock.counter_id();
+        assert!(ids.contains(&last), "{last:?}, not {ids:?}");
+    }
+    assert_eq!(machine.clock.status().counter_id, last);
+}
+
+#[test]
+fn a_suspend_too_short_for_readers_gives_the_counter_another_name_once_the_thread_notices() {
+    let machine = Machine::start(0);
+    let before = machine.clock.counter_id();
+    machine.stand_in.sleep(Span::from_millis(20));
+    assert_eq!(machine.clock.counter_id(), before, "nobody has noticed yet");
+    // The step wakes the thread, which finds both.
+    machine.stand_in.step_wall(Span::from_secs(1));
+    let begun = Instant::now();
+    while machine.clock.counter_id() == before {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", machine.clock.status());
+        sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]

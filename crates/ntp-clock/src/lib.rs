@@ -18,6 +18,7 @@ mod builder;
 mod carrier;
 mod clock;
 mod config;
+mod counter_id;
 mod counters;
 #[cfg(test)]
 mod disturbance_tests;
@@ -40,6 +41,7 @@ mod report;
 mod runtime;
 mod server;
 mod shared;
+mod stamp;
 mod status;
 #[cfg(feature = "tracing-subscriber")]
 mod tracing_time;
@@ -47,6 +49,7 @@ mod tracing_time;
 pub use builder::Builder;
 pub use clock::{Clock, SyncError, SyncTicket};
 pub use config::ConfigError;
+pub use counter_id::CounterId;
 pub use event::{ClockEvent, Events};
 pub use failure::{Failure, FailureKind};
 pub use journal::{Missed, Recorded};
@@ -57,6 +60,7 @@ pub use ntp_clock_core::{
 };
 pub use recording::Recording;
 pub use server::{Server, ServerError};
+pub use stamp::Stamp;
 pub use status::Status;
 #[cfg(feature = "tracing-subscriber")]
 pub use tracing_time::NtpTime;

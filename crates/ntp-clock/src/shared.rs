@@ -5,18 +5,21 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use ntp_clock_core::{EngineConfig, LocalTime, Mapping, Reading, Span};
 
+use crate::counter_id::CounterName;
 use crate::counters::Counters;
 use crate::fork::ForkCell;
 use crate::journal::Journal;
-use crate::os;
+use crate::os::{self, Slept};
 use crate::page::{Page, View};
 use crate::runtime::{Runtime, Thread};
 use crate::server::{Server, ServerError};
+use crate::stamp::Stamp;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) page: Page,
     pub(crate) counters: Counters,
+    counter_name: CounterName,
     /// The server, or why there is none to ask.
     pub(crate) server: Result<Server, ServerError>,
     /// Where the engine's log goes while somebody records.
@@ -38,8 +41,10 @@ impl Shared {
         // Had the machine slept before, an earlier reading of the counter might be from before.
         let counter_whole_since =
             if counters.may_have_slept() { counters.local() } else { LocalTime::MIN };
+        let reference = counters.reference();
         Shared {
-            page: Page::new(counters.reference()),
+            page: Page::new(reference),
+            counter_name: CounterName::of(&counters, reference.slept),
             poll_interval_ns: AtomicI64::new(config.poll_interval.as_nanos()),
             config: EngineConfig { counter_whole_since, ..config },
             runtime: ForkCell::new(runtime),
@@ -84,10 +89,29 @@ impl Shared {
             self.notice_expiry();
             return None;
         };
-        if self.clocks_drifted(&view) && self.counter_lost_time(&view) {
+        if self.lost_time(&view).is_some() {
             return None;
         }
         Some((reading, view))
+    }
+
+    /// The counter, its name and the reading of now.
+    #[inline]
+    pub(crate) fn stamp(&self) -> Stamp {
+        loop {
+            let known = self.counter_name.known();
+            let view = self.page.view(|| self.counters.local());
+            let noticed = self.lost_time(&view);
+            let Some(counter_id) = known.id(view.reference.slept, noticed) else {
+                self.counter_name.renew(known, view.reference.slept, noticed);
+                continue;
+            };
+            let reading = self.page.reading(&view).filter(|_| noticed.is_none());
+            if reading.is_none() {
+                self.notice_expiry();
+            }
+            return Stamp { counter: view.local, counter_id, reading };
+        }
     }
 
     /// Readings have run out: if the thread does not know that yet, it has overslept.
@@ -108,13 +132,19 @@ impl Shared {
         drift.abs().as_nanos() > DRIFT_FIXED_NS + elapsed.abs().as_nanos() / DRIFT_DIVISOR
     }
 
+    /// How long the machine has slept, if it has since the page was written.
+    #[inline]
+    fn lost_time(&self, view: &View) -> Option<Slept> {
+        if self.clocks_drifted(view) { self.counter_lost_time(view) } else { None }
+    }
+
     /// Tells the causes apart, and has the thread look after either.
     #[cold]
-    fn counter_lost_time(&self, view: &View) -> bool {
+    fn counter_lost_time(&self, view: &View) -> Option<Slept> {
         let elapsed = view.local - view.reference.local;
-        let lost = os::has_slept(view.reference.slept, self.counters.slept(), elapsed);
+        let slept = self.counters.slept();
         self.runtime().alarm();
-        lost
+        os::has_slept(view.reference.slept, slept, elapsed).then_some(slept)
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

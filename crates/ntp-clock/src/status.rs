@@ -6,6 +6,7 @@ use ntp_clock_core::{
     AttemptError, Leap, Reading, ReferenceId, Rejection, Span, SyncState, UnixTime,
 };
 
+use crate::counter_id::CounterId;
 use crate::failure::Failure;
 use crate::moment::Beside;
 use crate::os;
@@ -65,6 +66,8 @@ pub struct Status {
     pub epoch: u64,
     /// The local counter in use.
     pub counter: &'static str,
+    /// Which one that is among those of all machines and boots.
+    pub counter_id: CounterId,
 }
 
 impl Status {
@@ -85,6 +88,7 @@ impl Status {
     pub(crate) fn of(shared: &Shared, reading: Option<Reading>) -> Self {
         let wall = Beside::read(&shared.counters, || shared.counters.system());
         let local = wall.middle();
+        let counter_id = shared.stamp().counter_id;
         let state = shared.runtime().lock();
         let engine = state.status;
         let next_in = engine.map(|e| (e.next_sync - local).max(Span::ZERO));
@@ -143,6 +147,7 @@ impl Status {
             next_sync_in: next_in,
             epoch: reading.map(|r| r.epoch()).or(engine.map(|e| e.epoch)).unwrap_or(1),
             counter: os::counter_name(),
+            counter_id,
         }
     }
 }

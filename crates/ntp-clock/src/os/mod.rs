@@ -10,16 +10,16 @@ pub(crate) use common::{Slept, system_now};
 mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    Bell, Socket, Waiter, close_inherited, counter_name, counter_steps_back, has_slept, local_now,
-    may_have_slept, slept, spawn_quietly, wall_coarse,
+    Bell, Socket, Waiter, boot_id, close_inherited, counter_name, counter_steps_back, has_slept,
+    local_now, may_have_slept, slept, spawn_quietly, time_namespace, wall_coarse,
 };
 
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{
-    Bell, Socket, Waiter, close_inherited, counter_name, counter_steps_back, has_slept, local_now,
-    may_have_slept, slept, spawn_quietly, wall_coarse,
+    Bell, Socket, Waiter, boot_id, close_inherited, counter_name, counter_steps_back, has_slept,
+    local_now, may_have_slept, slept, spawn_quietly, time_namespace, wall_coarse,
 };
 
 mod stamping;

@@ -19,6 +19,16 @@ pub(crate) fn counter_name() -> &'static str {
     "std::time::Instant"
 }
 
+/// Nothing here names the boot.
+pub(crate) fn boot_id() -> Option<String> {
+    None
+}
+
+/// There are no time namespaces here.
+pub(crate) fn time_namespace() -> Option<String> {
+    Some(String::new())
+}
+
 /// The standard library's monotonic clock since its first use here.
 #[inline]
 pub(crate) fn local_now() -> LocalTime {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use ntp_clock::Clock;
 
 use super::Test;
+use super::counters::names_its_counter;
 use super::probe::{clock, idly, performs, watch};
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -40,6 +41,7 @@ pub(crate) fn perform(act: &str) {
         "no_descriptors" => no_descriptors(),
         "late_descriptors" => late_descriptors(),
         "stopped" => stopped(),
+        "names_its_counter" => names_its_counter(&clock()),
         other => panic!("no such act: {other}"),
     }
 }
@@ -147,13 +149,13 @@ fn raw_fork() {
 }
 
 /// A child made without the C library's knowledge: its handlers are not called.
-fn raw_child() -> i64 {
+pub(super) fn raw_child() -> i64 {
     // SAFETY: a fork by number. The child uses what this crate promises to work there, and
     // allocation: no other thread of this process allocates at this moment.
     unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) }
 }
 
-fn in_child(child: i64, act: impl FnOnce()) {
+pub(super) fn in_child(child: i64, act: impl FnOnce()) {
     assert!(child >= 0, "no child");
     if child == 0 {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));

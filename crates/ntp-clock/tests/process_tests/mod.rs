@@ -1,6 +1,7 @@
 //! Runs the tests, several at a time, and tells how they ended as Rust's own runner does.
 
 mod acts;
+mod counters;
 mod injected;
 mod probe;
 
@@ -24,7 +25,9 @@ pub(crate) fn main() {
             .iter()
             .all(|wanted| wanted.starts_with('-') || test.name.contains(wanted.as_str()))
     };
-    let mut tests: Vec<Test> = acts::tests().into_iter().chain(injected::tests()).collect();
+    let mut tests = acts::tests();
+    tests.extend(counters::tests());
+    tests.extend(injected::tests());
     tests.retain(wanted);
     if arguments.iter().any(|argument| argument == "--list") {
         for test in &tests {

@@ -3,6 +3,7 @@
 
 mod clocks;
 mod descriptor;
+mod identity;
 mod processors;
 mod socket;
 mod timer;
@@ -15,6 +16,7 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 
 pub(crate) use clocks::{counter_name, has_slept, local_now, may_have_slept, slept, wall_coarse};
 pub(crate) use descriptor::close_inherited;
+pub(crate) use identity::{boot_id, time_namespace};
 pub(crate) use processors::counter_steps_back;
 pub(crate) use socket::Socket;
 pub(crate) use waiter::{Bell, Waiter};

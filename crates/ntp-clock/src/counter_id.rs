@@ -1,0 +1,196 @@
+//! Which counter a moment is of.
+//!
+//! Two moments can be told apart by a counter alone where both are of the same one. Processes of
+//! one boot and one time namespace share the system's counter, and so they share its name, which
+//! each works out for itself. A counter that stopped while the machine slept is another one
+//! afterwards: the time between two of its moments is not known any more.
+
+use std::env;
+use std::fmt;
+use std::process;
+
+use ntp_clock_core::Span;
+
+use crate::counters::Counters;
+use crate::fork::{self, ForkCell};
+use crate::os::{self, Slept};
+
+/// Names a free-running counter: its moments ([`LocalTime`](crate::LocalTime)) can be compared
+/// with those of the same name, by whichever process they were read.
+///
+/// All processes of one boot and time namespace have the same; another machine, boot or namespace
+/// has another, and so has the counter after a sleep of the machine. Where the system has no name
+/// for the boot, and of a [`ManualClock`](crate::ManualClock), it is random. The environment
+/// variable `PORTACODE_MACHINE`, any text, pretends another machine: programs with different
+/// values name the counter differently.
+///
+/// Shown as 16 hexadecimal digits.
+///
+/// ```
+/// use ntp_clock::Clock;
+/// let clock = Clock::builder().server("localhost:11123".parse()?).build()?;
+/// assert_eq!(clock.counter_id().to_string().len(), 16);
+/// assert_eq!(clock.counter_id(), clock.stamp().counter_id);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CounterId(u64);
+
+impl fmt::Display for CounterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for CounterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CounterId({self})")
+    }
+}
+
+/// Keeps the name of one clock's counter, and takes another one when the counter loses time.
+#[derive(Debug)]
+pub(crate) struct CounterName {
+    /// Machine, boot and kind of counter; `None` where no other process can have the same.
+    root: Option<Hash>,
+    known: ForkCell<Known>,
+}
+
+/// The name, and when it was the right one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    id: CounterId,
+    /// How long the machine had slept when the name was taken.
+    slept: Slept,
+    /// What the page said of that.
+    page: Slept,
+    /// A reader noticed a sleep that the page does not show yet.
+    ahead: bool,
+    /// In a forked child the time namespace may be another.
+    generation: u64,
+}
+
+impl CounterName {
+    /// The name of this counter, of which the page says so much sleep.
+    pub(crate) fn of(counters: &Counters, slept: Slept) -> Self {
+        let root = match counters {
+            Counters::Os => os::boot_id().map(|boot| {
+                let machine = env::var_os(MACHINE_VARIABLE).unwrap_or_default();
+                let parts = [boot.as_bytes(), os::counter_name().as_bytes()];
+                Hash::default().with(parts[0]).with(parts[1]).with(machine.as_encoded_bytes())
+            }),
+            Counters::StandIn(_) => None,
+        };
+        let known = Known {
+            id: made(root, slept),
+            slept,
+            page: slept,
+            ahead: false,
+            generation: fork::generation(),
+        };
+        CounterName { root, known: ForkCell::new(known) }
+    }
+
+    /// What is known before a look at the counter, and has to stand after it.
+    #[inline]
+    pub(crate) fn known(&self) -> &Known {
+        self.known.get()
+    }
+
+    /// Takes what is true instead of what does not stand, unless another thread was faster. What
+    /// is replaced is leaked: some bytes a sleep, a fork.
+    #[cold]
+    pub(crate) fn renew(&self, known: &Known, page: Slept, noticed: Option<Slept>) {
+        self.known.replace(known, self.next(*known, page, noticed));
+    }
+
+    fn next(&self, known: Known, page: Slept, noticed: Option<Slept>) -> Known {
+        let generation = fork::generation();
+        let slept = match noticed {
+            // The page has caught up with the reader that noticed.
+            None if known.ahead && known.page != page && !apart(known.slept, page) => known.slept,
+            None if known.page != page => page,
+            Some(slept) if !known.names(page, slept) => slept,
+            _ if known.generation != generation => known.slept,
+            _ => return known,
+        };
+        let same = slept == known.slept && known.generation == generation;
+        let id = if same { known.id } else { made(self.root, slept) };
+        Known { id, slept, page, ahead: noticed.is_some(), generation }
+    }
+}
+
+impl Known {
+    /// The name, if it is that of a look at the counter begun after this was known, for which the
+    /// page said `page`; `noticed` is what a reader found who noticed a sleep that the page does
+    /// not show.
+    #[inline]
+    pub(crate) fn id(&self, page: Slept, noticed: Option<Slept>) -> Option<CounterId> {
+        let stands = match noticed {
+            None => self.page == page,
+            Some(slept) => self.names(page, slept),
+        };
+        (stands && self.generation == fork::generation()).then_some(self.id)
+    }
+
+    /// Whether it is the name that a reader gave after it had noticed that sleep.
+    fn names(&self, page: Slept, slept: Slept) -> bool {
+        self.ahead && self.page == page && !apart(self.slept, slept)
+    }
+}
+
+/// Whether the machine has slept between the two.
+fn apart(before: Slept, now: Slept) -> bool {
+    os::has_slept(before, now, Span::ZERO)
+}
+
+/// The name that everybody works out who knows the same, or a random one.
+fn made(root: Option<Hash>, slept: Slept) -> CounterId {
+    let namespace = root.and_then(|root| Some(root.with(os::time_namespace()?.as_bytes())));
+    let Some(hash) = namespace else { return CounterId(random()) };
+    if !apart(Slept::default(), slept) {
+        return CounterId(hash.mixed());
+    }
+    let middle = slept.least.as_nanos() + slept.width.as_nanos() / 2;
+    CounterId(hash.with(&(middle.div_euclid(1_000_000)).to_le_bytes()).mixed())
+}
+
+fn random() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| {
+        // Not secret, only unlike others.
+        let moments = [os::local_now().as_nanos(), os::system_now().as_nanos()];
+        let hash = Hash::default().with(&process::id().to_le_bytes());
+        moments.iter().fold(hash, |hash, moment| hash.with(&moment.to_le_bytes())).mixed()
+    })
+}
+
+/// FNV-1a, which stays the same from build to build: processes of one machine may be of several.
+#[derive(Clone, Copy, Debug)]
+struct Hash(u64);
+
+impl Default for Hash {
+    fn default() -> Self {
+        Hash(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hash {
+    /// With another part, so that no two lists of parts look alike.
+    fn with(self, part: &[u8]) -> Self {
+        let length = (part.len() as u64).to_le_bytes();
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        Hash(length.iter().chain(part).fold(self.0, step))
+    }
+
+    /// Every bit of what went in moves half of these (the finaliser of MurmurHash3).
+    fn mixed(self) -> u64 {
+        let mut bits = self.0;
+        for factor in [0xff51_afd7_ed55_8ccd_u64, 0xc4ce_b9fe_1a85_ec53] {
+            bits = (bits ^ (bits >> 33)).wrapping_mul(factor);
+        }
+        bits ^ (bits >> 33)
+    }
+}
+
+/// Names the machine that a program pretends to be on.
+const MACHINE_VARIABLE: &str = "PORTACODE_MACHINE";

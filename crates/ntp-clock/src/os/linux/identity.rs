@@ -1,0 +1,22 @@
+//! What tells the counters of two boots apart, and those of two containers.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// What the kernel calls this boot; `None` where it does not say.
+pub(crate) fn boot_id() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// The namespace that may shift this process' monotonic clocks; empty before Linux 5.6, which has
+/// none, and `None` where that cannot be told.
+pub(crate) fn time_namespace() -> Option<String> {
+    let links = Path::new("/proc/self/ns");
+    match fs::read_link(links.join("time")) {
+        Ok(name) => Some(name.to_string_lossy().into_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => links.exists().then(String::new),
+        Err(_) => None,
+    }
+}
