@@ -137,12 +137,12 @@ class Chrony:
             return len(reply) == 48 and reply[0] >> 6 != 3
 
 
-class FaultyServer:
-    """The test server, obeying changes such as "silence on"."""
+class Program:
+    """A program of the test server's crate, which ends with its input."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, path: str, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            [self.path(), "--stdin", *arguments],
+            [path, "--stdin", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -150,6 +150,31 @@ class FaultyServer:
         self._lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         self.address = self._await("listening on ").removeprefix("listening on ")
+
+    def stop(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait(timeout=10)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line.rstrip())
+
+    def _await(self, start: str) -> str:
+        while True:
+            line = self._lines.get(timeout=10)
+            assert not line.startswith("error"), line
+            if line.startswith(start):
+                return line
+
+
+class FaultyServer(Program):
+    """The test server, obeying changes such as "silence on"."""
+
+    def __init__(self, *arguments: str) -> None:
+        super().__init__(self.path(), *arguments)
 
     @staticmethod
     def path() -> str:
@@ -169,23 +194,13 @@ class FaultyServer:
         self._process.stdin.flush()
         self._await("ok")
 
-    def stop(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait(timeout=10)
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                self._lines.put(line.rstrip())
+class DelayProxy(Program):
+    """Between clients and a server, `host:port`; `--delay 10ms` makes the path longer."""
 
-    def _await(self, start: str) -> str:
-        while True:
-            line = self._lines.get(timeout=10)
-            assert not line.startswith("error"), line
-            if line.startswith(start):
-                return line
+    def __init__(self, server: str, *arguments: str) -> None:
+        path = Path(FaultyServer.path()).with_name("delay-proxy")
+        super().__init__(str(path), "--to", server, *arguments)
 
 
 def silent_server() -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import resource
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from conftest import wait_online
+from support import DelayProxy
 from system import RawDevice, Session, Socket, eventually, new_id
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -95,6 +97,24 @@ def test_pages_of_other_origins_are_refused_though_logged_in(
         Socket(server, "/ws/dashboard/", {"Cookie": world.user.cookie}, origin=origin)
     assert refused.value.response.status_code == 403
     assert server.has_logged(f"refused 127.0.0.1, origin {origin or 'none'}")
+
+
+def test_behind_a_proxy_on_another_port_the_page_of_that_port_is_at_home_and_no_other(
+    server: Server,
+) -> None:
+    password = server.add_user("far-away")
+    proxy = DelayProxy(f"127.0.0.1:{server.port}", "--delay", "1ms + exp 1ms", "--seed", "1")
+    with contextlib.ExitStack() as ending:
+        ending.callback(proxy.stop)
+        behind = copy.copy(server)
+        behind.port = int(proxy.address.rpartition(":")[2])
+        behind.url, behind.ws_url = f"http://{proxy.address}", f"ws://{proxy.address}"
+        user = ending.enter_context(contextlib.closing(Session(behind, "far-away", password)))
+        with user.browser() as socket_:
+            assert socket_.receive("devices")["devices"] == []
+        with pytest.raises(InvalidStatus) as refused:
+            Socket(behind, "/ws/dashboard/", {"Cookie": user.cookie}, origin=server.url)
+        assert refused.value.response.status_code == 403
 
 
 def test_a_device_may_not_come_from_a_foreign_page(world: World, server: Server) -> None:
