@@ -1,15 +1,17 @@
-// The offset over time with its two bands.
+// The offset over time with its probable error, and below it the hard bound, on a scale of its own.
 
+import { GAP_MS, boundLimit, limits, nice, runs } from './scale.js';
 import { signed, span } from './words.js';
 
 const WINDOW_MS = 300_000;
 const SHORTEST_MS = 30_000;
-/** A gap in the samples longer than this is a gap in the line: sleep, or no reading. */
-const GAP_MS = 3_500;
 /** Room for a label of the time axis, and the steps between them. */
 const LABEL_WIDTH = 90;
 const EVERY_MS = [10_000, 20_000, 30_000, 60_000, 120_000, 300_000];
-const MARGIN = { left: 62, right: 14, top: 10, bottom: 24 };
+/** The hard bound's panel, and what lies between it and the offset's. */
+const BOUND_HEIGHT = 44;
+const BETWEEN = 14;
+const MARGIN = { left: 72, right: 14, top: 10, bottom: 24 };
 
 export class Plot {
     #canvas;
@@ -57,40 +59,41 @@ export class Plot {
             left: MARGIN.left,
             right: width - MARGIN.right,
             top: MARGIN.top,
-            bottom: height - MARGIN.bottom,
+            bottom: height - MARGIN.bottom - BOUND_HEIGHT - BETWEEN,
         };
+        const below = { ...frame, top: frame.bottom + BETWEEN, bottom: height - MARGIN.bottom };
         const since = now - (samples[0]?.at ?? now);
         const shown = Math.min(WINDOW_MS, Math.max(SHORTEST_MS, since * 1.02));
-        const [low, high] = limits(samples, now);
+        const [low, high] = limits(samples);
         const x = (at) => frame.right - ((now - at) / shown) * (frame.right - frame.left);
         const y = (offset) =>
             frame.bottom - ((offset - low) / (high - low)) * (frame.bottom - frame.top);
 
         pen.font = `12px ${style.fontFamily}`;
-        this.#times(pen, frame, { shown, x, now, colour });
+        this.#times(pen, below, { shown, x, now, colour });
         if (samples.length === 0) {
             pen.fillStyle = colour('quiet');
             pen.textAlign = 'center';
             pen.textBaseline = 'middle';
-            pen.fillText('No readings yet', width / 2, (frame.top + frame.bottom) / 2);
+            pen.fillText('No readings yet', width / 2, (frame.top + below.bottom) / 2);
             canvas.setAttribute('aria-label', 'No readings yet');
             return;
         }
         this.#offsets(pen, frame, { low, high, y, colour });
+        this.#bounds(pen, below, { x, now, colour });
 
         pen.save();
-        pen.beginPath();
-        pen.rect(frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top);
-        pen.clip();
+        clip(pen, frame);
         for (const run of runs(samples)) {
             pen.fillStyle = pen.strokeStyle = colour('accent');
-            for (const [error, opacity] of [
-                ['maxErrorMs', 0.13],
-                ['estErrorMs', 0.32],
-            ]) {
-                pen.globalAlpha = opacity;
-                band(pen, run, x, y, error);
-            }
+            pen.globalAlpha = 0.32;
+            area(
+                pen,
+                run,
+                x,
+                ({ offset, estErrorMs }) => y(offset + estErrorMs),
+                ({ offset, estErrorMs }) => y(offset - estErrorMs),
+            );
             pen.globalAlpha = 1;
             pen.lineWidth = 1.75;
             pen.lineJoin = 'round';
@@ -100,7 +103,7 @@ export class Plot {
         }
         this.#epochs(pen, frame, x, colour);
         pen.restore();
-        this.#marks(pen, x, y, colour);
+        this.#marks(pen, frame, x, y, colour);
         const last = samples.at(-1);
         canvas.setAttribute(
             'aria-label',
@@ -129,6 +132,33 @@ export class Plot {
         }
     }
 
+    /** From nothing up to the bound, which has two sides alike. */
+    #bounds(pen, frame, { x, now, colour }) {
+        const most = boundLimit(this.#samples, now);
+        const y = (ms) => frame.bottom - (ms / most) * (frame.bottom - frame.top);
+        const last = this.#samples.at(-1);
+        pen.fillStyle = colour('quiet');
+        pen.textBaseline = 'middle';
+        pen.textAlign = 'right';
+        // Where the newest stands, but not upon the axis.
+        const at = Math.min(y(last.maxErrorMs), frame.bottom - 8);
+        pen.fillText(`\u00b1 ${span(last.maxErrorMs)}`, frame.left - 8, at);
+        pen.save();
+        clip(pen, frame);
+        pen.fillStyle = pen.strokeStyle = colour('accent');
+        for (const run of runs(this.#samples)) {
+            const top = ({ maxErrorMs }) => y(maxErrorMs);
+            pen.globalAlpha = 0.13;
+            area(pen, run, x, top, () => frame.bottom);
+            pen.globalAlpha = 0.5;
+            pen.lineWidth = 1;
+            pen.beginPath();
+            for (const sample of run) pen.lineTo(x(sample.at), top(sample));
+            pen.stroke();
+        }
+        pen.restore();
+    }
+
     #times(pen, frame, { shown, x, now, colour }) {
         pen.lineWidth = 1;
         pen.strokeStyle = colour('rule');
@@ -152,15 +182,18 @@ export class Plot {
     }
 
     /** A ring on the line for each believed reply. */
-    #marks(pen, x, y, colour) {
+    #marks(pen, frame, x, y, colour) {
         pen.fillStyle = colour('sheet');
         pen.strokeStyle = colour('accent');
         pen.lineWidth = 2;
         for (const moment of this.#syncs) {
             const sample = this.#samples.find(({ at }) => at >= moment - 200);
             if (!sample || sample.at - moment > GAP_MS || x(sample.at) < MARGIN.left) continue;
+            const level = y(sample.offset);
+            // Of an earlier epoch, hours away.
+            if (level < frame.top || level > frame.bottom) continue;
             pen.beginPath();
-            pen.arc(x(sample.at), y(sample.offset), 3.25, 0, 2 * Math.PI);
+            pen.arc(x(sample.at), level, 3.25, 0, 2 * Math.PI);
             pen.fill();
             pen.stroke();
         }
@@ -181,40 +214,6 @@ export class Plot {
     }
 }
 
-/**
- * What is to be seen: the whole band of the newest samples, the line of all. The wide bands of a
- * clock's first seconds would press all later ones flat.
- */
-function limits(samples, now) {
-    let low = Infinity;
-    let high = -Infinity;
-    const epoch = samples.at(-1)?.epoch;
-    for (const { at, offset, maxErrorMs, epoch: of } of samples) {
-        const margin = now - at < 20_000 ? maxErrorMs : 0;
-        // Of earlier epochs only what fits: they may be hours away.
-        if (of !== epoch) continue;
-        low = Math.min(low, offset - margin);
-        high = Math.max(high, offset + margin);
-    }
-    if (low > high) return [-1, 1];
-    const room = Math.max((high - low) * 0.12, 0.02);
-    return [low - room, high + room];
-}
-
-/** Samples without a gap or a new epoch between them. */
-function runs(samples) {
-    const all = [];
-    for (const sample of samples) {
-        const last = all.at(-1)?.at(-1);
-        if (last && sample.at - last.at < GAP_MS && sample.epoch === last.epoch) {
-            all.at(-1).push(sample);
-        } else {
-            all.push([sample]);
-        }
-    }
-    return all;
-}
-
 function line(pen, x1, y1, x2, y2) {
     pen.beginPath();
     pen.moveTo(x1, y1);
@@ -222,17 +221,17 @@ function line(pen, x1, y1, x2, y2) {
     pen.stroke();
 }
 
-function band(pen, run, x, y, error) {
+/** What lies between two lines over a run. */
+function area(pen, run, x, upper, lower) {
     pen.beginPath();
-    for (const sample of run) pen.lineTo(x(sample.at), y(sample.offset + sample[error]));
-    for (const sample of run.toReversed())
-        pen.lineTo(x(sample.at), y(sample.offset - sample[error]));
+    for (const sample of run) pen.lineTo(x(sample.at), upper(sample));
+    for (const sample of run.toReversed()) pen.lineTo(x(sample.at), lower(sample));
     pen.closePath();
     pen.fill();
 }
 
-/** The next larger of 1, 2 and 5 times a power of ten. */
-function nice(size) {
-    const power = 10 ** Math.floor(Math.log10(size));
-    return power * ([1, 2, 5, 10].find((factor) => factor * power >= size) ?? 10);
+function clip(pen, { left, right, top, bottom }) {
+    pen.beginPath();
+    pen.rect(left, top, right - left, bottom - top);
+    pen.clip();
 }

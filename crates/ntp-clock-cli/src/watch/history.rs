@@ -14,12 +14,14 @@ pub(super) struct History {
     events: VecDeque<Told>,
 }
 
-/// The offset and its error at one moment; times since the start, the rest in milliseconds.
+/// The offset and its probable error at one moment; times since the start, the rest in
+/// milliseconds. The hard bound is not among it: on a long path it is a hundred times as wide as
+/// all that moves, and a plot that holds it shows a flat line.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Sample {
     pub(super) at_secs: f64,
     pub(super) offset_ms: f64,
-    pub(super) max_error_ms: f64,
+    pub(super) est_error_ms: f64,
     /// Before it there was no time to tell.
     pub(super) after_gap: bool,
 }
@@ -35,7 +37,7 @@ pub(super) struct Told {
 impl History {
     /// Notes the status of a moment.
     pub(super) fn note(&mut self, at: Duration, status: &Status) {
-        let (Some(offset), Some(max_error)) = (status.offset, status.max_error) else {
+        let (Some(offset), Some(est_error)) = (status.offset, status.est_error) else {
             self.gap = true;
             return;
         };
@@ -45,7 +47,7 @@ impl History {
         self.samples.push_back(Sample {
             at_secs: at.as_secs_f64(),
             offset_ms: offset.as_millis_f64(),
-            max_error_ms: max_error.as_millis_f64(),
+            est_error_ms: est_error.as_millis_f64(),
             after_gap: std::mem::take(&mut self.gap),
         });
     }
@@ -72,14 +74,15 @@ impl History {
         self.events.iter().rev()
     }
 
-    /// The range of the offset with its errors: what a plot has to show.
+    /// What a plot has to show: all that the offset did, and a few of its newest probable errors
+    /// on both sides. The wide errors of a clock's first seconds would press all later ones flat.
     pub(super) fn range_ms(&self) -> Option<(f64, f64)> {
-        let mut samples = self.samples.iter();
-        let first = samples.next()?;
-        let start = (first.offset_ms - first.max_error_ms, first.offset_ms + first.max_error_ms);
-        Some(samples.fold(start, |(low, high), s| {
-            (low.min(s.offset_ms - s.max_error_ms), high.max(s.offset_ms + s.max_error_ms))
-        }))
+        let room = FEW * self.samples.back()?.est_error_ms;
+        let offsets = self.samples.iter().map(|sample| sample.offset_ms);
+        let (low, high) = offsets.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), ms| {
+            (low.min(ms), high.max(ms))
+        });
+        Some((low - room, high + room))
     }
 
     /// Keeps every other sample of the older half: a long history in little memory.
@@ -96,6 +99,8 @@ impl History {
 
 const SAMPLES_MAX: usize = 4_000;
 const EVENTS_MAX: usize = 200;
+/// Nearly all of what is probable: three standard deviations.
+const FEW: f64 = 3.0;
 
 #[cfg(test)]
 mod tests {
@@ -103,7 +108,7 @@ mod tests {
     use ntp_clock::{ManualClock, Span, UnixTime};
 
     fn sample(n: usize) -> Sample {
-        Sample { at_secs: n as f64, offset_ms: n as f64, max_error_ms: 0.5, after_gap: false }
+        Sample { at_secs: n as f64, offset_ms: n as f64, est_error_ms: 0.5, after_gap: false }
     }
 
     #[test]
@@ -121,11 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn the_range_holds_every_sample_with_its_error() {
+    fn the_range_holds_every_offset_with_a_few_of_the_newest_probable_errors() {
         let mut history = History::default();
         assert_eq!(history.range_ms(), None);
         history.samples.extend([sample(3), sample(1), sample(5)]);
-        assert_eq!(history.range_ms(), Some((0.5, 5.5)));
+        history.samples[0].est_error_ms = 100.0;
+        assert_eq!(history.range_ms(), Some((-0.5, 6.5)));
     }
 
     #[test]

@@ -90,7 +90,10 @@ impl Picture<'_> {
         if area.height < PLOT_HEIGHT_MIN {
             return;
         }
-        let block = Block::bordered().title(" offset, and its max error ");
+        let max_error = or_dash(self.status.max_error, span);
+        let block = Block::bordered()
+            .title(" offset, and its est error ")
+            .title(Line::from(format!(" max error {max_error} ")).right_aligned());
         let Some((low, high)) = self.history.range_ms() else {
             let text = Paragraph::new(" nothing to show until the first reply").dim();
             frame.render_widget(text.block(block), area);
@@ -103,7 +106,7 @@ impl Picture<'_> {
         let mut centres = Vec::new();
         for run in self.history.runs() {
             let line = |value: fn(f64, f64) -> f64| -> Vec<(f64, f64)> {
-                let point = |s: &Sample| value(s.offset_ms, s.max_error_ms) * scale.per_ms;
+                let point = |s: &Sample| value(s.offset_ms, s.est_error_ms) * scale.per_ms;
                 run.iter().map(|s| (s.at_secs - now, point(s))).collect()
             };
             edges.push(line(|offset, error| offset + error));
@@ -242,7 +245,8 @@ mod tests {
             "max error  2.000 ms",
             "est error",
             "drift",
-            "offset, and its max error",
+            "offset, and its est error",
+            "max error 2.000 ms",
             "-1 min 0 s",
             "04:37:12 attempt 1 failed: no reply",
             "q or Ctrl-C ends",
@@ -250,6 +254,29 @@ mod tests {
             assert!(screen.contains(text), "{text} is not in\n{screen}");
         }
         assert!(screen.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)), "{screen}");
+    }
+
+    #[test]
+    fn what_moves_fills_the_plot_however_wide_the_hard_bound_is() {
+        let clock = ManualClock::new();
+        let mut status = clock.clock().status();
+        let mut history = History::default();
+        for second in 0..120_u32 {
+            let moved = (f64::from(second) / 20.0).sin() * 100_000.0;
+            status.offset = Some(Span::from_nanos(4_000_000 + moved as i64));
+            status.est_error = Some(Span::from_nanos(30_000));
+            status.max_error = Some(Span::from_millis(18));
+            history.note(Duration::from_secs(u64::from(second)), &status);
+        }
+        let area = Rect::new(0, 0, 100, 20);
+        let elapsed = Duration::from_secs(120);
+        let mut shown = Picture { time: None, status: &status, history: &mut history, elapsed };
+        let mut terminal = Terminal::new(TestBackend::new(area.width, area.height)).unwrap();
+        terminal.draw(|frame| shown.draw_plot(frame, area)).unwrap();
+        let buffer = terminal.backend().buffer();
+        let drawn = |y: u16| (0..area.width).any(|x| buffer[(x, y)].fg == Color::Cyan);
+        let rows = (0..area.height).filter(|y| drawn(*y)).count();
+        assert!(rows >= 8, "the line is {rows} rows high in\n{buffer:?}");
     }
 
     #[test]
