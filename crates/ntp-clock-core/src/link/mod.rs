@@ -103,12 +103,27 @@ impl Link {
     /// # Errors
     /// [`LinkError`] where the stamps cannot be those of an exchange.
     pub fn exchange(&mut self, stamps: &LinkStamps) -> Result<Fed, LinkError> {
-        if stamps.received_a < stamps.sent_a || stamps.sent_b < stamps.received_b {
+        let &LinkStamps { sent_a, received_b, sent_b, received_a } = stamps;
+        self.exchanged(Side::Most, [sent_a, received_b, sent_b, received_a])
+    }
+
+    /// B asked and A replied: the request was sent at `sent_b`.
+    ///
+    /// # Errors
+    /// [`LinkError`] where the stamps cannot be those of an exchange.
+    pub fn exchange_by_b(&mut self, stamps: &LinkStamps) -> Result<Fed, LinkError> {
+        let &LinkStamps { sent_a, received_b, sent_b, received_a } = stamps;
+        self.exchanged(Side::Least, [sent_b, received_a, sent_a, received_b])
+    }
+
+    /// T1 to T4; the request bounds this side.
+    fn exchanged(&mut self, side: Side, [t1, t2, t3, t4]: [LocalTime; 4]) -> Result<Fed, LinkError> {
+        if t4 < t1 || t3 < t2 {
             return Err(LinkError::Backward);
         }
         // One counter may have run faster than the other meanwhile.
-        let took = nanos(stamps.received_a - stamps.sent_a);
-        let round_trip = nanos(stamps.round_trip());
+        let took = nanos(t4 - t1);
+        let round_trip = nanos((t4 - t1) - (t3 - t2));
         let any = self.pair.any();
         if round_trip < -(took * any.high.max(-any.low) * 1.1 + RESOLUTION_NS) {
             return Err(LinkError::NegativeRoundTrip);
@@ -116,11 +131,11 @@ impl Link {
         self.exchanges = self.exchanges.saturating_add(1);
         let round_trip = round_trip.max(0.0);
         let way = |sent, received| Way { sent, received, source: Source::Exchange, round_trip };
-        let there = way(stamps.sent_a, stamps.received_b);
-        let fed = self.feed(Side::Most, &there)?;
-        let back = self.feed(Side::Least, &way(stamps.sent_b, stamps.received_a))?;
+        let there = way(t1, t2);
+        let fed = self.feed(side, &there)?;
+        let back = self.feed(side.other(), &way(t3, t4))?;
         if back == Fed::Restarted {
-            self.feed(Side::Most, &there)?;
+            self.feed(side, &there)?;
         }
         Ok(fed.with(back))
     }
@@ -466,6 +481,10 @@ enum Side {
 impl Side {
     fn sign(self) -> f64 {
         if self == Side::Most { 1.0 } else { -1.0 }
+    }
+
+    fn other(self) -> Side {
+        if self == Side::Most { Side::Least } else { Side::Most }
     }
 }
 
