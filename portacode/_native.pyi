@@ -2,9 +2,35 @@
 
 from typing import Any, TypedDict, final, type_check_only
 
-from typing_extensions import Self, disjoint_base
+from typing_extensions import Self, TypeAlias, disjoint_base
 
-__all__ = ["Clock", "ClockStamp", "Events", "Hand", "Reading", "Replay", "SyncTicket", "cli_main"]
+__all__ = [
+    "Clock",
+    "ClockStamp",
+    "Events",
+    "Hand",
+    "LinkTable",
+    "OrderRelations",
+    "Reading",
+    "Replay",
+    "SyncTicket",
+    "cli_main",
+]
+
+# What the classes of portacode.order take and give as plain values.
+_PlainMoment: TypeAlias = tuple[str, int, int | None, int | None]
+_PlainLink: TypeAlias = tuple[
+    str,
+    str,
+    tuple[int, int],
+    tuple[float | None, float | None, float | None, float | None],
+    tuple[float, float],
+    float | None,
+    tuple[float | None, float | None],
+]
+_PlainRelation: TypeAlias = tuple[
+    str, str | None, tuple[int | None, int | None, int | None, int | None], list[str]
+]
 
 @type_check_only
 class ClockStatus(TypedDict):
@@ -158,6 +184,38 @@ class Hand:
         """Lets time pass, 0 or more seconds."""
     def fail(self) -> None:
         """Ends synchronisation, as after three failed attempts."""
+
+@final
+class OrderRelations:
+    """What follows of moments, links and causes."""
+
+    def __new__(
+        cls,
+        moments: list[_PlainMoment],
+        links: list[_PlainLink],
+        causes: list[tuple[int, int]],
+        names: list[str],
+    ) -> Self: ...
+    def between(self, i: int, j: int, exchanges: bool) -> _PlainRelation:
+        """How one moment stands to another; by exchanges alone, or by all there is."""
+    def contradictions(self) -> list[list[str]]:
+        """Evidence that cannot all be true, in words."""
+
+@final
+class LinkTable:
+    """A bounded table of links."""
+
+    def __new__(cls, most: int) -> Self: ...
+    def exchange(self, a: str, b: str, stamps: tuple[int, int, int, int]) -> str:
+        """T1 to T4 of a request of `a` and the reply of `b`; "kept", "dropped" or "restarted"."""
+    def message(self, sender: str, receiver: str, sent_ns: int, received_ns: int) -> str:
+        """Something was sent and received; "kept", "dropped" or "restarted"."""
+    def snapshot(self, a: str, b: str, at_ns: int) -> _PlainLink | None:
+        """What is known of two counters when that of `a` reads this; None without evidence."""
+    def difference(self, a: tuple[str, int], b: tuple[str, int], exchanges: bool) -> _PlainRelation:
+        """How a moment of one counter stands to a moment of another."""
+    def pairs(self) -> list[tuple[str, str, tuple[int, int, int, int | None]]]:
+        """The names of each link, and what it was fed; those first that were fed last."""
 
 @final
 class SyncTicket:

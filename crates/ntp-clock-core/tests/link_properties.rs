@@ -76,10 +76,12 @@ impl Asked {
         match self.kind {
             0 => link.message_to_a(stamps.sent_a, stamps.received_b, Source::Message),
             1 => link.message_to_b(stamps.sent_b, stamps.received_a, Source::Message),
-            _ => {
-                link.message_to_a(stamps.sent_a, stamps.received_b, Source::Exchange)?;
-                link.message_to_b(stamps.sent_b, stamps.received_a, Source::Exchange)
-            }
+            _ => link.exchange_by_b(&LinkStamps {
+                sent_a: stamps.sent_b,
+                received_b: stamps.received_a,
+                sent_b: stamps.sent_a,
+                received_a: stamps.received_b,
+            }),
         }
     }
 }

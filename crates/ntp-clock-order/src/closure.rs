@@ -62,7 +62,9 @@ impl Closure {
                 if !news {
                     break;
                 }
-                contradictions.push(reasons(round));
+                let mut round = reasons(round);
+                round.sort_unstable();
+                contradictions.push(round);
                 graphs = of_evidence(&system, &void);
             }
         }
@@ -194,7 +196,9 @@ impl Closure {
     /// What all clocks read at a stamp's moment.
     fn moment(&self, stamp: usize, with_causes: bool) -> Option<&Both> {
         let place = &self.moments[stamp][usize::from(with_causes)];
-        place.get_or_init(|| at(&self.graphs, &self.system.stamps[stamp], with_causes).ok()).as_ref()
+        place
+            .get_or_init(|| at(&self.graphs, &self.system.stamps[stamp], with_causes).ok())
+            .as_ref()
     }
 
     /// The steps of a way, in order from `i` to `j`.
@@ -203,7 +207,9 @@ impl Closure {
         let utc = self.system.utc();
         let back = |stamp: usize, side: fn(&Both) -> &Reach, to: usize| -> Vec<Why> {
             let both = self.moment(stamp, with_causes);
-            both.map_or_else(Vec::new, |both| side(both).steps_back(to).map(|(_, why)| why).collect())
+            both.map_or_else(Vec::new, |both| {
+                side(both).steps_back(to).map(|(_, why)| why).collect()
+            })
         };
         let most: fn(&Both) -> &Reach = |both| &both.most;
         let least: fn(&Both) -> &Reach = |both| &both.least;

@@ -7,9 +7,9 @@
 
 use ntp_clock_core::{LinkSnapshot, LocalTime, Oscillator, Span};
 
-use crate::system::{Cause, LinkBetween, Stamp};
 use crate::points::{Point, Points, Rates};
 use crate::reason::Why;
+use crate::system::{Cause, LinkBetween, Stamp};
 use crate::void::Void;
 
 /// Which way readings are bounded.
@@ -156,7 +156,8 @@ fn readings(sense: Sense, utc: usize, stamps: &[Stamp], void: &Void) -> Vec<Fact
         if void.has(why) {
             continue;
         }
-        let (counter, time) = (sense.signed(stamp.counter.as_nanos()), sense.signed(time.as_nanos()));
+        let (counter, time) =
+            (sense.signed(stamp.counter.as_nanos()), sense.signed(time.as_nanos()));
         let max_error = max_error.as_nanos();
         let latest = time.checked_add(max_error).map(|most| Point { at: counter, most, why });
         let earliest = time.checked_sub(max_error).map(|at| Point { at, most: counter, why });

@@ -124,13 +124,7 @@ impl Guesses {
     }
 
     /// By the nearest reading of the two's counter; rates are taken for nominal.
-    fn over_reading(
-        &self,
-        system: &System,
-        from: usize,
-        to: usize,
-        x: i64,
-    ) -> Option<(i64, f64)> {
+    fn over_reading(&self, system: &System, from: usize, to: usize, x: i64) -> Option<(i64, f64)> {
         let to_utc = to == system.utc();
         let known = &self.readings[if to_utc { from } else { to }];
         let here = |known: &Known| if to_utc { known.counter } else { known.time };

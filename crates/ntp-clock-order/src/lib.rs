@@ -12,8 +12,8 @@
 //! Two services and a queue, which nobody synchronised:
 //!
 //! ```
-//! use ntp_clock_core::{Evidence, LinkStamps, LocalTime, Oscillator};
-//! use ntp_clock_order::{By, Cause, Closure, LinkBetween, Links, Stamp, Verdict};
+//! use ntp_clock_order::{By, Closure, LinkBetween, Links, Stamp, Verdict};
+//! use ntp_clock_order::{Evidence, LinkStamps, LocalTime, Oscillator};
 //!
 //! let ns = LocalTime::from_nanos;
 //! let mut links = Links::new(100);
@@ -61,6 +61,9 @@ mod void;
 
 pub use closure::Closure;
 pub use links::{Between, LinkState, Links, LinksError, oscillator};
+pub use ntp_clock_core::{
+    Evidence, Fed, Link, LinkError, LinkSnapshot, LinkStamps, LocalTime, Oscillator, Span, UnixTime,
+};
 pub use reason::Reason;
 pub use relation::{By, Relation, Verdict};
 pub use relations::{Moment, NamedLink, Relations};

@@ -8,10 +8,11 @@ use ntp_clock_core::{
 };
 
 use crate::closure::Closure;
+use crate::reason::in_words;
 use crate::relation::Relation;
 use crate::system::{ClosureError, LinkBetween, Stamp};
 
-/// A bounded table of links. Where it is full, the one goes that was fed or asked for longest ago.
+/// A bounded table of links. Where it is full, the one goes that was fed longest ago.
 ///
 /// A counter's name is any text of 1 to 256 characters; who has the same name has the same counter.
 /// A name that ends in `~` and a number is that of a counter which its system steers by up to so
@@ -34,9 +35,9 @@ use crate::system::{ClosureError, LinkBetween, Stamp};
 pub struct Links {
     most: usize,
     table: HashMap<Pair, Entry>,
-    /// By when they were used last.
-    used: BTreeMap<u64, Pair>,
-    uses: u64,
+    /// By when they were fed last.
+    fed: BTreeMap<u64, Pair>,
+    feeds: u64,
 }
 
 /// Two counters' names, in order.
@@ -46,7 +47,7 @@ type Pair = (String, String);
 struct Entry {
     // A link holds many lines.
     link: Box<Link>,
-    used: u64,
+    fed: u64,
 }
 
 /// One link of a table.
@@ -82,7 +83,7 @@ impl Links {
     /// A table of so many links at the most, at least one.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Links { most: most.max(1), table: HashMap::new(), used: BTreeMap::new(), uses: 0 }
+        Links { most: most.max(1), table: HashMap::new(), fed: BTreeMap::new(), feeds: 0 }
     }
 
     /// The counter `a` asked `b` and got a reply.
@@ -116,16 +117,16 @@ impl Links {
     }
 
     /// What is known of `a` and `b` when the counter of `a` reads this; `None` without evidence.
+    #[must_use]
     pub fn snapshot(
-        &mut self,
+        &self,
         a: &str,
         b: &str,
         at: LocalTime,
         evidence: Evidence,
     ) -> Option<LinkSnapshot> {
         let (pair, turned) = pair(a, b);
-        let entry = self.table.get_mut(&pair)?;
-        touch(&pair, entry, &mut self.used, &mut self.uses);
+        let entry = self.table.get(&pair)?;
         near(&entry.link, turned, at, evidence)
     }
 
@@ -149,33 +150,39 @@ impl Links {
         let mut pairs: Vec<_> = self.table.iter().collect();
         pairs.sort_unstable_by_key(|&(pair, _)| pair);
         for ((first, second), entry) in pairs {
-            let (end, at) = match [first.as_str(), second.as_str()] {
-                ends if ends.contains(&a) => (a, at_a),
-                ends if ends.contains(&b) => (b, at_b),
-                _ => continue,
-            };
-            let turned = second == end;
-            let Some(snapshot) = near(&entry.link, turned, at, evidence) else { continue };
-            let mut place = |name| {
-                names.iter().position(|&known| known == name).unwrap_or_else(|| {
-                    names.push(name);
-                    names.len() - 1
-                })
-            };
-            let other = if turned { first } else { second };
-            links.push(LinkBetween { a: place(end), b: place(other), snapshot });
-            told.push((end.to_owned(), other.clone()));
+            // Their own link is looked at from both ends: a snapshot is best at its own moment.
+            for (end, at) in [(a, at_a), (b, at_b)] {
+                if first != end && second != end {
+                    continue;
+                }
+                let turned = second == end;
+                let Some(snapshot) = near(&entry.link, turned, at, evidence) else { continue };
+                let other = if turned { first } else { second };
+                let mut place = |name| {
+                    names.iter().position(|&known| known == name).unwrap_or_else(|| {
+                        names.push(name);
+                        names.len() - 1
+                    })
+                };
+                let (clock_a, clock_b) = (place(end), place(other));
+                links.push(LinkBetween { a: clock_a, b: clock_b, snapshot });
+                let names = if other == a { (other.as_str(), end) } else { (end, other.as_str()) };
+                told.push((names.0.to_owned(), names.1.to_owned()));
+            }
         }
         let clocks: Vec<_> = names.iter().map(|name| oscillator(name)).collect();
-        let stamps = [(0, at_a), (usize::from(a != b), at_b)]
-            .map(|(clock, counter)| Stamp { clock, counter, utc: None });
+        let stamps = [(0, at_a), (usize::from(a != b), at_b)].map(|(clock, counter)| Stamp {
+            clock,
+            counter,
+            utc: None,
+        });
         let closure = Closure::new(&clocks, &stamps, &links, &[])?;
         Ok(Between { relation: closure.relation(0, 1), links: told })
     }
 
-    /// All links, those first that were used last.
+    /// All links, those first that were fed last.
     pub fn iter(&self) -> impl Iterator<Item = LinkState<'_>> {
-        self.used.values().rev().filter_map(|pair| {
+        self.fed.values().rev().filter_map(|pair| {
             let entry = self.table.get(pair)?;
             Some(LinkState { a: &pair.0, b: &pair.1, link: &entry.link })
         })
@@ -201,15 +208,15 @@ impl Links {
         let (pair, turned) = pair(a, b);
         if !self.table.contains_key(&pair)
             && self.table.len() >= self.most
-            && let Some((_, oldest)) = self.used.pop_first()
+            && let Some((_, oldest)) = self.fed.pop_first()
         {
             self.table.remove(&oldest);
         }
         let entry = self.table.entry(pair.clone()).or_insert_with(|| {
             let link = Box::new(Link::new(oscillator(&pair.0), oscillator(&pair.1)));
-            Entry { link, used: 0 }
+            Entry { link, fed: 0 }
         });
-        touch(&pair, entry, &mut self.used, &mut self.uses);
+        touch(&pair, entry, &mut self.fed, &mut self.feeds);
         Ok((&mut entry.link, turned))
     }
 }
@@ -224,12 +231,21 @@ pub struct Between {
     pub links: Vec<(String, String)>,
 }
 
-/// It was used now.
-fn touch(pair: &Pair, entry: &mut Entry, used: &mut BTreeMap<u64, Pair>, uses: &mut u64) {
-    let pair = used.remove(&entry.used).unwrap_or_else(|| pair.clone());
-    *uses += 1;
-    entry.used = *uses;
-    used.insert(*uses, pair);
+impl Between {
+    /// What the verdict rests on, in words.
+    #[must_use]
+    pub fn rests_on(&self) -> Vec<String> {
+        let link = |place: usize| self.links.get(place).map(|(a, b)| (a.as_str(), b.as_str()));
+        in_words(&self.relation.rests_on, link, |_| None)
+    }
+}
+
+/// It is being fed.
+fn touch(pair: &Pair, entry: &mut Entry, fed: &mut BTreeMap<u64, Pair>, feeds: &mut u64) {
+    let pair = fed.remove(&entry.fed).unwrap_or_else(|| pair.clone());
+    *feeds += 1;
+    entry.fed = *feeds;
+    fed.insert(*feeds, pair);
 }
 
 /// The names in order, and whether they were not.
@@ -242,7 +258,11 @@ fn pair(a: &str, b: &str) -> (Pair, bool) {
 
 fn checked(name: &str) -> Result<&str, LinksError> {
     let characters = name.chars().count();
-    if (1..=NAME_CHARS).contains(&characters) { Ok(name) } else { Err(LinksError::Name(characters)) }
+    if (1..=NAME_CHARS).contains(&characters) {
+        Ok(name)
+    } else {
+        Err(LinksError::Name(characters))
+    }
 }
 
 /// What the counter of this name may do: `...~500` is steered by up to 500 ppm.
@@ -274,8 +294,8 @@ const NAME_CHARS: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relation::{By, Verdict};
     use crate::Reason;
+    use crate::relation::{By, Verdict};
 
     fn ns(nanos: i64) -> LocalTime {
         LocalTime::from_nanos(nanos)
@@ -302,7 +322,9 @@ mod tests {
             let (there, back) = (known.at_a(ns(9_000_000)), back.at_a(ns(9_000_500)));
             let apart = there.lower.unwrap() + back.upper.unwrap();
             assert!(apart.abs().as_nanos() <= 2, "{there:?} {back:?}");
-            assert!(there.lower.unwrap().as_nanos() <= 500 && there.upper.unwrap().as_nanos() >= 500);
+            assert!(
+                there.lower.unwrap().as_nanos() <= 500 && there.upper.unwrap().as_nanos() >= 500
+            );
             let state = links.iter().next().unwrap();
             assert_eq!((state.a, state.b, state.link.exchanges()), ("a", "b", 2));
             assert_eq!(state.link.round_trip().map(|trip| trip.as_nanos()), Some(200_000));
@@ -310,11 +332,11 @@ mod tests {
     }
 
     #[test]
-    fn the_link_that_was_used_longest_ago_makes_room() {
+    fn the_link_that_was_fed_longest_ago_makes_room() {
         let mut links = Links::new(2);
         links.message("a", "b", ns(1), ns(2)).unwrap();
         links.message("c", "a", ns(1), ns(2)).unwrap();
-        assert!(links.snapshot("b", "a", ns(1), Evidence::All).is_some());
+        links.message("b", "a", ns(3), ns(4)).unwrap();
         links.message("d", "a", ns(1), ns(2)).unwrap();
         let left: Vec<_> = links.iter().map(|state| (state.a, state.b)).collect();
         assert_eq!(left, [("a", "d"), ("a", "b")]);

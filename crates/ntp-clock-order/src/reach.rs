@@ -85,7 +85,12 @@ impl Reach {
             }
             at = self.labels[at].from as usize;
         }
-        Some(self.steps_back(other).take_while(|&(node, _)| node != one).map(|(_, why)| why).collect())
+        Some(
+            self.steps_back(other)
+                .take_while(|&(node, _)| node != one)
+                .map(|(_, why)| why)
+                .collect(),
+        )
     }
 
     /// The last step to a node first: the node that it leads to, and why.
@@ -93,7 +98,8 @@ impl Reach {
         let mut at = to;
         std::iter::from_fn(move || {
             let label = (at != self.source).then(|| self.labels.get(at)).flatten()?;
-            (label.why != Why::Start).then(|| (std::mem::replace(&mut at, label.from as usize), label.why))
+            (label.why != Why::Start)
+                .then(|| (std::mem::replace(&mut at, label.from as usize), label.why))
         })
     }
 
@@ -121,9 +127,8 @@ impl Both {
         with_causes: bool,
     ) -> Result<Self, Contradiction> {
         let [most, least] = graphs;
-        let of = |graph: &Graph| {
-            Reach::new(graph, source, graph.sense().signed(reading), with_causes)
-        };
+        let of =
+            |graph: &Graph| Reach::new(graph, source, graph.sense().signed(reading), with_causes);
         let both = Both { most: of(most)?, least: of(least)? };
         for node in 0..most.nodes() {
             if let (Some(low), Some(high)) = both.interval(node)

@@ -13,6 +13,27 @@ pub enum Reason {
     Reading(usize),
 }
 
+/// Reasons in words, each once; given the names of a link's ends and those of a cause's stamps.
+pub(crate) fn in_words<'a>(
+    reasons: &[Reason],
+    link: impl Fn(usize) -> Option<(&'a str, &'a str)>,
+    cause: impl Fn(usize) -> Option<(&'a str, &'a str)>,
+) -> Vec<String> {
+    let mut told: Vec<String> = Vec::with_capacity(reasons.len());
+    for reason in reasons {
+        let words = match *reason {
+            Reason::Counter(_) => Some("own counter".to_owned()),
+            Reason::Reading(_) => Some("synchronised time".to_owned()),
+            Reason::Link(place) => link(place).map(|(a, b)| format!("link {a}-{b}")),
+            Reason::Cause(place) => {
+                cause(place).map(|(earlier, later)| format!("message {earlier} -> {later}"))
+            }
+        };
+        told.extend(words.filter(|words| !told.contains(words)));
+    }
+    told
+}
+
 /// What one step from clock to clock rests on, small.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Why {

@@ -7,7 +7,7 @@ use ntp_clock_core::{Evidence, LinkSnapshot, LocalTime, Span, UnixTime};
 
 use crate::closure::Closure;
 use crate::links::{Links, oscillator};
-use crate::reason::Reason;
+use crate::reason::{Reason, in_words};
 use crate::relation::Relation;
 use crate::system::{Cause, ClosureError, LinkBetween, Stamp};
 
@@ -38,13 +38,17 @@ pub struct NamedLink {
 impl NamedLink {
     /// What a link of this table knows when the counter of `a` reads this; `None` where there is
     /// no link, or no evidence.
-    pub fn of(links: &mut Links, a: &str, b: &str, at: LocalTime) -> Option<Self> {
+    #[must_use]
+    pub fn of(links: &Links, a: &str, b: &str, at: LocalTime) -> Option<Self> {
         let snapshot = links.snapshot(a, b, at, Evidence::All)?;
         let exchanges = links.snapshot(a, b, at, Evidence::Exchanges).map(|exchanges| {
             // Each counts from a reading of B of its own, and turned ones from one of A.
             let zero = (snapshot.b - snapshot.a, exchanges.b - exchanges.a);
             let moved = (zero.1 - zero.0).as_nanos() as f64;
-            (exchanges.lower_ns + moved, exchanges.upper_ns + moved)
+            // And so its moment on the axis half-way between the counters is another one.
+            let rate = exchanges.rate_low.abs().max(exchanges.rate_high.abs());
+            let spare = moved.abs() / 2.0 * rate;
+            (exchanges.lower_ns + moved - spare, exchanges.upper_ns + moved + spare)
         });
         let exchanges = exchanges.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
         Some(NamedLink { a: a.to_owned(), b: b.to_owned(), snapshot, exchanges })
@@ -122,7 +126,8 @@ impl Relations {
             place(&link.b);
         }
         let places = 0..moments.len();
-        let names = places.map(|i| names.get(i).cloned().unwrap_or_else(|| i.to_string())).collect();
+        let names =
+            places.map(|i| names.get(i).cloned().unwrap_or_else(|| i.to_string())).collect();
         let snapshots: Vec<_> = links.iter().map(|link| Some(link.snapshot)).collect();
         let all = closure(&clocks, &stamps, links, &snapshots, causes)?;
         Ok(Relations {
@@ -139,7 +144,12 @@ impl Relations {
     /// How one moment stands to another, and in words what that rests on; `None` where there is no
     /// such moment. By exchanges alone causes are not used, nor what messages said to links.
     #[must_use]
-    pub fn between(&self, i: usize, j: usize, evidence: Evidence) -> Option<(Relation, Vec<String>)> {
+    pub fn between(
+        &self,
+        i: usize,
+        j: usize,
+        evidence: Evidence,
+    ) -> Option<(Relation, Vec<String>)> {
         if i >= self.stamps.len() || j >= self.stamps.len() {
             return None;
         }
@@ -163,27 +173,13 @@ impl Relations {
         closure(&self.clocks, &self.stamps, &self.links, &snapshots, &[]).ok()
     }
 
-    /// Each once.
     fn told(&self, reasons: &[Reason]) -> Vec<String> {
-        let mut told: Vec<String> = Vec::with_capacity(reasons.len());
-        for reason in reasons {
-            let words = match *reason {
-                Reason::Counter(_) => "own counter".to_owned(),
-                Reason::Reading(_) => "synchronised time".to_owned(),
-                Reason::Link(link) => {
-                    let NamedLink { a, b, .. } = &self.links[link];
-                    format!("link {a}-{b}")
-                }
-                Reason::Cause(cause) => {
-                    let Cause { earlier, later } = self.causes[cause];
-                    format!("message {} -> {}", self.names[earlier], self.names[later])
-                }
-            };
-            if !told.contains(&words) {
-                told.push(words);
-            }
-        }
-        told
+        let link = |place: usize| self.links.get(place).map(|link| (&*link.a, &*link.b));
+        let cause = |place: usize| {
+            let Cause { earlier, later } = self.causes.get(place)?;
+            Some((&*self.names[*earlier], &*self.names[*later]))
+        };
+        in_words(reasons, link, cause)
     }
 }
 

@@ -75,7 +75,9 @@ pub enum ClosureError {
         clock: usize,
     },
     /// The numbers of a link are not those of a link: [`LinkSnapshot::is_sound`].
-    #[error("link {link} has numbers that no link has: limits in the wrong order, or rates too far")]
+    #[error(
+        "link {link} has numbers that no link has: limits in the wrong order, or rates too far"
+    )]
     Unsound {
         /// Its place.
         link: usize,
@@ -113,7 +115,11 @@ impl System {
         let count = clocks.len();
         for (place, stamp) in stamps.iter().enumerate() {
             if stamp.clock >= count {
-                return Err(ClosureError::NoClock { stamp: place, clock: stamp.clock, clocks: count });
+                return Err(ClosureError::NoClock {
+                    stamp: place,
+                    clock: stamp.clock,
+                    clocks: count,
+                });
             }
             if stamp.utc.is_some_and(|(_, max_error)| max_error < Span::ZERO) {
                 return Err(ClosureError::NegativeError { stamp: place });

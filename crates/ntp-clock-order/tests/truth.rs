@@ -34,7 +34,8 @@ fn truth_is_never_outside_the_interval_and_no_certain_order_is_wrong() {
         assert_eq!(closure.contradictions(), &[] as &[Vec<Reason>]);
         for (i, j) in pairs(&world) {
             let apart = Span::from_nanos(world.times[j] - world.times[i]);
-            let Relation { verdict, lower, upper, estimate, est_error, .. } = closure.relation(i, j);
+            let Relation { verdict, lower, upper, estimate, est_error, .. } =
+                closure.relation(i, j);
             assert!(lower.is_none_or(|lower| lower <= apart), "{i} {j} {apart:?} {lower:?}");
             assert!(upper.is_none_or(|upper| apart <= upper), "{i} {j} {apart:?} {upper:?}");
             match verdict {
@@ -57,7 +58,10 @@ fn stamps_exchanged_are_the_mirror_image() {
         let closure = world.closure();
         for (i, j) in pairs(&world) {
             let (there, back) = (closure.relation(i, j), closure.relation(j, i));
-            assert_eq!((there.lower, there.upper), (back.upper.map(|s| -s), back.lower.map(|s| -s)));
+            assert_eq!(
+                (there.lower, there.upper),
+                (back.upper.map(|s| -s), back.lower.map(|s| -s))
+            );
             let turned = match back.verdict {
                 Verdict::Before => Verdict::After,
                 Verdict::After => Verdict::Before,

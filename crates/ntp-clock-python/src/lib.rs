@@ -9,6 +9,7 @@ mod command;
 mod events;
 mod hand;
 mod numbers;
+mod order;
 mod reading;
 mod replay;
 mod stamp;
@@ -33,6 +34,10 @@ mod _native {
     use crate::events::Events;
     #[pymodule_export]
     use crate::hand::Hand;
+    #[pymodule_export]
+    use crate::order::LinkTable;
+    #[pymodule_export]
+    use crate::order::OrderRelations;
     #[pymodule_export]
     use crate::reading::Reading;
     #[pymodule_export]

@@ -117,7 +117,11 @@ impl Link {
     }
 
     /// T1 to T4; the request bounds this side.
-    fn exchanged(&mut self, side: Side, [t1, t2, t3, t4]: [LocalTime; 4]) -> Result<Fed, LinkError> {
+    fn exchanged(
+        &mut self,
+        side: Side,
+        [t1, t2, t3, t4]: [LocalTime; 4],
+    ) -> Result<Fed, LinkError> {
         if t4 < t1 || t3 < t2 {
             return Err(LinkError::Backward);
         }
