@@ -28,6 +28,11 @@ DEPTH_MAX = 128
 LABEL_CHARS = 64
 """The most characters of a `request_id` of docs/WIRE.md."""
 
+COUNTER_FORM = "16 hexadecimal digits, lower case, and ~PPM where the counter is steered"
+"""What `is_counter` asks for, in words."""
+NANOSECONDS_FORM = "text of a whole number of nanoseconds from 0 to 2^63 - 1"
+"""What `nanoseconds` asks for, in words."""
+
 
 class WireError(ValueError):
     """A text is not what may be sent; the message says why."""
@@ -185,6 +190,22 @@ def is_label(value: object) -> bool:
     return isinstance(value, str) and _LABEL.fullmatch(value) is not None
 
 
+def is_counter(value: object) -> bool:
+    """Whether it names a counter as programs name their own: without a scope."""
+    return isinstance(value, str) and _COUNTER.fullmatch(value) is not None
+
+
+def nanoseconds(value: object) -> int | None:
+    """A counter's value, which is text because not every reader's numbers hold it; None: no such.
+
+    Zeros in front and signs are not written.
+    """
+    if not isinstance(value, str) or _NANOSECONDS.fullmatch(value) is None:
+        return None
+    number = int(value)
+    return number if number <= _NANOSECONDS_MAX else None
+
+
 def _members(text: str) -> Message:
     at = _after_blanks(text, 0)
     if text[at : at + 1] != "{":
@@ -258,6 +279,9 @@ def _whole(digits: str) -> int:
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _LABEL = re.compile(rf"[!-~]{{1,{LABEL_CHARS}}}")
+_COUNTER = re.compile(r"[0-9a-f]{16}(?:~[0-9]{1,6})?")
+_NANOSECONDS = re.compile("0|[1-9][0-9]{0,18}")
+_NANOSECONDS_MAX = 2**63 - 1
 _BLANKS = re.compile(r"[ \t\n\r]+")
 _BRACKET = re.compile(r"[\[\]{}]")
 # The greatest double has one digit more.

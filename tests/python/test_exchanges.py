@@ -1,0 +1,120 @@
+"""Comparing counters over a socket, by the vectors that Rust and JavaScript read too."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any, NamedTuple
+
+import pytest
+from support import ROOT
+
+from portacode import exchanges
+from portacode.exchanges import Answering, Asked, Asking, Exchange, ExchangeError
+from portacode.relay import messages
+
+CASES = json.loads((ROOT / "tests/vectors/relay-exchanges.json").read_text())["cases"]
+
+
+def having(member: str) -> pytest.MarkDecorator:
+    chosen = [case for case in CASES if member in case]
+    assert chosen
+    return pytest.mark.parametrize("case", chosen, ids=[case["name"] for case in chosen])
+
+
+class At(NamedTuple):
+    counter: str
+    counter_ns: int
+
+
+def at(told: dict[str, str]) -> At:
+    return At(told["counter"], int(told["counter_ns"]))
+
+
+def asked_of(told: dict[str, Any] | None) -> Asked | None:
+    if told is None:
+        return None
+    sent, exchange = told["sent_ns"], told["exchange"]
+    return Asked(
+        told["counter"],
+        None if sent is None else int(sent),
+        exchange
+        and Exchange(**{k: int(v) if k.endswith("_ns") else v for k, v in exchange.items()}),
+    )
+
+
+@having("steps")
+def test_both_ends_say_what_the_vectors_say(case: dict[str, Any]) -> None:
+    asking, answering = Asking(), Answering()
+    for step in case["steps"]:
+        if reply := step.get("reply"):
+            assert asking.take(reply["request_id"], at(reply["received"])) is reply["ours"]
+            continue
+        request = step["request"]
+        message = asking.request(at(request["at"]), request["request_id"])
+        assert message == request["message"]
+        asked = answering.asked(message, at(request["received"]))
+        assert asked == asked_of(request["asked"])
+        if request["answered"]:
+            answering.answered(message["request_id"], at(request["answered"]))
+
+
+@having("asked")
+def test_a_request_says_of_its_counter_what_the_vectors_say(case: dict[str, Any]) -> None:
+    assert Answering().asked(case["message"], At("0" * 16, 1)) == asked_of(case["asked"])
+
+
+@having("refused")
+def test_a_request_that_says_it_wrongly_is_refused_and_the_member_is_named(
+    case: dict[str, Any],
+) -> None:
+    with pytest.raises(ExchangeError) as refused:
+        Answering().asked(case["message"], At("0" * 16, 1))
+    assert case["refused"] in str(refused.value)
+    assert len(str(refused.value)) < 200
+
+
+def test_a_relay_that_compares_nothing_answers_all_of_these_requests() -> None:
+    for case in CASES:
+        steps = case.get("steps", ())
+        told = [step["request"]["message"] for step in steps if "request" in step]
+        for message in told or [case["message"]]:
+            text = json.dumps(message)
+            got = messages.request_of_text(text, max(1024, len(text)))
+            assert got == message["request_id"]
+
+
+def test_requests_are_new_each_time_and_come_at_the_times_of_the_document() -> None:
+    asking = Asking()
+    ids = {asking.request(At("0" * 16, 1))["request_id"] for _ in range(100)}
+    assert len(ids) == 100
+    assert all(len(name) == 16 for name in ids)
+    times = list(itertools.accumulate(itertools.islice(exchanges.pauses_s(), 8)))
+    assert times == [0, 0.5, 1, 2, 4, 8, 18, 28]
+
+
+@pytest.mark.parametrize("request_id", [None, 7, ["a"], {}, "nobody asked this"])
+def test_a_reply_that_names_no_request_is_nobodys(request_id: object) -> None:
+    asking = Asking()
+    asking.request(At("0" * 16, 1))
+    assert not asking.take(request_id, At("0" * 16, 2))
+
+
+def test_a_flood_of_requests_is_remembered_in_bounded_memory() -> None:
+    answering, now = Answering(), At("0" * 16, 1)
+    for number in range(10_000):
+        message = {"request_id": str(number), "counter": "1" * 16, "sent": str(number)}
+        answering.asked(message, now)
+        answering.answered(str(number), now)
+    last = {"request_id": "9999", "received": "7"}
+    told = {"request_id": "x", "counter": "1" * 16}
+    assert len(answering._kept) == exchanges.KEPT
+    asked = answering.asked({**told, "last": last}, now)
+    assert asked is not None
+    assert asked.exchange is not None
+    again = answering.asked({**told, "last": last}, now)
+    assert again is not None
+    assert again.exchange is None, "each counts once"
+    forgotten = answering.asked({**told, "last": {**last, "request_id": "1"}}, now)
+    assert forgotten is not None
+    assert forgotten.exchange is None
