@@ -7,9 +7,7 @@ messages are those of docs/WIRE.md, in which relays that compare nothing ignore 
 Who asks:
 
     asking = Asking()
-    for pause_s in pauses_s():
-        await asyncio.sleep(pause_s)
-        await socket.send(json.dumps(asking.request(ntp_clock.stamp())))
+    asyncio.ensure_future(keep_asking(asking, ntp_clock, socket.send))
 
     received = ntp_clock.stamp()                      # First thing when a message has come.
     asking.take(message.get("request_id"), received)  # True: it answers one of these requests.
@@ -24,6 +22,7 @@ Who answers:
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,23 +30,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from portacode import _wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from typing import Protocol
+
+    from portacode.utils.ntp_clock import NTPClock
 
     class Counted(Protocol):
         """A moment by a counter, as `ntp_clock.stamp()` gives it."""
 
         @property
-        def counter(self) -> str:  # noqa: D102
+        def counter(self) -> str:
             ...
         @property
-        def counter_ns(self) -> int:  # noqa: D102
+        def counter_ns(self) -> int:
             ...
 
 
-__all__ = ["Answering", "Asked", "Asking", "Exchange", "ExchangeError", "pauses_s"]
+__all__ = ["Answering", "Asked", "Asking", "Exchange", "ExchangeError", "keep_asking", "pauses_s"]
 
-EVENT = "clock_sync_request"
+REQUEST = "clock_sync_request"
 REPLY = "clock_sync_response"
 
 
@@ -104,7 +105,7 @@ class Asking:
             request_id: A new one by default.
         """
         request_id = request_id or secrets.token_hex(8)
-        message: dict[str, Any] = {"event": EVENT, "request_id": request_id}
+        message: dict[str, Any] = {"event": REQUEST, "request_id": request_id}
         message |= {"counter": now.counter, "sent": str(now.counter_ns)}
         last, self._last = self._last, None
         if last is not None and last[1].counter == now.counter:
@@ -127,6 +128,21 @@ class Asking:
         if counter == received.counter:
             self._last = request_id, received
         return counter is not None
+
+
+async def keep_asking(
+    asking: Asking, clock: NTPClock, send: Callable[[str], Awaitable[None]]
+) -> None:
+    """Asks at the times of docs/WIRE.md, until it is cancelled.
+
+    Args:
+        asking: Of this very connection.
+        clock: Whose counter it is.
+        send: Sends a text over the connection; what it raises ends this.
+    """
+    for pause_s in pauses_s():
+        await asyncio.sleep(pause_s)
+        await send(_wire.encode(asking.request(clock.stamp())))
 
 
 class Answering:

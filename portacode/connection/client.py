@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import portacode
-from portacode import _wire
+from portacode import _wire, exchanges
 from portacode.connection import messages
 from portacode.connection.handlers import Registry, builtin
 from portacode.connection.handlers.base import Reply, Sender
@@ -186,9 +186,16 @@ class DeviceClient(Sender):
         self._outbox.rewind()
         await socket.send(messages.encode(self._hello()))
         self._to_send.set()
+        asking = exchanges.Asking()
         tasks = [
             asyncio.ensure_future(work)
-            for work in (self._receive(socket), self._send(socket), self._tend(socket))
+            for work in (
+                self._receive(socket, asking),
+                self._send(socket),
+                self._tend(socket),
+                # Beside the responses, which wait for none of it.
+                exchanges.keep_asking(asking, self._clock, socket.send),
+            )
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -200,10 +207,11 @@ class DeviceClient(Sender):
             if isinstance(result, Exception) and not _is_closure(result):
                 raise result
 
-    async def _receive(self, socket: ClientConnection) -> None:
+    async def _receive(self, socket: ClientConnection, asking: exchanges.Asking) -> None:
         async for frame in socket:
             # First thing, before it is known what it is.
-            received = Stamp.take(self._clock)
+            came = self._clock.stamp()
+            received = Stamp.of(came.reading, self._clock)
             try:
                 message = messages.parse(frame)
             except messages.MalformedError as error:
@@ -216,6 +224,8 @@ class DeviceClient(Sender):
                 self._backoff.reset()
                 if self._outbox.ack(message.delivery_id):
                     self._delivered.set()
+            elif isinstance(message, messages.ClockReply):
+                asking.take(message.request_id, came)
             elif isinstance(message, messages.Refused):
                 logger.warning("refused by the server, %s: %s", message.code, message.message)
 

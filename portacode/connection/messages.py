@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
-from portacode import _wire
+from portacode import _wire, exchanges
 from portacode.traceparent import carried
 
 if TYPE_CHECKING:
@@ -52,8 +52,15 @@ class Refused(NamedTuple):
     message: str
 
 
+class ClockReply(NamedTuple):
+    """The server's reply to a clock_sync_request, whose time the device has no use for."""
+
+    request_id: object
+    """As it came."""
+
+
 # Evaluated, unlike an annotation, so in the way of Python 3.9.
-Incoming = Union[Command, Ack, Refused, None]
+Incoming = Union[Command, Ack, ClockReply, Refused, None]
 
 
 class MalformedError(ValueError):
@@ -97,6 +104,8 @@ def parse(frame: str | bytes) -> Incoming:
         return _command(message)
     if event == "ack":
         return Ack(_id(message.get("delivery_id"), "delivery_id"))
+    if event == exchanges.REPLY:
+        return ClockReply(message.get("request_id"))
     if event == "error":
         told = message.get("error")
         if not isinstance(told, dict):

@@ -30,7 +30,12 @@ class Gateway:
         self.hellos: list[dict[str, Any]] = []
         self.clocks: list[dict[str, Any]] = []
         self.progress: list[dict[str, Any]] = []
+        # All but those by which it compares its counter.
         self.frames: list[str] = []
+        self.exchanges: list[list[dict[str, Any]]] = []
+        """Those, by connection."""
+        # Servers of before do not answer them on this socket.
+        self.compares = True
         # Responses by request_id, without those that came again.
         self.responses: dict[str, dict[str, Any]] = {}
         self.deliveries: list[str] = []
@@ -117,10 +122,17 @@ class Gateway:
             self.ends.append(close.code if close is not None else None)
 
     def _take(self, connection: ServerConnection, frame: str, message: dict[str, Any]) -> None:
-        self.frames.append(frame)
         event = message["event"]
+        if event == "clock_sync_request":
+            self.exchanges[-1].append(message)
+            if self.compares:
+                told = {"event": "clock_sync_response", "request_id": message["request_id"]}
+                connection.send(json.dumps(told))
+            return
+        self.frames.append(frame)
         if event == "hello":
             self._connection = connection
+            self.exchanges.append([])
             self.hellos.append(message)
         elif event == "response":
             self.deliveries.append(message["delivery_id"])

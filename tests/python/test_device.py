@@ -92,6 +92,39 @@ def test_a_device_says_who_it_is_and_answers_with_all_its_stamps(
     assert trace.problems() == []
 
 
+def test_a_device_compares_its_counter_with_the_servers_and_anew_over_each_connection(
+    gateway: Gateway, start: Start
+) -> None:
+    start()
+    assert gateway.connected(1)
+    assert eventually(lambda: len(gateway.exchanges[0]) >= 3, within_s=10)
+    gateway.cut()
+    assert gateway.connected(2)
+    assert eventually(lambda: len(gateway.exchanges[1]) >= 2, within_s=10)
+    first, second = gateway.exchanges
+    assert {message["counter"] for message in (*first, *second)} == {first[0]["counter"]}
+    for one, next_one in (*zip(first, first[1:]), second[:2]):
+        told = next_one["last"]
+        assert told["request_id"] == one["request_id"]
+        assert int(one["sent"]) < int(told["received"]) < int(next_one["sent"])
+    assert "last" not in first[0]
+    assert "last" not in second[0], "that was over another connection"
+    pauses = [(int(b["sent"]) - int(a["sent"])) / 1e9 for a, b in zip(first, first[1:])]
+    assert min(pauses) > 0.49, "never more often than the document says"
+
+
+def test_a_server_that_compares_nothing_has_its_requests_answered_as_ever(
+    gateway: Gateway, start: Start
+) -> None:
+    gateway.compares = False
+    start()
+    assert gateway.connected(1)
+    assert eventually(lambda: len(gateway.exchanges[0]) >= 2, within_s=10)
+    assert gateway.ask("echo", 7)["payload"] == 7
+    assert all("last" not in message for message in gateway.exchanges[0])
+    assert len(gateway.hellos) == 1
+
+
 def test_a_slow_task_tells_how_far_it_is_before_it_answers(gateway: Gateway, start: Start) -> None:
     start()
     assert gateway.connected(1)

@@ -35,12 +35,11 @@ def asked_of(told: dict[str, Any] | None) -> Asked | None:
     if told is None:
         return None
     sent, exchange = told["sent_ns"], told["exchange"]
-    return Asked(
-        told["counter"],
-        None if sent is None else int(sent),
-        exchange
-        and Exchange(**{k: int(v) if k.endswith("_ns") else v for k, v in exchange.items()}),
-    )
+    whole = None
+    if exchange is not None:
+        by = [int(exchange[f"{name}_ns"]) for name in ("sent", "received", "answered", "returned")]
+        whole = Exchange(exchange["counter"], by[0], by[1], by[2], by[3], exchange["answerer"])
+    return Asked(told["counter"], None if sent is None else int(sent), whole)
 
 
 @having("steps")

@@ -90,6 +90,23 @@ fn the_vectors_queries_are_requests_or_errors_as_they_say() {
     }
 }
 
+/// This relay compares no counters: what a request says of one is a member like any other.
+#[test]
+fn what_a_request_says_of_a_counter_changes_nothing_for_a_relay_that_compares_none() {
+    let (mut requests, mut with_counter) = (0, 0);
+    for case in cases("relay-exchanges.json") {
+        let steps = case["steps"].as_array().into_iter().flatten();
+        let messages = steps.map(|step| &step["request"]["message"]).chain([&case["message"]]);
+        for message in messages.filter(|message| message.is_object()) {
+            let id = request::of_text(&message.to_string());
+            assert_eq!(id.as_deref().ok(), message["request_id"].as_str(), "{}", case["name"]);
+            requests += 1;
+            with_counter += usize::from(!message["counter"].is_null());
+        }
+    }
+    assert!(with_counter > 50 && requests > with_counter, "{with_counter} of {requests}");
+}
+
 fn check(case: &Value, outcome: Result<String, RequestError>) {
     let expected = &case["outcome"];
     let name = &case["name"];
