@@ -28,6 +28,7 @@ _PlainLink: TypeAlias = tuple[
     float | None,
     tuple[float | None, float | None],
 ]
+_NamedCounts: TypeAlias = tuple[str, str, tuple[int, int, int, int | None]]
 _PlainRelation: TypeAlias = tuple[
     str, str | None, tuple[int | None, int | None, int | None, int | None], list[str]
 ]
@@ -214,8 +215,11 @@ class LinkTable:
         """What is known of two counters when that of `a` reads this; None without evidence."""
     def difference(self, a: tuple[str, int], b: tuple[str, int], exchanges: bool) -> _PlainRelation:
         """How a moment of one counter stands to a moment of another."""
-    def pairs(self) -> list[tuple[str, str, tuple[int, int, int, int | None]]]:
-        """The names of each link, and what it was fed; those first that were fed last."""
+    def pair(self, a: str, b: str) -> _NamedCounts | None:
+        """The names of the link of these two, and what it was fed; None where it was fed nothing."""
+    def pairs(self) -> list[_NamedCounts]:
+        """The same of each link, those first that were fed last."""
+    def __len__(self) -> int: ...
 
 @final
 class SyncTicket:

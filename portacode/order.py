@@ -244,25 +244,36 @@ class Links:
                 is None.
         """
         told = []
-        for a, b, (exchanges, messages, restarts, newest_ns) in self._native.pairs():
-            if newest_ns is None:
-                continue
-            at_ns, age_ns, turned = newest_ns, None, False
+        for a, b, counts in self._native.pairs():
             if now is not None and now[0] in (a, b):
-                at_ns = _checked_ns("now", now[1])
-                turned = now[0] == b
-            link = self.snapshot(b, a, at_ns) if turned else self.snapshot(a, b, at_ns)
-            if link is None:
+                found = self.state(now[0], b if now[0] == a else a, now[1])
+            elif counts[3] is None:
                 continue
-            if now is not None and now[0] in (a, b):
-                newest = newest_ns
-                if turned:
-                    # By the counter of what is now `a`.
-                    newest = newest_ns - (int(link["b_ns"]) - int(link["a_ns"]))
-                age_ns = max(0, at_ns - newest)
-            counts = {"exchanges": exchanges, "messages": messages, "restarts": restarts}
-            told.append({**link, **counts, "age_ns": age_ns})
+            else:
+                link = self.snapshot(a, b, counts[3])
+                found = None if link is None else {**link, **_counted(counts), "age_ns": None}
+            if found is not None:
+                told.append(found)
         return told
+
+    def state(self, a: str, b: str, at_ns: int) -> dict[str, Any] | None:
+        """One link as `pairs()` has it, when the counter `a` reads this.
+
+        None where nothing is known of the two.
+        """
+        link = self.snapshot(a, b, at_ns)
+        pair = self._native.pair(a, b)
+        if link is None or pair is None or pair[2][3] is None:
+            return None
+        newest_ns = pair[2][3]
+        if pair[0] != a:
+            # It is told by the counter of what is `b` here.
+            newest_ns -= int(link["b_ns"]) - int(link["a_ns"])
+        return {**link, **_counted(pair[2]), "age_ns": max(0, at_ns - newest_ns)}
+
+    def __len__(self) -> int:
+        """How many links there are."""
+        return len(self._native)
 
 
 def _moment(
@@ -278,6 +289,10 @@ def _moment(
         return counter, counter_ns, None, None
     _checked_ns(f"{name}.time_ns", time_ns)
     return counter, counter_ns, time_ns, _checked_ns(f"{name}.max_error_ns", max_error_ns)
+
+
+def _counted(counts: tuple[int, int, int, int | None]) -> dict[str, int]:
+    return {"exchanges": counts[0], "messages": counts[1], "restarts": counts[2]}
 
 
 def _checked_ns(name: str, value: int) -> int:

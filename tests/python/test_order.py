@@ -91,6 +91,13 @@ def test_pairs_say_how_each_link_stands() -> None:
         assert pair["age_ns"] / MS == pytest.approx(age_ms, abs=0.2)
         assert pair["lower_ns"] < pair["est_ns"] < pair["upper_ns"]
     assert [pair["age_ns"] for pair in links.pairs()] == [None, None]
+    assert len(links) == 2
+    assert links.state(first["a"], first["b"], 80 * MS) == first
+    turned = links.state(first["b"], first["a"], int(first["b_ns"]))
+    assert turned is not None
+    assert turned["exchanges"] == first["exchanges"]
+    assert abs(turned["age_ns"] - first["age_ns"]) <= 80_000, "of counters that may differ by 1 ‰"
+    assert links.state("hub", "nobody", 80 * MS) is None
 
 
 def test_a_full_table_forgets_the_link_that_was_fed_longest_ago() -> None:

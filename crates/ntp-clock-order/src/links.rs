@@ -180,6 +180,13 @@ impl Links {
         Ok(Between { relation: closure.relation(0, 1), links: told })
     }
 
+    /// The link of these two; `None` where nothing was ever fed of them.
+    #[must_use]
+    pub fn get(&self, a: &str, b: &str) -> Option<LinkState<'_>> {
+        let (found, entry) = self.table.get_key_value(&pair(a, b).0)?;
+        Some(LinkState { a: &found.0, b: &found.1, link: &entry.link })
+    }
+
     /// All links, those first that were fed last.
     pub fn iter(&self) -> impl Iterator<Item = LinkState<'_>> {
         self.fed.values().rev().filter_map(|pair| {
@@ -327,6 +334,10 @@ mod tests {
             );
             let state = links.iter().next().unwrap();
             assert_eq!((state.a, state.b, state.link.exchanges()), ("a", "b", 2));
+            for found in [links.get("a", "b").unwrap(), links.get("b", "a").unwrap()] {
+                assert_eq!((found.a, found.b, found.link.exchanges()), ("a", "b", 2));
+            }
+            assert!(links.get("a", "c").is_none());
             assert_eq!(state.link.round_trip().map(|trip| trip.as_nanos()), Some(200_000));
         }
     }

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ntp_clock_order::{
-    By, Cause, Evidence, Fed, LinkSnapshot, LinkStamps, Links, LocalTime, Moment, NamedLink,
-    Relation, Relations, Span, UnixTime, Verdict,
+    By, Cause, Evidence, Fed, LinkSnapshot, LinkStamps, LinkState, Links, LocalTime, Moment,
+    NamedLink, Relation, Relations, Span, UnixTime, Verdict,
 };
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -31,6 +31,8 @@ type PlainRelation = (
 );
 /// Exchanges, messages, restarts, and A's counter at the newest evidence.
 type Counts = (u64, u64, u64, Option<i64>);
+/// A's name, B's, and the counts.
+type NamedCounts = (String, String, Counts);
 
 /// What follows of moments, links and causes.
 #[pyclass(frozen, module = "portacode._native")]
@@ -128,16 +130,18 @@ impl LinkTable {
         Ok(plain(&between.relation, between.rests_on()))
     }
 
-    /// The names of each link, and what it was fed; those first that were fed last.
-    fn pairs(&self) -> Vec<(String, String, Counts)> {
-        let links = self.links();
-        let told = links.iter().map(|state| {
-            let newest = state.link.newest_a().map(LocalTime::as_nanos);
-            let link = state.link;
-            let counts = (link.exchanges(), link.messages(), link.restarts(), newest);
-            (state.a.to_owned(), state.b.to_owned(), counts)
-        });
-        told.collect()
+    /// The names of the link of these two, and what it was fed; None where it was fed nothing.
+    fn pair(&self, a: &str, b: &str) -> Option<NamedCounts> {
+        self.links().get(a, b).map(counts)
+    }
+
+    /// The same of each link, those first that were fed last.
+    fn pairs(&self) -> Vec<NamedCounts> {
+        self.links().iter().map(counts).collect()
+    }
+
+    fn __len__(&self) -> usize {
+        self.links().len()
     }
 }
 
@@ -145,6 +149,12 @@ impl LinkTable {
     fn links(&self) -> MutexGuard<'_, Links> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn counts(LinkState { a, b, link }: LinkState<'_>) -> NamedCounts {
+    let newest = link.newest_a().map(LocalTime::as_nanos);
+    let counts = (link.exchanges(), link.messages(), link.restarts(), newest);
+    (a.to_owned(), b.to_owned(), counts)
 }
 
 fn refused(error: impl ToString) -> PyErr {
