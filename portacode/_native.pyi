@@ -216,7 +216,7 @@ class LinkTable:
     def difference(self, a: tuple[str, int], b: tuple[str, int], exchanges: bool) -> _PlainRelation:
         """How a moment of one counter stands to a moment of another."""
     def pair(self, a: str, b: str) -> _NamedCounts | None:
-        """The names of the link of these two, and what it was fed; None where it was fed nothing."""
+        """The names of the link of these two, and what it was fed; None where there is none."""
     def pairs(self) -> list[_NamedCounts]:
         """The same of each link, those first that were fed last."""
     def __len__(self) -> int: ...

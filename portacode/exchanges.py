@@ -39,11 +39,9 @@ if TYPE_CHECKING:
         """A moment by a counter, as `ntp_clock.stamp()` gives it."""
 
         @property
-        def counter(self) -> str:
-            ...
+        def counter(self) -> str: ...
         @property
-        def counter_ns(self) -> int:
-            ...
+        def counter_ns(self) -> int: ...
 
 
 __all__ = ["Answering", "Asked", "Asking", "Exchange", "ExchangeError", "keep_asking", "pauses_s"]

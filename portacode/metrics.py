@@ -9,23 +9,36 @@ print(prometheus_text(ntp_clock))
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from portacode.relay import Relay
     from portacode.utils.ntp_clock import NTPClock
 
-__all__ = ["CONTENT_TYPE", "prometheus_text"]
+__all__ = ["CONTENT_TYPE", "LinkCounts", "prometheus_text"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def prometheus_text(clock: NTPClock, relay: Relay | None = None) -> str:
-    """A clock's status in Prometheus' text format, and what a relay has been asked.
+class LinkCounts(NamedTuple):
+    """What a server has learnt of its counter and others'."""
+
+    kept: int
+    """Links that are kept now."""
+    evidence: Mapping[tuple[str, str], int]
+    """By source and outcome, as docs/METRICS.md has them, since the process began."""
+
+
+def prometheus_text(
+    clock: NTPClock, relay: Relay | None = None, links: LinkCounts | None = None
+) -> str:
+    """A clock's status in Prometheus' text format, what a relay has been asked, and links.
 
     A value that the clock does not have is left out: neither 0 nor NaN.
     """
-    return "\n".join([*_of_clock(clock), *(_of_relay(relay) if relay else ()), ""])
+    of_relay = _of_relay(relay) if relay else ()
+    of_links = _of_links(links) if links else ()
+    return "\n".join([*_of_clock(clock), *of_relay, *of_links, ""])
 
 
 def _of_clock(clock: NTPClock) -> Iterator[str]:
@@ -68,6 +81,14 @@ def _of_relay(relay: Relay) -> Iterator[str]:
     yield from _family("relay_websockets_closed_total", "WebSocket connections ended.")
     for reason, count in counts.closed.items():
         yield _sample("relay_websockets_closed_total", {"reason": reason}, count)
+
+
+def _of_links(links: LinkCounts) -> Iterator[str]:
+    yield from _family("links", "Pairs of counters of which something is known.")
+    yield _sample("links", {}, links.kept)
+    yield from _family("link_evidence_total", "Exchanges and messages that tell of two counters.")
+    for (source, outcome), count in links.evidence.items():
+        yield _sample("link_evidence_total", {"source": source, "outcome": outcome}, count)
 
 
 def _seconds(ms: float | None) -> float | None:

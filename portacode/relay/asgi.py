@@ -21,6 +21,7 @@ from portacode.relay.limits import Limits
 from portacode.relay.silence import FIRST_S, Silence, silent_text
 
 if TYPE_CHECKING:
+    from portacode.metrics import LinkCounts
     from portacode.utils.ntp_clock import NTPClock, Reading
 
     Message = MutableMapping[str, Any]
@@ -35,6 +36,7 @@ class RelayApp:
     Args:
         clock: Whose time; the shared one if None.
         metrics: Whether a path that ends in `/metrics` gives Prometheus' text.
+        links: Asked for what else goes into that text, where somebody keeps links.
         **limits: As in `Limits`: `rate`, `max_bytes`, `origins`, `idle_s`, `proxies`.
 
     Raises:
@@ -42,12 +44,18 @@ class RelayApp:
     """
 
     def __init__(
-        self, clock: NTPClock | None = None, *, metrics: bool = False, **limits: Any
+        self,
+        clock: NTPClock | None = None,
+        *,
+        metrics: bool = False,
+        links: Callable[[], LinkCounts] | None = None,
+        **limits: Any,
     ) -> None:
         self.relay = shared_relay if clock is None else Relay(clock)
         self.limits = Limits.checked(**limits)
         self._http = HttpEndpoint(self.relay, self.limits)
         self._metrics = metrics
+        self._links = links
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One connection, or one request."""
@@ -66,7 +74,8 @@ class RelayApp:
         if self._metrics and scope["path"].endswith("/metrics"):
             from portacode.metrics import CONTENT_TYPE, prometheus_text
 
-            text = prometheus_text(self.relay.clock, self.relay)
+            links = self._links() if self._links else None
+            text = prometheus_text(self.relay.clock, self.relay, links)
             await _respond(send, 200, [("Content-Type", CONTENT_TYPE)], text.encode())
             return
         answer = self._http.take(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import ROOT, eventually
 
-from portacode.metrics import prometheus_text
+from portacode.metrics import LinkCounts, prometheus_text
 from portacode.relay import Limits, Relay, Session
 from portacode.utils.ntp_clock import ManualClock, NTPClock
 
@@ -120,6 +120,18 @@ def test_a_relay_tells_what_it_was_asked() -> None:
     values = told(prometheus_text(relay.clock, relay))[1]
     assert values["relay_websockets_open"] == 0
     assert values['relay_websockets_closed_total{reason="client"}'] == 1
+
+
+def test_a_server_that_keeps_links_tells_what_they_were_fed() -> None:
+    evidence = {("exchange", "kept"): 3, ("message", "restarted"): 1, ("message", "refused"): 0}
+    links = LinkCounts(2, evidence)
+    types, values = told(prometheus_text(ManualClock(), links=links))
+    assert {name: types[name] for name in described("Links")} == described("Links")
+    assert values["links"] == 2
+    for (source, outcome), count in evidence.items():
+        labels = f'{{source="{source}",outcome="{outcome}"}}'
+        assert values[f"link_evidence_total{labels}"] == count
+    assert not [name for name in told(prometheus_text(ManualClock()))[0] if "link" in name]
 
 
 def test_prometheus_own_tool_finds_nothing_wrong(synced: NTPClock) -> None:

@@ -130,7 +130,7 @@ impl LinkTable {
         Ok(plain(&between.relation, between.rests_on()))
     }
 
-    /// The names of the link of these two, and what it was fed; None where it was fed nothing.
+    /// The names of the link of these two, and what it was fed; None where there is none.
     fn pair(&self, a: &str, b: &str) -> Option<NamedCounts> {
         self.links().get(a, b).map(counts)
     }
