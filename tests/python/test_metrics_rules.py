@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import PACKAGE, PROGRAMS, ROOT, environment, eventually
 
-from portacode.metrics import prometheus_text
+from portacode.metrics import LinkCounts, prometheus_text
 from portacode.relay import Relay
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ def promtool(*arguments: str, stdin: str = "", folder: Path = DEPLOY / "promethe
 
 def documented() -> set[str]:
     return set(NAME.findall(METRICS.read_text()))
+
+
+def of_links() -> set[str]:
+    """What only a server has that keeps links."""
+    text = METRICS.read_text().split("\n## Links\n")[1].split("\n## ")[0]
+    return set(NAME.findall(text))
 
 
 def expressions(dashboard: Any) -> Iterator[tuple[str, str]]:
@@ -118,8 +124,9 @@ def test_what_python_exports_passes_the_linter(synced: NTPClock) -> None:
     relay = Relay(synced)
     relay.answer({"event": "clock_sync_request", "request_id": "a7"}, relay.receipt())
     relay.answer({"event": "clock_sync_request"}, relay.receipt())
-    promtool("check", "metrics", stdin=prometheus_text(synced, relay))
-    assert set(NAME.findall(prometheus_text(synced, relay))) <= documented()
+    text = prometheus_text(synced, relay, LinkCounts(1, {("exchange", "kept"): 2}))
+    promtool("check", "metrics", stdin=text)
+    assert of_links() <= set(NAME.findall(text)) <= documented()
 
 
 def test_what_the_command_exports_passes_the_linter_and_has_the_same_names(chrony: str) -> None:
@@ -142,7 +149,7 @@ def test_what_the_command_exports_passes_the_linter_and_has_the_same_names(chron
         finally:
             relay.terminate()
     promtool("check", "metrics", stdin=text)
-    assert set(NAME.findall(text)) == documented()
+    assert set(NAME.findall(text)) == documented() - of_links()
 
 
 def ntp_clock_command() -> list[str]:
@@ -174,8 +181,10 @@ def test_prometheus_scrapes_it_and_every_panel_has_an_answer(tmp_path: Path, chr
                 dashboard = json.loads(DASHBOARD.read_text())
                 answers = {each: prometheus.query(each[1]) for each in expressions(dashboard)}
                 empty = {title for (title, _), answer in answers.items() if not answer}
-                # Nothing was refused, and no connections are owned by an application.
-                assert empty <= {"Replies not believed", "WebSockets ended", "Connections"}
+                # Nothing was refused, and no connections are owned by an application, which keeps
+                # no links either.
+                nothing = {"Replies not believed", "WebSockets ended", "Connections"}
+                assert empty <= nothing | {"Links kept", "Evidence of links"}
                 assert prometheus.query('ALERTS{alertstate="firing"}') == []
         finally:
             serving.terminate()
