@@ -99,6 +99,11 @@ impl Counter {
         LocalTime::from_nanos(exact - exact.rem_euclid(resolution))
     }
 
+    /// What it would show if it showed every nanosecond.
+    pub(crate) fn fine(&mut self, t_ns: i64) -> LocalTime {
+        LocalTime::from_nanos(self.exact(t_ns))
+    }
+
     /// The first true moment at which the counter shows this or more.
     pub fn when(&mut self, local: LocalTime) -> i64 {
         let resolution = self.oscillator.resolution_ns.max(1);

@@ -25,6 +25,7 @@ mod cost;
 mod counter;
 mod dice;
 mod fleet;
+mod links;
 mod oracle;
 mod path;
 mod peers;
@@ -44,6 +45,10 @@ pub use cost::{Cost, cost};
 pub use counter::{Counter, Oscillator, Part, Sleep};
 pub use dice::Dice;
 pub use fleet::{FleetPlan, FleetReport, Window, fleet};
+pub use links::{
+    Leg, Lie, LinkOutcome, LinkPromise, LinkReport, LinkSwarm, LinkViolation, LinkWorld, Node,
+    System, Tally, Traffic, links_swarm, run_links,
+};
 pub use oracle::{Promise, Violation};
 pub use path::{Direction, Episode, Path, RouteChange, Shift};
 pub use peers::{Chrony, Feed, Kalman, MinimumRtt, Sntp, all_peers};

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use ntp_clock_sim::{
-    Family, FleetPlan, Options, Setup, all_peers, compare, cost, fleet, run, svg, swarm,
+    Family, FleetPlan, LinkWorld, Options, Setup, all_peers, compare, cost, fleet, links_swarm,
+    run, svg, swarm,
 };
 
 mod report;
@@ -40,6 +41,8 @@ enum Verb {
     },
     /// Compares this estimator with others on the same exchanges.
     Compare(Batch),
+    /// Systems of several clocks: compares what links say with the truth, and checks every promise.
+    Links(LinkBatch),
     /// Many clients of one server: start-up, an outage of ten minutes, recovery.
     Fleet {
         /// How many.
@@ -85,6 +88,22 @@ struct Batch {
     /// How long each lasts; a day, where its world is not about more.
     #[arg(long)]
     hours: Option<f64>,
+}
+
+#[derive(Args)]
+struct LinkBatch {
+    /// Seeds of each world.
+    #[arg(long, default_value_t = 20)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    first_seed: u64,
+    /// Only these worlds.
+    #[arg(long = "world")]
+    worlds: Vec<LinkWorld>,
+    /// Comparisons in each run, about.
+    #[arg(long, default_value_t = 10_000)]
+    comparisons: u32,
 }
 
 impl Batch {
@@ -134,6 +153,17 @@ fn main() -> anyhow::Result<ExitCode> {
             print!("{}", report::comparison(&comparisons));
             true
         }
+        Verb::Links(batch) => {
+            let worlds = if batch.worlds.is_empty() { LinkWorld::ALL } else { &batch.worlds };
+            let seeds = batch.first_seed..batch.first_seed.saturating_add(batch.seeds);
+            let bar = bar(worlds.len() as u64 * batch.seeds, "runs");
+            let began = std::time::Instant::now();
+            let swarm = links_swarm(worlds, seeds, batch.comparisons, || bar.inc(1));
+            bar.finish_and_clear();
+            print!("{}", report::links::swarm(&swarm));
+            println!("{:.1} s", began.elapsed().as_secs_f64());
+            swarm.total().broken() == 0
+        }
         Verb::Fleet { clients, seed } => {
             let plan = FleetPlan::of(clients, seed);
             let bar = bar(plan.end_s as u64, "s of the fleet's time");
@@ -164,6 +194,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Worlds => {
             for family in Family::ALL {
                 println!("{:<18}{}", family.name(), family.about().trim());
+            }
+            println!("\nof several clocks (links):");
+            for world in LinkWorld::ALL {
+                println!("{:<18}{}", world.name(), world.about().trim());
             }
             true
         }

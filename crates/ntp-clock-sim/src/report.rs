@@ -1,5 +1,7 @@
 //! What the command line prints.
 
+pub(crate) mod links;
+
 use ntp_clock_sim::{
     Comparison, Cost, FleetPlan, FleetReport, Outcome, Setup, Statistics, SwarmReport, Table,
     duration,

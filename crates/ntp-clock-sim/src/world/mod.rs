@@ -4,6 +4,7 @@ mod families;
 mod family;
 
 pub use family::Family;
+pub(crate) use family::families;
 
 use ntp_clock_core::{Span, UnixTime};
 
