@@ -80,13 +80,23 @@ impl<'a> Oracle<'a> {
         self.tally.within[1] += u64::from(off <= error.times(2));
     }
 
-    /// Whether it is as narrow as the exchanges allow.
-    pub(super) fn narrow_enough(&mut self, said: &Difference, allowed_ns: f64, t_ns: i64) {
+    /// Whether it is as narrow as is aimed at, and where it is not, as evidence allows.
+    pub(super) fn narrow_enough(
+        &mut self,
+        said: &Difference,
+        aim_ns: f64,
+        allowed_ns: impl Fn() -> f64,
+        t_ns: i64,
+    ) {
         self.tally.measured += 1;
         let width_ns = said.width().map_or(f64::INFINITY, |width| width.as_nanos() as f64);
-        let ratio = width_ns / allowed_ns;
-        self.tally.widest = self.tally.widest.max(ratio);
-        if ratio > 1.0 {
+        if width_ns <= aim_ns {
+            return;
+        }
+        self.tally.beyond_aim += 1;
+        let allowed_ns = allowed_ns();
+        self.tally.widest = self.tally.widest.max(width_ns / allowed_ns);
+        if width_ns > allowed_ns {
             self.tally.wide += 1;
             let detail = format!("{width_ns:.0} ns wide, {allowed_ns:.0} ns are allowed");
             self.broke(LinkPromise::NarrowEnough, t_ns, detail);

@@ -37,11 +37,15 @@ pub fn run_links(system: &System, comparisons: u32) -> LinkOutcome {
         oracle: Oracle::new(system),
         dice: Dice::new(system.seed, "comparisons"),
     };
-    let each = f64::from(comparisons) / (feeds.len().max(1) as f64 * PER_QUESTION);
+    // Half of the questions are spread over evidence, half over time.
+    let questions = f64::from(comparisons) / PER_QUESTION / 2.0;
+    let by_feed = questions / feeds.len().max(1) as f64;
+    let by_ns = questions / system.duration_ns as f64;
     for (place, feed) in feeds.iter().enumerate() {
         run.feed(feed);
         let next_ns = feeds.get(place + 1).map_or(system.duration_ns, |next| next.at_ns);
-        let n = each as u32 + u32::from(run.dice.chance(each.fract()));
+        let n = by_feed + by_ns * (next_ns - feed.at_ns) as f64;
+        let n = n as u32 + u32::from(run.dice.chance(n.fract()));
         for _ in 0..n {
             run.ask(feed, next_ns);
         }
@@ -75,18 +79,11 @@ impl Run<'_> {
         let known = self.link(feed);
         let fed = match feed.what {
             What::Exchange(stamps) => {
-                known.least.begin(stamps.sent_a.as_nanos());
                 known.least.exchange(&stamps);
                 known.link.exchange(&stamps)
             }
-            What::ToB(sent, received, source) => {
-                known.least.begin(sent.as_nanos());
-                known.link.message_to_b(sent, received, source)
-            }
-            What::ToA(sent, received, source) => {
-                known.least.begin(received.as_nanos());
-                known.link.message_to_a(sent, received, source)
-            }
+            What::ToB(sent, received, source) => known.link.message_to_b(sent, received, source),
+            What::ToA(sent, received, source) => known.link.message_to_a(sent, received, source),
         };
         let honest = self.system.is_honest(leg);
         self.oracle.tally.fed += 1;
@@ -195,9 +192,10 @@ impl Run<'_> {
         let Some(known) = self.links[place].iter().find(|known| known.lives == lives) else {
             return;
         };
-        if let Some(allowed_ns) = known.least.allowed_ns(a.as_nanos(), known.before) {
-            self.oracle.narrow_enough(said, allowed_ns + resolutions.as_nanos() as f64, t_ns);
-        }
+        let (a_ns, more_ns) = (a.as_nanos(), resolutions.as_nanos() as f64);
+        let Some(aim_ns) = known.least.aim_ns(a_ns, known.before) else { return };
+        let allowed_ns = || known.least.allowed_ns(a_ns, known.before) + more_ns;
+        self.oracle.narrow_enough(said, aim_ns + more_ns, allowed_ns, t_ns);
     }
 
     /// A stamp by B, near what is the same moment by A.

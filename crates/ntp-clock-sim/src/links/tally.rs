@@ -64,11 +64,13 @@ pub struct Tally {
     pub error: Sketch,
     /// How many of them were within `est_error`, and within twice that.
     pub within: [u64; 2],
-    /// Widths compared with what the exchanges allow.
+    /// Widths compared with what exchanges leave.
     pub measured: u64,
-    /// Of them, too wide.
+    /// Of them, wider than is aimed at.
+    pub beyond_aim: u64,
+    /// Of those, wider than evidence allows.
     pub wide: u64,
-    /// The largest ratio to what is allowed.
+    /// The largest ratio to that.
     pub widest: f64,
     /// Evidence that was fed.
     pub fed: u64,
@@ -102,6 +104,7 @@ impl Tally {
             (&mut self.certain, other.certain),
             (&mut self.wrong, other.wrong),
             (&mut self.measured, other.measured),
+            (&mut self.beyond_aim, other.beyond_aim),
             (&mut self.wide, other.wide),
             (&mut self.fed, other.fed),
             (&mut self.restarts, other.restarts),

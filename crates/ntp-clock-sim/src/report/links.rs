@@ -16,8 +16,9 @@ pub(crate) fn swarm(swarm: &LinkSwarm) -> String {
         "p99",
         "1x",
         "2x",
-        "widest",
+        "beyond aim",
         "too wide",
+        "widest",
         "fed",
         "restarts",
         "of liars",
@@ -42,7 +43,7 @@ pub(crate) fn swarm(swarm: &LinkSwarm) -> String {
     text
 }
 
-fn row(name: &str, tally: &Tally) -> [String; 17] {
+fn row(name: &str, tally: &Tally) -> [String; 18] {
     let share = |n: u64, of: u64| {
         if of == 0 { "-".to_owned() } else { format!("{:.0}%", 100.0 * n as f64 / of as f64) }
     };
@@ -60,8 +61,9 @@ fn row(name: &str, tally: &Tally) -> [String; 17] {
         duration(tally.error.quantile(0.99)),
         share(tally.within[0], measured),
         share(tally.within[1], measured),
-        format!("{:.2}", tally.widest),
+        format!("{:.3}%", 100.0 * tally.beyond_aim as f64 / tally.measured as f64),
         tally.wide.to_string(),
+        format!("{:.2}", tally.widest),
         tally.fed.to_string(),
         tally.restarts.to_string(),
         tally.restarts_of_liars.to_string(),
