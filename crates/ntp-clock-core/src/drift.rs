@@ -85,9 +85,9 @@ pub(crate) const RISE: f64 = 11e-6;
 /// Within a span of the first number (nanoseconds) all rates of an oscillator lie in a band of the
 /// second one's width. Ten minutes have one step, or one ramp of a machine that warms up; 25
 /// minutes can have two steps, a quarter of an hour apart; and all that an oscillator moves, RFC
-/// 5905's PHI, is never exceeded.
+/// 5905's PHI, is never exceeded: two days are enough for whoever was away for a night.
 pub(crate) const BANDS: [(f64, f64); 3] =
-    [(QUIET_NS, STEP), (1_500e9, 7e-6), (7_200e9, STEP + RISE)];
+    [(QUIET_NS, STEP), (1_500e9, 7e-6), (2.0 * 86_400e9, STEP + RISE)];
 
 #[cfg(test)]
 mod tests {

@@ -207,6 +207,16 @@ proptest! {
     }
 
     #[test]
+    fn what_exchanges_say_of_any_moment_stays_so_beside_messages(
+        counters in counters(), evidence in evidence(), at_s in -3_000.0..5_000.0_f64,
+    ) {
+        let link = fed(&counters, &evidence);
+        let a = received(counters.a(at_s));
+        let (all, part) = (link.at_a(a, Evidence::All), link.at_a(a, Evidence::Exchanges));
+        prop_assert!(no_wider(&all, &part, SLACK), "{:?} {:?}", all, part);
+    }
+
+    #[test]
     fn exchanging_the_counters_mirrors_the_difference(
         counters in counters(), evidence in evidence(), at_s in 0.0..450.0_f64,
     ) {
@@ -259,6 +269,26 @@ fn two_exchanges_give_the_rate_and_hold_the_interval_narrow() {
     let width = link.at_a(received(counters.a(210.0)), Evidence::All).width().expect("both sides");
     assert!(width < Span::from_micros(200 + 20 + 165), "{width:?}");
     assert_eq!(link.round_trip().map(|trip| trip.as_nanos() / 10_000), Some(20));
+}
+
+#[test]
+fn a_silence_of_days_leaves_both_sides_of_the_interval() {
+    let counters = Counters {
+        offset_ns: 77,
+        rate_a_ppm: 40.0,
+        rate_b_ppm: -60.0,
+        step_ppm: 0.0,
+        step_at_s: 0.0,
+    };
+    for (hours, widest) in [(5.0, Span::from_millis(1_200)), (72.0, Span::from_secs(800))] {
+        let exchange = Asked { at_s: 0.0, there_ms: 0.1, back_ms: 0.1, held_ms: 0.01, kind: 2 };
+        let later = Asked { at_s: 1_000.0, ..exchange };
+        let after = Asked { at_s: hours * 3_600.0, kind: 0, ..exchange };
+        let link = fed(&counters, &[exchange, later, after]);
+        let known = link.at_a(received(counters.a(after.at_s)), Evidence::All);
+        assert!(holds(&known, counters.difference(after.at_s)), "{known:?}");
+        assert!(known.width().expect("both sides") < widest, "{known:?}");
+    }
 }
 
 #[test]

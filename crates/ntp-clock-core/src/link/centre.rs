@@ -18,13 +18,17 @@ pub(super) struct Centre {
     pub(super) start: f64,
     /// ... and new ones up to here; another span begins with a later one.
     end: f64,
+    /// The first and the last of the lines that it has learnt from, also of those that are not
+    /// kept any more.
+    learnt: (f64, f64),
     rates: Rates,
 }
 
 impl Centre {
     pub(super) const fn unknown(band: usize) -> Self {
         let nowhere = Rates { low: 0.0, high: 0.0 };
-        Centre { band, start: f64::INFINITY, end: f64::NEG_INFINITY, rates: nowhere }
+        let (start, end) = (f64::INFINITY, f64::NEG_INFINITY);
+        Centre { band, start, end, learnt: NOTHING, rates: nowhere }
     }
 
     /// Whether the newest line has left the span.
@@ -37,6 +41,7 @@ impl Centre {
         let (length, _) = BANDS[self.band];
         self.start = newest - length * (1.0 - 2.0 * ROOM);
         self.end = newest + length * ROOM;
+        self.learnt = NOTHING;
         self.rates = pair.centre();
     }
 
@@ -47,9 +52,14 @@ impl Centre {
             return;
         }
         let reach = pair.reach(self.band);
+        self.take(line.m);
         for other in others.as_slice() {
             let since = line.m - other.m;
-            if other.m < self.start || since == 0.0 {
+            if other.m < self.start {
+                continue;
+            }
+            self.take(other.m);
+            if since == 0.0 {
                 continue;
             }
             // What lies between the two bounds, over the time between them.
@@ -63,6 +73,10 @@ impl Centre {
         }
     }
 
+    fn take(&mut self, m: f64) {
+        self.learnt = (self.learnt.0.min(m), self.learnt.1.max(m));
+    }
+
     /// Whether no centre satisfies all lines.
     pub(super) fn is_contradicted(&self) -> bool {
         self.rates.low > self.rates.high + ROUNDING
@@ -73,14 +87,16 @@ impl Centre {
         Rates::around(self.rates, pair.reach(self.band)).within(pair.any())
     }
 
-    /// What is to be added at a moment with which the span would be longer than the band is for:
-    /// `kept` are the first and the last line in it.
-    pub(super) fn beyond(&self, m: f64, kept: (f64, f64)) -> f64 {
+    /// What is to be added at a moment with which the span would be longer than the band is for.
+    pub(super) fn beyond(&self, m: f64) -> f64 {
         let (length, _) = BANDS[self.band];
-        let excess = kept.1.max(m) - kept.0.min(m) - length;
+        let excess = self.learnt.1.max(m) - self.learnt.0.min(m) - length;
         2.0 * drift::widening(drift::STEP, excess.max(0.0))
     }
 }
+
+/// No line, no span.
+const NOTHING: (f64, f64) = (f64::INFINITY, f64::NEG_INFINITY);
 
 /// How far rates may be from those of a span soon before and after it.
 pub(super) fn outside(rates: Rates, pair: &Pair) -> Rates {
@@ -96,3 +112,25 @@ pub(super) fn risen(distance_ns: f64) -> f64 {
 const ROOM: f64 = 0.1;
 /// Slopes over distances this short are not exact.
 const ROUNDING: f64 = 1e-12;
+
+#[cfg(test)]
+mod tests {
+    use super::super::Oscillator;
+    use super::*;
+
+    #[test]
+    fn a_span_is_as_long_as_what_was_learnt_in_it_though_the_lines_be_gone() {
+        let pair = Pair::new(Oscillator::FREE, Oscillator::FREE);
+        let line = |m_s: f64| Line { m: m_s * 1e9, most: 1e5, round_trip: f64::INFINITY };
+        let mut centre = Centre::unknown(0);
+        centre.begin(480e9, &pair);
+        let mut others = Lines::EMPTY;
+        assert!(others.add(line(10.0), pair.any()));
+        centre.learn(&line(480.0), &others, 1.0, &pair);
+        // No line is asked for: ten minutes after the first one are over.
+        assert_eq!(centre.beyond(610e9), 0.0);
+        assert!(centre.beyond(620e9) > 0.0);
+        assert_eq!(centre.beyond(-120e9), 0.0);
+        assert!(centre.beyond(-130e9) > 0.0);
+    }
+}

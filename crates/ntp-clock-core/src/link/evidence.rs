@@ -82,6 +82,14 @@ impl Fed {
 }
 
 impl Evidence {
+    /// Itself, after what is a part of it.
+    pub(super) const fn parts(self) -> &'static [Evidence] {
+        match self {
+            Evidence::Exchanges => &[Evidence::Exchanges],
+            Evidence::All => &[Evidence::Exchanges, Evidence::All],
+        }
+    }
+
     /// How many of the sources it uses.
     pub(super) const fn sources(self) -> usize {
         match self {

@@ -68,9 +68,10 @@ impl Lines {
         }
     }
 
-    /// Drops what is older.
+    /// Drops what is older, but for the newest: an old bound is better than none.
     pub(super) fn forget_before(&mut self, m: f64) {
-        self.retain(|line| line.m >= m);
+        let newest = self.as_slice().last().copied();
+        self.retain(|line| line.m >= m || Some(*line) == newest);
     }
 
     fn retain(&mut self, keep: impl Fn(&Line) -> bool) {

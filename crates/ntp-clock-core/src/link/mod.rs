@@ -259,45 +259,51 @@ impl Link {
         }
         self.zero = (a, b);
         self.newest = self.newest.map(|(newest, a)| (newest - m, a));
-        self.begin_spans();
+        self.begin_spans(|_| true);
     }
 
     /// What a new line says of the rates.
     fn learn(&mut self, side: Side, line: &Line, source: Source) {
         let newest = self.newest.map_or(line.m, |(newest, _)| newest);
-        if self.centres.iter().flatten().any(|centre| centre.is_over(newest)) {
-            let reach = newest - BANDS[BANDS.len() - 1].0;
-            for lines in self.most.iter_mut().chain(&mut self.least) {
-                lines.forget_before(reach);
-            }
-            self.begin_spans();
-            return;
-        }
+        self.forget(newest);
         let others = match side {
             Side::Most => &self.least,
             Side::Least => &self.most,
         };
-        for centre in &mut self.centres[Evidence::All as usize] {
-            for lines in others {
-                centre.learn(line, lines, side.sign(), &self.pair);
+        for part in Evidence::All.parts() {
+            if source as usize >= part.sources() {
+                continue;
+            }
+            for centre in &mut self.centres[*part as usize] {
+                for lines in &others[..part.sources()] {
+                    centre.learn(line, lines, side.sign(), &self.pair);
+                }
             }
         }
-        if source == Source::Exchange {
-            for centre in &mut self.centres[Evidence::Exchanges as usize] {
-                centre.learn(line, &others[source as usize], side.sign(), &self.pair);
+        // Those begin with the new line, as with all others.
+        self.begin_spans(|centre| centre.is_over(newest));
+    }
+
+    /// Drops what is older than the longest span, once that is over.
+    fn forget(&mut self, newest: f64) {
+        const LONGEST: usize = BANDS.len() - 1;
+        if self.centres[Evidence::All as usize][LONGEST].is_over(newest) {
+            let reach = newest - BANDS[LONGEST].0;
+            for lines in self.most.iter_mut().chain(&mut self.least) {
+                lines.forget_before(reach);
             }
         }
     }
 
-    /// Learns the rates afresh from all lines.
-    fn begin_spans(&mut self) {
+    /// Begins some spans anew, and learns their rates from all lines.
+    fn begin_spans(&mut self, which: impl Fn(&Centre) -> bool) {
         let Some((newest, _)) = self.newest else { return };
-        for evidence in [Evidence::Exchanges, Evidence::All] {
-            for centre in &mut self.centres[evidence as usize] {
+        for part in Evidence::All.parts() {
+            for centre in self.centres[*part as usize].iter_mut().filter(|centre| which(centre)) {
                 centre.begin(newest, &self.pair);
-                for most in &self.most[..evidence.sources()] {
+                for most in &self.most[..part.sources()] {
                     for line in most.as_slice() {
-                        for least in &self.least[..evidence.sources()] {
+                        for least in &self.least[..part.sources()] {
                             centre.learn(line, least, Side::Most.sign(), &self.pair);
                         }
                     }
@@ -408,7 +414,8 @@ impl Link {
         -self.bound(m, evidence, &self.least, Rates::mirrored)
     }
 
-    /// The tightest of what lines say, each carried at the rates of the spans that it is in.
+    /// The tightest of what lines say, each carried at the rates of the spans that it is in. What
+    /// exchanges say by themselves stays so beside messages, with which spans are longer.
     fn bound(
         &self,
         m: f64,
@@ -416,41 +423,29 @@ impl Link {
         lines: &[Lines; 2],
         seen: impl Fn(Rates) -> Rates,
     ) -> f64 {
-        let lines = &lines[..evidence.sources()];
-        let all = || lines.iter().flat_map(|lines| lines.as_slice());
         let any = seen(self.pair.any());
-        let mut bound = all().map(|line| line.carried(m, any)).fold(f64::INFINITY, f64::min);
-        for centre in &self.centres[evidence as usize] {
-            let Some(kept) = self.kept(evidence, centre) else { continue };
-            let (rates, beyond) = (seen(centre.rates(&self.pair)), centre.beyond(m, kept));
-            for line in all().filter(|line| line.m >= centre.start) {
-                bound = bound.min(line.carried(m, rates) + beyond);
+        let all = lines[..evidence.sources()].iter().flat_map(|lines| lines.as_slice());
+        let mut bound = all.map(|line| line.carried(m, any)).fold(f64::INFINITY, f64::min);
+        for part in evidence.parts() {
+            for centre in &self.centres[*part as usize] {
+                let (rates, beyond) = (seen(centre.rates(&self.pair)), centre.beyond(m));
+                for lines in &lines[..part.sources()] {
+                    for line in lines.as_slice().iter().filter(|line| line.m >= centre.start) {
+                        bound = bound.min(line.carried(m, rates) + beyond);
+                    }
+                }
             }
         }
         bound
     }
 
-    /// The first and the last moment of the lines in a span; `None` without any.
-    fn kept(&self, evidence: Evidence, centre: &Centre) -> Option<(f64, f64)> {
-        let mut kept: Option<(f64, f64)> = None;
-        let sources = evidence.sources();
-        for lines in self.most[..sources].iter().chain(&self.least[..sources]) {
-            // They are in order.
-            let lines = lines.as_slice();
-            let Some(first) = lines.iter().find(|line| line.m >= centre.start) else { continue };
-            let (first, last) = (first.m, lines[lines.len() - 1].m);
-            kept = Some(kept.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
-        }
-        kept
-    }
-
     /// The rates that are possible around a moment.
     fn rates_at(&self, m: f64, evidence: Evidence) -> Rates {
-        let within = |rates: Rates, centre: &Centre| match self.kept(evidence, centre) {
-            Some(kept) if centre.beyond(m, kept) == 0.0 => rates.within(centre.rates(&self.pair)),
-            _ => rates,
-        };
-        let rates = self.centres[evidence as usize].iter().fold(self.pair.any(), within);
+        let parts = evidence.parts().iter();
+        let spans = parts.flat_map(|part| &self.centres[*part as usize]);
+        let rates = spans
+            .filter(|centre| centre.beyond(m) == 0.0)
+            .fold(self.pair.any(), |rates, centre| rates.within(centre.rates(&self.pair)));
         // For what rounding does to limits that touch.
         if rates.low <= rates.high { rates } else { self.pair.any() }
     }
