@@ -16,16 +16,25 @@ The format, and what the stamps mean, is docs/TRACE.md.
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from portacode import _wire
+from portacode._trace_links import LINKS_MAX, link_of, links_of, put_link
+from portacode._trace_parts import (
+    KEYS,
+    STAMP_MAPS,
+    Stamp,
+    TraceError,
+    check_unknown,
+    checked_scope,
+    object_of,
+    stamp_of,
+)
 from portacode.order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from portacode.utils.ntp_clock import NTPClock, Reading
+    from portacode.utils.ntp_clock import NTPClock
 
 __all__ = [
     "CLIENT_KEYS",
@@ -40,21 +49,6 @@ __all__ = [
     "TraceError",
 ]
 
-KEYS = (
-    "client_send",
-    "server_receive",
-    "server_send",
-    "device_receive",
-    "handler_receive",
-    "handler_dispatch",
-    "handler_complete",
-    "device_send",
-    "server_receive_response",
-    "server_send_response",
-    "client_receive",
-)
-"""All stamps in causal order."""
-
 CLIENT_KEYS = frozenset({"client_send", "client_receive"})
 """Stamps that are the browser's to make."""
 SERVER_KEYS = frozenset(
@@ -65,48 +59,6 @@ DEVICE_KEYS = frozenset(
     {"device_receive", "handler_receive", "handler_dispatch", "handler_complete", "device_send"}
 )
 """Stamps that are the device's to make."""
-
-
-class TraceError(ValueError):
-    """What came is not a trace, or a stamp was to be made that may not be; the message says why."""
-
-
-class Stamp(NamedTuple):
-    """One event, by the clock of whoever stamps it. Milliseconds are since the Unix epoch."""
-
-    time_ms: float | None
-    """True time; None where the clock was not synchronised."""
-    max_error_ms: float | None
-    """Hard bound of time_ms; None where it has none."""
-    est_error_ms: float | None
-    """One standard deviation of time_ms."""
-    epoch: int | None
-    """Readings of one entity and epoch never decrease."""
-    raw_ms: float | None
-    """The system's clock at the same moment."""
-    unsynced: str | None
-    """Why there is no time."""
-
-    @classmethod
-    def take(cls, clock: NTPClock) -> Stamp:
-        """It is now."""
-        return cls.of(clock.read(), clock)
-
-    @classmethod
-    def of(cls, reading: Reading | None, clock: NTPClock) -> Stamp:
-        """It was when this clock was read just now; what it gave is not asked for twice."""
-        raw_ms = time.time_ns() / 1e6
-        if reading is None:
-            reason = clock.get_status()["last_error"] or "no reply yet"
-            return cls(None, None, None, None, raw_ms, reason[:_REASON_CHARS])
-        return cls(
-            reading.time_ns / 1e6,
-            (reading.max_error_ns + _ROUNDING_NS) / 1e6,
-            reading.est_error_ns / 1e6,
-            reading.epoch,
-            raw_ms,
-            None,
-        )
 
 
 class Problem(NamedTuple):
@@ -134,32 +86,44 @@ class Hop(NamedTuple):
 class Trace:
     """The stamps of one request. Not to be used by several threads at once."""
 
-    __slots__ = ("_entities", "_extra", "_extra_maps", "_stamps")
+    __slots__ = ("_entities", "_extra", "_extra_maps", "_links", "_scoped", "_stamps")
 
     def __init__(self) -> None:
         self._stamps: dict[str, Stamp] = {}
         self._entities: dict[str, str] = {}
+        self._links: list[dict[str, Any]] = []
+        # What the server calls the counters that are bare here.
+        self._scoped: dict[str, str] = {}
         # What other versions know and this one does not.
         self._extra: dict[str, Any] = {}
         self._extra_maps: dict[str, dict[str, Any]] = {}
 
     @classmethod
-    def from_message(cls, value: object, only: Iterable[str] = KEYS) -> Trace:
+    def from_message(
+        cls, value: object, only: Iterable[str] = KEYS, scope: str | None = None
+    ) -> Trace:
         """The trace that a message has as its `trace`; None is one without stamps.
 
         Args:
             value: Parsed JSON.
             only: The stamps to take; others among `KEYS` are left out, because they are not the
                 sender's to make.
+            scope: The name of the peer that sent it, say `device:12`: it is put before the names of
+                its counters, so that it can speak of no other's, and its links are left out. None
+                for a trace of one's own store, or of the server.
 
         Raises:
-            TraceError: Where it breaks a limit of docs/TRACE.md.
+            TraceError: Where it breaks a limit of docs/TRACE.md, or names another's counter.
+            ValueError: Where the scope is none.
         """
         trace = cls()
+        checked_scope(scope)
         if value is None:
             return trace
-        members = _object(value, "trace")
-        maps = {name: _object(members.get(name), name) for name in _MAPS}
+        members = object_of(value, "trace")
+        maps = {name: object_of(members.get(name), name) for name in _MAPS}
+        if scope is None:
+            trace._links = links_of(members.get("links"))
         unknown = {name: part for name, part in members.items() if name not in _KNOWN}
         unknown.pop("ping", None)
         count = len(unknown)
@@ -168,11 +132,11 @@ class Trace:
             if more:
                 trace._extra_maps[name] = more
                 count += len(more)
-        _check_unknown(unknown, trace._extra_maps, count)
+        check_unknown(unknown, trace._extra_maps, count)
         trace._extra = unknown
         wanted = frozenset(only)
         for key in KEYS:
-            stamp = _stamp_of(key, members, maps)
+            stamp = stamp_of(key, members, maps, scope, key in wanted)
             entity = maps["entities"].get(key)
             if entity is not None and not isinstance(entity, str):
                 raise TraceError(f"trace.entities.{key} is not text")
@@ -199,9 +163,13 @@ class Trace:
                 continue
             if stamp.time_ms is not None:
                 message[key] = stamp.time_ms
-            for name, value in zip(_STAMP_MAPS, stamp[1:]):
+            for name, value in zip(STAMP_MAPS, stamp[1:]):
                 if value is not None:
                     maps[name][key] = value
+            if stamp.counter_ns is not None:
+                maps["counter_ns"][key] = str(stamp.counter_ns)
+            if not stamp.counter_resolution_ns:
+                del maps["counter_resolution_ns"][key]
         ping = self.ping_ms
         if ping is not None:
             message["ping"] = ping
@@ -209,6 +177,8 @@ class Trace:
             part.update(self._extra_maps.get(name, {}))
             if part:
                 message[name] = part
+        if self._links:
+            message["links"] = self.links
         message.update(self._extra)
         return message
 
@@ -230,8 +200,25 @@ class Trace:
             raise TraceError(f"there is no stamp {key!r}")
         if key in self._stamps:
             raise TraceError(f"{key} is stamped already, and a stamp is made once")
-        self._stamps[key] = stamp
+        self._stamps[key] = self._in_scope(stamp)
         self._entities[key] = entity
+
+    def add_link(self, snapshot: Mapping[str, Any]) -> None:
+        """Adds what is known of two counters, in the place of what was known before.
+
+        Args:
+            snapshot: As docs/TRACE.md has it in `links`, and `portacode.order.Links.snapshot` gives
+                it.
+
+        Raises:
+            TraceError: Where it is unsound, or the trace has 8 links of others.
+        """
+        put_link(self._links, link_of(snapshot, "the link"))
+
+    @property
+    def links(self) -> list[dict[str, Any]]:
+        """What is known of the counters of its stamps, two at a time."""
+        return [dict(link) for link in self._links]
 
     def merge(self, other: Trace, only: Iterable[str] = KEYS) -> None:
         """Takes from another trace of the same request what this one has not.
@@ -239,14 +226,24 @@ class Trace:
         Args:
             other: It is left as it is.
             only: The stamps to take, those that are its sender's to make.
+
+        Where the other has stamps of this one under a counter's name with a scope, which is how
+        they come back from the server, this one's counters are called so from now on.
         """
         wanted = frozenset(only)
         for key, stamp in other._stamps.items():
-            if key in wanted and key not in self._stamps:
+            if key not in wanted:
+                continue
+            self._learn(self._stamps.get(key), stamp)
+            if key not in self._stamps:
                 self._stamps[key] = stamp
                 entity = other._entities.get(key)
                 if entity is not None:
                     self._entities[key] = entity
+        known = [{link["a"], link["b"]} for link in self._links]
+        for link in other._links:
+            if {link["a"], link["b"]} not in known and len(self._links) < LINKS_MAX:
+                put_link(self._links, link)
         for name, value in other._extra.items():
             self._extra.setdefault(name, value)
         for name, part in other._extra_maps.items():
@@ -323,6 +320,19 @@ class Trace:
         """How much of it there is."""
         return f"<Trace of {len(self._timed())} stamps, ping {self.ping_ms} ms>"
 
+    def _learn(self, own: Stamp | None, returned: Stamp) -> None:
+        if own is None or own.counter is None or returned.counter is None:
+            return
+        if own.counter_ns != returned.counter_ns:
+            return
+        if returned.counter.endswith(f"/{own.counter}") and "/" not in own.counter:
+            self._scoped[own.counter] = returned.counter
+            self._stamps = {key: self._in_scope(stamp) for key, stamp in self._stamps.items()}
+
+    def _in_scope(self, stamp: Stamp) -> Stamp:
+        name = self._scoped.get(stamp.counter or "")
+        return stamp if name is None else stamp._replace(counter=name)
+
     def _timed(self) -> list[tuple[str, float]]:
         return [
             (key, stamp.time_ms)
@@ -360,88 +370,7 @@ class Trace:
         return Hop(start, end, ms, max_error_ms, est_error_ms)
 
 
-def _object(value: object, name: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        where = name if name == "trace" else f"trace.{name}"
-        raise TraceError(f"{where} is not an object")
-    return value
-
-
-def _stamp_of(
-    key: str, members: Mapping[str, Any], maps: Mapping[str, Mapping[str, Any]]
-) -> Stamp | None:
-    time_ms = _number(members.get(key), f"trace.{key}", _LATEST_MS)
-    max_error_ms, est_error_ms, raw_ms = (
-        _number(maps[name].get(key), f"trace.{name}.{key}", limit)
-        for name, limit in (
-            ("max_error_ms", math.inf),
-            ("est_error_ms", math.inf),
-            ("raw", _LATEST_MS),
-        )
-    )
-    epoch = maps["epoch"].get(key)
-    if epoch is not None:
-        whole = _number(epoch, f"trace.epoch.{key}", _EPOCH_MAX)
-        if whole is None or whole != math.floor(whole):
-            raise TraceError(f"trace.epoch.{key} is not a whole number")
-        epoch = int(whole)
-    reason = maps["unsynced"].get(key)
-    if reason is not None and not isinstance(reason, str):
-        raise TraceError(f"trace.unsynced.{key} is not text")
-    if time_ms is not None:
-        if reason is not None:
-            raise TraceError(f"trace.{key} is stamped and in trace.unsynced as well")
-        return Stamp(time_ms, max_error_ms, est_error_ms, epoch, raw_ms, None)
-    if reason is None and raw_ms is None:
-        return None
-    return Stamp(None, None, None, None, raw_ms, (reason or "no reason given")[:_REASON_CHARS])
-
-
-def _number(value: object, name: str, limit: float) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TraceError(f"{name} is not a number")
-    # Also NaN, which Python's parser takes; and whole numbers too great for a float.
-    if not 0 <= value <= limit or value == math.inf:
-        raise TraceError(f"{name} is out of range")
-    try:
-        return float(value)
-    except OverflowError:
-        raise TraceError(f"{name} is out of range") from None
-
-
-def _check_unknown(
-    unknown: Mapping[str, Any], maps: Mapping[str, Mapping[str, Any]], count: int
-) -> None:
-    if count > _UNKNOWN_MAX:
-        raise TraceError(f"trace has {count} unknown keys, and {_UNKNOWN_MAX} are the most")
-    for part in (unknown, *maps.values()):
-        for name in part:
-            if len(name) > _NAME_CHARS:
-                raise TraceError(f"trace has a key of {len(name)} characters, {name[:16]!r}...")
-    if count:
-        try:
-            size = len(_wire.dumps([unknown, maps]))
-        except _wire.WireError as error:
-            raise TraceError(f"trace has unknown keys that cannot be passed on: {error}") from None
-        if size > _UNKNOWN_CHARS:
-            raise TraceError(f"trace has unknown keys of more than {_UNKNOWN_CHARS} characters")
-
-
 _KEYS = frozenset(KEYS)
-# In the order of a Stamp's fields, after its time.
-_STAMP_MAPS = ("max_error_ms", "est_error_ms", "epoch", "raw", "unsynced")
-_MAPS = (*_STAMP_MAPS, "entities")
-_KNOWN = _KEYS.union(_MAPS)
-# Half the distance between doubles of this size, rounded up.
-_ROUNDING_NS = 125
-_LATEST_MS = 253_402_300_799_999
-_EPOCH_MAX = 2**53 - 1
-_REASON_CHARS = 200
-_NAME_CHARS = 64
+_MAPS = (*STAMP_MAPS, "entities")
+_KNOWN = _KEYS.union(_MAPS, ("links",))
 _ENTITY_CHARS = 128
-_UNKNOWN_MAX = 64
-_UNKNOWN_CHARS = 8_192

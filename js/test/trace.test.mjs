@@ -49,7 +49,8 @@ for (const vector of vectors('order')) {
 
 for (const vector of vectors('messages')) {
     test(`message: ${vector.name}`, () => {
-        const read = () => Trace.fromMessage(vector.trace, vector.only ?? KEYS);
+        const { trace, only = KEYS, scope = null } = vector;
+        const read = () => Trace.fromMessage(trace, only, scope);
         if (vector.error) {
             assert.throws(
                 read,
@@ -83,7 +84,49 @@ test("a stamp is one reading with its errors, its epoch and the system's time", 
         est_error_ms: { client_send: 0.5 },
         epoch: { client_send: clock.read().epoch },
         entities: { client_send: 'browser' },
+        counter: { client_send: clock.stamp().counter },
+        counter_ns: { client_send: '0' },
     });
+});
+
+test('a stamp without time has its counter, and says how coarse that is', () => {
+    const clock = new ManualClock();
+    clock.advance(1.5);
+    const stamp = takeStamp(clock);
+    assert.deepEqual([stamp.timeMs, stamp.counterNs], [null, '1500000']);
+    assert.equal(stamp.counterResolutionNs, null);
+    const getStatus = () => clock.getStatus();
+    const coarse = { stamp: () => ({ ...clock.stamp(), resolutionNs: 100000 }), getStatus };
+    const trace = new Trace();
+    trace.put('client_send', takeStamp(coarse), 'browser');
+    assert.deepEqual(sent(trace).counter_resolution_ns, { client_send: 100000 });
+    const older = { read: () => null, getStatus };
+    assert.equal(takeStamp(older).counter, null, 'a clock without stamp() has none');
+});
+
+test('links are added one for two counters and eight at the most', () => {
+    const { trace: given } = vectors('messages').find(({ name }) => name.startsWith('links, of'));
+    const link = given.links.at(-1);
+    const trace = new Trace();
+    const name = (number) => String(number).padStart(16, '0');
+    for (const number of [0, 1, 2, 3, 4, 5, 6, 7, 3]) {
+        trace.addLink({ ...link, a: name(number), a_ns: '5', more: 1 });
+    }
+    assert.deepEqual(
+        trace.links.map(({ a }) => a),
+        [0, 1, 2, 4, 5, 6, 7, 3].map(name),
+    );
+    assert.deepEqual(sent(trace), { links: trace.links });
+    const refused = (more, reason) =>
+        assert.throws(
+            () => trace.addLink({ ...link, ...more }),
+            (error) => error instanceof TraceError && reason.test(error.message),
+        );
+    refused({ a: 'f'.repeat(16) }, /a trace has 8 links at the most/);
+    refused({ a: name(0), lower_ns: link.upper_ns + 1 }, /the link has a lower bound above/);
+    for (const scope of ['', 'a/b', 'x'.repeat(65), 'ä', 5]) {
+        assert.throws(() => Trace.fromMessage(null, KEYS, scope), RangeError);
+    }
 });
 
 test('a clock without time leaves the stamp out and says why', () => {

@@ -17,9 +17,16 @@ from portacode.traceparent import TraceParent, carried
 from portacode.utils.ntp_clock import ManualClock
 
 
+def cases(name: str) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = json.loads(
+        (ROOT / "tests/vectors" / f"trace-{name}.json").read_text()
+    )["cases"]
+    return told
+
+
 def vectors(name: str) -> pytest.MarkDecorator:
-    cases = json.loads((ROOT / "tests/vectors" / f"trace-{name}.json").read_text())["cases"]
-    return pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in cases])
+    params = [pytest.param(case, id=case["name"]) for case in cases(name)]
+    return pytest.mark.parametrize("case", params)
 
 
 TRACEPARENTS = json.loads((ROOT / "tests/vectors/traceparent.json").read_text())["cases"]
@@ -62,11 +69,12 @@ def test_order_problems_hops_and_ping_are_those_of_the_vectors(case: dict[str, A
 
 @vectors("messages")
 def test_messages_are_read_and_written_as_in_the_vectors(case: dict[str, Any]) -> None:
+    only, scope = case.get("only", KEYS), case.get("scope")
     if "error" in case:
         with pytest.raises(TraceError, match=re.escape(case["error"])):
-            Trace.from_message(case["trace"], case.get("only", KEYS))
+            Trace.from_message(case["trace"], only, scope)
         return
-    trace = Trace.from_message(case["trace"], case.get("only", KEYS))
+    trace = Trace.from_message(case["trace"], only, scope)
     assert trace.to_message() == case.get("becomes", case["trace"])
 
 
@@ -92,7 +100,43 @@ def test_a_stamp_is_one_reading_with_its_errors_its_epoch_and_the_systems_time()
         "est_error_ms": {"device_receive": pytest.approx(2 / 3, abs=0.001)},
         "epoch": {"device_receive": 1},
         "entities": {"device_receive": "device:1"},
+        "counter": {"device_receive": clock.counter_id},
+        "counter_ns": {"device_receive": "0"},
     }
+
+
+def test_a_stamp_without_time_has_its_counter_and_one_of_a_reading_alone_has_none() -> None:
+    clock = ManualClock()
+    clock.advance(1.5)
+    stamp = Stamp.take(clock)
+    assert stamp.time_ms is None
+    assert (stamp.counter, stamp.counter_ns) == (clock.counter_id, 1_500_000_000)
+    clock.set(1_759_639_032_768_445_120)
+    assert Stamp.of(clock.stamp(), clock).counter_ns == 1_500_000_000
+    stamp = Stamp.of(clock.read(), clock)
+    assert (stamp.time_ms is not None, stamp.counter, stamp.counter_ns) == (True, None, None)
+
+
+def test_links_are_added_one_for_two_counters_and_eight_at_the_most() -> None:
+    case = next(c for c in cases("messages") if c["name"].startswith("links, of which"))
+    link = case["trace"]["links"][-1]
+    trace = Trace()
+    for number in [*range(8), 3]:
+        trace.add_link({**link, "a": f"{number:016x}", "a_ns": "5", "more": 1})
+    names = [told["a"] for told in trace.links]
+    assert names == [f"{number:016x}" for number in (0, 1, 2, 4, 5, 6, 7, 3)]
+    assert trace.to_message() == {"links": trace.links}
+    with pytest.raises(TraceError, match="a trace has 8 links at the most"):
+        trace.add_link({**link, "a": "f" * 16})
+    with pytest.raises(TraceError, match="the link has a lower bound above its upper one"):
+        trace.add_link({**link, "a": "0" * 16, "lower_ns": link["upper_ns"] + 1})
+    assert len(trace.links) == 8
+
+
+@pytest.mark.parametrize("scope", ["", "a/b", "x" * 65, "tab\t", "ä"])
+def test_a_scope_that_could_not_stand_before_a_name_is_refused(scope: str) -> None:
+    with pytest.raises(ValueError, match="a scope is 1 to 64 printable characters"):
+        Trace.from_message(None, scope=scope)
 
 
 def test_the_error_covers_what_a_double_rounds_off() -> None:

@@ -204,6 +204,10 @@ def test_what_is_malformed_is_answered_and_the_connection_goes_on(
     assert browser.receive("clock_sync_response", request_id="still-there")
 
 
+def counted(key: str, counter: str) -> dict[str, Any]:
+    return {key: 1_759_639_032_000.0, "counter": {key: counter}, "counter_ns": {key: "5"}}
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -215,6 +219,8 @@ def test_what_is_malformed_is_answered_and_the_connection_goes_on(
         ({"trace": []}, "trace"),
         ({"trace": {"client_send": "now"}}, "client_send"),
         ({"trace": {"client_send": -1}}, "client_send"),
+        ({"trace": counted("client_send", "device:1/5e884898da280471")}, "scope of another"),
+        ({"trace": counted("client_send", "5e884898da28047")}, "not the name of a counter"),
         ({"traceparent": {"a": 1}}, "traceparent"),
     ],
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from system import RawDevice, new_id
 
-from portacode.trace import Trace
+from portacode.trace import KEYS, Trace
 
 if TYPE_CHECKING:
     from conftest import World
@@ -62,6 +64,56 @@ def test_a_finished_trace_is_stored_and_told_to_all_dashboards_of_its_owner(
         assert stranger.receives_none("trace")
     assert world.user.get(f"/api/traces/{request_id}/").json() == record
     assert world.stranger.get(f"/api/traces/{request_id}/").status_code == 404
+
+
+def test_counters_are_kept_under_the_names_of_those_who_have_them(
+    browser: Socket, device: RawDevice, device_id: str
+) -> None:
+    own = "5e884898da280471"
+    now = time.time_ns() / 1e6
+    asked = {"client_send": now, "counter": {"client_send": f"{own}~500"}}
+    asked["counter_ns"] = {"client_send": "7"}
+    request_id = browser.ask(device_id, trace={**asked, "links": [{"forged": True}]})
+    command = device.receive("command", request_id=request_id)
+    sent = command["trace"]
+    browsers = sent["counter"]["client_send"]
+    assert re.fullmatch(f"browser:[0-9]+/{own}~500", browsers)
+    # The server's own has no scope.
+    servers = sent["counter"]["server_receive"]
+    assert re.fullmatch("[0-9a-f]{16}", servers)
+    assert sent["counter"]["server_send"] == servers
+    assert int(sent["counter_ns"]["server_receive"]) < int(sent["counter_ns"]["server_send"])
+    assert "links" not in sent
+
+    # The device says what it will of others' counters: what counts is what it says of its own.
+    sent["counter"] |= {"device_receive": own, "device_send": f"device:{device_id}/{own}"}
+    sent["counter_ns"] |= {"device_receive": "8", "device_send": "9", "client_send": "999"}
+    device.answer(command)
+    record = complete(browser, browser.receive("response", request_id=request_id))
+    counters, values = record["trace"]["counter"], record["trace"]["counter_ns"]
+    assert counters["device_receive"] == counters["device_send"] == f"device:{device_id}/{own}"
+    assert (counters["client_send"], values["client_send"]) == (browsers, "7")
+    assert counters["server_send_response"] == counters["server_receive"] == servers
+    ours = [int(values[key]) for key in KEYS if counters.get(key) == servers]
+    assert ours == sorted(ours)
+    assert len(ours) == 4
+
+
+def test_a_device_that_speaks_of_anothers_counter_is_believed_none_of_its_stamps(
+    server: Server, browser: Socket, device: RawDevice, device_id: str
+) -> None:
+    request_id = browser.ask(device_id)
+    command = device.receive("command", request_id=request_id)
+    servers = command["trace"]["counter"]["server_send"]
+    for claimed in ("browser:1/5e884898da280471~500", f"server/{servers}"):
+        for name, value in (("counter", claimed), ("counter_ns", "5")):
+            command["trace"][name] = {**command["trace"][name], "device_send": value}
+        device.answer(command)
+        assert device.receive("ack")
+        assert server.has_logged("trace.counter.device_send is a counter in the scope of another")
+    response = browser.receive("response", request_id=request_id)
+    assert response["status"] == "ok"
+    assert set(response["trace"]["counter"].values()) == {servers}
 
 
 def test_progress_comes_before_the_response(

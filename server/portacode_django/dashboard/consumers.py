@@ -142,7 +142,7 @@ class DashboardConsumer(JsonSocket):
         request_id = id_field(message, "request_id")
         if request_id in self._pending:
             raise Refusal("duplicate_request", "a request of this request_id is under way")
-        trace = _trace_of(message)
+        trace = self._trace_of(message)
         asked = Asked(
             request_id,
             text_field(message, "device_id", 64),
@@ -195,7 +195,7 @@ class DashboardConsumer(JsonSocket):
         request = self._pending.get(request_id)
         if request is None or request.phase is not Phase.CLIENT:
             return
-        trace = _trace_of(message)
+        trace = self._trace_of(message)
         self._pending.pop(request_id)
         request.trace.merge(trace, CLIENT_KEYS)
         await self._requests.finish(request_id, request.trace)
@@ -204,13 +204,33 @@ class DashboardConsumer(JsonSocket):
 
     async def refused(self, message: Message | None, refusal: Refusal) -> None:
         """A refused request is answered as a request is, with its stamps; else as an error."""
-        trace = _trace_of_refused(message)
+        trace = self._trace_of_refused(message)
         # One that is under way keeps its record and its answer.
         if message is None or trace is None or message["request_id"] in self._pending:
             await super().refused(message, refusal)
             return
         trace.put("server_receive", self.received, entity())
         await self._fail(message["request_id"], Pending("", trace), refusal)
+
+    def _trace_of(self, message: dict[str, Any]) -> Trace:
+        """The stamps that are the browser's to make."""
+        try:
+            return Trace.from_message(message.get("trace"), CLIENT_KEYS, f"browser:{self._user()}")
+        except TraceError as error:
+            raise Refusal("malformed", str(error)) from error
+
+    def _trace_of_refused(self, message: Message | None) -> Trace | None:
+        """The stamps of what would have been a request; None where it was not even one."""
+        if (
+            message is None
+            or message["event"] != "command"
+            or not _wire.is_id(message.get("request_id"))
+        ):
+            return None
+        try:
+            return self._trace_of(message)
+        except Refusal:
+            return None
 
     async def _fail(self, request_id: str, request: Pending, refusal: Refusal) -> None:
         """Answers a request with an error of the server's own."""
@@ -265,28 +285,6 @@ class ProjectConsumer(DashboardConsumer):
             await self.refuse(4403, "there is no such project of yours")
             return None
         return news.project_group(self.project_id)
-
-
-def _trace_of(message: dict[str, Any]) -> Trace:
-    """The stamps that are the browser's to make."""
-    try:
-        return Trace.from_message(message.get("trace"), CLIENT_KEYS)
-    except TraceError as error:
-        raise Refusal("malformed", str(error)) from error
-
-
-def _trace_of_refused(message: Message | None) -> Trace | None:
-    """The stamps of what would have been a request; None where it was not even one."""
-    if (
-        message is None
-        or message["event"] != "command"
-        or not _wire.is_id(message.get("request_id"))
-    ):
-        return None
-    try:
-        return _trace_of(message)
-    except Refusal:
-        return None
 
 
 @database_sync_to_async

@@ -241,8 +241,9 @@ class DeviceConsumer(JsonSocket):
         return self._known()
 
     def _trace_of(self, message: Message) -> Trace:
+        scope = f"device:{self._known().pk}"
         try:
-            return Trace.from_message(message.get("trace"), {*DEVICE_KEYS, "server_send"})
+            return Trace.from_message(message.get("trace"), {*DEVICE_KEYS, "server_send"}, scope)
         except TraceError as error:
             # The answer is worth more than its trace.
             logger.warning("%s sends a bad trace: %s", self.who(), error)

@@ -159,8 +159,9 @@ class JsonSocket(AsyncConsumer):
             message = await receive()
             if message["type"] == "websocket.receive":
                 # Before anything else: it may have to wait for the one that is being dealt with.
-                message["receipt"] = reading = self.clock.read()
-                message["stamp"] = Stamp.of(reading, self.clock)
+                moment = self.clock.stamp()
+                message["receipt"] = moment.reading
+                message["stamp"] = Stamp.of(moment, self.clock)
             elif message["type"] == "websocket.disconnect":
                 self._end_code = message.get("code")
             return message

@@ -48,6 +48,27 @@ export interface Stamp {
     readonly rawMs: number | null;
     /** Why there is no time. */
     readonly unsynced: string | null;
+    /** Which counter the clock counts with, `[scope/]name`; null where it was not told. */
+    readonly counter: string | null;
+    /** That counter at the same moment, nanoseconds as text; there also without time. */
+    readonly counterNs: string | null;
+    /** How coarse that counter is; null where it is not. */
+    readonly counterResolutionNs: number | null;
+}
+
+/** What is known of two counters at one moment, as docs/TRACE.md has it. */
+export interface Link {
+    readonly a: string;
+    readonly b: string;
+    readonly a_ns: string;
+    readonly b_ns: string;
+    readonly lower_ns: number | null;
+    readonly upper_ns: number | null;
+    readonly est_ns: number | null;
+    readonly est_error_ns: number | null;
+    readonly rate_ppb: readonly [number, number];
+    readonly round_trip_ns: number | null;
+    readonly exchanges_ns: readonly [number | null, number | null];
 }
 
 /** Two stamps that stand in the wrong order. */
@@ -70,8 +91,8 @@ export interface Hop {
     readonly estErrorMs: number | null;
 }
 
-/** What a stamp needs of a clock. */
-export type StampClock = Pick<Clock, 'read' | 'getStatus'>;
+/** What a stamp needs of a clock; one that has no `stamp` is stamped without its counter. */
+export type StampClock = Pick<Clock, 'read' | 'getStatus'> & Partial<Pick<Clock, 'stamp'>>;
 
 /** One event, by the clock of whoever stamps it, now. */
 export function takeStamp(clock: StampClock): Stamp;
@@ -81,11 +102,14 @@ export class Trace {
     constructor();
     /**
      * The trace that a message has as its `trace`; null or undefined is one without stamps. Stamps
-     * other than `only` are left out, because they are not the sender's to make.
+     * other than `only` are left out, because they are not the sender's to make. `scope` is the
+     * name of the peer that sent it, say `device:12`: it is put before the names of its counters, so
+     * that it can speak of no other's, and its links are left out; null for a trace of the server.
      *
-     * @throws TraceError where it breaks a limit of docs/TRACE.md.
+     * @throws TraceError where it breaks a limit of docs/TRACE.md, or names another's counter;
+     * RangeError where the scope is none.
      */
-    static fromMessage(value: unknown, only?: Iterable<Key>): Trace;
+    static fromMessage(value: unknown, only?: Iterable<Key>, scope?: string | null): Trace;
     /** The trace as JSON has it. */
     toMessage(): Record<string, unknown>;
     /**
@@ -100,7 +124,19 @@ export class Trace {
      * @throws TraceError where there is no such stamp, or it has been made.
      */
     put(key: Key, stamp: Stamp, entity: string): void;
-    /** Takes from another trace of the same request what this one has not, of the stamps `only`. */
+    /**
+     * Adds what is known of two counters, in the place of what was known before.
+     *
+     * @throws TraceError where it is unsound, or the trace has 8 links of others.
+     */
+    addLink(snapshot: unknown): void;
+    /** What is known of the counters of its stamps, two at a time. */
+    readonly links: Link[];
+    /**
+     * Takes from another trace of the same request what this one has not, of the stamps `only`.
+     * Where the other has stamps of this one under a counter's name with a scope, which is how they
+     * come back from the server, this one's counters are called so from now on.
+     */
     merge(other: Trace, only?: Iterable<Key>): void;
     /** A stamp, also one without time; null where the event has not been stamped. */
     get(key: Key): Stamp | null;

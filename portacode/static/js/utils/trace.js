@@ -14,20 +14,20 @@
  * The format, and what the stamps mean, is docs/TRACE.md. It answers as portacode/trace.py does.
  */
 
-/** All stamps in causal order. */
-export const KEYS = Object.freeze([
-    'client_send',
-    'server_receive',
-    'server_send',
-    'device_receive',
-    'handler_receive',
-    'handler_dispatch',
-    'handler_complete',
-    'device_send',
-    'server_receive_response',
-    'server_send_response',
-    'client_receive',
-]);
+import { LINKS_MAX, linkOf, linksOf, putLink, sameCounters } from './trace-links.js';
+import {
+    KEYS,
+    STAMP_MAPS,
+    TraceError,
+    checkUnknown,
+    checkedScope,
+    object,
+    own,
+    stampOf,
+    takeStamp,
+} from './trace-parts.js';
+
+export { KEYS, TraceError, takeStamp };
 
 /** Stamps that are the browser's to make. */
 export const CLIENT_KEYS = Object.freeze(['client_send', 'client_receive']);
@@ -54,32 +54,10 @@ export const Order = Object.freeze({
     CANNOT_TELL: 'cannot_tell',
 });
 
-/** What came is not a trace, or a stamp was to be made that may not; the message says why. */
-export class TraceError extends Error {
-    constructor(message) {
-        super(message);
-        this.name = 'TraceError';
-    }
-}
-
-// A stamp's members, and the maps of a message that hold them.
-const STAMP_MAPS = [
-    ['maxErrorMs', 'max_error_ms'],
-    ['estErrorMs', 'est_error_ms'],
-    ['epoch', 'epoch'],
-    ['rawMs', 'raw'],
-    ['unsynced', 'unsynced'],
-];
 const MAPS = [...STAMP_MAPS.map(([, name]) => name), 'entities'];
-const KNOWN = new Set([...KEYS, ...MAPS, 'ping']);
-const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/s;
-const LATEST_MS = 253402300799999;
-const REASON_CHARS = 200;
-const NAME_CHARS = 64;
+const KNOWN = new Set([...KEYS, ...MAPS, 'ping', 'links']);
 const ENTITY_CHARS = 128;
-const UNKNOWN_MAX = 64;
-const UNKNOWN_CHARS = 8192;
-
+const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/s;
 /**
  * What a `traceparent` says (W3C's Trace Context): `{traceId, spanId, sampled}`; null for what is
  * none. Of versions later than 00 what is known is read; version 00 has nothing that could follow.
@@ -104,32 +82,26 @@ export function carriedTraceparent(value) {
     return `00-${parsed.traceId}-${parsed.spanId}-${parsed.sampled ? '01' : '00'}`;
 }
 
-/** One event, by the clock of whoever stamps it, now. */
-export function takeStamp(clock) {
-    const reading = clock.read();
-    const rawMs = Date.now();
-    if (reading === null) {
-        const reason = clock.getStatus().lastError || 'no reply yet';
-        return { ...NO_TIME, rawMs, unsynced: clipped(reason) };
-    }
-    const { timeMs, maxErrorMs, estErrorMs, epoch } = reading;
-    return { timeMs, maxErrorMs, estErrorMs, epoch, rawMs, unsynced: null };
-}
-
 /** The stamps of one request. */
 export class Trace {
     #stamps = new Map();
     #entities = new Map();
+    #links = [];
+    // What the server calls the counters that are bare here.
+    #scoped = new Map();
     // What other versions know and this one does not.
     #extra = new Map();
     #extraMaps = new Map();
 
     /**
      * The trace that a message has as its `trace`; null or undefined is one without stamps. Stamps
-     * other than `only` are left out, because they are not the sender's to make.
+     * other than `only` are left out, because they are not the sender's to make. `scope` is the
+     * name of the peer that sent it: it is put before the names of its counters, so that it can
+     * speak of no other's, and its links are left out; null for a trace of the server.
      */
-    static fromMessage(value, only = KEYS) {
+    static fromMessage(value, only = KEYS, scope = null) {
         const trace = new Trace();
+        checkedScope(scope);
         if (value === null || value === undefined) return trace;
         const members = object(value, 'trace');
         const maps = new Map(
@@ -145,9 +117,10 @@ export class Trace {
             count += more.length;
         }
         if (count > 0) checkUnknown([trace.#extra, ...trace.#extraMaps.values()], count);
+        if (scope === null) trace.#links = linksOf(own(members, 'links'));
         const wanted = new Set(only);
         for (const key of KEYS) {
-            const stamp = stampOf(key, members, maps);
+            const stamp = stampOf(key, members, maps, scope, wanted.has(key));
             const entity = own(maps.get('entities'), key) ?? null;
             if (entity !== null && typeof entity !== 'string') {
                 throw new TraceError(`trace.entities.${key} is not text`);
@@ -184,7 +157,8 @@ export class Trace {
             .filter(([, part]) => part.length > 0)
             // Unlike an assignment this makes a member of any name, `__proto__` as well.
             .map(([name, part]) => [name, Object.fromEntries(part)]);
-        return Object.fromEntries([...times, ...filled, ...this.#extra]);
+        const links = this.#links.length > 0 ? [['links', this.links]] : [];
+        return Object.fromEntries([...times, ...filled, ...links, ...this.#extra]);
     }
 
     /** Stamps this moment. */
@@ -198,17 +172,38 @@ export class Trace {
         if (this.#stamps.has(key)) {
             throw new TraceError(`${key} is stamped already, and a stamp is made once`);
         }
-        this.#stamps.set(key, stamp);
+        this.#stamps.set(key, this.#inScope(stamp));
         this.#entities.set(key, entity);
     }
 
-    /** Takes from another trace of the same request what this one has not, of the stamps `only`. */
+    /** Adds what is known of two counters, in the place of what was known before. */
+    addLink(snapshot) {
+        putLink(this.#links, linkOf(snapshot, 'the link'));
+    }
+
+    /** What is known of the counters of its stamps, two at a time. */
+    get links() {
+        return this.#links.map((link) => ({ ...link }));
+    }
+
+    /**
+     * Takes from another trace of the same request what this one has not, of the stamps `only`.
+     * Where the other has stamps of this one under a counter's name with a scope, which is how they
+     * come back from the server, this one's counters are called so from now on.
+     */
     merge(other, only = KEYS) {
         const wanted = new Set(only);
         for (const [key, stamp] of other.#stamps) {
-            if (!wanted.has(key) || this.#stamps.has(key)) continue;
+            if (!wanted.has(key)) continue;
+            this.#learn(this.#stamps.get(key), stamp);
+            if (this.#stamps.has(key)) continue;
             this.#stamps.set(key, stamp);
             if (other.#entities.has(key)) this.#entities.set(key, other.#entities.get(key));
+        }
+        const known = [...this.#links];
+        for (const link of other.#links) {
+            const missing = !known.some((mine) => sameCounters(mine, link));
+            if (missing && this.#links.length < LINKS_MAX) putLink(this.#links, link);
         }
         for (const [name, value] of other.#extra) {
             if (!this.#extra.has(name)) this.#extra.set(name, value);
@@ -287,6 +282,19 @@ export class Trace {
         });
     }
 
+    #learn(mine, returned) {
+        if (!mine?.counter || !returned.counter || mine.counterNs !== returned.counterNs) return;
+        if (returned.counter.endsWith(`/${mine.counter}`) && !mine.counter.includes('/')) {
+            this.#scoped.set(mine.counter, returned.counter);
+            for (const [key, stamp] of this.#stamps) this.#stamps.set(key, this.#inScope(stamp));
+        }
+    }
+
+    #inScope(stamp) {
+        const name = this.#scoped.get(stamp.counter);
+        return name === undefined ? stamp : { ...stamp, counter: name };
+    }
+
     #timed() {
         return KEYS.filter((key) => (this.#stamps.get(key)?.timeMs ?? null) !== null);
     }
@@ -312,88 +320,6 @@ export class Trace {
     }
 }
 
-const NO_TIME = Object.freeze({
-    timeMs: null,
-    maxErrorMs: null,
-    estErrorMs: null,
-    epoch: null,
-    rawMs: null,
-    unsynced: null,
-});
-
 function pairs(keys) {
     return keys.flatMap((earlier, index) => keys.slice(index + 1).map((later) => [earlier, later]));
-}
-
-/** A member of the object itself, not one that all objects have. */
-function own(members, name) {
-    return Object.hasOwn(members, name) ? members[name] : undefined;
-}
-
-function object(value, name) {
-    if (value === null || value === undefined) return {};
-    if (typeof value !== 'object' || Array.isArray(value)) {
-        throw new TraceError(`${name} is not an object`);
-    }
-    return value;
-}
-
-function stampOf(key, members, maps) {
-    const part = (name) => own(maps.get(name), key);
-    const timeMs = number(own(members, key), `trace.${key}`, LATEST_MS);
-    const maxErrorMs = number(part('max_error_ms'), `trace.max_error_ms.${key}`, Infinity);
-    const estErrorMs = number(part('est_error_ms'), `trace.est_error_ms.${key}`, Infinity);
-    const rawMs = number(part('raw'), `trace.raw.${key}`, LATEST_MS);
-    const epoch = number(part('epoch'), `trace.epoch.${key}`, Number.MAX_SAFE_INTEGER);
-    if (epoch !== null && !Number.isInteger(epoch)) {
-        throw new TraceError(`trace.epoch.${key} is not a whole number`);
-    }
-    const reason = part('unsynced') ?? null;
-    if (reason !== null && typeof reason !== 'string') {
-        throw new TraceError(`trace.unsynced.${key} is not text`);
-    }
-    if (timeMs !== null) {
-        if (reason !== null) {
-            throw new TraceError(`trace.${key} is stamped and in trace.unsynced as well`);
-        }
-        return { timeMs, maxErrorMs, estErrorMs, epoch, rawMs, unsynced: null };
-    }
-    if (reason === null && rawMs === null) return null;
-    return { ...NO_TIME, rawMs, unsynced: clipped(reason || 'no reason given') };
-}
-
-function number(value, name, limit) {
-    if (value === null || value === undefined) return null;
-    if (typeof value !== 'number') throw new TraceError(`${name} is not a number`);
-    if (!(value >= 0 && value <= limit) || value === Infinity) {
-        throw new TraceError(`${name} is out of range`);
-    }
-    return value;
-}
-
-function checkUnknown(parts, count) {
-    if (count > UNKNOWN_MAX) {
-        throw new TraceError(`trace has ${count} unknown keys, and ${UNKNOWN_MAX} are the most`);
-    }
-    for (const name of parts.flatMap((part) => [...part.keys()])) {
-        const length = [...name].length;
-        if (length > NAME_CHARS) {
-            throw new TraceError(
-                `trace has a key of ${length} characters, '${name.slice(0, 16)}'...`,
-            );
-        }
-    }
-    let size;
-    try {
-        size = [...JSON.stringify(parts.map((part) => [...part]))].length;
-    } catch {
-        throw new TraceError('trace has unknown keys that are nested too deeply');
-    }
-    if (size > UNKNOWN_CHARS) {
-        throw new TraceError(`trace has unknown keys of more than ${UNKNOWN_CHARS} characters`);
-    }
-}
-
-function clipped(text) {
-    return [...text].slice(0, REASON_CHARS).join('');
 }
