@@ -1,5 +1,5 @@
-// Puts the core's wasm and the sources into one module, and that into one page:
-// node build.mjs WASM MODULE PAGE
+// Puts the core's wasm and the sources into one module, and that into one page; the same of order
+// into another: node build.mjs WASM MODULE PAGE ORDER_WASM ORDER_MODULE
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { decode, encode } from './src/base85.js';
 import { inflate } from './src/inflate.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const [wasmFile, moduleFile, pageFile] = process.argv.slice(2);
+const [wasmFile, moduleFile, pageFile, orderWasmFile, orderFile] = process.argv.slice(2);
 
 const optimised = (file) => {
     const folder = mkdtempSync(join(tmpdir(), 'ntp-clock-'));
@@ -31,11 +31,17 @@ const optimised = (file) => {
     }
 };
 
-const wasm = optimised(wasmFile);
-// 6 % smaller than zlib's.
-const deflated = encode(await promisify(zopfli.deflate)(wasm, {}));
-if (!wasm.equals(inflate(decode(deflated), wasm.length))) {
-    throw new Error('src/base85.js or src/inflate.js is wrong');
+/** What `virtual:wasm` gives: the deflated bytes as text, and how many they were. */
+async function embedded(wasm) {
+    // 6 % smaller than zlib's.
+    const deflated = encode(await promisify(zopfli.deflate)(wasm, {}));
+    if (!wasm.equals(inflate(decode(deflated), wasm.length))) {
+        throw new Error('src/base85.js or src/inflate.js is wrong');
+    }
+    return (
+        `export const length = ${wasm.length};\n` +
+        `export const deflated = ${JSON.stringify(deflated)};`
+    );
 }
 
 /** The bundle of this entry, in which `virtual:NAME` imports what `contents` has under this name. */
@@ -65,21 +71,33 @@ async function bundled(entry, contents) {
     return outputFiles[0].text;
 }
 
-const embedded =
-    `export const length = ${wasm.length};\n` +
-    `export const deflated = ${JSON.stringify(deflated)};`;
-const { NTP_CLOCK_VERSION, NTP_CLOCK_SOURCES, NTP_CLOCK_PAGE_SOURCES, NTP_CLOCK_LAYOUT } =
-    process.env;
-const banner = `// portacode ntp-clock ${NTP_CLOCK_VERSION}; sources ${NTP_CLOCK_SOURCES}\n`;
+const {
+    NTP_CLOCK_VERSION,
+    NTP_CLOCK_SOURCES,
+    NTP_CLOCK_PAGE_SOURCES,
+    NTP_CLOCK_ORDER_SOURCES,
+    NTP_CLOCK_LAYOUT,
+} = process.env;
+const banner = (what, sources) => `// portacode ${what} ${NTP_CLOCK_VERSION}; sources ${sources}\n`;
 /** Minifying drops what keeps other bundlers from following the import of Node's own modules. */
 function unfollowed(bundle) {
     const parts = bundle.split(/\bimport\((?=\w+\))/);
     if (parts.length !== 2) throw new Error(`${parts.length - 1} imports of what a variable names`);
     return parts.join('import(/*webpackIgnore:true*//*@vite-ignore*/');
 }
-const bundle = await bundled('src/index.js', { wasm: embedded, layout: NTP_CLOCK_LAYOUT });
-const text = banner + unfollowed(bundle);
+const wasm = optimised(wasmFile);
+const bundle = await bundled('src/index.js', {
+    wasm: await embedded(wasm),
+    layout: NTP_CLOCK_LAYOUT,
+});
+const text = banner('ntp-clock', NTP_CLOCK_SOURCES) + unfollowed(bundle);
 writeFileSync(moduleFile, text);
+
+const orderWasm = optimised(orderWasmFile);
+const order =
+    banner('order', NTP_CLOCK_ORDER_SOURCES) +
+    (await bundled('order/order.js', { wasm: await embedded(orderWasm) }));
+writeFileSync(orderFile, order);
 
 const source = (name) => readFileSync(join(here, 'page', name), 'utf8');
 // The very module that is shipped, so that the page shows what users have.
@@ -99,5 +117,7 @@ const size = (bytes) => `${(bytes / 1024).toFixed(1)} KB`;
 const gzipped = (bytes) => size(gzipSync(bytes, { level: 9 }).length);
 console.log(
     `wasm ${size(wasm.length)}; module ${size(text.length)}, ${gzipped(text)} gzipped; ` +
-        `page ${size(page.length)}, ${gzipped(page)} gzipped`,
+        `page ${size(page.length)}, ${gzipped(page)} gzipped; ` +
+        `order: wasm ${size(orderWasm.length)}, module ${size(order.length)}, ` +
+        `${gzipped(order)} gzipped`,
 );

@@ -1,11 +1,11 @@
-// Gathers what npm ships: the module that cargo xtask js built, its types, the licences.
+// Gathers what npm ships: the modules that cargo xtask js built, their types, the licences.
 
 import { cpSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 mkdirSync(path('dist'), { recursive: true });
-for (const name of ['ntp-clock.js', 'ntp-clock.d.ts']) {
+for (const name of ['ntp-clock.js', 'ntp-clock.d.ts', 'order.js', 'order.d.ts']) {
     cpSync(path(`../portacode/static/js/utils/${name}`), path(`dist/${name}`));
 }
 for (const name of ['LICENSE-APACHE', 'LICENSE-MIT'])

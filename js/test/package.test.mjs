@@ -6,7 +6,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import * as order from '../../portacode/static/js/utils/order.js';
 import { folder, MODULE, module } from './support.mjs';
+
+const ORDER = MODULE.replace(/ntp-clock\.js$/, 'order.js');
 
 const JS = fileURLToPath(new URL('..', import.meta.url));
 
@@ -18,6 +21,7 @@ function run(cwd, program, ...args) {
 
 const SAMPLE = `
 import ntpClock, { ManualClock, NTPClock, type Clock, type FailureCode, type Reading, type Status } from '@portacode/ntp-clock';
+import { Links, Order, Relations, type Link, type Relation } from '@portacode/ntp-clock/order';
 
 const reading: Reading | null = ntpClock.read();
 export const when: number | null = reading && reading.timeMs + reading.maxErrorMs;
@@ -31,6 +35,13 @@ ntpClock.onClockSyncFailure((error: string, code: FailureCode) => code === 'webs
 export const why: FailureCode | null = status.lastErrorCode;
 ntpClock.setClockSyncSender((message) => message.request_id.length > 0);
 export const synced: Promise<boolean> = ntpClock.waitSynced({ timeout: 1, signal: AbortSignal.timeout(1) });
+const links = new Links();
+export const fed: 'kept' | 'dropped' | 'restarted' = links.message('a', 'b', 5n, '9');
+const link: Link | null = links.snapshot('a', 'b', 9n);
+const relation: Relation = new Relations([{ counter: 'a', counterNs: '5' }], link ? [link] : [], [], { names: ['sent'] }).between(0, 0, { evidence: 'exchanges' });
+export const certain: boolean = relation.order === Order.CERTAINLY_BEFORE;
+// @ts-expect-error no number holds a counter
+links.message('a', 'b', 5, 9);
 // @ts-expect-error a time may be null
 export const never: number = ntpClock.now();
 // @ts-expect-error one way or the other
@@ -43,9 +54,8 @@ test('the packed tarball installs into an empty project, imports, and its types 
         run(JS, 'npm', 'pack', '--json', '--pack-destination', here),
     );
     const names = files.map(({ path }) => path).sort();
-    const dist = ['LICENSE-APACHE', 'LICENSE-MIT', 'ntp-clock.d.ts', 'ntp-clock.js'].map(
-        (name) => `dist/${name}`,
-    );
+    const modules = ['ntp-clock.d.ts', 'ntp-clock.js', 'order.d.ts', 'order.js'];
+    const dist = ['LICENSE-APACHE', 'LICENSE-MIT', ...modules].map((name) => `dist/${name}`);
     assert.deepEqual(names, [...dist, 'package.json']);
     writeFileSync(join(here, 'package.json'), '{"type": "module", "private": true}');
     run(here, 'npm', 'install', '--offline', '--no-audit', '--no-fund', `./${filename}`);
@@ -73,14 +83,22 @@ test('the packed tarball installs into an empty project, imports, and its types 
     }
 });
 
-test('the types name what the module exports, no more and no less', () => {
-    const types = readFileSync(MODULE.replace(/js$/, 'd.ts'), 'utf8');
-    const named = [...types.matchAll(/^export (?:class|const) (\w+)/gm)].map(([, name]) => name);
-    assert.deepEqual([...named, 'default'].sort(), Object.keys(module).sort());
+test('the types name what each module exports, no more and no less', () => {
+    for (const [file, exported] of [
+        [MODULE, module],
+        [ORDER, { ...order, default: null }],
+    ]) {
+        const types = readFileSync(file.replace(/js$/, 'd.ts'), 'utf8');
+        const named = types.matchAll(/^export (?:class|const) (\w+)/gm);
+        const names = [...named].map(([, name]) => name);
+        assert.deepEqual([...names, 'default'].sort(), Object.keys(exported).sort());
+    }
 });
 
-test('the module stands alone: it imports nothing by name', () => {
-    const text = readFileSync(MODULE, 'utf8');
-    assert.doesNotMatch(text, /\bimport\s*["'{*]|\bfrom\s*["']/);
-    assert.doesNotMatch(text, /import\(\s*["'`]/);
+test('each module stands alone: it imports nothing by name', () => {
+    for (const file of [MODULE, ORDER]) {
+        const text = readFileSync(file, 'utf8');
+        assert.doesNotMatch(text, /\bimport\s*["'{*]|\bfrom\s*["']/);
+        assert.doesNotMatch(text, /import\(\s*["'`]/);
+    }
 });

@@ -1,4 +1,5 @@
-//! `cargo xtask js`: the core's wasm and js/ become one module that pip and npm ship, and a page.
+//! `cargo xtask js`: the core's wasm and js/ become one module that pip and npm ship, and a page;
+//! order between clocks becomes another module.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,7 @@ use crate::command::{Job, answer, answer_of, cargo};
 use crate::project::Project;
 use crate::python::section;
 
-/// Builds portacode/static/js/utils/ntp-clock.js and its page from js/ and the wasm crate.
+/// Builds ntp-clock.js, its page and order.js in portacode/static/js from js/ and the wasm crates.
 #[derive(clap::Args, Debug)]
 pub(crate) struct JsArgs {
     /// Build nothing; fail where what is committed is not of these sources
@@ -24,7 +25,7 @@ pub(crate) fn run(args: &JsArgs) -> Result<bool> {
     let project = Project::here();
     if args.check {
         check_fresh(&project)?;
-        println!("{MODULE} and {PAGE} are of these sources");
+        println!("{MODULE}, {PAGE} and {ORDER_MODULE} are of these sources");
         return Ok(true);
     }
     let job = Job::start(&project, "js")?;
@@ -34,11 +35,12 @@ pub(crate) fn run(args: &JsArgs) -> Result<bool> {
     Ok(true)
 }
 
-/// Builds the module and gives its sizes in words.
+/// Builds the modules and gives their sizes in words.
 pub(crate) fn build(job: &Job) -> Result<String> {
     let project = job.project();
     install(job)?;
-    let wasm = compile(job, &[])?;
+    let wasm = compile(job, CLOCK, &[])?;
+    let order = compile(job, ORDER, &[])?;
     let example = ["run", "--quiet", "--package", "ntp-clock-wasm", "--example", "layout"];
     let layout = answer_of(job, &mut cargo(&example))?;
     let mut node = Command::new("node");
@@ -47,22 +49,30 @@ pub(crate) fn build(job: &Job) -> Result<String> {
         .arg(wasm)
         .arg(project.path(MODULE))
         .arg(project.path(PAGE))
+        .arg(order)
+        .arg(project.path(ORDER_MODULE))
         .env("NTP_CLOCK_LAYOUT", layout)
         .env("NTP_CLOCK_VERSION", env!("CARGO_PKG_VERSION"))
         .env("NTP_CLOCK_SOURCES", module_hash(project)?)
-        .env("NTP_CLOCK_PAGE_SOURCES", page_hash(project)?);
+        .env("NTP_CLOCK_PAGE_SOURCES", page_hash(project)?)
+        .env("NTP_CLOCK_ORDER_SOURCES", order_hash(project)?);
     let told = answer_of(job, &mut node)?;
-    fs::copy(project.path(TYPES_SOURCE), project.path(TYPES))?;
+    for (types, source) in TYPES {
+        fs::copy(project.path(source), project.path(types))?;
+    }
     Ok(told.trim().to_owned())
 }
 
-/// The wasm of the core, with these features; its path.
-pub(crate) fn compile(job: &Job, features: &[&str]) -> Result<std::path::PathBuf> {
-    let args = ["build", "--profile", "wasm", "--package", "ntp-clock-wasm", "--target", TARGET];
+/// The wasm of a crate, with these features; its path.
+pub(crate) fn compile(job: &Job, of: Wasm, features: &[&str]) -> Result<std::path::PathBuf> {
+    let Wasm { package, stack } = of;
+    let args = ["build", "--profile", "wasm", "--package", package, "--target", TARGET];
     let mut command = cargo(&args);
-    command.args(["--features", &features.join(",")]).env("RUSTFLAGS", RUSTFLAGS);
+    command
+        .args(["--features", &features.join(",")])
+        .env("RUSTFLAGS", format!("-C link-arg=-zstack-size={stack}"));
     job.must(&mut command).with_context(|| format!("it needs: rustup target add {TARGET}"))?;
-    Ok(job.project().target(format!("{TARGET}/wasm/ntp_clock_wasm.wasm")))
+    Ok(job.project().target(format!("{TARGET}/wasm/{}.wasm", package.replace('-', "_"))))
 }
 
 /// The tools that js/package-lock.json pins, in js/node_modules.
@@ -83,7 +93,11 @@ pub(crate) fn install(job: &Job) -> Result<()> {
 
 /// Fails where what is committed was built from other sources.
 pub(crate) fn check_fresh(project: &Project) -> Result<()> {
-    let built = [(MODULE, module_hash(project)?, ""), (PAGE, page_hash(project)?, " -->")];
+    let built = [
+        (MODULE, module_hash(project)?, ""),
+        (PAGE, page_hash(project)?, " -->"),
+        (ORDER_MODULE, order_hash(project)?, ""),
+    ];
     for (file, hash, end) in built {
         let text = fs::read_to_string(project.path(file)).context(file)?;
         let said = format!("; sources {hash}{end}");
@@ -91,19 +105,26 @@ pub(crate) fn check_fresh(project: &Project) -> Result<()> {
             bail!("{file} is stale: run cargo xtask js and commit what it writes");
         }
     }
-    if fs::read(project.path(TYPES))? != fs::read(project.path(TYPES_SOURCE))? {
-        bail!("{TYPES} is stale: run cargo xtask js and commit what it writes");
+    for (types, source) in TYPES {
+        if fs::read(project.path(types)).context(*types)? != fs::read(project.path(source))? {
+            bail!("{types} is stale: run cargo xtask js and commit what it writes");
+        }
     }
     Ok(())
 }
 
 fn module_hash(project: &Project) -> Result<String> {
-    hash_of(project, SOURCE_FOLDERS, SOURCE_FILES)
+    hash_of(project, SOURCE_FOLDERS, &[SOURCE_FILES, SHARED_FILES].concat())
 }
 
 /// The page has the module inside.
 fn page_hash(project: &Project) -> Result<String> {
-    hash_of(project, &[SOURCE_FOLDERS, &[PAGE_FOLDER]].concat(), SOURCE_FILES)
+    let folders = [SOURCE_FOLDERS, &[PAGE_FOLDER]].concat();
+    hash_of(project, &folders, &[SOURCE_FILES, SHARED_FILES].concat())
+}
+
+fn order_hash(project: &Project) -> Result<String> {
+    hash_of(project, ORDER_FOLDERS, &[ORDER_FILES, SHARED_FILES].concat())
 }
 
 /// A hash over all that decides what is built, whatever the order of the file system.
@@ -160,24 +181,50 @@ impl Hasher for Fnv {
     }
 }
 
+/// A crate that becomes wasm.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wasm {
+    pub(crate) package: &'static str,
+    /// Bytes.
+    stack: u32,
+}
+
+/// The clock fits a page of memory with its stack.
+pub(crate) const CLOCK: Wasm = Wasm { package: "ntp-clock-wasm", stack: 65_536 };
+pub(crate) const ORDER: Wasm = Wasm { package: "ntp-clock-order-wasm", stack: 1_048_576 };
+
 pub(crate) const MODULE: &str = "portacode/static/js/utils/ntp-clock.js";
 const PAGE: &str = "portacode/static/js/test-ntp-clock.html";
-const TYPES: &str = "portacode/static/js/utils/ntp-clock.d.ts";
-const TYPES_SOURCE: &str = "js/src/ntp-clock.d.ts";
+const ORDER_MODULE: &str = "portacode/static/js/utils/order.js";
+/// Each beside its source.
+const TYPES: &[(&str, &str)] = &[
+    ("portacode/static/js/utils/ntp-clock.d.ts", "js/src/ntp-clock.d.ts"),
+    ("portacode/static/js/utils/order.d.ts", "js/order/order.d.ts"),
+];
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
-/// The clock fits a page of memory with its stack.
-const RUSTFLAGS: &str = "-C link-arg=-zstack-size=65536";
 const SOURCE_FOLDERS: &[&str] =
     &["crates/ntp-clock-core/src", "crates/ntp-clock-wasm/src", "js/src"];
 const PAGE_FOLDER: &str = "js/page";
+const ORDER_FOLDERS: &[&str] = &[
+    "crates/ntp-clock-core/src",
+    "crates/ntp-clock-order/src",
+    "crates/ntp-clock-order-wasm/src",
+    "js/order",
+];
 const SOURCE_SECTIONS: &[&str] = &["[workspace.package]", "[profile.release]", "[profile.wasm]"];
-const SOURCE_FILES: &[&str] = &[
+const SHARED_FILES: &[&str] = &[
     "crates/ntp-clock-core/Cargo.toml",
-    "crates/ntp-clock-wasm/Cargo.toml",
-    "crates/ntp-clock-wasm/examples/layout.rs",
     "js/build.mjs",
     "js/package-lock.json",
     "rust-toolchain.toml",
+];
+const SOURCE_FILES: &[&str] =
+    &["crates/ntp-clock-wasm/Cargo.toml", "crates/ntp-clock-wasm/examples/layout.rs"];
+const ORDER_FILES: &[&str] = &[
+    "crates/ntp-clock-order/Cargo.toml",
+    "crates/ntp-clock-order-wasm/Cargo.toml",
+    "js/src/base85.js",
+    "js/src/inflate.js",
 ];
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;

@@ -6,7 +6,7 @@ use ntp_clock_core::{Oscillator, Span};
 
 use crate::causal::Causal;
 use crate::graph::{Graph, Sense};
-use crate::guess::{Guesses, SHARE, Tree};
+use crate::guess::{Guesses, SHARE, TYPICAL_RATE, Tree};
 use crate::reach::{Both, Contradiction, Reach};
 use crate::reason::{Reason, Why};
 use crate::relation::{By, Limits, Relation, Verdict};
@@ -237,7 +237,11 @@ impl Closure {
         let told = guess.and_then(|guess| Some((y.checked_sub(guess.reading)?, guess.variance)));
         let most = width / 2.0 * SHARE;
         let (estimate, est_error) = match told {
-            Some((apart, variance)) => (apart, variance.sqrt().min(most)),
+            // How fast the counter itself ran is a guess, too.
+            Some((apart, variance)) => {
+                let drift = apart as f64 * TYPICAL_RATE;
+                (apart, variance.sqrt().hypot(drift).min(most))
+            }
             None => (lower + (upper - lower) / 2, most),
         };
         let estimate = Span::from_nanos(estimate.clamp(lower, upper));

@@ -151,4 +151,4 @@ fn over_link(system: &System, link: usize, to: usize, x: i64) -> Option<(i64, f6
 /// One standard deviation, as a share of an interval's half width: a quarter of the whole.
 pub(crate) const SHARE: f64 = 0.5;
 /// What crystals mostly do.
-const TYPICAL_RATE: f64 = 50e-6;
+pub(crate) const TYPICAL_RATE: f64 = 50e-6;

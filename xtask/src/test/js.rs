@@ -19,8 +19,11 @@ pub(super) fn fresh(job: &Job) -> Result<Outcome> {
 
 /// The exports exist on this target alone.
 pub(super) fn clippy(job: &Job) -> Result<Outcome> {
-    let args = ["clippy", "--package", "ntp-clock-wasm", "--all-features", "--target", js::TARGET];
-    compiles(job, cargo(&args).args(["--", "--deny", "warnings"]))
+    let mut command = cargo(&["clippy", "--all-features", "--target", js::TARGET]);
+    for wasm in [js::CLOCK, js::ORDER] {
+        command.args(["--package", wasm.package]);
+    }
+    compiles(job, command.args(["--", "--deny", "warnings"]))
 }
 
 pub(super) fn environment(job: &Job) -> Result<Outcome> {
@@ -34,7 +37,8 @@ pub(super) fn prettier(job: &Job) -> Result<Outcome> {
         command.args(["js/node_modules/prettier/bin/prettier.cjs", "--check"]);
         command
     };
-    let files = ["js/src", "js/page", "js/test", "js/bench", "js/*.mjs", "js/package.json"];
+    let files =
+        ["js/src", "js/order", "js/page", "js/test", "js/bench", "js/*.mjs", "js/package.json"];
     let ours = passes(job, prettier().args(files))?;
     if ours.counts.failed > 0 {
         return Ok(ours);
@@ -50,7 +54,7 @@ pub(super) fn node_tests(job: &Job) -> Result<Outcome> {
     let programs = ["--package", "ntp-test-server", "--package", "ntp-clock-cli"];
     job.must(cargo(&["build"]).args(programs))?;
     let wasm = project.work("ntp-clock-replay.wasm");
-    std::fs::copy(js::compile(job, &["replay"])?, &wasm)?;
+    std::fs::copy(js::compile(job, js::CLOCK, &["replay"])?, &wasm)?;
     let mut command = Command::new("node");
     command
         .args(["--test", "--test-reporter=tap", "js/test/"])
