@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from portacode.order import Moment, Relations
 
 FILE = Path(__file__).parent.parent / "vectors" / "order-relations.json"
