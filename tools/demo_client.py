@@ -26,6 +26,7 @@ from demo_summary import Summary
 from demo_waterfall import Paint, draw, raw_marks, synchronised_marks
 
 from portacode.connection.messages import clock_summary
+from portacode.exchanges import REPLY, Asking, keep_asking
 from portacode.trace import Stamp, Trace
 from portacode.utils.ntp_clock import ntp_clock
 
@@ -42,6 +43,8 @@ _COMMANDS: list[tuple[str, Any]] = [
 ]
 _ENTITY = "client"
 _PATIENCE_S = 30.0
+# After each batch, as long as it takes the server to store it.
+_PAUSE_S = 0.1
 
 
 class Failure(Exception):  # noqa: N818
@@ -130,9 +133,12 @@ async def converse(options: argparse.Namespace) -> Summary:
             additional_headers=headers,
             compression=None,
         ) as socket:
-            return await Conversation(socket).ask_all(options)
+            conversation = Conversation(socket)
+            summary = await conversation.ask_all(options)
     except (OSError, WebSocketException) as error:
         raise Failure(f"{socket_url}: {error or type(error).__name__}") from error
+    summary.judge(conversation.batches)
+    return summary
 
 
 class Conversation:
@@ -140,10 +146,13 @@ class Conversation:
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
+        self._asking = Asking()
         self._summary = Summary()
         self._devices: list[dict[str, Any]] = []
         self._server_clock: dict[str, Any] = {}
         self._waiting: dict[str, asyncio.Future[tuple[dict[str, Any], Stamp]]] = {}
+        self.batches: list[int] = []
+        """Of each trace, with which others it was sent."""
         self._answered: set[str] = set()
         self._stored: set[str] = set()
         self._news = asyncio.Event()
@@ -153,6 +162,9 @@ class Conversation:
         requests, devices = options.requests, options.devices
         self._summary.skewed, self._summary.path = options.skewed, options.path
         reading = asyncio.ensure_future(self._read())
+        comparing = asyncio.ensure_future(keep_asking(self._asking, ntp_clock, self._socket.send))
+        # Where the connection ends, reading says so.
+        comparing.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             clock = {"event": "clock", "clock": clock_summary(ntp_clock)}
             await self._socket.send(json.dumps(clock))
@@ -171,17 +183,24 @@ class Conversation:
                 command, payload = _COMMANDS[batch % len(_COMMANDS)]
                 asked = ready[: requests - first]
                 await asyncio.gather(
-                    *(self._ask(device["id"], command, payload, reading) for device in asked)
+                    *(self._ask(device["id"], command, payload, batch, reading) for device in asked)
                 )
+                await asyncio.sleep(_PAUSE_S)
             with contextlib.suppress(_TooLate):
                 await self._until(lambda: self._answered <= self._stored, reading, "", 10)
             self._summary.stored = len(self._answered & self._stored)
         finally:
             reading.cancel()
+            comparing.cancel()
         return self._summary
 
     async def _ask(
-        self, device_id: str, command: str, payload: object, reading: asyncio.Future[None]
+        self,
+        device_id: str,
+        command: str,
+        payload: object,
+        batch: int,
+        reading: asyncio.Future[None],
     ) -> None:
         request_id = secrets.token_hex(16)
         answer = self._waiting[request_id] = asyncio.get_running_loop().create_future()
@@ -213,13 +232,15 @@ class Conversation:
         trace.merge(whole)
         trace.put("client_receive", received, _ENTITY)
         self._summary.traces.append(trace)
+        self.batches.append(batch)
         done = {"event": "trace_complete", "request_id": request_id, "trace": trace.to_message()}
         await self._socket.send(json.dumps(done))
         self._answered.add(request_id)
 
     async def _read(self) -> None:
         async for frame in self._socket:
-            received = Stamp.take(ntp_clock)
+            came = ntp_clock.stamp()
+            received = Stamp.of(came, ntp_clock)
             message = json.loads(frame)
             event = message.get("event")
             if event == "devices":
@@ -230,6 +251,8 @@ class Conversation:
                         device["clock"] = message["clock"]
             elif event == "server_clock":
                 self._server_clock = message["clock"]
+            elif event == REPLY:
+                self._asking.take(message.get("request_id"), came)
             elif event == "response":
                 self._take(message, received)
             elif event == "trace":
@@ -359,6 +382,11 @@ def reasons(summary: Summary) -> list[str]:
         found.append(f"{told['synchronised']['traces_out_of_order']} traces out of order")
     if summary.skewed and told["raw"]["traces_out_of_order"] != wanted:
         found.append("system clocks are wrong, and not all traces show it")
+    across = told["across_machines"]
+    if across and across["wrong"]:
+        found.append(f"{across['wrong']} pairs said to be certain, in the wrong order")
+    if not summary.one_counter:
+        found.append("counters that must be one machine's run backwards along a request")
     for trace in summary.traces:
         for key, reason in trace.unsynced.items():
             found.append(f"{key} without time: {reason}")

@@ -1,51 +1,45 @@
 """How much of the order of what happened on different machines their clocks alone can tell.
 
 The demo's machines are one machine, and all of them stamp by its one raw counter. So the counters
-themselves say what came first, and what is claimed can be held against it. What is claimed rests on
-nothing of this: neither on the counters' agreement, which nobody knows of, nor on what a judged
-request's own messages show.
+themselves say what came first, and what is claimed can be held against it. What is claimed rests
+neither on that, for each machine's counter has a name of its own, nor on what the judged requests'
+messages show.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from portacode.order import Order
+from portacode.order import Moment, Order, Relations
+from portacode.trace import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-
-class Event(NamedTuple):
-    """A stamp, by the counter of whoever made it."""
-
-    counter: str
-    counter_ns: int
-    time_ns: int | None = None
-    max_error_ns: int | None = None
+    from portacode.trace import Trace
 
 
 class Request(NamedTuple):
     """What one request's trace has, in causal order, and what it was sent along with."""
 
-    events: tuple[Event, ...]
+    moments: tuple[Moment, ...]
     links: tuple[Mapping[str, Any], ...]
     batch: int
 
 
-class Verdicts(Protocol):
-    """What is said of some moments, as `portacode.order.Relations` says it."""
-
-    def between(self, i: int, j: int, *, evidence: str) -> Any:
-        """The relation of the moments of these indices; it has an `order`."""
-
-
-class Judge(Protocol):
-    """Makes verdicts of moments and of the links that they came with."""
-
-    def __call__(self, moments: Sequence[Any], links: Iterable[Mapping[str, Any]]) -> Verdicts:
-        """Verdicts of these."""
+def request_of(trace: Trace, batch: int) -> Request:
+    """What a trace says; stamps without a counter say nothing here."""
+    moments = []
+    for key in KEYS:
+        stamp = trace.get(key)
+        if stamp is None or stamp.counter is None or stamp.counter_ns is None:
+            continue
+        time_ns, max_error_ns = (
+            None if ms is None else round(ms * 1e6) for ms in (stamp.time_ms, stamp.max_error_ms)
+        )
+        moments.append(Moment(stamp.counter, stamp.counter_ns, time_ns, max_error_ns))
+    return Request(tuple(moments), tuple(trace.links), batch)
 
 
 class Tally:
@@ -66,7 +60,7 @@ class Tally:
         return dict(vars(self))
 
 
-def judge(requests: Sequence[Request], judged_by: Judge) -> tuple[Tally, Tally]:
+def judge(requests: Sequence[Request]) -> tuple[Tally, Tally]:
     """Pairs of stamps of different requests; then those of requests that were sent together.
 
     Stamps of one request are joined by its messages, so none of their pairs counts. Of many
@@ -76,13 +70,14 @@ def judge(requests: Sequence[Request], judged_by: Judge) -> tuple[Tally, Tally]:
     everything, parallel = Tally(), Tally()
     for one, other in itertools.islice(_pairs(requests), _PAIRS_OF_REQUESTS_MAX):
         tallies = [everything, parallel] if one.batch == other.batch else [everything]
-        moments = [*one.events, *other.events]
-        verdicts = judged_by(moments, [*one.links, *other.links])
-        for i, first in enumerate(one.events):
-            for j, second in enumerate(other.events, len(one.events)):
+        links = map(_without_messages, (*one.links, *other.links))
+        # By the clocks alone: no causes.
+        relations = Relations([*one.moments, *other.moments], list(links))
+        for i, first in enumerate(one.moments):
+            for j, second in enumerate(other.moments, len(one.moments)):
                 if first.counter == second.counter:
                     continue
-                order = verdicts.between(i, j, evidence="exchanges").order
+                order = relations.between(i, j, evidence="exchanges").order
                 apart_ns = second.counter_ns - first.counter_ns
                 trip_ns = trips.between(first.counter, second.counter)
                 _count(tallies, order, apart_ns, trip_ns)
@@ -97,7 +92,7 @@ def is_one_counter(requests: Iterable[Request]) -> bool:
     return all(
         earlier.counter_ns <= later.counter_ns
         for request in requests
-        for earlier, later in zip(request.events, request.events[1:])
+        for earlier, later in zip(request.moments, request.moments[1:])
     )
 
 
@@ -128,6 +123,11 @@ class RoundTrips:
         return min(around, default=None)
 
 
+def _without_messages(link: Mapping[str, Any]) -> dict[str, Any]:
+    """A link whose rate is any that oscillators may have: messages have told it as well."""
+    return {**link, "rate_ppb": [-_RATE_MAX_PPB, _RATE_MAX_PPB]}
+
+
 def _pairs(requests: Sequence[Request]) -> Iterator[tuple[Request, Request]]:
     """All pairs, those next to one another first."""
     for distance in range(1, len(requests)):
@@ -147,3 +147,5 @@ def _count(tallies: Iterable[Tally], order: Order, apart_ns: int, trip_ns: float
 
 
 _PAIRS_OF_REQUESTS_MAX = 2_000
+# Of one oscillator against another, 500 ppm each. None of the demo's counters is steered.
+_RATE_MAX_PPB = 1e6

@@ -7,9 +7,13 @@ import statistics
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from demo_scoring import Tally, is_one_counter, judge, request_of
+
 from portacode.trace import KEYS, Order
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from portacode.trace import Trace
 
 
@@ -27,6 +31,22 @@ class Summary:
         """Whether the system clocks are known to be wrong."""
         self.path: str | None = None
         """How far all are from one another, as `cargo xtask demo --path` has it."""
+        self.across: Tally | None = None
+        """What the clocks alone tell of different requests; None where it was not judged."""
+        self.across_together: Tally | None = None
+        """Of these, the requests that were sent together."""
+        self.one_counter = True
+        """Whether the counters of all machines can be one, against which verdicts are held."""
+
+    def judge(self, batches: Sequence[int]) -> None:
+        """Holds what clocks alone tell of the order of stamps against the machine's one counter.
+
+        Args:
+            batches: Of each trace, with which others it was sent.
+        """
+        requests = [request_of(trace, batch) for trace, batch in zip(self.traces, batches)]
+        self.one_counter = is_one_counter(requests)
+        self.across, self.across_together = judge(requests)
 
     def to_json(self) -> dict[str, Any]:
         """All figures."""
@@ -58,6 +78,8 @@ class Summary:
                 "pairs_certainly_in_order": sum(pairs),
                 "pairs": len(pairs),
             },
+            "across_machines": self.across and self.across.to_json(),
+            "across_machines_in_parallel": self.across_together and self.across_together.to_json(),
             "max_error_ms": self._errors(),
             "hops": self._hops(),
             "ping_ms": _spread([t.ping_ms for t in self.traces if t.ping_ms is not None]),
@@ -72,6 +94,8 @@ class Summary:
             and not self.errors
             and not self.duplicates
             and not any(trace.missing() or trace.problems() for trace in self.traces)
+            and self.one_counter
+            and not (self.across and self.across.wrong)
             and (not self.skewed or all(trace.raw_problems() for trace in self.traces))
         )
 
@@ -103,12 +127,29 @@ class Summary:
         if told["ping_ms"]:
             ping = told["ping_ms"]
             lines.append(f"  {'there and back':<50}{ping['median']:>8.3f}{ping['p95']:>9.3f}")
+        lines += [*self._across_lines(), ""]
         bounds = ", ".join(
             f"{who} ±{spread['median']:.3f} (at most {spread['most']:.3f})"
             for who, spread in told["max_error_ms"].items()
         )
-        lines += ["", f"hard errors of the clocks, ms: {bounds}"]
+        lines += [f"hard errors of the clocks, ms: {bounds}"]
         return lines
+
+    def _across_lines(self) -> list[str]:
+        rows = [("all", self.across), ("sent together", self.across_together)]
+        told = [(name, tally) for name, tally in rows if tally is not None and tally.pairs]
+        if not told:
+            return []
+        return [
+            "",
+            "stamps on different machines and of different requests, by their clocks alone",
+            f"{'':<24}{'pairs':>10}{'certain':>10}{'wrong':>8}    further apart than a round trip",
+            *(
+                f"  {name:<22}{tally.pairs:>10}{tally.certain:>10}{tally.wrong:>8}"
+                f"    {tally.decidable_certain} of {tally.decidable} certain"
+                for name, tally in told
+            ),
+        ]
 
     def _hops(self) -> list[dict[str, Any]]:
         by_way: dict[tuple[str, str], list[tuple[float, float]]] = {}

@@ -134,6 +134,48 @@ def test_a_trace_that_is_incomplete_or_out_of_order_is_not_good() -> None:
     assert "system clocks are wrong, and not all" in "; ".join(demo_client.reasons(right))
 
 
+def counted(start_ms: float, counters: dict[str, str], **changes: Any) -> Trace:
+    """A trace of events a millisecond apart, with counters that read the same."""
+    counter_ns = {key: str(round((start_ms + n) * 1e6)) for n, key in enumerate(KEYS)}
+    counter = {key: counters[{"c": "client", "s": "server"}.get(key[0], "device")] for key in KEYS}
+    changes = {"counter": counter, "counter_ns": counter_ns, **changes}
+    return whole(**{key: START_MS + start_ms + n for n, key in enumerate(KEYS)}, **changes)
+
+
+def test_order_across_machines_is_held_against_their_one_counter() -> None:
+    counters = {"client": "c" * 16, "server": "5" * 16, "device": "d" * 16}
+    summary = summed(counted(1_000, counters), counted(1_100, counters))
+    assert summary.to_json()["across_machines"] is None, "not judged"
+    summary.judge([0, 1])
+    told = summary.to_json()
+    # By synchronised time alone, for there are no links; 37 of 121 pairs are of one machine.
+    nothing = {"pairs": 0, "certain": 0, "decidable": 0, "decidable_certain": 0, "wrong": 0}
+    assert told["across_machines"] == {**nothing, "pairs": 76, "certain": 76}
+    assert told["across_machines_in_parallel"] == nothing
+    assert told["good"] is True
+    assert "0 of 0 certain" in "\n".join(summary.lines())
+    summary.judge([0, 0])
+    assert summary.to_json()["across_machines_in_parallel"]["pairs"] == 76
+
+
+def test_a_wrong_certainty_and_counters_that_disagree_are_not_good() -> None:
+    counters = {"client": "c" * 16, "server": "5" * 16, "device": "d" * 16}
+    # Its synchronised times say that it was a second later than its counters do.
+    times = {key: START_MS + 2_000 + n for n, key in enumerate(KEYS)}
+    lying = counted(1_000, {"client": "1" * 16, "server": "2" * 16, "device": "3" * 16})
+    lying = Trace.from_message({**lying.to_message(), **times})
+    summary = summed(lying, counted(1_500, counters))
+    summary.judge([0, 1])
+    assert not summary.is_good
+    assert "121 pairs said to be certain, in the wrong order" in demo_client.reasons(summary)
+    back = counted(1_000, counters).to_message()
+    back["counter_ns"]["device_send"] = back["counter_ns"]["client_send"]
+    summary = summed(Trace.from_message(back))
+    summary.judge([0])
+    assert not summary.is_good
+    assert "run backwards" in "; ".join(demo_client.reasons(summary))
+
+
 @pytest.mark.parametrize("how", ["close", "kill"])
 def test_a_program_of_the_demo_ends_with_its_parent(tmp_path: Path, how: str) -> None:
     """The parent either closes the pipe or is killed, and says nothing to anybody."""
