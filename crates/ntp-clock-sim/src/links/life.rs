@@ -76,6 +76,12 @@ impl Machine {
         self.counter.fine(t_ns) + self.lives[life].shift
     }
 
+    /// What it says that its counter stands at.
+    pub(super) fn told(&mut self, life: usize, t_ns: i64) -> LocalTime {
+        let lie = self.node.lie.map_or(0, |lie| lie.at(t_ns));
+        self.exact(life, t_ns) + Span::from_nanos(lie)
+    }
+
     /// The stamp of something that happens now or later: what the counter shows, and what a liar
     /// makes of it.
     pub(super) fn stamp_before(&mut self, life: usize, t_ns: i64) -> LocalTime {

@@ -6,6 +6,7 @@
 //! connection and every ten seconds, whose T4 comes with the next request; messages as they pass.
 //! Then it asks for differences, of now, of the past and of what is to come, and compares.
 
+mod closures;
 mod draw;
 mod feed;
 mod life;

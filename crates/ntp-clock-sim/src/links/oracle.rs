@@ -1,6 +1,7 @@
 //! What must hold at every comparison, whatever the world.
 
 use ntp_clock_core::{Difference, LinkSnapshot, Span};
+use ntp_clock_order::Relation;
 
 use super::system::System;
 use super::tally::{LinkPromise, LinkViolation, Tally};
@@ -113,6 +114,24 @@ impl<'a> Oracle<'a> {
             let detail = format!("the second was called certainly later: {said}");
             self.broke(LinkPromise::CertainIsSo, t_ns, detail);
         }
+    }
+
+    /// The true time from one stamp to another, and what was said of it.
+    pub(super) fn apart(&mut self, said: &Relation, truth: Span, t_ns: i64) {
+        self.tally.related += 1;
+        let Relation { lower, upper, estimate, est_error, .. } = *said;
+        self.inside(&Difference { lower, upper, estimate, est_error }, truth, t_ns, "relation");
+    }
+
+    /// A verdict rests on what a liar said, and says so.
+    pub(super) fn listed(&mut self) {
+        self.tally.listed += 1;
+    }
+
+    /// What links know was no input for a closure.
+    pub(super) fn refused(&mut self, t_ns: i64, what: &str) {
+        self.tally.insane += 1;
+        self.broke(LinkPromise::Sane, t_ns, format!("refused: {what}"));
     }
 
     /// Evidence contradicted what was known.

@@ -1,6 +1,6 @@
 //! One system's life: links are fed as they are in the real one, and compared with the truth.
 
-use ntp_clock_core::{Difference, Evidence, Fed, Link, LinkError, LocalTime, Oscillator, Span};
+use ntp_clock_core::{Difference, Evidence, Fed, Link, LinkError, LocalTime, Span};
 
 use super::feed::{Feed, What, feeds};
 use super::life::Machine;
@@ -48,25 +48,28 @@ pub fn run_links(system: &System, comparisons: u32) -> LinkOutcome {
         let n = n as u32 + u32::from(run.dice.chance(n.fract()));
         for _ in 0..n {
             run.ask(feed, next_ns);
+            if run.dice.chance(RELATED) {
+                run.relate(feed.at_ns);
+            }
         }
     }
     LinkOutcome { tally: run.oracle.tally, violations: run.oracle.violations }
 }
 
-struct Run<'a> {
-    system: &'a System,
-    machines: Vec<Machine>,
+pub(super) struct Run<'a> {
+    pub(super) system: &'a System,
+    pub(super) machines: Vec<Machine>,
     /// By leg, one for each pair of lives that has been heard of.
-    links: Vec<Vec<Known>>,
-    oracle: Oracle<'a>,
-    dice: Dice,
+    pub(super) links: Vec<Vec<Known>>,
+    pub(super) oracle: Oracle<'a>,
+    pub(super) dice: Dice,
 }
 
 /// A link between two counters.
 #[derive(Clone, Debug)]
-struct Known {
-    lives: (usize, usize),
-    link: Link,
+pub(super) struct Known {
+    pub(super) lives: (usize, usize),
+    pub(super) link: Link,
     least: Least,
     /// True time of the first evidence.
     since_ns: i64,
@@ -100,18 +103,14 @@ impl Run<'_> {
         let (known, leg) = (&mut self.links[feed.leg], &self.system.legs[feed.leg]);
         let place = known.iter().position(|known| known.lives == feed.lives);
         let place = place.unwrap_or_else(|| {
-            let steering = |node: usize| self.system.nodes[node].steering_ppm;
-            let oscillator = |node: usize| Oscillator::steered(steering(node));
-            let steering_of_both = (steering(leg.a) + steering(leg.b)) * 1e-6;
+            let nodes = &self.system.nodes;
+            let steering = (nodes[leg.a].steering_ppm + nodes[leg.b].steering_ppm) * 1e-6;
             known.push(Known {
                 lives: feed.lives,
-                link: Link::new(oscillator(leg.a), oscillator(leg.b)),
+                link: Link::new(nodes[leg.a].told(), nodes[leg.b].told()),
                 least: Least::default(),
                 since_ns: feed.at_ns,
-                before: Before {
-                    rates: 2_000e-6 + 2.0 * steering_of_both,
-                    steering: steering_of_both,
-                },
+                before: Before { rates: 2_000e-6 + 2.0 * steering, steering },
             });
             known.len() - 1
         });
@@ -253,6 +252,8 @@ impl Run<'_> {
     }
 }
 
+/// Share of questions after which all machines are related.
+const RELATED: f64 = 0.03;
 /// A question is some comparisons, in the mean.
 const PER_QUESTION: f64 = 3.5;
 /// So far ahead of the newest evidence, or away from a snapshot, questions reach.

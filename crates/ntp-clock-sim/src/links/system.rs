@@ -43,6 +43,13 @@ pub enum Lie {
     },
 }
 
+impl Node {
+    /// What others know of its counter.
+    pub(crate) fn told(&self) -> ntp_clock_core::Oscillator {
+        ntp_clock_core::Oscillator::steered(self.steering_ppm)
+    }
+}
+
 impl Lie {
     /// What is added to a stamp taken at a true moment, nanoseconds.
     pub(crate) fn at(&self, t_ns: i64) -> i64 {

@@ -52,6 +52,10 @@ pub struct Tally {
     pub comparisons: u64,
     /// Of them, with the truth outside.
     pub misses: u64,
+    /// Of the comparisons, those of two stamps by all links together.
+    pub related: u64,
+    /// Verdicts that name a liar.
+    pub listed: u64,
     /// Pairs of stamps put in order.
     pub pairs: u64,
     /// Of them, in a certain order.
@@ -100,6 +104,8 @@ impl Tally {
         for (mine, others) in [
             (&mut self.comparisons, other.comparisons),
             (&mut self.misses, other.misses),
+            (&mut self.related, other.related),
+            (&mut self.listed, other.listed),
             (&mut self.pairs, other.pairs),
             (&mut self.certain, other.certain),
             (&mut self.wrong, other.wrong),

@@ -6,6 +6,7 @@ pub(crate) fn swarm(swarm: &LinkSwarm) -> String {
     let mut table = Table::new([
         "world",
         "comparisons",
+        "related",
         "misses",
         "pairs",
         "certain",
@@ -22,6 +23,7 @@ pub(crate) fn swarm(swarm: &LinkSwarm) -> String {
         "fed",
         "restarts",
         "of liars",
+        "listed",
     ]);
     for report in &swarm.worlds {
         table.row(row(report.world.name(), &report.tally));
@@ -43,7 +45,7 @@ pub(crate) fn swarm(swarm: &LinkSwarm) -> String {
     text
 }
 
-fn row(name: &str, tally: &Tally) -> [String; 18] {
+fn row(name: &str, tally: &Tally) -> [String; 20] {
     let share = |n: u64, of: u64| {
         if of == 0 { "-".to_owned() } else { format!("{:.0}%", 100.0 * n as f64 / of as f64) }
     };
@@ -51,6 +53,7 @@ fn row(name: &str, tally: &Tally) -> [String; 18] {
     [
         name.to_owned(),
         tally.comparisons.to_string(),
+        tally.related.to_string(),
         tally.misses.to_string(),
         tally.pairs.to_string(),
         share(tally.certain, tally.pairs),
@@ -67,6 +70,7 @@ fn row(name: &str, tally: &Tally) -> [String; 18] {
         tally.fed.to_string(),
         tally.restarts.to_string(),
         tally.restarts_of_liars.to_string(),
+        tally.listed.to_string(),
     ]
 }
 
