@@ -46,8 +46,9 @@ pub use counter::{Counter, Oscillator, Part, Sleep};
 pub use dice::Dice;
 pub use fleet::{FleetPlan, FleetReport, Window, fleet};
 pub use links::{
-    Leg, Lie, LinkOutcome, LinkPromise, LinkReport, LinkSwarm, LinkViolation, LinkWorld, Node,
-    System, Tally, Traffic, links_swarm, run_links,
+    Leg, Lie, LinkContest, LinkOutcome, LinkPromise, LinkReport, LinkSwarm, LinkViolation,
+    LinkWorld, Node, Profile, Standing, System, Tally, Traffic, links_contest, links_swarm,
+    run_links,
 };
 pub use oracle::{Promise, Violation};
 pub use path::{Direction, Episode, Path, RouteChange, Shift};

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use ntp_clock_sim::{
-    Family, FleetPlan, LinkWorld, Options, Setup, all_peers, compare, cost, fleet, links_swarm,
-    run, svg, swarm,
+    Family, FleetPlan, LinkWorld, Options, Profile, Setup, all_peers, compare, cost, fleet,
+    links_contest, links_swarm, run, svg, swarm,
 };
 
 mod report;
@@ -43,6 +43,12 @@ enum Verb {
     Compare(Batch),
     /// Systems of several clocks: compares what links say with the truth, and checks every promise.
     Links(LinkBatch),
+    /// Ways to put the stamps of a trace in order, on the same simulated traces, as markdown.
+    LinksCompare {
+        /// Seeds of each kind of network.
+        #[arg(long, default_value_t = 20)]
+        seeds: u64,
+    },
     /// Many clients of one server: start-up, an outage of ten minutes, recovery.
     Fleet {
         /// How many.
@@ -163,6 +169,13 @@ fn main() -> anyhow::Result<ExitCode> {
             print!("{}", report::links::swarm(&swarm));
             println!("{:.1} s", began.elapsed().as_secs_f64());
             swarm.total().broken() == 0
+        }
+        Verb::LinksCompare { seeds } => {
+            let bar = bar(Profile::ALL.len() as u64 * seeds, "hours");
+            let contests = links_contest(Profile::ALL, 1..1 + seeds, || bar.inc(1));
+            bar.finish_and_clear();
+            print!("{}", report::links::contest(&contests));
+            true
         }
         Verb::Fleet { clients, seed } => {
             let plan = FleetPlan::of(clients, seed);

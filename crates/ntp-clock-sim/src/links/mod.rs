@@ -7,6 +7,7 @@
 //! Then it asks for differences, of now, of the past and of what is to come, and compares.
 
 mod closures;
+mod contest;
 mod draw;
 mod feed;
 mod life;
@@ -19,6 +20,7 @@ mod tally;
 mod width;
 mod world;
 
+pub use contest::{LinkContest, Profile, Standing, links_contest};
 pub use run::{LinkOutcome, run_links};
 pub use swarm::{LinkReport, LinkSwarm, links_swarm};
 pub use system::{Leg, Lie, Node, System, Traffic};

@@ -1,6 +1,6 @@
 //! What the command line prints of systems of several clocks.
 
-use ntp_clock_sim::{LinkSwarm, System, Table, Tally, duration};
+use ntp_clock_sim::{LinkContest, LinkSwarm, System, Table, Tally, duration};
 
 pub(crate) fn swarm(swarm: &LinkSwarm) -> String {
     let mut table = Table::new([
@@ -72,6 +72,32 @@ fn row(name: &str, tally: &Tally) -> [String; 20] {
         tally.restarts_of_liars.to_string(),
         tally.listed.to_string(),
     ]
+}
+
+pub(crate) fn contest(contests: &[LinkContest]) -> String {
+    let mut text = String::from(
+        "| network | method | pairs decided | wrongly decided | one-way latency off by, p50 | p99 |\n\
+         |---|---|---:|---:|---:|---:|\n",
+    );
+    for contest in contests {
+        for standing in &contest.standings {
+            let percent = |n: u64| 100.0 * n as f64 / standing.pairs as f64;
+            text += &format!(
+                "| {} | {} | {:.1} % | {:.2} % | {} | {} |\n",
+                contest.profile,
+                standing.name,
+                percent(standing.decided),
+                percent(standing.wrong),
+                duration(standing.error.quantile(0.50)),
+                duration(standing.error.quantile(0.99)),
+            );
+        }
+    }
+    for contest in contests {
+        let pairs = contest.standings.first().map_or(0, |standing| standing.pairs);
+        text += &format!("\n{}: {} traces, {pairs} pairs", contest.profile, contest.traces);
+    }
+    text + "\n"
 }
 
 const SHOWN: usize = 20;
