@@ -292,6 +292,58 @@ fn a_silence_of_days_leaves_both_sides_of_the_interval() {
 }
 
 #[test]
+fn the_guess_does_not_lean_to_the_side_that_was_not_heard_of_for_a_while() {
+    let counters = Counters {
+        offset_ns: 5_000_000,
+        rate_a_ppm: 40.0,
+        rate_b_ppm: -60.0,
+        step_ppm: 0.0,
+        step_at_s: 0.0,
+    };
+    // The one is a page's counter, which may be steered and is not.
+    let mut link = Link::new(Oscillator::steered(500.0), Oscillator::FREE);
+    for at_s in 0..10 {
+        let at_s = f64::from(at_s) * 10.0;
+        let asked = Asked { at_s, there_ms: 5.0, back_ms: 5.0, held_ms: 0.1, kind: 2 };
+        assert_eq!(asked.feed(&counters, &mut link), Ok(Fed::Kept));
+    }
+    // Ten seconds later only one side is fresh; the other one may have moved by 20 ms since.
+    let asked = Asked { at_s: 100.0, there_ms: 5.0, back_ms: 5.0, held_ms: 0.1, kind: 0 };
+    assert_eq!(asked.feed(&counters, &mut link), Ok(Fed::Kept));
+    let known = link.at_a(received(counters.a(100.01)), Evidence::All);
+    assert!(known.width().unwrap() > Span::from_millis(20), "{known:?}");
+    let truth = Span::from_nanos(counters.difference(100.01) as i64);
+    let off = (known.estimate.unwrap() - truth).abs();
+    assert!(off < Span::from_micros(1_500), "{known:?}, truth {truth:?}");
+    assert!(known.est_error.unwrap() < Span::from_millis(4), "{known:?}");
+}
+
+#[test]
+fn a_path_that_takes_no_time_leaves_a_point_and_no_panic() {
+    let ns = LocalTime::from_nanos;
+    for negative in [0, 1] {
+        let mut link = free();
+        for second in 0..50_i64 {
+            let at = second * 1_000_000_000;
+            let stamps = LinkStamps {
+                sent_a: ns(at),
+                received_b: ns(at + 7 - negative),
+                sent_b: ns(at + 7 + 100),
+                received_a: ns(at + 100),
+            };
+            let fed = link.exchange(&stamps);
+            assert!(matches!(fed, Ok(Fed::Kept | Fed::Dropped)), "{fed:?}");
+            for away in [-1_000_000_000_000, 0, 50, 1_000_000_000] {
+                let a = ns(at + away);
+                let known = link.at_a(a, Evidence::All);
+                assert!(known.lower.unwrap() <= known.upper.unwrap(), "{known:?}");
+                assert!(link.snapshot(a, Evidence::All).unwrap().is_sound());
+            }
+        }
+    }
+}
+
+#[test]
 fn contradictory_evidence_begins_the_link_anew_and_is_counted() {
     let mut link = free();
     let ns = LocalTime::from_nanos;

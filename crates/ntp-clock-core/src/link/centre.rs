@@ -6,9 +6,10 @@
 //! all that they say: for each centre within these limits there is a course that keeps to every
 //! line.
 
+use super::ROUNDING_NS;
 use super::lines::{Line, Lines};
 use super::oscillator::{Pair, Rates};
-use crate::drift::{self, BANDS, QUIET_NS};
+use crate::drift::{self, BANDS, QUIET_NS, TYPICAL};
 
 /// The centre of the rates in the newest span of one of [`BANDS`].
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -63,7 +64,7 @@ impl Centre {
                 continue;
             }
             // What lies between the two bounds, over the time between them.
-            let rate = sign * (line.most + other.most) / since;
+            let rate = sign * (line.most + other.most + ROUNDING_NS) / since;
             // A bound from above that is the later one, or one from below that is the earlier.
             if (since > 0.0) == (sign > 0.0) {
                 self.rates.high = self.rates.high.min(rate + reach);
@@ -87,6 +88,18 @@ impl Centre {
         Rates::around(self.rates, pair.reach(self.band)).within(pair.any())
     }
 
+    /// The middle of what the mean rate between lines of the span can be, and how far a rate of now
+    /// may well be from it; infinitely far where lines say nothing.
+    pub(super) fn mean(&self, pair: &Pair) -> (f64, f64) {
+        if self.learnt.0 >= self.learnt.1 {
+            return (0.0, f64::INFINITY);
+        }
+        let (rate, half) = middle(self.rates);
+        // The centre may be further from either limit of the mean, by the reach.
+        let doubt = (half - pair.reach(self.band)).max(0.0);
+        (rate, doubt + TYPICAL * BANDS[self.band].1)
+    }
+
     /// What is to be added at a moment with which the span would be longer than the band is for.
     pub(super) fn beyond(&self, m: f64) -> f64 {
         let (length, _) = BANDS[self.band];
@@ -97,6 +110,11 @@ impl Centre {
 
 /// No line, no span.
 const NOTHING: (f64, f64) = (f64::INFINITY, f64::NEG_INFINITY);
+
+/// The middle of rates, and how far it is from either end.
+pub(super) fn middle(rates: Rates) -> (f64, f64) {
+    ((rates.low + rates.high) / 2.0, (rates.high - rates.low) / 2.0)
+}
 
 /// How far rates may be from those of a span soon before and after it.
 pub(super) fn outside(rates: Rates, pair: &Pair) -> Rates {

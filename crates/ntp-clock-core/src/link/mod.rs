@@ -22,6 +22,7 @@
 
 mod centre;
 mod evidence;
+mod guess;
 mod lines;
 mod oscillator;
 mod snapshot;
@@ -29,7 +30,7 @@ mod snapshot;
 use centre::Centre;
 use lines::{Line, Lines};
 use oscillator::{Pair, Rates};
-use snapshot::{SHARE, fixed_point, nanos};
+use snapshot::{fixed_point, nanos};
 
 pub use evidence::{Evidence, Fed, LinkError, LinkStamps, Source};
 pub use oscillator::Oscillator;
@@ -344,15 +345,16 @@ impl Link {
         // Whole nanoseconds, so that B's reading is exact.
         let reference = libm::round(middle);
         let m = place(reference);
-        let (lower, upper) = (self.lower_at(m, evidence), self.upper_at(m, evidence));
+        let (lower, upper) = apart(self.lower_at(m, evidence), self.upper_at(m, evidence));
+        let (estimate, est_error) = self.guess(m, evidence, (lower, upper));
         let rates = centre::outside(self.rates_at(m, evidence), &self.pair);
         Some(LinkSnapshot {
             a,
             b: a + (self.zero.1 - self.zero.0) + Span::from_nanos(reference as i64),
             lower_ns: lower - reference,
             upper_ns: upper - reference,
-            estimate_ns: estimate(lower, upper) - reference,
-            est_error_ns: est_error(lower, upper),
+            estimate_ns: estimate - reference,
+            est_error_ns: est_error,
             rate_low: rates.low,
             rate_high: rates.high,
             round_trip_ns: self.round_trip_ns(),
@@ -392,9 +394,10 @@ impl Link {
     }
 
     fn solved(&self, evidence: Evidence, place: impl Fn(f64) -> f64) -> Difference {
-        let (lower, upper) = self.interval(evidence, place);
-        let zero = self.zero.1 - self.zero.0;
-        Difference::new(zero, lower, upper, estimate(lower, upper), est_error(lower, upper))
+        let (lower, upper) = self.interval(evidence, &place);
+        let middle = place((lower + upper) / 2.0);
+        let (estimate, est_error) = self.guess(middle, evidence, (lower, upper));
+        Difference::new(self.zero.1 - self.zero.0, lower, upper, estimate, est_error)
     }
 
     /// Both bounds where the place on the axis depends on the difference itself.
@@ -403,7 +406,7 @@ impl Link {
         let upper = self.upper_at(place(0.0), evidence);
         let lower = self.lower_at(place(start(upper)), evidence);
         let upper = fixed_point(upper, &place, |m| self.upper_at(m, evidence));
-        (fixed_point(lower, &place, |m| self.lower_at(m, evidence)), upper)
+        apart(fixed_point(lower, &place, |m| self.lower_at(m, evidence)), upper)
     }
 
     fn upper_at(&self, m: f64, evidence: Evidence) -> f64 {
@@ -487,13 +490,9 @@ impl Side {
     }
 }
 
-/// Half-way: nobody knows which way of the fastest round trip took longer.
-fn estimate(lower: f64, upper: f64) -> f64 {
-    if lower.is_finite() && upper.is_finite() { (lower + upper) / 2.0 } else { f64::NAN }
-}
-
-fn est_error(lower: f64, upper: f64) -> f64 {
-    if lower.is_finite() && upper.is_finite() { ((upper - lower) * SHARE).max(0.0) } else { 0.0 }
+/// Bounds that rounding has made cross meet half-way.
+fn apart(lower: f64, upper: f64) -> (f64, f64) {
+    if lower > upper { ((lower + upper) / 2.0, (lower + upper) / 2.0) } else { (lower, upper) }
 }
 
 /// Beyond this the axis gets another zero: a double holds halves of nanoseconds up to 52 days.

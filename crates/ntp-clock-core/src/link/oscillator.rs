@@ -104,7 +104,8 @@ impl Pair {
         AXIS * BANDS[n].1 + self.steering()
     }
 
-    fn steering(&self) -> f64 {
+    /// How far steering can take the rate, either way.
+    pub(super) fn steering(&self) -> f64 {
         AXIS * (self.a.steering + self.b.steering)
     }
 }

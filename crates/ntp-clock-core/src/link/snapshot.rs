@@ -33,7 +33,7 @@ impl Difference {
         Difference {
             lower: lower.is_finite().then(|| below(lower)),
             upper: upper.is_finite().then(|| above(upper)),
-            estimate: known.then(|| below(estimate.clamp(lower, upper))),
+            estimate: known.then(|| below(estimate.max(lower).min(upper))),
             est_error: known.then(|| Span::from_nanos_f64_ceil(est_error)),
         }
     }
