@@ -99,8 +99,8 @@ fn standing(name: &'static str, traces: &[Trace], judgements: &[Judgement]) -> S
     let error = Sketch::default();
     let mut standing = Standing { name, pairs: 0, decided: 0, wrong: 0, error };
     for (trace, judgement) in traces.iter().zip(judgements) {
-        for j in 0..MACHINE.len() {
-            for i in (0..j).filter(|i| MACHINE[*i] != MACHINE[j]) {
+        for (j, machine) in MACHINE.iter().enumerate() {
+            for i in (0..j).filter(|i| MACHINE[*i] != *machine) {
                 standing.pairs += 1;
                 let said = judgement.order[i][j];
                 standing.decided += u64::from(said.is_some());
