@@ -211,7 +211,7 @@ class DeviceClient(Sender):
         async for frame in socket:
             # First thing, before it is known what it is.
             came = self._clock.stamp()
-            received = Stamp.of(came.reading, self._clock)
+            received = Stamp.of(came, self._clock)
             try:
                 message = messages.parse(frame)
             except messages.MalformedError as error:

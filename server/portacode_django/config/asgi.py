@@ -15,6 +15,7 @@ pages = get_asgi_application()
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from dashboard.consumers import DashboardConsumer, ProjectConsumer
+from data.services.links import counted
 from django.urls import path, re_path
 from gateway.consumers import DeviceConsumer
 from sockets.origin import OriginGuard
@@ -48,7 +49,10 @@ async def sockets(scope: Any, receive: Any, send: Any) -> None:
 
 
 served = with_relay(
-    ProtocolTypeRouter({"http": pages, "websocket": sockets}), "/clock/", metrics=True
+    ProtocolTypeRouter({"http": pages, "websocket": sockets}),
+    "/clock/",
+    metrics=True,
+    links=counted,
 )
 
 

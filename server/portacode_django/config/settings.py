@@ -156,6 +156,10 @@ CONNECTIONS_MAX = int(number("CONNECTIONS_MAX", 4000, 1))
 # Of these, what those may have who have not shown who they are, and of that what one address may.
 STRANGERS_MAX = int(number("STRANGERS_MAX", CONNECTIONS_MAX * 3 // 4, 1))
 ADDRESS_CONNECTIONS_MAX = int(number("ADDRESS_CONNECTIONS_MAX", 256, 1))
+# Pairs of counters of which a process knows something, some 4 KiB each; and how many counters one
+# device, or one user's pages, may speak of: a page has a new one whenever it is loaded.
+LINKS_MAX = int(number("LINKS_MAX", 4096, 16))
+COUNTERS_RATE = rate("COUNTERS_RATE", "0.1/64")
 # Requests of one socket that wait for their devices.
 PENDING_MAX = int(number("PENDING_MAX", 1000, 1))
 # Seconds for an HTTP request to arrive, and for a device to say hello.

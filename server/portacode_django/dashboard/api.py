@@ -6,9 +6,10 @@ import functools
 import math
 from typing import TYPE_CHECKING, Any
 
-from data.models import TraceRecord
+from data.models import Device, TraceRecord
 from data.refusal import Refusal
 from data.services.device_client import DeviceClient
+from data.services.links import browser_scope, device_scope, of_peers
 from data.services.presence import devices_of
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse
@@ -87,6 +88,16 @@ def trace(request: HttpRequest, request_id: str) -> JsonResponse:
     if record is None:
         raise Refusal("unknown_trace", "there is no such trace of yours")
     return JsonResponse(record.to_json())
+
+
+@require_GET
+@_for_users
+def links(request: HttpRequest) -> JsonResponse:
+    """`GET /api/links/`: what this process knows of its counter and its peers', the user's."""
+    user_id = _user_id(request)
+    device_ids = Device.objects.filter(owner_id=user_id).values_list("pk", flat=True)
+    scopes = [browser_scope(user_id), *map(device_scope, device_ids)]
+    return JsonResponse({"links": of_peers(scopes)})
 
 
 @require_POST

@@ -14,6 +14,7 @@ from data.instance import entity
 from data.models import Project
 from data.refusal import Refusal
 from data.services import news, presence
+from data.services.links import PeerLinks, add_links, browser_scope
 from data.services.records import Owner
 from data.services.requests import PASSING_S, Asked, Requests, astray
 from django.conf import settings
@@ -66,6 +67,7 @@ class DashboardConsumer(JsonSocket):
             await self.refuse(4429, "too many connections of this user")
             return
         self._has_place = True
+        self.links = PeerLinks(browser_scope(self.user_id))
         group = await self.group()
         if group is None:
             return
@@ -125,8 +127,8 @@ class DashboardConsumer(JsonSocket):
 
     async def _tell_clock(self) -> None:
         while not self._done:
-            status = clock_summary(self.clock)
-            await self.send_json({"event": "server_clock", "entity": entity(), "clock": status})
+            told = {"event": "server_clock", "entity": entity(), "clock": clock_summary(self.clock)}
+            await self.send_json({**told, "link": self.links and self.links.state()})
             await asyncio.sleep(_CLOCK_EVERY_S)
 
     async def _check_session(self) -> None:
@@ -151,6 +153,8 @@ class DashboardConsumer(JsonSocket):
             carried(text_field(message, "traceparent", _TRACEPARENT_CHARS, "")) or "",
         )
         trace.put("server_receive", self.received, entity())
+        if self.links is not None:
+            self.links.heard(trace.get("client_send"), self.received)
         request = Pending(asked.device_id, trace)
         if not self._pending.add(request_id, request, settings.REQUEST_TIMEOUT_S):
             await self._fail(request_id, request, Refusal("busy", "too many requests under way"))
@@ -198,6 +202,10 @@ class DashboardConsumer(JsonSocket):
         trace = self._trace_of(message)
         self._pending.pop(request_id)
         request.trace.merge(trace, CLIENT_KEYS)
+        if self.links is not None:
+            # The browser's stamp, and ours as this process made it.
+            sent = request.trace.get("server_send_response")
+            self.links.reached(sent, request.trace.get("client_receive"))
         await self._requests.finish(request_id, request.trace)
 
     # --- Answers and ends -----------------------------------------------------------------------
@@ -215,7 +223,8 @@ class DashboardConsumer(JsonSocket):
     def _trace_of(self, message: dict[str, Any]) -> Trace:
         """The stamps that are the browser's to make."""
         try:
-            return Trace.from_message(message.get("trace"), CLIENT_KEYS, f"browser:{self._user()}")
+            scope = browser_scope(self._user())
+            return Trace.from_message(message.get("trace"), CLIENT_KEYS, scope)
         except TraceError as error:
             raise Refusal("malformed", str(error)) from error
 
@@ -242,6 +251,7 @@ class DashboardConsumer(JsonSocket):
         request.phase = Phase.CLIENT
         if request_id in self._pending:
             self._pending.renew(request_id, _TRACE_COMPLETE_S)
+        add_links(request.trace)
         request.trace.stamp("server_send_response", self.clock, entity())
         await self.send_text(_wire.extended(text, {"trace": request.trace.to_message()}))
 

@@ -11,6 +11,8 @@ from channels.db import database_sync_to_async
 from data.instance import entity
 from data.refusal import Refusal
 from data.services import news, presence, requests
+from data.services.layer import send
+from data.services.links import PeerLinks, device_scope
 from data.services.records import Outcome
 from data.services.requests import Answer
 from data.storable import storable
@@ -30,6 +32,7 @@ from portacode.traceparent import carried
 
 if TYPE_CHECKING:
     from data.models import Device
+    from data.services.links import Crossing
 
     from portacode._wire import Message
 
@@ -70,6 +73,7 @@ class DeviceConsumer(JsonSocket):
             return
         self.device = await self._device_of(token.strip())
         if self.device is not None:
+            self.links = PeerLinks(device_scope(self.device.pk))
             # Of those that say hello, the device has one only.
             await self.accept(known=False)
 
@@ -126,7 +130,7 @@ class DeviceConsumer(JsonSocket):
         before = await _attach(device.pk, self.channel_name, {"info": info, **_news_of(message)})
         if before:
             # One connection to a device: what is sent to two is done twice.
-            await self.channel_layer.send(before, {"type": "device.superseded"})
+            await send(before, {"type": "device.superseded"})
         if not again:
             logger.info("device %s (%s) is connected", device.pk, device.name)
         await news.devices_changed(device)
@@ -142,7 +146,8 @@ class DeviceConsumer(JsonSocket):
             else:
                 await self.refuse(4409, "the device has another connection")
             return
-        clock = {"event": "device_clock", "device_id": device.pk, **told}
+        link = self.links and self.links.state()
+        clock = {"event": "device_clock", "device_id": device.pk, **told, "link": link}
         await news.tell_dashboards(device.owner_id, device.project_id, clock)
 
     async def device_superseded(self, message: dict[str, Any]) -> None:
@@ -175,7 +180,7 @@ class DeviceConsumer(JsonSocket):
             told = f"the request has, with its stamps, {error}"
             await requests.refuse(channel, request_id, Refusal("too_large", told))
             return
-        self._remember(request_id, _Sent(channel, (stamp, entity())))
+        self._remember(request_id, _Sent(channel, (stamp, entity()), event["crossing"]))
         await self.send_text(text)
 
     async def on_progress(self, message: Message) -> None:
@@ -199,21 +204,33 @@ class DeviceConsumer(JsonSocket):
             raise Refusal("malformed", "status is neither ok nor error")
         request_id = id_field(message, "request_id")
         sent = self._sent.get(request_id)
+        trace = self._trace_of(message)
+        self._compare(trace, sent)
         answer = Answer(
             request_id=request_id,
             delivery_id=id_field(message, "delivery_id"),
             payload=message.text("payload"),
             error=_error_of(message) if status == "error" else None,
-            trace=self._trace_of(message),
+            trace=trace,
             traceparent=carried(message.get("traceparent")),
             received=(self.received, entity()),
             sent=sent.stamp if sent else None,
+            crossing=sent.crossing if sent else None,
         )
         if await requests.deliver(device.pk, answer) is Outcome.UNKNOWN:
             # Its record may have been pruned: nobody waits for it, and the device need not either.
             logger.warning("%s answers %s, which nobody asked", self.who(), request_id)
         self._sent.pop(request_id, None)
         await self.send_json({"event": "ack", "delivery_id": answer.delivery_id})
+
+    def _compare(self, trace: Trace, sent: _Sent | None) -> None:
+        """What request and response say of the device's counter and ours."""
+        if self.links is None:
+            return
+        if sent is not None and sent.stamp is not None:
+            # As this process remembers it: what a device gives back is the device's word.
+            self.links.reached(sent.stamp[0], trace.get("device_receive"))
+        self.links.heard(trace.get("device_send"), self.received)
 
     async def failed(self, message: Message | None) -> None:
         """Ends the connection, so that the device sends over the next one what was not stored."""
@@ -241,7 +258,7 @@ class DeviceConsumer(JsonSocket):
         return self._known()
 
     def _trace_of(self, message: Message) -> Trace:
-        scope = f"device:{self._known().pk}"
+        scope = device_scope(self._known().pk)
         try:
             return Trace.from_message(message.get("trace"), {*DEVICE_KEYS, "server_send"}, scope)
         except TraceError as error:
@@ -253,11 +270,17 @@ class DeviceConsumer(JsonSocket):
 class _Sent:
     """A request that went out over this connection."""
 
-    __slots__ = ("reply_channel", "stamp")
+    __slots__ = ("crossing", "reply_channel", "stamp")
 
-    def __init__(self, reply_channel: str, stamp: tuple[Stamp, str] | None) -> None:
+    def __init__(
+        self,
+        reply_channel: str,
+        stamp: tuple[Stamp, str] | None,
+        crossing: Crossing | None = None,
+    ) -> None:
         self.reply_channel = reply_channel
         self.stamp = stamp
+        self.crossing = crossing
 
 
 def _news_of(message: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 from data.refusal import Refusal
+from data.services.links import crossed
 from django.conf import settings
 
 from portacode import _wire
+from portacode.exchanges import REQUEST, ExchangeError
 from portacode.limits import TokenBucket
 from portacode.relay import answer
 from portacode.trace import Stamp
@@ -23,8 +25,10 @@ from sockets.frames import parsed
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from data.services.links import PeerLinks
+
     from portacode._wire import Message
-    from portacode.utils.ntp_clock import NTPClock, Reading
+    from portacode.utils.ntp_clock import ClockStamp, NTPClock
 
 logger = logging.getLogger("portacode.sockets")
 
@@ -47,8 +51,10 @@ class JsonSocket(AsyncConsumer):
     scope: Any
 
     def __init__(self) -> None:
+        # What the peer's messages say of its counter, once it is known whose that is.
+        self.links: PeerLinks | None = None
         self._received: Stamp | None = None
-        self._receipt: Reading | None = None
+        self._moment: ClockStamp | None = None
         self._bucket = TokenBucket(*self.rate)
         # Refused messages are answered, and so need a limit of their own.
         self._patience = TokenBucket(2, 50)
@@ -159,8 +165,7 @@ class JsonSocket(AsyncConsumer):
             message = await receive()
             if message["type"] == "websocket.receive":
                 # Before anything else: it may have to wait for the one that is being dealt with.
-                moment = self.clock.stamp()
-                message["receipt"] = moment.reading
+                message["moment"] = moment = self.clock.stamp()
                 message["stamp"] = Stamp.of(moment, self.clock)
             elif message["type"] == "websocket.disconnect":
                 self._end_code = message.get("code")
@@ -207,8 +212,9 @@ class JsonSocket(AsyncConsumer):
         if kind.startswith("websocket."):
             await handler(message)
             return
+        crossing = crossed(message, self.clock.stamp())
         try:
-            await handler(message)
+            await handler({**message, "crossing": crossing})
         except PeerGoneError:
             raise
         except Exception:
@@ -230,7 +236,7 @@ class JsonSocket(AsyncConsumer):
         if self._done:
             return
         self._received = message["stamp"]
-        self._receipt = message["receipt"]
+        self._moment = message["moment"]
         self._heard_at = asyncio.get_running_loop().time()
         self._heard_any = True
         text = message.get("text")
@@ -261,9 +267,8 @@ class JsonSocket(AsyncConsumer):
             if not fits:
                 raise Refusal("rate_limited", "too many messages; wait")
             event = message["event"]
-            reply = answer(message, self._receipt)
-            if reply is not None:
-                await self.send_json(reply)
+            if event == REQUEST:
+                await self._tell_time(message)
                 return
             handler = getattr(self, f"on_{event}", None) if event.isidentifier() else None
             # What later versions send beside what we know does no harm.
@@ -282,6 +287,21 @@ class JsonSocket(AsyncConsumer):
         except Exception:
             logger.exception("%s: %s: a message failed", self.scope["path"], self.who())
             await self.failed(message)
+
+    async def _tell_time(self, message: Message) -> None:
+        """Answers the peer's clock; and takes what the request says of its counter."""
+        moment = self._moment or self.clock.stamp()
+        reply = answer(message, moment.reading)
+        assert reply is not None
+        if self.links is not None and "error" not in reply:
+            try:
+                self.links.asked(message, moment)
+            except ExchangeError as error:
+                raise Refusal("malformed", str(error)) from error
+            now = self.clock.stamp()
+            self.links.answered(message["request_id"], now)
+            reply["counter"] = now.counter
+        await self.send_json(reply)
 
     def _look_again(self) -> None:
         """Closes the connection if nothing has been heard for too long."""

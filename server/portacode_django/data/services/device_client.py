@@ -18,6 +18,7 @@ from django.conf import settings
 from data.instance import entity
 from data.refusal import Refusal
 from data.services.layer import channel_layer
+from data.services.links import crossed
 from data.services.records import Owner
 from data.services.requests import PASSING_S, Asked, Requests, astray
 from portacode import _wire
@@ -165,7 +166,9 @@ class _Mailbox:
         if not done:
             return None
         self._receiver = None
-        return receiver.result()
+        event = receiver.result()
+        crossed(event, ntp_clock.stamp())
+        return event
 
     async def close(self) -> None:
         """Layers let go of a channel when its receiver is cancelled, and have no other way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from data.services.layer import channel_layer
+from data.services.layer import group_send
 from portacode import _wire
 
 if TYPE_CHECKING:
@@ -23,16 +23,14 @@ def project_group(project_id: int) -> str:
 
 async def tell_dashboards(user_id: int, project_id: int | None, message: dict[str, Any]) -> None:
     """Sends a message to all browsers that may see it, in whatever process they are."""
-    layer = channel_layer()
     told = {"type": "tell", "message": _wire.encode(message)}
-    await layer.group_send(user_group(user_id), told)
+    await group_send(user_group(user_id), told)
     if project_id is not None:
-        await layer.group_send(project_group(project_id), told)
+        await group_send(project_group(project_id), told)
 
 
 async def devices_changed(device: Device) -> None:
     """Has all browsers that may see a device look again."""
-    layer = channel_layer()
-    await layer.group_send(user_group(device.owner_id), {"type": "devices.changed"})
+    await group_send(user_group(device.owner_id), {"type": "devices.changed"})
     if device.project_id is not None:
-        await layer.group_send(project_group(device.project_id), {"type": "devices.changed"})
+        await group_send(project_group(device.project_id), {"type": "devices.changed"})

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 
 from data.models import Device, TraceRecord
 from data.refusal import Refusal
-from data.services import retention
+from data.services import links, retention
 from data.storable import storable
 from portacode.trace import DEVICE_KEYS, Trace, TraceError
 
@@ -134,10 +134,11 @@ def store_response(
             known = _known_trace(record)
             if sent is not None:
                 known.put("server_send", *sent)
-            else:
-                known.merge(trace, {"server_send"})
+            elif known.get("server_send") is None:
+                _put_told(known, trace, "server_send")
             known.merge(trace, DEVICE_KEYS)
             known.put("server_receive_response", *received)
+            links.add_links(known)
             record.status = TraceRecord.Status.OK if error is None else TraceRecord.Status.ERROR
             record.error = error
             record.delivery_id = delivery_id
@@ -169,6 +170,7 @@ def finish(owner: Owner, request_id: str, trace: Trace) -> Finished | None:
             return None
         # A late response may have been stored since.
         trace.merge(_known_trace(record))
+        links.add_links(trace)
         _summarise(record, trace)
         record.save(update_fields=_SUMMARY)
     return Finished(record.to_json(), trace, record.traceparent, record.device.project_id)
@@ -196,6 +198,14 @@ def _known_trace(record: TraceRecord) -> Trace:
     except TraceError:
         # Of another version's format.
         return Trace()
+
+
+def _put_told(known: Trace, trace: Trace, key: str) -> None:
+    """Takes a stamp of ours by a peer's word: not with a counter, of which nobody else speaks."""
+    stamp = trace.get(key)
+    if stamp is not None:
+        stamp = stamp._replace(counter=None, counter_ns=None, counter_resolution_ns=0)
+        known.put(key, stamp, trace.entity(key) or "server")
 
 
 def _summarise(record: TraceRecord, trace: Trace) -> None:

@@ -19,12 +19,14 @@ from channels.db import database_sync_to_async
 
 from data.refusal import Refusal
 from data.services import news, records, telemetry
-from data.services.layer import channel_layer
+from data.services.layer import send
+from data.services.links import CROSSED
 from data.services.records import Outcome
 from portacode import _wire
 from portacode._wire import Json
 
 if TYPE_CHECKING:
+    from data.services.links import Crossing
     from data.services.records import Owner
     from portacode.trace import Stamp, Trace
 
@@ -57,6 +59,8 @@ class Answer(NamedTuple):
     """When and by whom."""
     sent: tuple[Stamp, str] | None
     """When and by whom the request was sent; None where that is not known here."""
+    crossing: Crossing | None = None
+    """How the request came here, where that was from another server."""
 
 
 class Requests:
@@ -99,7 +103,7 @@ class Requests:
             "traceparent": asked.traceparent,
         }
         try:
-            await channel_layer().send(channel, sent)
+            await send(channel, sent)
         except Exception as error:
             logger.exception("%s cannot be sent", asked.request_id)
             refusal = Refusal("server_failed", "the server cannot reach the device; try again")
@@ -156,8 +160,10 @@ async def deliver(device_id: str, answer: Answer) -> Outcome:
         message |= {"status": "error", "error": answer.error}
     if answer.traceparent is not None:
         message["traceparent"] = answer.traceparent
-    told = {"type": "request.response", "request_id": answer.request_id}
-    await channel_layer().send(
+    told: dict[str, Any] = {"type": "request.response", "request_id": answer.request_id}
+    if answer.crossing is not None:
+        told[CROSSED] = answer.crossing.to_message()
+    await send(
         delivered.reply_channel,
         {**told, "message": _wire.encode(message), "trace": str(_wire.dumps(delivered.trace))},
     )
@@ -172,7 +178,7 @@ async def pass_on(
     told = {"type": "request.progress", "request_id": request_id}
     text = str(_wire.encode({**message, "payload": payload}))
     trace_text = str(_wire.dumps(trace.to_message()))
-    await channel_layer().send(reply_channel, {**told, "message": text, "trace": trace_text})
+    await send(reply_channel, {**told, "message": text, "trace": trace_text})
 
 
 def astray() -> Refusal:
@@ -183,7 +189,7 @@ def astray() -> Refusal:
 async def refuse(reply_channel: str, request_id: str, refusal: Refusal) -> None:
     """Tells whoever waits that a request could not be sent to its device."""
     told = {"type": "request.refused", "request_id": request_id}
-    await channel_layer().send(reply_channel, {**told, **refusal.to_json()})
+    await send(reply_channel, {**told, **refusal.to_json()})
 
 
 PASSING_S = 2.0

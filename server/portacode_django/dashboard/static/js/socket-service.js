@@ -11,6 +11,7 @@
  * `server_clock`, `progress` and `error` as docs/TRACE.md has them, the message as `detail`.
  */
 
+import { Exchanges } from '/static/js/exchanges.js';
 import { memberText, withMember } from '/static/js/json-text.js';
 import ntpClock from '/static/js/utils/ntp-clock.js';
 import { Trace, takeStamp } from '/static/js/utils/trace.js';
@@ -55,12 +56,14 @@ export class SocketService extends EventTarget {
     #opening = undefined;
     #ticker = undefined;
     #pending = new Map();
+    #exchanges;
 
     constructor(path, clock = ntpClock) {
         super();
         this.#url = new URL(path, location.href);
         this.#url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
         this.#clock = clock;
+        this.#exchanges = new Exchanges(clock, (message) => this.#send(message));
         // The one way to the time is this connection; before the clock looks for another one.
         clock.setClockSyncSender((message) => this.#send(message));
         clock.onClockSyncFailure((error) => this.#tell('clock_failure', { error }));
@@ -134,6 +137,7 @@ export class SocketService extends EventTarget {
             this.#become('open');
             this.#tellClock();
             this.#ticker = setInterval(() => this.#tellClock(), CLOCK_EVERY_MS);
+            this.#exchanges.start();
             // Another server process may be behind it, or the old one have lost its time.
             this.#clock.sync();
         };
@@ -144,6 +148,7 @@ export class SocketService extends EventTarget {
     #closed(code, reason) {
         clearTimeout(this.#opening);
         clearInterval(this.#ticker);
+        this.#exchanges.stop();
         this.#socket = null;
         const lost = 'the connection was lost; the device may have done it all the same';
         for (const requestId of [...this.#pending.keys()]) {
@@ -197,7 +202,7 @@ export class SocketService extends EventTarget {
             console.error('the server sent what is not JSON');
             return;
         }
-        if (message.event === 'clock_sync_response') this.#clock.handleServerSync(message);
+        if (message.event === 'clock_sync_response') this.#clockReply(message, stamp);
         else if (message.event === 'response') this.#answered(message, stamp, data);
         else if (message.event === 'progress') this.#progress(message, data);
         else {
@@ -206,6 +211,12 @@ export class SocketService extends EventTarget {
             }
             this.#tell(message.event, message);
         }
+    }
+
+    /** The clock's own requests and those that compare counters have ids apart. */
+    #clockReply(message, { counter, counterNs, counterResolutionNs }) {
+        const came = { counter, counterNs, resolutionNs: counterResolutionNs ?? 0 };
+        if (!this.#exchanges.take(message.request_id, came)) this.#clock.handleServerSync(message);
     }
 
     #answered(message, stamp, text) {
