@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,39 @@ def test_a_request_from_the_page_comes_back_as_a_whole_trace(dashboard: Page) ->
     record = newest(dashboard)
     assert (record["status"], record["complete"], record["problems"]) == ("ok", True, 0)
     assert dashboard.locator("#sync-chart .wrong").count() == 0
+    assert vars(dashboard)["complaints"] == []
+
+
+def test_a_page_compares_its_counter_with_the_servers_and_what_is_known_is_true(
+    dashboard: Page,
+) -> None:
+    stamp_js = "import('/static/js/utils/ntp-clock.js').then((clock) => clock.default.stamp())"
+    # Whenever the page stamped that, it was between these two.
+    before_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+    stamp = dashboard.evaluate(stamp_js)
+    after_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+
+    def link() -> dict[str, Any] | None:
+        told = dashboard.evaluate("fetch('/api/links/').then((answer) => answer.json())")
+        own = [link for link in told["links"] if link["b"].endswith(f"/{stamp['counter']}")]
+        return next((link for link in own if link["exchanges"] >= 3), None)
+
+    known = eventually(link)
+    assert known["restarts"] == 0
+    assert known["width_ms"] < 100
+    coarse_ms = stamp["resolutionNs"] / 1e6
+    least_ms = (int(stamp["counterNs"]) - after_ns) / 1e6 - coarse_ms
+    most_ms = (int(stamp["counterNs"]) - before_ns) / 1e6 + coarse_ms
+    assert known["lower_ms"] <= most_ms
+    assert known["upper_ms"] >= least_ms
+    # A request's own stamps say the same.
+    ask(dashboard)
+    expect(dashboard.locator("#ask-result")).to_contain_text("Answered after")
+    eventually(lambda: newest(dashboard)["complete"])
+    record = newest(dashboard)
+    links = [link for link in record["trace"]["links"] if link["b"].startswith("browser:")]
+    assert [link["b"] for link in links] == [record["trace"]["counter"]["client_send"]]
+    assert eventually(link)["restarts"] == 0
     assert vars(dashboard)["complaints"] == []
 
 
