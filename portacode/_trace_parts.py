@@ -59,6 +59,18 @@ class Stamp(NamedTuple):
     counter_resolution_ns: int = 0
     """How far that may be from what a counter would show that is not coarse."""
 
+    @property
+    def counter_range_ns(self) -> tuple[int, int]:
+        """Between what of its counter the event certainly was, nanoseconds.
+
+        Raises:
+            TraceError: Where the stamp has no counter.
+        """
+        if self.counter_ns is None:
+            raise TraceError("a stamp without a counter has no moment of it")
+        least_ns = max(0, self.counter_ns - self.counter_resolution_ns)
+        return least_ns, min(self.counter_ns + self.counter_resolution_ns, _COUNTER_MAX_NS)
+
     @classmethod
     def take(cls, clock: NTPClock) -> Stamp:
         """It is now."""
@@ -173,11 +185,9 @@ def checked_scope(scope: str | None) -> str | None:
 
 def counter_ns(value: object, where: str) -> int:
     """A counter's value: nanoseconds as text, which no reader rounds."""
-    if not isinstance(value, str) or not _WHOLE.fullmatch(value):
-        raise TraceError(f"{where} is not a whole number of nanoseconds as text")
-    nanos = int(value)
-    if nanos >= 2**63:
-        raise TraceError(f"{where} is out of range")
+    nanos = _wire.nanoseconds(value)
+    if nanos is None:
+        raise TraceError(f"{where} is not {_wire.NANOSECONDS_FORM}")
     return nanos
 
 
@@ -237,11 +247,11 @@ REASON_CHARS = 200
 # Free-running, or steered by at most so many parts per million.
 _COUNTER = re.compile("(?:([ -.0-~]{1,64})/)?[0-9a-f]{16}(?:~[0-9]{1,6})?")
 _SCOPE = re.compile("[ -.0-~]{1,64}")
-_WHOLE = re.compile("0|[1-9][0-9]{0,18}")
 # Half the distance between doubles of this size, rounded up.
 _ROUNDING_NS = 125
 _LATEST_MS = 253_402_300_799_999
 _EPOCH_MAX = 2**53 - 1
+_COUNTER_MAX_NS = 2**63 - 1
 _RESOLUTION_MAX_NS = 1_000_000_000
 _NAME_CHARS = 64
 _UNKNOWN_MAX = 64
