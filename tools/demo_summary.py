@@ -53,8 +53,7 @@ class Summary:
         problems = [trace.problems() for trace in self.traces]
         raw_problems = [trace.raw_problems() for trace in self.traces]
         pairs = [
-            (told := trace.relation(earlier, later)).order is Order.CERTAINLY_BEFORE
-            and told.by == "clock"
+            trace.order(earlier, later) is Order.CERTAINLY_BEFORE
             for trace in self.traces
             for index, earlier in enumerate(KEYS)
             for later in KEYS[index + 1 :]

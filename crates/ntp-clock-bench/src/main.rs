@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod network;
+mod order;
 mod profile;
 mod readings;
 mod relay;
@@ -18,6 +19,8 @@ enum Cli {
     Readings(readings::ReadingsArgs),
     /// How wrong a freshly started clock is on bad networks, beside other clients
     Network(network::NetworkArgs),
+    /// What it takes to put stamps of many clocks in order, beside all shortest paths
+    Order(order::OrderArgs),
     /// What relays bear, beside a web server's file
     Relay(relay::RelayArgs),
 }
@@ -26,6 +29,7 @@ fn main() -> Result<()> {
     match Cli::parse() {
         Cli::Readings(args) => readings::run(&args),
         Cli::Network(args) => network::run(&args),
+        Cli::Order(args) => order::run(&args),
         Cli::Relay(args) => relay::run(&args),
     }
 }

@@ -24,11 +24,11 @@ pub(crate) struct ReadingsArgs {
 
 /// Samples of things that were measured together.
 #[derive(Serialize)]
-struct Group {
-    group: String,
-    reference: &'static str,
+pub(crate) struct Group {
+    pub(crate) group: String,
+    pub(crate) reference: &'static str,
     /// Nanoseconds a call, one sample a round.
-    samples_ns: BTreeMap<&'static str, Vec<f64>>,
+    pub(crate) samples_ns: BTreeMap<&'static str, Vec<f64>>,
 }
 
 type Contender<'a> = (&'static str, &'a (dyn Fn() + Sync));

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use crate::reason::Why;
 use crate::system::Cause;
-use crate::void::Void;
 
 /// The causes that follow from each stamp.
 #[derive(Debug)]
@@ -14,24 +13,27 @@ pub(crate) struct Causal {
 }
 
 impl Causal {
-    pub(crate) fn new(stamps: usize, causes: &[Cause], void: &Void) -> Self {
+    pub(crate) fn new(stamps: usize, causes: &[Cause]) -> Self {
         let mut later = vec![Vec::new(); stamps];
         for (place, cause) in causes.iter().enumerate() {
-            if !void.has(Why::Cause(place as u32)) {
-                later[cause.earlier].push((cause.later as u32, place as u32));
-            }
+            later[cause.earlier].push((cause.later as u32, place as u32));
         }
         Causal { later }
     }
 
-    /// The fewest causes that lead from one stamp to another.
-    pub(crate) fn way(&self, from: usize, to: usize) -> Option<Vec<Why>> {
+    /// The fewest causes that lead from one stamp to another, none of them void.
+    pub(crate) fn way(
+        &self,
+        from: usize,
+        to: usize,
+        is_void: impl Fn(Why) -> bool,
+    ) -> Option<Vec<Why>> {
         let mut before: Vec<Option<(u32, u32)>> = vec![None; self.later.len()];
         let mut queue = VecDeque::from([from]);
         while let Some(stamp) = queue.pop_front() {
             for &(later, cause) in &self.later[stamp] {
                 let place = later as usize;
-                if place == from || before[place].is_some() {
+                if place == from || before[place].is_some() || is_void(Why::Cause(cause)) {
                     continue;
                 }
                 before[place] = Some((stamp as u32, cause));

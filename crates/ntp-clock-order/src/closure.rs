@@ -5,10 +5,11 @@ use std::sync::OnceLock;
 use ntp_clock_core::{Oscillator, Span};
 
 use crate::causal::Causal;
-use crate::graph::{Graph, Sense};
+use crate::graph::Graph;
 use crate::guess::{Guesses, SHARE, TYPICAL_RATE, Tree};
-use crate::reach::{Both, Contradiction, Reach};
-use crate::reason::{Reason, Why};
+use crate::moment::{Moment, graphs};
+use crate::reach::Both;
+use crate::reason::{Reason, Why, reasons};
 use crate::relation::{By, Limits, Relation, Verdict};
 use crate::system::{Cause, ClosureError, LinkBetween, Stamp, System};
 use crate::void::Void;
@@ -16,17 +17,28 @@ use crate::void::Void;
 /// Stamps by several clocks, and all that follows of any two of them.
 ///
 /// What follows is computed for a stamp when it is first asked for, and kept. Evidence that
-/// contradicts itself is void from the start, and nothing else is.
+/// contradicts itself at the moment of a stamp is void for what is said of this stamp, and nothing
+/// else is.
 #[derive(Debug)]
 pub struct Closure {
     system: System,
+    /// What is void everywhere.
+    void: Void,
     graphs: [Graph; 2],
     causal: Causal,
-    guesses: Guesses,
-    contradictions: Vec<Vec<Reason>>,
-    /// By stamp: what all clocks read at that moment, with what messages say and without.
-    moments: Vec<[OnceLock<Option<Both>>; 2]>,
+    guesses: OnceLock<Guesses>,
+    contradictions: OnceLock<Vec<Vec<Reason>>>,
+    /// By stamp.
+    moments: Vec<OnceLock<Moment>>,
     trees: Vec<OnceLock<Tree>>,
+}
+
+/// Two stamps and what is known at their moments.
+struct Two<'a> {
+    i: usize,
+    j: usize,
+    graphs: &'a [Graph; 2],
+    moments: [&'a Moment; 2],
 }
 
 impl Closure {
@@ -42,40 +54,22 @@ impl Closure {
     ) -> Result<Self, ClosureError> {
         let system = System::new(clocks, stamps, links, causes)?;
         let mut void = Void::nothing(links.len(), causes.len(), stamps.len());
-        let mut contradictions = Vec::new();
         for (place, cause) in causes.iter().enumerate() {
             let (earlier, later) = (&stamps[cause.earlier], &stamps[cause.later]);
             // The clocks' ways say nothing of one counter.
             if earlier.clock == later.clock && earlier.counter > later.counter {
-                let why = Why::Cause(place as u32);
-                void.add(why);
-                contradictions.push(reasons([why]));
-            }
-        }
-        let mut graphs = of_evidence(&system, &void);
-        for stamp in stamps {
-            while let Err(Contradiction(round)) = at(&graphs, stamp, true) {
-                let mut news = false;
-                for &why in &round {
-                    news |= void.add(why);
-                }
-                if !news {
-                    break;
-                }
-                let mut round = reasons(round);
-                round.sort_unstable();
-                contradictions.push(round);
-                graphs = of_evidence(&system, &void);
+                void.add(Why::Cause(place as u32));
             }
         }
         Ok(Closure {
-            causal: Causal::new(stamps.len(), causes, &void),
-            guesses: Guesses::new(&system, &void),
-            contradictions,
-            moments: stamps.iter().map(|_| [OnceLock::new(), OnceLock::new()]).collect(),
+            graphs: graphs(&system, &void),
+            causal: Causal::new(stamps.len(), causes),
+            guesses: OnceLock::new(),
+            contradictions: OnceLock::new(),
+            moments: stamps.iter().map(|_| OnceLock::new()).collect(),
             trees: clocks.iter().map(|_| OnceLock::new()).collect(),
             system,
-            graphs,
+            void,
         })
     }
 
@@ -85,22 +79,68 @@ impl Closure {
     /// Where there is no such stamp.
     #[must_use]
     pub fn relation(&self, i: usize, j: usize) -> Relation {
-        let (one, other) = (&self.system.stamps[i], &self.system.stamps[j]);
-        let known = self.known(i, j, true);
+        let moments = [self.moment(i), self.moment(j)];
+        let two = Two { i, j, graphs: &self.graphs, moments };
+        let known = self.known(&two, true);
+        if moments[0].void() == moments[1].void() || !self.rests_on_void(&two, &known) {
+            return self.told(&two, &known);
+        }
+        // What is void at one of the moments is used for neither.
+        let mut void = self.void.clone();
+        loop {
+            let graphs = graphs(&self.system, &void);
+            let moments = [i, j]
+                .map(|stamp| Moment::new(&self.system, &void, &graphs, &self.system.stamps[stamp]));
+            let found = [moments[0].void(), moments[1].void()];
+            if found == [None, None] {
+                let two = Two { i, j, graphs: &graphs, moments: [&moments[0], &moments[1]] };
+                return self.told(&two, &self.known(&two, true));
+            }
+            for more in found.into_iter().flatten() {
+                void.merge(more);
+            }
+        }
+    }
+
+    /// Evidence that cannot all be true at the moment of some stamp, and is used for nothing there.
+    /// In each, at least one lies.
+    ///
+    /// All moments are looked at for it.
+    #[must_use]
+    pub fn contradictions(&self) -> &[Vec<Reason>] {
+        self.contradictions.get_or_init(|| {
+            let causes = 0..self.system.causes.len();
+            let backward = causes.map(|cause| Why::Cause(cause as u32));
+            let backward = backward.filter(|&why| self.void.has(why)).map(|why| reasons([why]));
+            let mut all: Vec<_> = backward.collect();
+            for stamp in 0..self.system.stamps.len() {
+                for contradiction in self.moment(stamp).contradictions() {
+                    if !all.contains(contradiction) {
+                        all.push(contradiction.clone());
+                    }
+                }
+            }
+            all
+        })
+    }
+
+    fn told(&self, two: &Two<'_>, known: &Known) -> Relation {
         let limits = known.limits;
-        if i == j || limits.is_empty() {
+        let same = two.i == two.j;
+        if same || limits.is_empty() {
+            let none = same.then_some(Span::ZERO);
             return Relation {
                 verdict: Verdict::CannotTell,
                 by: None,
-                lower: (i == j).then_some(Span::ZERO),
-                upper: (i == j).then_some(Span::ZERO),
-                estimate: (i == j).then_some(Span::ZERO),
-                est_error: (i == j).then_some(Span::ZERO),
+                lower: none,
+                upper: none,
+                estimate: none,
+                est_error: none,
                 rests_on: Vec::new(),
             };
         }
-        let (verdict, by, rests_on) = self.verdict(i, j, &known);
-        let (estimate, est_error) = self.guess(one, other, limits).unzip();
+        let (verdict, by, rests_on) = self.verdict(two, known);
+        let (estimate, est_error) = self.guess(two, limits).unzip();
         let span = Span::from_nanos;
         Relation {
             verdict,
@@ -113,19 +153,23 @@ impl Closure {
         }
     }
 
-    /// Evidence that cannot all be true, and is used for nothing. In each, at least one lies.
-    #[must_use]
-    pub fn contradictions(&self) -> &[Vec<Reason>] {
-        &self.contradictions
+    fn rests_on_void(&self, two: &Two<'_>, known: &Known) -> bool {
+        let voids = two.moments.map(Moment::void);
+        let is_void = |why: Why| voids.iter().flatten().any(|void| void.has(why));
+        let ways = [known.lower, known.upper, known.before, known.after];
+        ways.into_iter().flatten().flat_map(|way| self.steps(two, way, true)).any(is_void)
     }
 
-    fn verdict(&self, i: usize, j: usize, known: &Known) -> (Verdict, Option<By>, Vec<Reason>) {
+    fn verdict(&self, two: &Two<'_>, known: &Known) -> (Verdict, Option<By>, Vec<Reason>) {
         let certain = |earlier: usize, later: usize, first: Option<Way>| match first {
-            Some(way) => Some(self.certain(i, j, way)),
+            Some(way) => Some(self.certain(two, way)),
             // Counters are coarse, and messages are not slower for it.
-            None => self.causal.way(earlier, later).map(|way| (By::Cause, reasons(way))),
+            None => {
+                let way = self.causal.way(earlier, later, |why| self.is_void(two, why))?;
+                Some((By::Cause, reasons(way)))
+            }
         };
-        let elapsed = known.elapsed;
+        let (elapsed, i, j) = (known.elapsed, two.i, two.j);
         if elapsed.lower.is_some_and(|lower| lower >= 0)
             && let Some((by, rests_on)) = certain(i, j, known.before)
         {
@@ -140,39 +184,38 @@ impl Closure {
         if let [Some(Way::Own(clock)), _] = ways {
             return (Verdict::CannotTell, None, vec![Reason::Counter(clock)]);
         }
-        let steps = ways.into_iter().flatten().flat_map(|way| self.steps(i, j, way, true));
+        let steps = ways.into_iter().flatten().flat_map(|way| self.steps(two, way, true));
         (Verdict::CannotTell, None, reasons(steps))
     }
 
     /// By what an order is certain, and what that rests on.
-    fn certain(&self, i: usize, j: usize, way: Way) -> (By, Vec<Reason>) {
+    fn certain(&self, two: &Two<'_>, way: Way) -> (By, Vec<Reason>) {
         if let Way::Own(clock) = way {
             return (By::Clock, vec![Reason::Counter(clock)]);
         }
-        let steps = self.steps(i, j, way, true);
+        let steps = self.steps(two, way, true);
         if !steps.iter().any(|why| matches!(why, Why::Cause(_))) {
             return (By::Clock, reasons(steps));
         }
-        let known = self.known(i, j, false);
+        let known = self.known(two, false);
         let first = if way.is_lower() { known.before } else { known.after };
         match first {
-            Some(way) => (By::Clock, reasons(self.steps(i, j, way, false))),
+            Some(way) => (By::Clock, reasons(self.steps(two, way, false))),
             None => (By::Cause, reasons(steps)),
         }
     }
 
     /// All limits of the time from one stamp to the other, by all ways.
-    fn known(&self, i: usize, j: usize, with_causes: bool) -> Known {
-        let System { clocks, stamps, .. } = &self.system;
-        let (one, other) = (&stamps[i], &stamps[j]);
+    fn known(&self, two: &Two<'_>, with_causes: bool) -> Known {
+        let clocks = &self.system.clocks;
+        let [one, other] = self.stamps(two);
         let (x, y) = (one.counter.as_nanos(), other.counter.as_nanos());
         let mut known = Known::default();
         if one.clock == other.clock {
             let elapsed = Limits::since((Some(x), Some(x)), y);
             known.take(elapsed, &clocks[one.clock], [Way::Own(one.clock); 2]);
         }
-        let at_one = self.moment(i, with_causes);
-        let at_other = self.moment(j, with_causes);
+        let [at_one, at_other] = self.boths(two, with_causes);
         if one.clock != other.clock {
             if let Some(both) = at_one {
                 let elapsed = Limits::since(both.interval(other.clock), y);
@@ -193,34 +236,45 @@ impl Closure {
         known
     }
 
-    /// What all clocks read at a stamp's moment.
-    fn moment(&self, stamp: usize, with_causes: bool) -> Option<&Both> {
-        let place = &self.moments[stamp][usize::from(with_causes)];
-        place
-            .get_or_init(|| at(&self.graphs, &self.system.stamps[stamp], with_causes).ok())
-            .as_ref()
+    /// What is known at a stamp's moment.
+    fn moment(&self, stamp: usize) -> &Moment {
+        self.moments[stamp].get_or_init(|| {
+            Moment::new(&self.system, &self.void, &self.graphs, &self.system.stamps[stamp])
+        })
     }
 
-    /// The steps of a way, in order from `i` to `j`.
-    fn steps(&self, i: usize, j: usize, way: Way, with_causes: bool) -> Vec<Why> {
-        let (one, other) = (self.system.stamps[i].clock, self.system.stamps[j].clock);
+    fn stamps(&self, two: &Two<'_>) -> [&Stamp; 2] {
+        [two.i, two.j].map(|stamp| &self.system.stamps[stamp])
+    }
+
+    fn boths<'a>(&self, two: &Two<'a>, with_causes: bool) -> [Option<&'a Both>; 2] {
+        let [one, other] = self.stamps(two);
+        let Two { graphs, moments, .. } = two;
+        [moments[0].both(graphs, one, with_causes), moments[1].both(graphs, other, with_causes)]
+    }
+
+    /// Whether this is void at either moment.
+    fn is_void(&self, two: &Two<'_>, why: Why) -> bool {
+        let mut voids = two.moments.iter().filter_map(|moment| moment.void());
+        self.void.has(why) || voids.any(|void| void.has(why))
+    }
+
+    /// The steps of a way, in order from the first stamp to the second.
+    fn steps(&self, two: &Two<'_>, way: Way, with_causes: bool) -> Vec<Why> {
+        let [one, other] = self.stamps(two).map(|stamp| stamp.clock);
+        let [at_one, at_other] = self.boths(two, with_causes);
         let utc = self.system.utc();
-        let back = |stamp: usize, side: fn(&Both) -> &Reach, to: usize| -> Vec<Why> {
-            let both = self.moment(stamp, with_causes);
-            both.map_or_else(Vec::new, |both| {
-                side(both).steps_back(to).map(|(_, why)| why).collect()
-            })
+        let back = |both: Option<&Both>, is_most: bool, to: usize| -> Vec<Why> {
+            let reach = both.map(|both| if is_most { &both.most } else { &both.least });
+            reach.map_or_else(Vec::new, |reach| reach.steps_back(to).map(|(_, why)| why).collect())
         };
-        let most: fn(&Both) -> &Reach = |both| &both.most;
-        let least: fn(&Both) -> &Reach = |both| &both.least;
-        let side = |is_most| if is_most { most } else { least };
         let (mut there, back) = match way {
             Way::Own(_) => return Vec::new(),
-            Way::Most { from_one: true } => (back(i, most, other), Vec::new()),
-            Way::Least { from_one: true } => (back(i, least, other), Vec::new()),
-            Way::Most { from_one: false } => (Vec::new(), back(j, most, one)),
-            Way::Least { from_one: false } => (Vec::new(), back(j, least, one)),
-            Way::Utc { lower } => (back(i, side(lower), utc), back(j, side(!lower), utc)),
+            Way::Most { from_one: true } => (back(at_one, true, other), Vec::new()),
+            Way::Least { from_one: true } => (back(at_one, false, other), Vec::new()),
+            Way::Most { from_one: false } => (Vec::new(), back(at_other, true, one)),
+            Way::Least { from_one: false } => (Vec::new(), back(at_other, false, one)),
+            Way::Utc { lower } => (back(at_one, lower, utc), back(at_other, !lower, utc)),
         };
         there.reverse();
         there.extend(back);
@@ -228,21 +282,26 @@ impl Closure {
     }
 
     /// The best guess of the time from one stamp to the other, and its standard deviation.
-    fn guess(&self, one: &Stamp, other: &Stamp, limits: Limits) -> Option<(Span, Span)> {
+    fn guess(&self, two: &Two<'_>, limits: Limits) -> Option<(Span, Span)> {
+        let [one, other] = self.stamps(two);
         let (lower, upper) = (limits.lower?, limits.upper?);
-        let width = upper.checked_sub(lower)? as f64;
-        let tree = self.trees[one.clock].get_or_init(|| self.guesses.tree(one.clock));
+        let width = upper as f64 - lower as f64;
+        let guesses = self.guesses.get_or_init(|| Guesses::new(&self.system));
+        let tree = self.trees[one.clock].get_or_init(|| guesses.tree(one.clock));
         let (x, y) = (one.counter.as_nanos(), other.counter.as_nanos());
-        let guess = self.guesses.follow(&self.system, tree, one.clock, other.clock, x);
+        let guess = {
+            let is_void = |why| self.is_void(two, why);
+            guesses.follow(&self.system, tree, one.clock, other.clock, x, &is_void)
+        };
         let told = guess.and_then(|guess| Some((y.checked_sub(guess.reading)?, guess.variance)));
         let most = width / 2.0 * SHARE;
         let (estimate, est_error) = match told {
             // How fast the counter itself ran is a guess, too.
             Some((apart, variance)) => {
                 let drift = apart as f64 * TYPICAL_RATE;
-                (apart, variance.sqrt().hypot(drift).min(most))
+                (apart, (variance + drift * drift).sqrt().min(most))
             }
-            None => (lower + (upper - lower) / 2, most),
+            None => (lower.midpoint(upper), most),
         };
         let estimate = Span::from_nanos(estimate.clamp(lower, upper));
         Some((estimate, Span::from_nanos_f64_ceil(est_error)))
@@ -320,24 +379,4 @@ impl Known {
             self.upper = Some(upper);
         }
     }
-}
-
-fn of_evidence(system: &System, void: &Void) -> [Graph; 2] {
-    let System { clocks, stamps, links, causes } = system;
-    [Sense::Most, Sense::Least].map(|sense| Graph::new(sense, clocks, stamps, links, causes, void))
-}
-
-fn at(graphs: &[Graph; 2], stamp: &Stamp, with_causes: bool) -> Result<Both, Contradiction> {
-    Both::new(graphs, stamp.clock, stamp.counter.as_nanos(), with_causes)
-}
-
-/// Each once, as they first come.
-fn reasons(steps: impl IntoIterator<Item = Why>) -> Vec<Reason> {
-    let mut reasons = Vec::new();
-    for reason in steps.into_iter().filter_map(Why::reason) {
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    }
-    reasons
 }

@@ -7,9 +7,9 @@
 
 use ntp_clock_core::{LinkSnapshot, LocalTime, Oscillator, Span};
 
-use crate::points::{Point, Points, Rates};
+use crate::points::{Point, Points, Rates, carried, ceil};
 use crate::reason::Why;
-use crate::system::{Cause, LinkBetween, Stamp};
+use crate::system::{Cause, Stamp, System};
 use crate::void::Void;
 
 /// Which way readings are bounded.
@@ -38,8 +38,9 @@ pub(crate) struct Edge {
 
 #[derive(Debug)]
 pub(crate) enum Knows {
-    /// By a link of which this clock is A (or B).
-    Link { link: u32, is_a: bool, snapshot: LinkSnapshot },
+    /// By a link of which this clock is A (or B). Around the link's moment its bounds are those of
+    /// one point, which is quicker.
+    Link { link: u32, is_a: bool, near: Option<(Point, Rates)> },
     /// By readings of synchronised time.
     Readings(Points),
     /// By messages.
@@ -50,29 +51,24 @@ pub(crate) enum Knows {
 #[derive(Debug)]
 pub(crate) struct Graph {
     sense: Sense,
+    /// By link.
+    snapshots: Vec<LinkSnapshot>,
     edges: Vec<Vec<Edge>>,
 }
 
 impl Graph {
     /// Of all evidence that is not void. UTC is the last node.
-    pub(crate) fn new(
-        sense: Sense,
-        clocks: &[Oscillator],
-        stamps: &[Stamp],
-        links: &[LinkBetween],
-        causes: &[Cause],
-        void: &Void,
-    ) -> Self {
-        let mut edges: Vec<Vec<Edge>> = Vec::new();
-        edges.resize_with(clocks.len() + 1, Vec::new);
+    pub(crate) fn new(sense: Sense, system: &System, void: &Void) -> Self {
+        let System { clocks, stamps, links, causes } = system;
+        let Graph { mut edges, .. } = Graph::unknown(sense, system);
         for (place, between) in links.iter().enumerate() {
             let link = place as u32;
             if void.has(Why::Link(link)) || between.a == between.b {
                 continue;
             }
             for (from, to, is_a) in [(between.a, between.b, true), (between.b, between.a, false)] {
-                let knows = Knows::Link { link, is_a, snapshot: between.snapshot };
-                edges[from].push(Edge { to, knows });
+                let Some(near) = near(sense, &between.snapshot, is_a, link) else { continue };
+                edges[from].push(Edge { to, knows: Knows::Link { link, is_a, near } });
             }
         }
         let rate = |node: usize| clocks.get(node).map_or(0.0, Oscillator::rate_max);
@@ -86,7 +82,15 @@ impl Graph {
         };
         push(readings(sense, clocks.len(), stamps, void), Knows::Readings);
         push(messages(sense, stamps, causes, void), Knows::Causes);
-        Graph { sense, edges }
+        let snapshots = links.iter().map(|between| between.snapshot).collect();
+        Graph { sense, snapshots, edges }
+    }
+
+    /// Without any evidence.
+    pub(crate) fn unknown(sense: Sense, system: &System) -> Self {
+        let mut edges = Vec::new();
+        edges.resize_with(system.utc() + 1, Vec::new);
+        Graph { sense, snapshots: Vec::new(), edges }
     }
 
     pub(crate) fn sense(&self) -> Sense {
@@ -105,12 +109,42 @@ impl Graph {
     #[inline]
     pub(crate) fn most(&self, edge: &Edge, x: i64) -> Option<(i64, Why)> {
         match &edge.knows {
-            Knows::Link { link, is_a, snapshot } => {
+            Knows::Link { near: Some((point, rates)), .. } if x.abs_diff(point.at) < NEAR_NS => {
+                Some((carried(point, x, *rates)?, point.why))
+            }
+            Knows::Link { link, is_a, .. } => {
+                let snapshot = self.snapshots.get(*link as usize)?;
                 Some((by_link(self.sense, snapshot, *is_a, x)?, Why::Link(*link)))
             }
             Knows::Readings(points) | Knows::Causes(points) => points.most_at(x),
         }
     }
+}
+
+/// The point whose bounds are those of a link, where that is not further away than oscillators are
+/// quiet: none where its numbers are too great. Nothing where the link says nothing of this.
+fn near(
+    sense: Sense,
+    snapshot: &LinkSnapshot,
+    is_a: bool,
+    link: u32,
+) -> Option<Option<(Point, Rates)>> {
+    let snapshot = if is_a { *snapshot } else { snapshot.mirrored() };
+    // With the signs of the graph, the other clock is at most this further than the readings that
+    // belong together.
+    let further = match sense {
+        Sense::Most => snapshot.upper_ns,
+        Sense::Least => -snapshot.lower_ns,
+    };
+    if further == f64::INFINITY {
+        return None;
+    }
+    // On the axis half-way between the clocks both are half of it away.
+    let half = ceil(further / 2.0);
+    let (a, b) = (sense.signed(snapshot.a.as_nanos()), sense.signed(snapshot.b.as_nanos()));
+    let rates = Rates::of_link(snapshot.rate_low, snapshot.rate_high);
+    let point = a.checked_sub(half).zip(b.checked_add(half));
+    Some(point.map(|(at, most)| (Point { at, most, why: Why::Link(link) }, rates)))
 }
 
 /// The other clock is theta further than A, and B is theta further than the other clock.
@@ -189,4 +223,44 @@ fn messages(sense: Sense, stamps: &[Stamp], causes: &[Cause], void: &Void) -> Ve
         facts.push(Fact { from: from.clock, to: to.clock, point });
     }
     sorted(facts)
+}
+
+/// Oscillators are quiet for 600 s by the axis between two of them, of which readings are a fifth
+/// away at the most.
+const NEAR_NS: u64 = 500_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn around_its_moment_a_link_is_one_point(
+            (a, b) in (0..1_i64 << 61, 0..1_i64 << 61),
+            (lower_ns, width_ns) in (-1e8..1e8_f64, 0.0..1e7_f64),
+            (rate, spread) in (-1e-3..1e-3_f64, 0.0..2e-3_f64),
+            away in -499_000_000_000..499_000_000_000_i64,
+            (is_a, is_most) in (any::<bool>(), any::<bool>()),
+        ) {
+            let snapshot = LinkSnapshot {
+                a: LocalTime::from_nanos(a),
+                b: LocalTime::from_nanos(b),
+                lower_ns,
+                upper_ns: lower_ns + width_ns,
+                estimate_ns: f64::NAN,
+                est_error_ns: 0.0,
+                rate_low: rate - spread,
+                rate_high: rate + spread,
+                round_trip_ns: f64::INFINITY,
+            };
+            let sense = if is_most { Sense::Most } else { Sense::Least };
+            let x = sense.signed(if is_a { a } else { b }) + away;
+            let (point, rates) = near(sense, &snapshot, is_a, 0).flatten().expect("it is small");
+            let quick = carried(&point, x, rates).expect("small");
+            let told = by_link(sense, &snapshot, is_a, x).expect("small");
+            // Never tighter, but for what the other one is rounded.
+            prop_assert!((-1..=3).contains(&(quick - told)), "{quick} {told}");
+        }
+    }
 }

@@ -1,10 +1,7 @@
 //! Best guesses: by the chain of links and readings that is probably the most exact.
 
-use ntp_clock_core::LocalTime;
-
 use crate::reason::Why;
-use crate::system::System;
-use crate::void::Void;
+use crate::system::{LinkBetween, System};
 
 /// For one clock: by which step each other clock is guessed best.
 #[derive(Debug)]
@@ -45,13 +42,11 @@ struct Known {
 }
 
 impl Guesses {
-    pub(crate) fn new(system: &System, void: &Void) -> Self {
+    pub(crate) fn new(system: &System) -> Self {
         let utc = system.utc();
         let mut readings: Vec<Vec<Known>> = vec![Vec::new(); utc];
-        for (place, stamp) in system.stamps.iter().enumerate() {
-            if let Some((time, max_error)) = stamp.utc
-                && !void.has(Why::Reading(place as u32))
-            {
+        for stamp in &system.stamps {
+            if let Some((time, max_error)) = stamp.utc {
                 readings[stamp.clock].push(Known {
                     counter: stamp.counter.as_nanos(),
                     time: time.as_nanos(),
@@ -71,7 +66,7 @@ impl Guesses {
         for (place, link) in system.links.iter().enumerate() {
             let snapshot = &link.snapshot;
             let known = snapshot.estimate_ns.is_finite() && snapshot.est_error_ns.is_finite();
-            if known && !void.has(Why::Link(place as u32)) {
+            if known {
                 let variance = snapshot.est_error_ns * snapshot.est_error_ns;
                 steps[link.a].push((link.b as u32, Some(place as u32), variance));
                 steps[link.b].push((link.a as u32, Some(place as u32), variance));
@@ -102,7 +97,8 @@ impl Guesses {
         }
     }
 
-    /// What `to` reads when `from`, whose tree this is, reads `x`.
+    /// What `to` reads when `from`, whose tree this is, reads `x`; none where that leads over a void
+    /// link.
     pub(crate) fn follow(
         &self,
         system: &System,
@@ -110,13 +106,15 @@ impl Guesses {
         from: usize,
         to: usize,
         x: i64,
+        is_void: &impl Fn(Why) -> bool,
     ) -> Option<Guess> {
         if to == from {
             return Some(Guess { reading: x, variance: 0.0 });
         }
         let step = tree.steps[to]?;
-        let before = self.follow(system, tree, from, step.from as usize, x)?;
+        let before = self.follow(system, tree, from, step.from as usize, x, is_void)?;
         let (reading, est_error) = match step.link {
+            Some(link) if is_void(Why::Link(link)) => return None,
             Some(link) => over_link(system, link as usize, to, before.reading)?,
             None => self.over_reading(system, step.from as usize, to, before.reading)?,
         };
@@ -138,14 +136,23 @@ impl Guesses {
     }
 }
 
+/// In the middle of the rates that are possible; what they leave open is a part of the error.
 fn over_link(system: &System, link: usize, to: usize, x: i64) -> Option<(i64, f64)> {
-    let between = &system.links[link];
-    let at = LocalTime::from_nanos(x);
-    let to_b = to == between.b;
-    let theta = if to_b { between.snapshot.at_a(at) } else { between.snapshot.at_b(at) };
-    let (estimate, est_error) = (theta.estimate?, theta.est_error?);
-    let reading = if to_b { at + estimate } else { at - estimate };
-    Some((reading.as_nanos(), est_error.as_nanos() as f64))
+    let LinkBetween { b, snapshot, .. } = &system.links[link];
+    let sign = if to == *b { 1.0 } else { -1.0 };
+    let (here, there) = if to == *b {
+        (snapshot.a.as_nanos(), snapshot.b.as_nanos())
+    } else {
+        (snapshot.b.as_nanos(), snapshot.a.as_nanos())
+    };
+    let since = x.checked_sub(here)?;
+    // How far away it is on the axis half-way between both clocks.
+    let m = since as f64 + sign * snapshot.estimate_ns / 2.0;
+    let rate = (snapshot.rate_low + snapshot.rate_high) / 2.0;
+    let further = sign * (snapshot.estimate_ns + rate * m);
+    let spread = (snapshot.rate_high - snapshot.rate_low) * m.abs() / 2.0;
+    let est_error = snapshot.est_error_ns + spread * SHARE;
+    Some((there.checked_add(since)?.checked_add(further as i64)?, est_error))
 }
 
 /// One standard deviation, as a share of an interval's half width: a quarter of the whole.

@@ -51,6 +51,7 @@ mod closure;
 mod graph;
 mod guess;
 mod links;
+mod moment;
 mod points;
 mod reach;
 mod reason;

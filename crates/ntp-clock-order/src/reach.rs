@@ -150,7 +150,10 @@ impl Both {
     fn between(&self, node: usize) -> Contradiction {
         let most: Vec<_> = self.most.steps_back(node).collect();
         let least: Vec<_> = self.least.steps_back(node).collect();
-        let alike = most.iter().rev().zip(least.iter().rev()).take_while(|(a, b)| a == b).count();
+        let pairs = most.iter().rev().zip(least.iter().rev());
+        // The last step is a part of it also where it is the same.
+        let shorter = most.len().min(least.len());
+        let alike = pairs.take(shorter.saturating_sub(1)).take_while(|(a, b)| a == b).count();
         let parts = [&most[..most.len() - alike], &least[..least.len() - alike]];
         Contradiction(parts.concat().into_iter().map(|(_, why)| why).collect())
     }

@@ -13,6 +13,17 @@ pub enum Reason {
     Reading(usize),
 }
 
+/// What steps rest on, each once, as they first come.
+pub(crate) fn reasons(steps: impl IntoIterator<Item = Why>) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    for reason in steps.into_iter().filter_map(Why::reason) {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons
+}
+
 /// Reasons in words, each once; given the names of a link's ends and those of a cause's stamps.
 pub(crate) fn in_words<'a>(
     reasons: &[Reason],

@@ -2,6 +2,7 @@
 
 use ntp_clock_core::{Oscillator, Span};
 
+use crate::points::ceil;
 use crate::reason::Reason;
 
 /// What can be said of the order of two stamps.
@@ -98,7 +99,7 @@ impl Limits {
 
 /// So much of a length without its sign, rounded up.
 fn share(length: i64, rate: f64) -> i64 {
-    (length as f64 * rate).abs().ceil() as i64
+    ceil((length as f64 * rate).abs())
 }
 
 /// For what rounding takes.

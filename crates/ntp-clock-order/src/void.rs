@@ -3,7 +3,7 @@
 use crate::reason::Why;
 
 /// Which evidence is void.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Void {
     links: Vec<bool>,
     causes: Vec<bool>,
@@ -38,5 +38,19 @@ impl Void {
             Why::Reading(place) => (&mut self.readings, place),
         };
         list.get_mut(place as usize).is_some_and(|is_void| !std::mem::replace(is_void, true))
+    }
+
+    /// What is void here or there.
+    pub(crate) fn merge(&mut self, other: &Void) {
+        let lists = [
+            (&mut self.links, &other.links),
+            (&mut self.causes, &other.causes),
+            (&mut self.readings, &other.readings),
+        ];
+        for (list, others) in lists {
+            for (is_void, other) in list.iter_mut().zip(others) {
+                *is_void |= other;
+            }
+        }
     }
 }

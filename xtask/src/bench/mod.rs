@@ -30,8 +30,11 @@ pub(crate) struct BenchArgs {
     /// What a reading takes in Node instead
     #[arg(long, conflicts_with = "network")]
     js: bool,
-    /// What relays bear instead: requests a second, and open WebSockets
+    /// What it takes to put 1,000 stamps of 64 clocks in order instead
     #[arg(long, conflicts_with_all = ["network", "js"])]
+    order: bool,
+    /// What relays bear instead: requests a second, and open WebSockets
+    #[arg(long, conflicts_with_all = ["network", "js", "order"])]
     relay: bool,
     /// With --relay: so many open WebSockets of each relay; may be given again
     #[arg(long = "hold", requires = "relay", default_values_t = [1_000, 5_000])]
@@ -57,6 +60,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<bool> {
         ("network", "Fresh starts on bad networks")
     } else if args.js {
         ("js", "What a reading costs in JavaScript")
+    } else if args.order {
+        ("order", "What it takes to put stamps in order")
     } else if args.relay {
         ("relay", "What relays bear")
     } else {
@@ -76,6 +81,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<bool> {
         (true, ..) => network::tables(&job, args)?,
         (_, true, _) => js::tables(&job)?,
         (.., true) => relay::tables(&job, args)?,
+        _ if args.order => readings::order(&job)?,
         _ => readings::tables(&job)?,
     };
     let machine = machine::described(before.as_deref());
