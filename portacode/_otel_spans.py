@@ -20,7 +20,7 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from portacode.trace import CLIENT_KEYS, DEVICE_KEYS, KEYS, SERVER_KEYS, Order
+from portacode.trace import CLIENT_KEYS, DEVICE_KEYS, KEYS, SERVER_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -158,9 +158,8 @@ def _attributes(trace: Trace, start: str, end: str) -> dict[str, Any]:
     errors = [ms for ms in (one.max_error_ms, other.max_error_ms) if ms is not None]
     if errors:
         attributes["ntp_clock.max_error_ns"] = _bound_ns(max(errors))
-    if len(errors) == 2 and trace.entity(start) != trace.entity(end):
-        # Two clocks: the length is wrong by that much at most.
-        attributes["ntp_clock.duration_max_error_ns"] = _bound_ns(sum(errors))
+    if trace.entity(start) != trace.entity(end):
+        attributes |= _duration(trace, start, end)
     probable = [ms for ms in (one.est_error_ms, other.est_error_ms) if ms is not None]
     if probable:
         attributes["ntp_clock.est_error_ns"] = _bound_ns(max(probable))
@@ -168,6 +167,23 @@ def _attributes(trace: Trace, start: str, end: str) -> dict[str, Any]:
         attributes["ntp_clock.epoch"] = other.epoch
     if one.epoch is not None and one.epoch != other.epoch:
         attributes["ntp_clock.start_epoch"] = one.epoch
+    return attributes
+
+
+def _duration(trace: Trace, start: str, end: str) -> dict[str, int]:
+    """How long it took from one clock's stamp to another's, which the two times tell worse."""
+    one, other = trace.get(start), trace.get(end)
+    attributes = {}
+    if one and other and one.max_error_ms is not None and other.max_error_ms is not None:
+        absolute_ms = one.max_error_ms + other.max_error_ms
+        attributes["ntp_clock.duration_absolute_max_error_ns"] = _bound_ns(absolute_ms)
+    relation = trace.relation(start, end)
+    lower_ms, upper_ms, est_ms = relation.lower_ms, relation.upper_ms, relation.est_ms
+    if lower_ms is not None and upper_ms is not None and est_ms is not None:
+        duration_ns = round(min(max(est_ms * 1e6, -(2.0**62)), 2.0**62))
+        error_ms = max(upper_ms - duration_ns / 1e6, duration_ns / 1e6 - lower_ms)
+        attributes["ntp_clock.duration_ns"] = duration_ns
+        attributes["ntp_clock.duration_max_error_ns"] = _bound_ns(error_ms)
     return attributes
 
 
@@ -180,7 +196,7 @@ def _span(
     if end_ns < start_ns:
         # Within the errors this happens, beyond them something is wrong. OTLP has no spans that
         # run backwards: this one gets no length, and keeps what was stamped.
-        certain = trace.order(start, end) is Order.CERTAINLY_AFTER
+        certain = any((start, end) == problem[:2] for problem in trace.problems())
         attributes["ntp_clock.order"] = "certainly_wrong" if certain else "cannot_tell"
         attributes["ntp_clock.end_ns"] = end_ns
         end_ns = start_ns

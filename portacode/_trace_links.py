@@ -41,15 +41,15 @@ def link_of(value: object, where: str) -> Link:
     """A link as docs/TRACE.md has it, of nothing but what is known; sound, or a TraceError."""
     if not isinstance(value, dict):
         raise TraceError(f"{where} is not an object")
-    link: Link = {name: scoped_counter(value.get(name), f"{where}.{name}", None) for name in "ab"}
+    link: Link = {name: scoped_counter(value.get(name), where, name, None) for name in "ab"}
     if link["a"] == link["b"]:
         raise TraceError(f"{where} is between a counter and itself")
     for name in ("a_ns", "b_ns"):
-        link[name] = str(counter_ns(value.get(name), f"{where}.{name}"))
+        link[name] = str(counter_ns(value.get(name), where, name))
     for name in ("lower_ns", "upper_ns", "est_ns"):
-        link[name] = number(value.get(name), f"{where}.{name}", _SPAN_NS, -_SPAN_NS)
+        link[name] = number(value.get(name), where, name, _SPAN_NS, -_SPAN_NS)
     for name in ("est_error_ns", "round_trip_ns"):
-        link[name] = number(value.get(name), f"{where}.{name}", _SPAN_NS)
+        link[name] = number(value.get(name), where, name, _SPAN_NS)
     _check_sides(link["lower_ns"], link["upper_ns"], where)
     if link["lower_ns"] is None and link["upper_ns"] is None:
         raise TraceError(f"{where} has neither lower_ns nor upper_ns")
@@ -68,7 +68,7 @@ def _pair(value: Mapping[str, Any], name: str, where: str, most: float) -> list[
         return [None, None]
     if not isinstance(pair, list) or len(pair) != 2:
         raise TraceError(f"{where}.{name} is not two numbers")
-    lower, upper = (number(side, f"{where}.{name}", most, -most) for side in pair)
+    lower, upper = (number(side, where, name, most, -most) for side in pair)
     _check_sides(lower, upper, f"{where}.{name}")
     return [lower, upper]
 

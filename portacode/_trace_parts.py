@@ -59,6 +59,18 @@ class Stamp(NamedTuple):
     counter_resolution_ns: int = 0
     """How far that may be from what a counter would show that is not coarse."""
 
+    @property
+    def counter_range_ns(self) -> tuple[int, int]:
+        """Between what of its counter the event certainly was, nanoseconds.
+
+        Raises:
+            TraceError: Where the stamp has no counter.
+        """
+        if self.counter_ns is None:
+            raise TraceError("a stamp without a counter has no moment of it")
+        least_ns = max(0, self.counter_ns - self.counter_resolution_ns)
+        return least_ns, min(self.counter_ns + self.counter_resolution_ns, _COUNTER_MAX_NS)
+
     @classmethod
     def take(cls, clock: NTPClock) -> Stamp:
         """It is now."""
@@ -110,15 +122,10 @@ def stamp_of(
     taken: bool,
 ) -> Stamp | None:
     """A message's stamp of this key; its sender's counters are named in `scope` if it is taken."""
-    time_ms = number(members.get(key), f"trace.{key}", _LATEST_MS)
-    max_error_ms, est_error_ms, raw_ms = (
-        number(maps[name].get(key), f"trace.{name}.{key}", limit)
-        for name, limit in (
-            ("max_error_ms", math.inf),
-            ("est_error_ms", math.inf),
-            ("raw", _LATEST_MS),
-        )
-    )
+    time_ms = number(members.get(key), "trace", key, _LATEST_MS)
+    max_error_ms = number(maps["max_error_ms"].get(key), "trace.max_error_ms", key, math.inf)
+    est_error_ms = number(maps["est_error_ms"].get(key), "trace.est_error_ms", key, math.inf)
+    raw_ms = number(maps["raw"].get(key), "trace.raw", key, _LATEST_MS)
     epoch = _whole(maps, "epoch", key, _EPOCH_MAX)
     reason = maps["unsynced"].get(key)
     if reason is not None and not isinstance(reason, str):
@@ -140,27 +147,26 @@ def _counter_of(
     name, value = maps["counter"].get(key), maps["counter_ns"].get(key)
     resolution_ns = _whole(maps, "counter_resolution_ns", key, _RESOLUTION_MAX_NS) or 0
     if name is None and value is None:
-        return None, None, 0
+        return _NO_COUNTER
     if name is None or value is None:
         has, misses = ("counter", "counter_ns") if value is None else ("counter_ns", "counter")
         raise TraceError(f"trace.{has}.{key} stands without trace.{misses}.{key}")
-    where = f"trace.counter.{key}"
-    own = scoped_counter(name, where, scope) if taken else scoped_counter(name, where, None)
-    return own, counter_ns(value, f"trace.counter_ns.{key}"), resolution_ns
+    own = scoped_counter(name, "trace.counter", key, scope if taken else None)
+    return own, counter_ns(value, "trace.counter_ns", key), resolution_ns
 
 
-def scoped_counter(name: object, where: str, scope: str | None) -> str:
+def scoped_counter(name: object, where: str, key: str, scope: str | None) -> str:
     """A counter's name as it is kept: in the scope of the peer that told it, if it was a peer.
 
     A peer speaks of its own counters alone: what it names is bare, or in its very scope.
     """
     found = _COUNTER.fullmatch(name) if isinstance(name, str) else None
     if found is None:
-        raise TraceError(f"{where} is not the name of a counter")
+        raise TraceError(f"{where}.{key} is not the name of a counter")
     if scope is None or found[1] == scope:
         return found[0]
     if found[1] is not None:
-        raise TraceError(f"{where} is a counter in the scope of another")
+        raise TraceError(f"{where}.{key} is a counter in the scope of another")
     return f"{scope}/{found[0]}"
 
 
@@ -171,29 +177,27 @@ def checked_scope(scope: str | None) -> str | None:
     return scope
 
 
-def counter_ns(value: object, where: str) -> int:
+def counter_ns(value: object, where: str, key: str) -> int:
     """A counter's value: nanoseconds as text, which no reader rounds."""
-    if not isinstance(value, str) or not _WHOLE.fullmatch(value):
-        raise TraceError(f"{where} is not a whole number of nanoseconds as text")
-    nanos = int(value)
-    if nanos >= 2**63:
-        raise TraceError(f"{where} is out of range")
+    nanos = _wire.nanoseconds(value)
+    if nanos is None:
+        raise TraceError(f"{where}.{key} is not {_wire.NANOSECONDS_FORM}")
     return nanos
 
 
-def number(value: object, where: str, most: float, least: float = 0) -> float | None:
+def number(value: object, where: str, key: str, most: float, least: float = 0) -> float | None:
     """A finite number of this range; None for null."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TraceError(f"{where} is not a number")
+        raise TraceError(f"{where}.{key} is not a number")
     # Also NaN, which Python's parser takes; and whole numbers too great for a float.
     if not least <= value <= most or value == math.inf:
-        raise TraceError(f"{where} is out of range")
+        raise TraceError(f"{where}.{key} is out of range")
     try:
         return float(value)
     except OverflowError:
-        raise TraceError(f"{where} is out of range") from None
+        raise TraceError(f"{where}.{key} is out of range") from None
 
 
 def check_unknown(
@@ -216,10 +220,13 @@ def check_unknown(
 
 
 def _whole(maps: Mapping[str, Mapping[str, Any]], name: str, key: str, most: int) -> int | None:
-    value = number(maps[name].get(key), f"trace.{name}.{key}", most)
-    if value is not None and value != math.floor(value):
+    value = maps[name].get(key)
+    if value is None:
+        return None
+    told = number(value, f"trace.{name}", key, most)
+    if told is None or told != math.floor(told):
         raise TraceError(f"trace.{name}.{key} is not a whole number")
-    return None if value is None else int(value)
+    return int(told)
 
 
 # In the order of a Stamp's fields, after its time.
@@ -234,14 +241,15 @@ STAMP_MAPS = (
     "counter_resolution_ns",
 )
 REASON_CHARS = 200
+_NO_COUNTER = (None, None, 0)
 # Free-running, or steered by at most so many parts per million.
 _COUNTER = re.compile("(?:([ -.0-~]{1,64})/)?[0-9a-f]{16}(?:~[0-9]{1,6})?")
 _SCOPE = re.compile("[ -.0-~]{1,64}")
-_WHOLE = re.compile("0|[1-9][0-9]{0,18}")
 # Half the distance between doubles of this size, rounded up.
 _ROUNDING_NS = 125
 _LATEST_MS = 253_402_300_799_999
 _EPOCH_MAX = 2**53 - 1
+_COUNTER_MAX_NS = 2**63 - 1
 _RESOLUTION_MAX_NS = 1_000_000_000
 _NAME_CHARS = 64
 _UNKNOWN_MAX = 64

@@ -15,7 +15,6 @@ The format, and what the stamps mean, is docs/TRACE.md.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from portacode._trace_links import LINKS_MAX, link_of, links_of, put_link
@@ -29,11 +28,13 @@ from portacode._trace_parts import (
     object_of,
     stamp_of,
 )
-from portacode.order import Order
+from portacode._trace_relations import Event, Part, Related
+from portacode.order import Order, Relation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from portacode.order import Evidence
     from portacode.utils.ntp_clock import NTPClock
 
 __all__ = [
@@ -44,9 +45,12 @@ __all__ = [
     "Hop",
     "Order",
     "Problem",
+    "Relation",
     "Stamp",
     "Trace",
     "TraceError",
+    "order",
+    "relation",
 ]
 
 CLIENT_KEYS = frozenset({"client_send", "client_receive"})
@@ -78,18 +82,28 @@ class Hop(NamedTuple):
     start: str
     end: str
     ms: float
+    """How long it took, as well as is known."""
     max_error_ms: float | None
-    """None where one of the stamps has none."""
+    """Half of what is between lower_ms and upper_ms; None where a side is not known."""
     est_error_ms: float | None
+    """One standard deviation of ms."""
+    lower_ms: float | None
+    """At least so long, for certain."""
+    upper_ms: float | None
+    """At most so long, for certain."""
+    absolute_error_ms: float | None
+    """What it would be wrong by at most by the two times alone; None where one has no error."""
 
 
 class Trace:
     """The stamps of one request. Not to be used by several threads at once."""
 
-    __slots__ = ("_entities", "_extra", "_extra_maps", "_links", "_scoped", "_stamps")
+    __slots__ = ("_entities", "_extra", "_extra_maps", "_links", "_related", "_scoped", "_stamps")
 
     def __init__(self) -> None:
         self._stamps: dict[str, Stamp] = {}
+        # By whether causes count; what is not changed since is not worked out again.
+        self._related: dict[bool, Related] = {}
         self._entities: dict[str, str] = {}
         self._links: list[dict[str, Any]] = []
         # What the server calls the counters that are bare here.
@@ -198,6 +212,7 @@ class Trace:
         """
         if key not in _KEYS:
             raise TraceError(f"there is no stamp {key!r}")
+        self._related = {}
         if key in self._stamps:
             raise TraceError(f"{key} is stamped already, and a stamp is made once")
         self._stamps[key] = self._in_scope(stamp)
@@ -213,6 +228,7 @@ class Trace:
         Raises:
             TraceError: Where it is unsound, or the trace has 8 links of others.
         """
+        self._related = {}
         put_link(self._links, link_of(snapshot, "the link"))
 
     @property
@@ -230,6 +246,7 @@ class Trace:
         Where the other has stamps of this one under a counter's name with a scope, which is how
         they come back from the server, this one's counters are called so from now on.
         """
+        self._related = {}
         wanted = frozenset(only)
         for key, stamp in other._stamps.items():
             if key not in wanted:
@@ -281,17 +298,37 @@ class Trace:
 
     def order(self, a: str, b: str) -> Order:
         """What can be said of the order of two stamps, whoever made them."""
-        return self._compare(a, b)[0]
+        return self.relation(a, b).order
+
+    def relation(self, a: str, b: str, *, evidence: Evidence = "all") -> Relation:
+        """How one stamp stands to another: by counters, links, readings and what caused what.
+
+        Args:
+            a: The first stamp.
+            b: The second one. Either may be absent: then nothing is known.
+            evidence: "exchanges" leaves out causes, and what links know by messages of requests.
+        """
+        return self._relations().between(Event(0, a), Event(0, b), evidence)
+
+    def contradictions(self) -> list[tuple[str, ...]]:
+        """What cannot all be true, and counts for nothing: of each, at least one part lies."""
+        return self._relations().contradictions
 
     def problems(self) -> list[Problem]:
-        """All pairs that are certainly in the wrong order."""
+        """All pairs that are certainly in the wrong order, as the clocks say."""
+        keys = [key for key in KEYS if key in self._stamps]
+        counted = all(self._stamps[key].counter is not None for key in keys)
+        if counted and not self.contradictions():
+            # What is certainly in the wrong order contradicts what caused what.
+            return []
         found = []
-        keys = [key for key, _ in self._timed()]
+        relations = self._relations(causes=False)
         for index, earlier in enumerate(keys):
             for later in keys[index + 1 :]:
-                order, apart_ms = self._compare(earlier, later)
-                if order is Order.CERTAINLY_AFTER:
-                    found.append(Problem(earlier, later, -apart_ms))
+                relation = relations.between(Event(0, earlier), Event(0, later))
+                if relation.order is Order.CERTAINLY_AFTER:
+                    apart_ms = relation.upper_ms if relation.est_ms is None else relation.est_ms
+                    found.append(Problem(earlier, later, -(apart_ms or 0.0)))
         return found
 
     def raw_problems(self) -> list[Problem]:
@@ -340,34 +377,51 @@ class Trace:
             if (stamp := self._stamps.get(key)) is not None and stamp.time_ms is not None
         ]
 
-    def _compare(self, a: str, b: str) -> tuple[Order, float]:
-        """Their order, and `b` less `a`."""
-        one, other = self._stamps.get(a), self._stamps.get(b)
-        if one is None or other is None or one.time_ms is None or other.time_ms is None:
-            return Order.CANNOT_TELL, math.nan
-        # Of two doubles this near the difference is exact; of sums with errors it would not be.
-        apart_ms = other.time_ms - one.time_ms
-        if one.max_error_ms is None or other.max_error_ms is None:
-            return Order.CANNOT_TELL, apart_ms
-        entity = self._entities.get(a)
-        alike = entity is not None and entity == self._entities.get(b)
-        same_line = alike and one.epoch is not None and one.epoch == other.epoch
-        unsure_ms = 0.0 if same_line else one.max_error_ms + other.max_error_ms
-        if apart_ms > unsure_ms:
-            return Order.CERTAINLY_BEFORE, apart_ms
-        if -apart_ms > unsure_ms:
-            return Order.CERTAINLY_AFTER, apart_ms
-        return Order.CANNOT_TELL, apart_ms
-
-    def _hop(self, start: str, end: str, ms: float) -> Hop:
+    def _hop(self, start: str, end: str, read_ms: float) -> Hop:
         one, other = self._stamps[start], self._stamps[end]
-        max_error_ms = est_error_ms = None
+        absolute_ms = None
         if one.max_error_ms is not None and other.max_error_ms is not None:
-            max_error_ms = one.max_error_ms + other.max_error_ms
-        if one.est_error_ms is not None and other.est_error_ms is not None:
-            squares = one.est_error_ms**2 + other.est_error_ms**2
-            est_error_ms = math.sqrt(squares)
-        return Hop(start, end, ms, max_error_ms, est_error_ms)
+            absolute_ms = one.max_error_ms + other.max_error_ms
+        relation = self.relation(start, end)
+        lower, upper = relation.lower_ms, relation.upper_ms
+        return Hop(
+            start,
+            end,
+            read_ms if relation.est_ms is None else relation.est_ms,
+            None if lower is None or upper is None else (upper - lower) / 2,
+            relation.est_error_ms,
+            lower,
+            upper,
+            absolute_ms,
+        )
+
+    def _relations(self, causes: bool = True) -> Related:
+        related = self._related.get(causes)
+        if related is None:
+            related = self._related[causes] = Related([self._part()], causes=causes)
+        return related
+
+    def _part(self) -> Part:
+        return Part(self._stamps, self._entities, self._links)
+
+
+def relation(a: tuple[Trace, str], b: tuple[Trace, str], *, evidence: Evidence = "all") -> Relation:
+    """How a stamp stands to one of another trace, by all that both traces know.
+
+    Args:
+        a: A trace, and which of its stamps.
+        b: Another one, or the same, and which of its stamps.
+        evidence: "exchanges" leaves out causes, and what links know by messages of requests.
+    """
+    if a[0] is b[0]:
+        return a[0].relation(a[1], b[1], evidence=evidence)
+    related = Related([a[0]._part(), b[0]._part()])
+    return related.between(Event(0, a[1]), Event(1, b[1]), evidence)
+
+
+def order(a: tuple[Trace, str], b: tuple[Trace, str]) -> Order:
+    """What can be said of the order of two stamps of two traces: `relation(a, b).order`."""
+    return relation(a, b).order
 
 
 _KEYS = frozenset(KEYS)

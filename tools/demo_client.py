@@ -23,7 +23,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from demo_summary import Summary
-from demo_waterfall import Paint, draw, raw_marks, synchronised_marks
+from demo_waterfall import Paint, distance_from_utc, draw, raw_marks, synchronised_marks
 
 from portacode.connection.messages import clock_summary
 from portacode.exchanges import REPLY, Asking, keep_asking
@@ -345,8 +345,12 @@ def show(summary: Summary, colour: bool) -> None:
         print("One request, milliseconds from its first stamp\n")
         print(paint("by the system clocks of those it passed", "bold"))
         print("\n".join(draw(raw_marks(trace), columns, paint)))
-        print(paint("\nby their synchronised clocks, with their hard errors", "bold"))
+        told = "by their synchronised clocks, each with where it can be beside the first one"
+        print(paint(f"\n{told}", "bold"))
         print("\n".join(draw(synchronised_marks(trace), columns, paint)))
+        utc = distance_from_utc(trace)
+        if utc is not None:
+            print(f"  {utc}")
         print()
     print("\n".join(summary.lines()))
     if summary.is_good:

@@ -53,7 +53,8 @@ class Summary:
         problems = [trace.problems() for trace in self.traces]
         raw_problems = [trace.raw_problems() for trace in self.traces]
         pairs = [
-            trace.order(earlier, later) is Order.CERTAINLY_BEFORE
+            (told := trace.relation(earlier, later)).order is Order.CERTAINLY_BEFORE
+            and told.by == "clock"
             for trace in self.traces
             for index, earlier in enumerate(KEYS)
             for later in KEYS[index + 1 :]

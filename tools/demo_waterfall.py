@@ -16,7 +16,9 @@ class Mark(NamedTuple):
     who: str
     key: str
     ms: float
-    error_ms: float
+    low_ms: float
+    high_ms: float
+    """Between these it is, for certain, relative to the first one."""
     wrong: bool
     """Something that came before it has a later time."""
 
@@ -41,22 +43,42 @@ def raw_marks(trace: Trace) -> list[Mark]:
         if (stamp := trace.get(key)) is not None and stamp.raw_ms is not None
     ]
     first = times[0][1] if times else 0.0
-    return [Mark(_who(trace, key), key, ms - first, 0.0, key in wrong) for key, ms in times]
+    apart = [(key, ms - first) for key, ms in times]
+    return [Mark(_who(trace, key), key, ms, ms, ms, key in wrong) for key, ms in apart]
 
 
 def synchronised_marks(trace: Trace) -> list[Mark]:
-    """The stamps by the synchronised clocks, with their hard errors."""
+    """The stamps as the clocks relate them to the first one, each with where it can be."""
     wrong = {problem.later for problem in trace.problems()}
-    times = [
-        (key, stamp.time_ms, stamp.max_error_ms or 0.0)
-        for key in KEYS
-        if (stamp := trace.get(key)) is not None and stamp.time_ms is not None
+    marks: list[Mark] = []
+    for key in KEYS:
+        if trace.get(key) is None:
+            continue
+        relation = trace.relation(marks[0].key if marks else key, key)
+        ms = relation.est_ms if marks else 0.0
+        if ms is None:
+            continue
+        low_ms = ms if relation.lower_ms is None else relation.lower_ms
+        high_ms = ms if relation.upper_ms is None else relation.upper_ms
+        if not marks:
+            low_ms = high_ms = 0.0
+        marks.append(Mark(_who(trace, key), key, ms, low_ms, high_ms, key in wrong))
+    return marks
+
+
+def distance_from_utc(trace: Trace) -> str | None:
+    """How far the whole picture may be off, in words; None where no stamp has a time.
+
+    One stamp of which the time is known says when all others were.
+    """
+    errors = [
+        stamp.max_error_ms + max(mark.high_ms - mark.ms, mark.ms - mark.low_ms)
+        for mark in synchronised_marks(trace)
+        if (stamp := trace.get(mark.key)) is not None and stamp.max_error_ms is not None
     ]
-    first = times[0][1] if times else 0.0
-    return [
-        Mark(_who(trace, key), key, ms - first, error_ms, key in wrong)
-        for key, ms, error_ms in times
-    ]
+    if not errors:
+        return None
+    return f"all of it together: off from UTC by at most ±{min(errors):.3f} ms"
 
 
 def draw(marks: list[Mark], columns: int, paint: Paint) -> list[str]:
@@ -64,8 +86,8 @@ def draw(marks: list[Mark], columns: int, paint: Paint) -> list[str]:
     if not marks:
         return ["  (no stamps)"]
     width = max(columns - _TEXT_COLUMNS, 10)
-    low = min(mark.ms - mark.error_ms for mark in marks)
-    high = max(mark.ms + mark.error_ms for mark in marks)
+    low = min(mark.low_ms for mark in marks)
+    high = max(mark.high_ms for mark in marks)
     scale = (width - 1) / (high - low) if high > low else 0.0
 
     def column(ms: float) -> int:
@@ -79,11 +101,12 @@ def draw(marks: list[Mark], columns: int, paint: Paint) -> list[str]:
             # The way from the stamp before, which for a wrong one leads back.
             start, end = sorted((column(before.ms), column(mark.ms)))
             cells[start : end + 1] = "·" * (end + 1 - start)
-        band = range(column(mark.ms - mark.error_ms), column(mark.ms + mark.error_ms) + 1)
-        for index in band:
-            cells[index] = "─"
+        half_ms = (mark.high_ms - mark.low_ms) / 2
+        if half_ms:
+            for index in range(column(mark.low_ms), column(mark.high_ms) + 1):
+                cells[index] = "─"
         cells[column(mark.ms)] = "●"
-        error = f"±{mark.error_ms:.3f}" if mark.error_ms else ""
+        error = f"±{half_ms:.3f}" if half_ms else ""
         colour = "red" if mark.wrong else _colour(mark.who)
         text = f"  {mark.who:<11}{mark.key:<24}{mark.ms:>11.3f} {error:>8}  "
         lines.append(text + paint("".join(cells).rstrip(), colour))

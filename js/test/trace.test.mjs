@@ -47,6 +47,53 @@ for (const vector of vectors('order')) {
     });
 }
 
+const near = (told, wanted) =>
+    told === wanted || (told !== null && wanted !== null && Math.abs(told - wanted) < 0.005);
+
+for (const vector of vectors('relations')) {
+    test(`relation: ${vector.name}`, () => {
+        const read = vector.traces.map((message) => Trace.fromMessage(message));
+        for (const { evidence = 'all', ...wanted } of vector.relations) {
+            const [[i, a], [j, b]] = [wanted.a, wanted.b];
+            const told = traces.relation([read[i], a], [read[j], b], { evidence });
+            const shown = JSON.stringify([wanted, told]);
+            assert.deepEqual([told.order, told.by], [wanted.order, wanted.by], shown);
+            assert.ok(near(told.lowerMs, wanted.lower_ms), shown);
+            assert.ok(near(told.upperMs, wanted.upper_ms), shown);
+            const { estMs } = told;
+            assert.ok(estMs === null || (told.lowerMs <= estMs && estMs <= told.upperMs), shown);
+            if (wanted.rests_on) assert.deepEqual([...told.restsOn], wanted.rests_on);
+            if (evidence === 'all') {
+                assert.equal(traces.order([read[i], a], [read[j], b]), told.order);
+            }
+            if (i === j) assert.deepEqual(read[i].relation(a, b, { evidence }), told);
+        }
+        for (const trace of read) {
+            const problems = trace.problems();
+            const wanted = vector.problems ?? [];
+            const pairs = (list) => list.map(([earlier, later]) => [earlier, later]);
+            assert.deepEqual(
+                problems.map(({ earlier, later }) => [earlier, later]),
+                pairs(wanted),
+            );
+            problems.forEach(({ byMs }, place) => assert.ok(near(byMs, wanted[place][2])));
+            assert.equal(trace.contradictions().length, vector.contradictions ?? 0);
+        }
+        if (vector.hops) {
+            const hops = read[0].hops();
+            assert.equal(hops.length, vector.hops.length);
+            hops.forEach((hop, place) => {
+                const { start, end, ms, maxErrorMs, lowerMs, upperMs, absoluteErrorMs } = hop;
+                const [from, to, ...numbers] = vector.hops[place];
+                assert.deepEqual([start, end], [from, to]);
+                [ms, maxErrorMs, lowerMs, upperMs, absoluteErrorMs].forEach((number, index) =>
+                    assert.ok(near(number, numbers[index]), JSON.stringify(hop)),
+                );
+            });
+        }
+    });
+}
+
 for (const vector of vectors('messages')) {
     test(`message: ${vector.name}`, () => {
         const { trace, only = KEYS, scope = null } = vector;
@@ -162,8 +209,16 @@ test('one clock is ordered by its readings and two by their errors', () => {
     trace.stamp('server_receive', there, 'server:a');
     there.advance(1);
     trace.stamp('server_send', there, 'server:a');
-    assert.equal(trace.order('client_send', 'server_receive'), Order.CANNOT_TELL);
-    assert.equal(trace.order('server_receive', 'server_send'), Order.CERTAINLY_BEFORE);
+    assert.equal(
+        trace.relation('client_send', 'server_receive', { evidence: 'exchanges' }).by,
+        null,
+    );
+    assert.equal(trace.relation('client_send', 'server_receive').by, 'cause');
+    assert.equal(trace.relation('server_receive', 'server_send').by, 'clock');
+    const other = new Trace();
+    other.stamp('client_send', here, 'browser');
+    const told = traces.order([other, 'client_send'], [trace, 'server_receive']);
+    assert.equal(told, Order.CANNOT_TELL);
 });
 
 test('too many unknown keys are refused, wherever they are', () => {
@@ -187,6 +242,8 @@ test('the types name everything that there is', () => {
         'utf8',
     );
     const declared = types.matchAll(/^export (?:const|class|function) (\w+)/gm);
-    assert.deepEqual([...declared].map(([, name]) => name).sort(), Object.keys(traces).sort());
+    const names = [...[...declared].map(([, name]) => name), 'Order'];
+    assert.deepEqual(names.sort(), Object.keys(traces).sort());
+    assert.match(types, /^export \{ Order \};$/m);
     for (const key of KEYS) assert.ok(types.includes(`'${key}'`), key);
 });

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 import pytest
-from support import PROGRAMS, environment, eventually, run_python
+from support import PROGRAMS, ROOT, environment, eventually, run_python
 
 from portacode import otel
 from portacode._otel_spans import span_id
@@ -161,7 +161,9 @@ def test_each_span_says_how_good_its_times_are() -> None:
         "ntp_clock.server": "127.0.0.1:1",
         "ntp_clock.synchronised": True,
         "ntp_clock.max_error_ns": 500_000,
+        "ntp_clock.duration_ns": 1_250_000,
         "ntp_clock.duration_max_error_ns": 1_000_000,
+        "ntp_clock.duration_absolute_max_error_ns": 1_000_000,
         "ntp_clock.est_error_ns": 62_500,
         "ntp_clock.epoch": 3,
         "portacode.start": "server_send",
@@ -172,6 +174,27 @@ def test_each_span_says_how_good_its_times_are() -> None:
     }
     # One clock's own interval is not wrong by the sum.
     assert "ntp_clock.duration_max_error_ns" not in spans["handler runs"]["attributes"]
+    assert "ntp_clock.duration_ns" not in spans["handler runs"]["attributes"]
+
+
+def test_a_way_between_clocks_that_are_linked_is_known_better_than_its_two_times() -> None:
+    case = next(
+        case
+        for case in json.loads((ROOT / "tests/vectors/trace-relations.json").read_text())["cases"]
+        if case["name"] == "a link tells what synchronised times do not"
+    )
+    (message,) = case["traces"]
+    hop = by_name(exported(message))["server to device"]
+    told = {
+        name.partition(".")[2]: value
+        for name, value in hop["attributes"].items()
+        if name.startswith("ntp_clock.duration")
+    }
+    assert hop["end"] - hop["start"] == 10_000_000
+    assert told.pop("duration_absolute_max_error_ns") == 36_000_000
+    assert told.pop("duration_ns") == pytest.approx(900_000, abs=5_000)
+    assert told.pop("duration_max_error_ns") == pytest.approx(200_000, abs=5_000)
+    assert told == {}
 
 
 def test_a_context_from_the_browser_is_kept() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -64,12 +65,34 @@ def test_a_synchronised_trace_goes_down_in_steps_and_a_raw_one_to_and_fro() -> N
     assert len(columns) == len(KEYS)
     assert columns == sorted(columns)
     assert len(set(columns)) == len(KEYS)
-    assert "±0.250" in lines[0]
-    assert all("─" in line for line in lines), "errors are drawn"
+    assert "±" not in lines[0], "all others are relative to it"
+    assert all("±0.500" in line and "─" in line for line in lines[1:]), "where they can be"
     assert max(map(len, lines)) <= 120
     raw = demo_waterfall.draw(demo_waterfall.raw_marks(whole()), 120, paint)
     columns = [line.index("●") for line in raw]
     assert columns[3] < columns[0] < columns[1], "device, client, server"
+
+
+def test_a_trace_whose_clocks_are_linked_has_narrow_bands_and_one_distance_from_utc() -> None:
+    cases = json.loads((ROOT / "tests/vectors/trace-relations.json").read_text())["cases"]
+    (message,) = next(
+        case["traces"] for case in cases if case["name"].startswith("a link tells what")
+    )
+    trace = Trace.from_message(message)
+    first, second = demo_waterfall.synchronised_marks(trace)
+    assert (first.ms, first.low_ms, first.high_ms) == (0.0, 0.0, 0.0)
+    assert second[2:5] == pytest.approx((0.9, 0.7, 1.1), abs=0.005)
+    assert demo_waterfall.distance_from_utc(trace) == (
+        "all of it together: off from UTC by at most ±18.000 ms"
+    )
+    untimed = Trace.from_message(
+        {"counter": message["counter"], **{name: message[name] for name in ("counter_ns", "links")}}
+    )
+    assert demo_waterfall.distance_from_utc(untimed) is None
+    assert [mark.key for mark in demo_waterfall.synchronised_marks(untimed)] == [
+        "server_send",
+        "device_receive",
+    ]
 
 
 def test_what_is_out_of_order_is_red() -> None:

@@ -186,10 +186,12 @@ export function checkedScope(scope) {
 
 /** A counter's value: nanoseconds as text, which no reader rounds. */
 export function counterNs(value, where) {
-    if (typeof value !== 'string' || !WHOLE.test(value)) {
-        throw new TraceError(`${where} is not a whole number of nanoseconds as text`);
+    const whole = typeof value === 'string' && WHOLE.test(value);
+    if (!whole || BigInt(value) >= 1n << 63n) {
+        throw new TraceError(
+            `${where} is not text of a whole number of nanoseconds from 0 to 2^63 - 1`,
+        );
     }
-    if (BigInt(value) >= 1n << 63n) throw new TraceError(`${where} is out of range`);
     return value;
 }
 

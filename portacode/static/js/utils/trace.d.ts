@@ -1,4 +1,9 @@
 import type { Clock } from './ntp-clock.js';
+import type { Evidence, Link, Relation } from './order.js';
+import { Order } from './order.js';
+
+export { Order };
+export type { Evidence, Link, Relation };
 
 /** The name of a stamp. */
 export type Key =
@@ -22,14 +27,6 @@ export const CLIENT_KEYS: readonly Key[];
 export const SERVER_KEYS: readonly Key[];
 /** Stamps that are the device's to make. */
 export const DEVICE_KEYS: readonly Key[];
-
-/** What can be said of the order of two stamps. */
-export const Order: {
-    readonly CERTAINLY_BEFORE: 'certainly_before';
-    readonly CERTAINLY_AFTER: 'certainly_after';
-    readonly CANNOT_TELL: 'cannot_tell';
-};
-export type Order = (typeof Order)[keyof typeof Order];
 
 /** What came is not a trace, or a stamp was to be made that may not; the message says why. */
 export class TraceError extends Error {}
@@ -56,21 +53,6 @@ export interface Stamp {
     readonly counterResolutionNs: number | null;
 }
 
-/** What is known of two counters at one moment, as docs/TRACE.md has it. */
-export interface Link {
-    readonly a: string;
-    readonly b: string;
-    readonly a_ns: string;
-    readonly b_ns: string;
-    readonly lower_ns: number | null;
-    readonly upper_ns: number | null;
-    readonly est_ns: number | null;
-    readonly est_error_ns: number | null;
-    readonly rate_ppb: readonly [number, number];
-    readonly round_trip_ns: number | null;
-    readonly exchanges_ns: readonly [number | null, number | null];
-}
-
 /** Two stamps that stand in the wrong order. */
 export interface Problem {
     /** What must have happened first. */
@@ -85,10 +67,18 @@ export interface Problem {
 export interface Hop {
     readonly start: Key;
     readonly end: Key;
+    /** How long it took, as well as is known. */
     readonly ms: number;
-    /** null where one of the stamps has none. */
+    /** Half of what is between lowerMs and upperMs; null where a side is not known. */
     readonly maxErrorMs: number | null;
+    /** One standard deviation of ms. */
     readonly estErrorMs: number | null;
+    /** At least so long, for certain. */
+    readonly lowerMs: number | null;
+    /** At most so long, for certain. */
+    readonly upperMs: number | null;
+    /** What it would be wrong by at most by the two times alone; null where one has no error. */
+    readonly absoluteErrorMs: number | null;
 }
 
 /** What a stamp needs of a clock; one that has no `stamp` is stamped without its counter. */
@@ -150,13 +140,31 @@ export class Trace {
     missing(): Key[];
     /** What can be said of the order of two stamps, whoever made them. */
     order(a: Key, b: Key): Order;
-    /** All pairs that are certainly in the wrong order. */
+    /**
+     * How one stamp stands to another: by counters, links, readings and what caused what. The
+     * evidence 'exchanges' leaves out causes, and what links know by messages of requests.
+     */
+    relation(a: Key, b: Key, options?: { evidence?: Evidence }): Relation;
+    /** What cannot all be true, and counts for nothing: of each, at least one part lies. */
+    contradictions(): string[][];
+    /** All pairs that are certainly in the wrong order, as the clocks say. */
     problems(): Problem[];
     /** All pairs whose times by the system's clocks run backwards. */
     rawProblems(): Problem[];
     /** The ways between neighbouring stamps that are there. */
     hops(): Hop[];
 }
+
+/** A stamp of a trace. */
+export type Event = readonly [Trace, Key];
+
+/**
+ * How a stamp stands to one of another trace, by all that both traces know. The evidence 'exchanges'
+ * leaves out causes, and what links know by messages of requests.
+ */
+export function relation(a: Event, b: Event, options?: { evidence?: Evidence }): Relation;
+/** What can be said of the order of two stamps of two traces: that of their relation. */
+export function order(a: Event, b: Event): Order;
 
 /** A W3C trace context: which trace a message belongs to, and which span sent it. */
 export interface TraceParent {

@@ -26,8 +26,9 @@ import {
     stampOf,
     takeStamp,
 } from './trace-parts.js';
+import { Order, Related } from './trace-relations.js';
 
-export { KEYS, TraceError, takeStamp };
+export { KEYS, Order, TraceError, takeStamp };
 
 /** Stamps that are the browser's to make. */
 export const CLIENT_KEYS = Object.freeze(['client_send', 'client_receive']);
@@ -46,13 +47,6 @@ export const DEVICE_KEYS = Object.freeze([
     'handler_complete',
     'device_send',
 ]);
-
-/** What can be said of the order of two stamps. */
-export const Order = Object.freeze({
-    CERTAINLY_BEFORE: 'certainly_before',
-    CERTAINLY_AFTER: 'certainly_after',
-    CANNOT_TELL: 'cannot_tell',
-});
 
 const MAPS = [...STAMP_MAPS.map(([, name]) => name), 'entities'];
 const KNOWN = new Set([...KEYS, ...MAPS, 'ping', 'links']);
@@ -82,11 +76,15 @@ export function carriedTraceparent(value) {
     return `00-${parsed.traceId}-${parsed.spanId}-${parsed.sampled ? '01' : '00'}`;
 }
 
+let relatedOf;
+
 /** The stamps of one request. */
 export class Trace {
     #stamps = new Map();
     #entities = new Map();
     #links = [];
+    // By whether causes count; what is not changed since is not worked out again.
+    #related = new Map();
     // What the server calls the counters that are bare here.
     #scoped = new Map();
     // What other versions know and this one does not.
@@ -172,12 +170,14 @@ export class Trace {
         if (this.#stamps.has(key)) {
             throw new TraceError(`${key} is stamped already, and a stamp is made once`);
         }
+        this.#related.clear();
         this.#stamps.set(key, this.#inScope(stamp));
         this.#entities.set(key, entity);
     }
 
     /** Adds what is known of two counters, in the place of what was known before. */
     addLink(snapshot) {
+        this.#related.clear();
         putLink(this.#links, linkOf(snapshot, 'the link'));
     }
 
@@ -192,6 +192,7 @@ export class Trace {
      * come back from the server, this one's counters are called so from now on.
      */
     merge(other, only = KEYS) {
+        this.#related.clear();
         const wanted = new Set(only);
         for (const [key, stamp] of other.#stamps) {
             if (!wanted.has(key)) continue;
@@ -244,15 +245,34 @@ export class Trace {
 
     /** What can be said of the order of two stamps, whoever made them. */
     order(a, b) {
-        return this.#compare(a, b).order;
+        return this.relation(a, b).order;
     }
 
-    /** All pairs that are certainly in the wrong order. */
+    /**
+     * How one stamp stands to another: by counters, links, readings and what caused what. The
+     * evidence 'exchanges' leaves out causes, and what links know by messages of requests.
+     */
+    relation(a, b, { evidence = 'all' } = {}) {
+        return this.#relations().between([0, a], [0, b], evidence);
+    }
+
+    /** What cannot all be true, and counts for nothing: of each, at least one part lies. */
+    contradictions() {
+        return this.#relations().contradictions;
+    }
+
+    /** All pairs that are certainly in the wrong order, as the clocks say. */
     problems() {
-        return pairs(this.#timed())
-            .map(([earlier, later]) => ({ earlier, later, ...this.#compare(earlier, later) }))
-            .filter(({ order }) => order === Order.CERTAINLY_AFTER)
-            .map(({ earlier, later, apartMs }) => ({ earlier, later, byMs: -apartMs }));
+        const keys = KEYS.filter((key) => this.#stamps.has(key));
+        const counted = keys.every((key) => this.#stamps.get(key).counter);
+        // What is certainly in the wrong order contradicts what caused what.
+        if (counted && this.contradictions().length === 0) return [];
+        const relations = this.#relations({ causes: false });
+        return pairs(keys).flatMap(([earlier, later]) => {
+            const { order, estMs, upperMs } = relations.between([0, earlier], [0, later]);
+            if (order !== Order.CERTAINLY_AFTER) return [];
+            return [{ earlier, later, byMs: -(estMs ?? upperMs) }];
+        });
     }
 
     /** All pairs whose times by the system's clocks run backwards. */
@@ -266,20 +286,42 @@ export class Trace {
     /** The ways between neighbouring stamps that are there. */
     hops() {
         const timed = this.#timed();
-        return timed.slice(1).map((end, index) => {
-            const start = timed[index];
-            const [one, other] = [this.#stamps.get(start), this.#stamps.get(end)];
-            const known = (member) => one[member] !== null && other[member] !== null;
-            return {
-                start,
-                end,
-                ms: other.timeMs - one.timeMs,
-                maxErrorMs: known('maxErrorMs') ? one.maxErrorMs + other.maxErrorMs : null,
-                estErrorMs: known('estErrorMs')
-                    ? Math.sqrt(one.estErrorMs ** 2 + other.estErrorMs ** 2)
-                    : null,
-            };
-        });
+        return timed.slice(1).map((end, index) => this.#hop(timed[index], end));
+    }
+
+    #hop(start, end) {
+        const [one, other] = [this.#stamps.get(start), this.#stamps.get(end)];
+        const { estMs, estErrorMs, lowerMs, upperMs } = this.relation(start, end);
+        const known = one.maxErrorMs !== null && other.maxErrorMs !== null;
+        return {
+            start,
+            end,
+            ms: estMs ?? other.timeMs - one.timeMs,
+            maxErrorMs: lowerMs === null || upperMs === null ? null : (upperMs - lowerMs) / 2,
+            estErrorMs,
+            lowerMs,
+            upperMs,
+            absoluteErrorMs: known ? one.maxErrorMs + other.maxErrorMs : null,
+        };
+    }
+
+    #relations({ causes = true } = {}) {
+        let related = this.#related.get(causes);
+        if (!related) this.#related.set(causes, (related = relatedOf([this], { causes })));
+        return related;
+    }
+
+    // The only way for a function beside the class to what the class keeps for itself.
+    static {
+        relatedOf = (traces, options) =>
+            new Related(
+                traces.map((trace) => ({
+                    stamps: trace.#stamps,
+                    entities: trace.#entities,
+                    links: trace.#links,
+                })),
+                options,
+            );
     }
 
     #learn(mine, returned) {
@@ -298,26 +340,20 @@ export class Trace {
     #timed() {
         return KEYS.filter((key) => (this.#stamps.get(key)?.timeMs ?? null) !== null);
     }
+}
 
-    /** Their order, and `b` less `a`. */
-    #compare(a, b) {
-        const [one, other] = [this.get(a), this.get(b)];
-        if (one === null || other === null || one.timeMs === null || other.timeMs === null) {
-            return { order: Order.CANNOT_TELL, apartMs: NaN };
-        }
-        // Of two doubles this near the difference is exact; of sums with errors it would not be.
-        const apartMs = other.timeMs - one.timeMs;
-        if (one.maxErrorMs === null || other.maxErrorMs === null) {
-            return { order: Order.CANNOT_TELL, apartMs };
-        }
-        const entity = this.entity(a);
-        const alike = entity !== null && entity === this.entity(b);
-        const sameLine = alike && one.epoch !== null && one.epoch === other.epoch;
-        const unsureMs = sameLine ? 0 : one.maxErrorMs + other.maxErrorMs;
-        if (apartMs > unsureMs) return { order: Order.CERTAINLY_BEFORE, apartMs };
-        if (-apartMs > unsureMs) return { order: Order.CERTAINLY_AFTER, apartMs };
-        return { order: Order.CANNOT_TELL, apartMs };
-    }
+/**
+ * How a stamp stands to one of another trace, by all that both traces know: `[trace, key]` each. The
+ * evidence 'exchanges' leaves out causes, and what links know by messages of requests.
+ */
+export function relation([one, a], [other, b], { evidence = 'all' } = {}) {
+    if (one === other) return one.relation(a, b, { evidence });
+    return relatedOf([one, other]).between([0, a], [1, b], evidence);
+}
+
+/** What can be said of the order of two stamps of two traces: that of their relation. */
+export function order(a, b) {
+    return relation(a, b).order;
 }
 
 function pairs(keys) {
