@@ -17,7 +17,9 @@ from django.views.decorators.http import require_GET, require_POST
 from sockets import places
 from sockets.frames import parsed_object, text_field
 
+from portacode import _wire
 from portacode.limits import Buckets
+from portacode.trace import KEYS, Trace, TraceError, relation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +94,23 @@ def trace(request: HttpRequest, request_id: str) -> JsonResponse:
 
 @require_GET
 @_for_users
+def order(request: HttpRequest) -> JsonResponse:
+    """`GET /api/order/?a=REQUEST_ID:STAMP&b=REQUEST_ID:STAMP`: which of two stamps came first.
+
+    Of one trace or of two, by all that both have kept of their clocks.
+    """
+    named = [_stamp_named(request, name) for name in "ab"]
+    traces = {request_id: _trace_of(request, request_id) for request_id, _ in named}
+    for request_id, key in named:
+        if traces[request_id].get(key) is None:
+            raise Refusal("unknown_stamp", f"the trace {request_id} has no {key}")
+    a, b = ((traces[request_id], key) for request_id, key in named)
+    found = relation(a, b)
+    return JsonResponse({**found._asdict(), "order": found.order.value})
+
+
+@require_GET
+@_for_users
 def links(request: HttpRequest) -> JsonResponse:
     """`GET /api/links/`: what this process knows of its counter and its peers', the user's."""
     user_id = _user_id(request)
@@ -123,6 +142,26 @@ async def commands(request: HttpRequest, device_id: str) -> HttpResponse:
         return _error(_STATUS.get(refusal.code, 400), refusal)
     status = 200 if answer.error is None else _STATUS.get(answer.error["code"], 502)
     return HttpResponse(answer.text(), status=status, content_type="application/json")
+
+
+def _stamp_named(request: HttpRequest, name: str) -> tuple[str, str]:
+    """The request_id and the stamp's key that a parameter names."""
+    request_id, _, key = request.GET.get(name, "").partition(":")
+    if not _wire.is_id(request_id) or key not in KEYS:
+        raise Refusal("bad_query", f"{name} must be REQUEST_ID:STAMP, the stamp one of a trace's")
+    return request_id, key
+
+
+def _trace_of(request: HttpRequest, request_id: str) -> Trace:
+    """A trace of this user's."""
+    record = _records(request).filter(request_id=request_id).first()
+    if record is None:
+        raise Refusal("unknown_trace", f"there is no trace {request_id} of yours")
+    try:
+        return Trace.from_message(record.trace)
+    except TraceError:
+        # Of another version's format.
+        return Trace()
 
 
 def _records(request: HttpRequest) -> QuerySet[TraceRecord]:
@@ -176,6 +215,7 @@ _STATUS = {
     "unauthenticated": 401,
     "unknown_device": 404,
     "unknown_trace": 404,
+    "unknown_stamp": 404,
     "too_large": 413,
     "rate_limited": 429,
     "server_failed": 500,

@@ -14,6 +14,7 @@ urlpatterns = [
     path("healthz", views.health, name="health"),
     path("api/devices/", api.devices, name="api-devices"),
     path("api/devices/<str:device_id>/commands/", api.commands, name="api-commands"),
+    path("api/order/", api.order, name="api-order"),
     path("api/links/", api.links, name="api-links"),
     path("api/traces/", api.traces, name="api-traces"),
     path("api/traces/<str:request_id>/", api.trace, name="api-trace"),

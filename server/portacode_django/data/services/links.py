@@ -23,7 +23,7 @@ from portacode.exchanges import Answering
 from portacode.limits import Buckets
 from portacode.metrics import LinkCounts
 from portacode.order import Links
-from portacode.trace import KEYS
+from portacode.trace import KEYS, TraceError
 from portacode.utils.ntp_clock import ntp_clock
 
 if TYPE_CHECKING:
@@ -180,13 +180,17 @@ def add_links(trace: Trace) -> None:
     known = {frozenset((link["a"], link["b"])): link for link in trace.links}
     stamps = [trace.get(key) for key in KEYS]
     others = {stamp.counter for stamp in stamps if stamp is not None and stamp.counter is not None}
-    for counter in sorted(others - {now.counter}):
+    # A trace has room for few, and a device can stamp with as many counters as it has stamps.
+    for counter in sorted(others - {now.counter}, key=_by_importance):
         found = _links.snapshot(now.counter, counter, now.counter_ns)
         if found is None:
             continue
         before = known.get(frozenset((now.counter, counter)))
         if before is None or _width_ns(found) < _width_ns(before):
-            trace.add_link(found)
+            try:
+                trace.add_link(found)
+            except TraceError as error:
+                logger.debug("%s and %s: %s", now.counter, counter, error)
 
 
 def of_peers(scopes: Iterable[str]) -> list[dict[str, Any]]:
@@ -248,6 +252,12 @@ def _admits(scope: str, counter: str) -> bool:
     if len(_admitted) > settings.LINKS_MAX:
         _admitted.popitem(last=False)
     return True
+
+
+def _by_importance(counter: str) -> tuple[bool, bool, str]:
+    """Servers first, then pages, then devices."""
+    scope, slash, _ = counter.rpartition("/")
+    return bool(slash), scope.startswith("device:"), counter
 
 
 def _told(pair: Mapping[str, Any]) -> dict[str, Any]:
