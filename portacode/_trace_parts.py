@@ -242,8 +242,7 @@ STAMP_MAPS = (
 )
 REASON_CHARS = 200
 _NO_COUNTER = (None, None, 0)
-# Free-running, or steered by at most so many parts per million.
-_COUNTER = re.compile("(?:([ -.0-~]{1,64})/)?[0-9a-f]{16}(?:~[0-9]{1,6})?")
+_COUNTER = re.compile(f"(?:([ -.0-~]{{1,64}})/)?{_wire.COUNTER}")
 _SCOPE = re.compile("[ -.0-~]{1,64}")
 # Half the distance between doubles of this size, rounded up.
 _ROUNDING_NS = 125

@@ -28,6 +28,9 @@ DEPTH_MAX = 128
 LABEL_CHARS = 64
 """The most characters of a `request_id` of docs/WIRE.md."""
 
+COUNTER = "[0-9a-f]{16}(?:~[0-9]{1,6})?"
+"""A counter's name, as a regular expression: free-running, or steered by so many parts per million
+at most."""
 COUNTER_FORM = "16 hexadecimal digits, lower case, and ~PPM where the counter is steered"
 """What `is_counter` asks for, in words."""
 NANOSECONDS_FORM = "text of a whole number of nanoseconds from 0 to 2^63 - 1"
@@ -279,7 +282,7 @@ def _whole(digits: str) -> int:
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _LABEL = re.compile(rf"[!-~]{{1,{LABEL_CHARS}}}")
-_COUNTER = re.compile(r"[0-9a-f]{16}(?:~[0-9]{1,6})?")
+_COUNTER = re.compile(COUNTER)
 _NANOSECONDS = re.compile("0|[1-9][0-9]{0,18}")
 _NANOSECONDS_MAX = 2**63 - 1
 _BLANKS = re.compile(r"[ \t\n\r]+")

@@ -92,7 +92,7 @@ class PeerLinks:
 
     def heard(self, sent: Stamp | None, received: Stamp | None) -> None:
         """The peer stamped that it sent a message, and we stamped when it came."""
-        one, other = _moment(sent, -1), _moment(received, 0)
+        one, other = _moment(sent, 0), _moment(received, 1)
         if one and other and self._is_peers(one):
             _message(one.counter, other.counter, one.counter_ns, other.counter_ns)
 
@@ -213,11 +213,10 @@ class _Moment(NamedTuple):
 
 
 def _moment(stamp: Stamp | None, side: int) -> _Moment | None:
-    """A stamp's moment; a coarse counter's is moved by its step to the safe side, -1 or 1."""
-    if stamp is None or stamp.counter is None or stamp.counter_ns is None:
+    """The counter of a stamp at the earliest (0) or at the latest (1): it may be a coarse one."""
+    if stamp is None or stamp.counter is None:
         return None
-    moved_ns = stamp.counter_ns + side * math.ceil(stamp.counter_resolution_ns or 0)
-    return _Moment(stamp.counter, min(max(moved_ns, 0), _NS_MAX))
+    return _Moment(stamp.counter, stamp.counter_range_ns[side])
 
 
 def _message(sender: str, receiver: str, sent_ns: int, received_ns: int) -> None:
@@ -296,7 +295,6 @@ _OUTCOMES = ("kept", "dropped", "restarted", "refused")
 """What becomes of evidence: it says something new, or nothing, or contradicts; or cannot be true,
 or is of one counter too many."""
 _SOURCES = ("exchange", "message")
-_NS_MAX = 2**63 - 1
 _links = Links(settings.LINKS_MAX)
 _admitted: OrderedDict[str, None] = OrderedDict()
 _new_counters = Buckets(*settings.COUNTERS_RATE)
