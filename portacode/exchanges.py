@@ -131,16 +131,23 @@ class Asking:
 async def keep_asking(
     asking: Asking, clock: NTPClock, send: Callable[[str], Awaitable[None]]
 ) -> None:
-    """Asks at the times of docs/WIRE.md, until it is cancelled.
+    """Asks at the times of docs/WIRE.md, until it is cancelled; anew where the counter is another.
 
     Args:
         asking: Of this very connection.
         clock: Whose counter it is.
         send: Sends a text over the connection; what it raises ends this.
     """
-    for pause_s in pauses_s():
-        await asyncio.sleep(pause_s)
-        await send(_wire.encode(asking.request(clock.stamp())))
+    pauses, counter = pauses_s(), None
+    while True:
+        await asyncio.sleep(next(pauses))
+        now = clock.stamp()
+        if counter is not None and now.counter != counter:
+            # The machine has slept: nothing is known of this one.
+            pauses = pauses_s()
+            next(pauses)
+        counter = now.counter
+        await send(_wire.encode(asking.request(now)))
 
 
 class Answering:

@@ -43,6 +43,25 @@ test('what a coarse counter may be off by is on the safe side of both stamps', (
     assert.equal(next.sent, '0');
 });
 
+test('a counter that is another one after a sleep is compared as from the beginning', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let counter = '0123456789abcdef~500';
+    const clock = { stamp: () => stamp({ counter, counter_ns: '5' }) };
+    const sent = [];
+    const exchanges = new Exchanges(clock, (message) => sent.push(message.counter));
+    const after = (ms) => {
+        t.mock.timers.tick(ms);
+        return sent.length;
+    };
+    exchanges.start();
+    assert.equal([0, 500, 500, 1000, 2000, 4000, 10_000].map(after).at(-1), 7);
+    counter = 'fedcba9876543210~500';
+    assert.deepEqual([10_000, 500, 500, 1000, 2000, 4000, 9_999, 1].map(after).at(-2), 13);
+    assert.equal(sent.length, 14);
+    assert.equal(new Set(sent.slice(7)).size, 1);
+    exchanges.stop();
+});
+
 test('requests come at their times until the connection ends, and anew over the next one', (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const sent = [];

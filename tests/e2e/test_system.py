@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 AXE = Path(__file__).resolve().parents[2] / "js/node_modules/axe-core/axe.min.js"
 STAMPS = 11
+STAMP_JS = "import('/static/js/utils/ntp-clock.js').then((clock) => clock.default.stamp())"
 
 
 class System:
@@ -134,10 +135,9 @@ def test_a_request_from_the_page_comes_back_as_a_whole_trace(dashboard: Page) ->
 def test_a_page_compares_its_counter_with_the_servers_and_what_is_known_is_true(
     dashboard: Page,
 ) -> None:
-    stamp_js = "import('/static/js/utils/ntp-clock.js').then((clock) => clock.default.stamp())"
     # Whenever the page stamped that, it was between these two.
     before_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-    stamp = dashboard.evaluate(stamp_js)
+    stamp = dashboard.evaluate(STAMP_JS)
     after_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
 
     def link() -> dict[str, Any] | None:
@@ -162,6 +162,42 @@ def test_a_page_compares_its_counter_with_the_servers_and_what_is_known_is_true(
     assert [link["b"] for link in links] == [record["trace"]["counter"]["client_send"]]
     assert eventually(link)["restarts"] == 0
     assert vars(dashboard)["complaints"] == []
+
+
+def test_a_browser_that_was_asleep_has_another_counter_and_soon_another_link(
+    page: Page, system: System
+) -> None:
+    # In a sleep the wall clock goes on and the counter does not.
+    wall = "const wall = Date.now.bind(Date); window.slept = 0; Date.now = () => wall() + slept;"
+    page.add_init_script(wall)
+    log_in(page, system)
+    live(page)
+    expect(clock(page, "This browser").locator(".state")).to_have_text("synchronised")
+
+    def counter() -> str:
+        name: str = page.evaluate(f"{STAMP_JS}.then((stamp) => stamp.counter)")
+        return name
+
+    def link(name: str) -> dict[str, Any] | None:
+        told = page.evaluate("fetch('/api/links/').then((answer) => answer.json())")
+        own = [link for link in told["links"] if link["b"].endswith(f"/{name}")]
+        return next((link for link in own if link["exchanges"] >= 2), None)
+
+    before = counter()
+    known = eventually(lambda: link(before))
+    page.evaluate("window.slept = 60000")
+    after = eventually(lambda: name if (name := counter()) != before else None)
+    anew = eventually(lambda: link(after), within_s=20)
+    assert known["restarts"] == anew["restarts"] == 0
+    # It counts on, under another name: what was learnt of both is true of one counter.
+    assert anew["lower_ms"] <= known["upper_ms"] + 50
+    assert anew["upper_ms"] >= known["lower_ms"] - 50
+    ask(page)
+    expect(page.locator("#ask-result")).to_contain_text("Answered after", timeout=20_000)
+    eventually(lambda: newest(page)["trace"].get("counter", {}).get("client_receive"))
+    record = newest(page)
+    assert record["trace"]["counter"]["client_send"].endswith(f"/{after}")
+    assert record["problems"] == 0
 
 
 @pytest.mark.parametrize("payload", ["1759639032768445123", "[1.10, 18446744073709551616]"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from typing import Any, NamedTuple
@@ -90,6 +91,33 @@ def test_requests_are_new_each_time_and_come_at_the_times_of_the_document() -> N
     assert all(len(name) == 16 for name in ids)
     times = list(itertools.accumulate(itertools.islice(exchanges.pauses_s(), 8)))
     assert times == [0, 0.5, 1, 2, 4, 8, 18, 28]
+
+
+def test_a_counter_that_is_another_one_after_a_sleep_is_compared_as_from_the_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    sent: list[str] = []
+
+    class Slept:
+        def stamp(self) -> At:
+            return At("a" * 16 if len(sent) < 8 else "b" * 16, 5)
+
+    async def sleep(pause_s: float) -> None:
+        pauses.append(pause_s)
+
+    async def send(text: str) -> None:
+        sent.append(json.loads(text)["counter"])
+        if len(sent) == 16:
+            raise ConnectionError
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    clock: Any = Slept()
+    with pytest.raises(ConnectionError):
+        asyncio.run(exchanges.keep_asking(Asking(), clock, send))
+    first = [0, 0.5, 0.5, 1, 2, 4, 10, 10]
+    assert pauses == [*first, 10, *first[1:]]
+    assert sent == ["a" * 16] * 8 + ["b" * 16] * 8
 
 
 @pytest.mark.parametrize("request_id", [None, 7, ["a"], {}, "nobody asked this"])

@@ -194,11 +194,12 @@ def add_links(trace: Trace) -> None:
 
 
 def of_peers(scopes: Iterable[str]) -> list[dict[str, Any]]:
-    """All links of this process with these peers, those first that were fed last."""
+    """All links of this process with these peers, those first that were heard of last."""
     wanted = tuple(f"{scope}/" for scope in scopes)
     now = ntp_clock.stamp()
-    pairs = _links.pairs((now.counter, now.counter_ns))
-    return [_told(pair) for pair in pairs if any(pair[end].startswith(wanted) for end in "ab")]
+    theirs = [counter for counter in reversed(list(_admitted)) if counter.startswith(wanted)]
+    states = [_links.state(now.counter, counter, now.counter_ns) for counter in theirs]
+    return [_told(state) for state in states if state is not None]
 
 
 def counted() -> LinkCounts:

@@ -22,6 +22,7 @@ export class Exchanges {
     #send;
     #timer = undefined;
     #sent = 0;
+    #counter = null;
     /** By request: the counter that it was sent by. */
     #underWay = new Map();
     /** Which reply came last, and when by the counter. */
@@ -41,6 +42,7 @@ export class Exchanges {
         this.stop();
         this.#underWay.clear();
         this.#last = null;
+        this.#counter = null;
         this.#sent = 0;
         this.#wait();
     }
@@ -82,7 +84,11 @@ export class Exchanges {
         const pause = FIRST_MS[this.#sent] ?? EVERY_MS;
         this.#sent += 1;
         this.#timer = setTimeout(() => {
-            this.#send(this.request(this.#clock.stamp()));
+            const now = this.#clock.stamp();
+            // After a sleep nothing is known of it any more.
+            if (this.#counter !== null && now.counter !== this.#counter) this.#sent = 1;
+            this.#counter = now.counter;
+            this.#send(this.request(now));
             this.#wait();
         }, pause);
     }
