@@ -1,7 +1,7 @@
 /** The clocks side by side: this browser's, the server's, each device's. */
 
 import { byId, element, setText } from './dom.js';
-import { ago, digits, duration, offBy, timeOfDay } from './format.js';
+import { ago, digits, duration, exactly, offBy, plural, timeOfDay } from './format.js';
 
 const STATES = {
     synchronised: ['good', 'synchronised'],
@@ -21,8 +21,11 @@ export class Clocks {
         setInterval(() => this.#tick(), 100);
     }
 
-    /** A clock's status; `online` is false for a device that is not there. */
-    show(id, { kind, name, clock, online = true }) {
+    /**
+     * A clock's status; `online` is false for a device that is not there. `link` is what the server
+     * knows of this clock's counter and its own, where they have compared them.
+     */
+    show(id, { kind, name, clock, online = true, link = null }) {
         const card = this.#cards.get(id) ?? this.#make(id, kind);
         card.clock = clock;
         card.online = online;
@@ -42,6 +45,7 @@ export class Clocks {
         const why = online && !clock?.is_synced ? (clock?.last_error ?? '') : '';
         setText(card.why, why);
         card.why.hidden = why === '';
+        showLink(card.link, online ? link : null);
         this.#tickOne(card);
     }
 
@@ -88,7 +92,8 @@ export class Clocks {
         parts.millis = element('small', {}, '.–––');
         parts.digits.append(parts.seconds, parts.millis);
         const root = element('li', { class: 'clock', 'data-kind': kind, 'data-id': id });
-        root.append(head, parts.digits, facts, part('why', 'p', { class: 'why' }));
+        part('link', 'div', { class: 'link' });
+        root.append(head, parts.digits, facts, part('why', 'p', { class: 'why' }), parts.link);
         const order = ['browser', 'server', 'device'];
         const next = [...this.#list.children].find(
             (other) => order.indexOf(other.dataset.kind) > order.indexOf(kind),
@@ -117,4 +122,30 @@ export class Clocks {
         const last = card.online && card.clock?.last_sync ? Date.parse(card.clock.last_sync) : null;
         setText(card.last, last !== null && now !== null ? ago(now - last) : '–');
     }
+}
+
+/** What two counters say of one another; nothing where nobody compared them. */
+function showLink(place, link) {
+    place.hidden = !link;
+    if (!link) {
+        place.replaceChildren();
+        return;
+    }
+    const { est_ms: ms, est_error_ms: error, width_ms: width, restarts } = link;
+    const facts = [
+        ['Counter less the server’s', ms === null ? '–' : exactly(ms, error)],
+        ['Known to within', width === null ? 'one side alone' : duration(width)],
+        ['Least round trip', duration(link.round_trip_ms)],
+        ['Newest evidence', link.age_s === null ? '–' : ago(link.age_s * 1000)],
+        ['Evidence', `${plural(link.exchanges, 'exchange')}, ${plural(link.messages, 'message')}`],
+        ['Contradictions', restarts > 0 ? `${restarts}, begun anew` : 'none'],
+    ];
+    if (!place.firstChild) {
+        const list = element('dl');
+        for (const [label] of facts) list.append(element('dt', {}, label), element('dd'));
+        place.append(element('h4', {}, 'Link to the server'), list);
+    }
+    const values = place.querySelectorAll('dd');
+    for (const [index, [, text]] of facts.entries()) setText(values[index], text);
+    values[values.length - 1].classList.toggle('bad', restarts > 0);
 }

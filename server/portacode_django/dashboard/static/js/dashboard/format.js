@@ -18,6 +18,15 @@ export function digits(value) {
     return value < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
+/** A long time to the digit that its error leaves, and the error: `+81234.567891 s ± 12.0 µs`. */
+export function exactly(ms, errorMs) {
+    const size = Math.max(errorMs ?? 0, 1e-6) / 1000;
+    const decimals = Math.min(Math.max(1 - Math.floor(Math.log10(size)), 0), 9);
+    const text = Math.abs(ms / 1000).toFixed(decimals);
+    const error = errorMs === null ? '' : ` ± ${duration(errorMs)}`;
+    return `${ms < 0 ? '−' : '+'}${text} s${error}`;
+}
+
 /** How a system clock stands to true time, from synchronised less system time. */
 export function offBy(offsetMs) {
     if (offsetMs === null || offsetMs === undefined) return 'unknown';

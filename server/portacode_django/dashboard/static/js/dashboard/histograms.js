@@ -2,7 +2,7 @@
 
 import { byId, element, svg } from './dom.js';
 import { duration, plural } from './format.js';
-import { traceOf } from './timeline.js';
+import { relationOf, traceOf } from './timeline.js';
 
 const WAYS = [
     ['client_send', 'server_receive', 'Browser → server'],
@@ -27,16 +27,14 @@ export function drawAll(records) {
     const empty = byId('histograms-empty');
     empty.hidden = cells.length > 0;
     empty.textContent =
-        'Nothing to measure yet: it takes a trace whose clocks were synchronised at both ends.';
+        'Nothing to measure yet: it takes a trace whose clocks had time, or were linked, at both ends.';
 }
 
 function samples(traces, from, to) {
     return traces.flatMap((trace) => {
-        const [a, b] = [trace.get(from), trace.get(to)];
-        if (a?.timeMs == null || b?.timeMs == null) return [];
-        const same = trace.entity(from) === trace.entity(to) && a.epoch === b.epoch;
-        const error = same ? 0 : (a.maxErrorMs ?? 0) + (b.maxErrorMs ?? 0);
-        return [{ ms: b.timeMs - a.timeMs, error }];
+        if (trace.get(from) === null || trace.get(to) === null) return [];
+        const { ms, max } = relationOf(trace, from, to);
+        return ms === null || max === null ? [] : [{ ms, width: 2 * max }];
     });
 }
 
@@ -44,7 +42,7 @@ function cell(name, found) {
     const sorted = found.map(({ ms }) => ms).sort((a, b) => a - b);
     const at = (share) => sorted[Math.min(Math.floor(share * sorted.length), sorted.length - 1)];
     const [median, p95] = [at(0.5), at(0.95)];
-    const error = found.map((sample) => sample.error).sort((a, b) => a - b)[found.length >> 1];
+    const width = found.map((sample) => sample.width).sort((a, b) => a - b)[found.length >> 1];
     // The slowest few would press all others into one bar: they are in the last one.
     const low = Math.min(sorted[0], 0);
     const high = Math.max(at(0.98), low + 1e-3);
@@ -53,18 +51,18 @@ function cell(name, found) {
         const bar = Math.floor(((ms - low) / (high - low)) * BARS);
         counts[Math.min(Math.max(bar, 0), BARS - 1)] += 1;
     }
-    const certain = error > 0 ? `, each to ± ${duration(error)}` : '';
-    const words = `median ${duration(median)}, 95 % within ${duration(p95)}${certain}`;
+    const known = `each known to within ${duration(width)}`;
+    const words = `median ${duration(median)}, ${known}; 95 % within ${duration(p95)}`;
     return element(
         'li',
         {},
         element('h3', {}, name),
-        picture(counts, low, high, `${name}: ${words}`),
+        picture(counts, { low, high, median, width }, `${name}: ${words}`),
         element('p', {}, `${words} · ${plural(sorted.length, 'trace')}`),
     );
 }
 
-function picture(counts, low, high, label) {
+function picture(counts, { low, high, median, width: known }, label) {
     const drawing = svg('svg', {
         viewBox: `0 0 ${WIDTH} ${HEIGHT + 16}`,
         role: 'img',
@@ -78,7 +76,12 @@ function picture(counts, low, high, label) {
         const box = { x: index * width + 0.5, width: width - 1, y: HEIGHT - height, height };
         drawing.append(svg('rect', { class: 'bar', ...box }));
     }
+    const x = (ms) => Math.min(Math.max((ms - low) / (high - low), 0), 1) * WIDTH;
+    const [start, end] = [x(median - known / 2), x(median + known / 2)];
+    const band = { x: start, width: Math.max(end - start, 1), y: 0, height: HEIGHT };
     drawing.append(
+        svg('rect', { class: 'known', ...band }),
+        svg('line', { class: 'median', x1: x(median), x2: x(median), y1: 0, y2: HEIGHT }),
         svg('line', { class: 'axis', x1: 0, x2: WIDTH, y1: HEIGHT + 0.5, y2: HEIGHT + 0.5 }),
         svg('text', { x: 0, y: HEIGHT + 13 }, duration(low)),
         svg('text', { x: WIDTH, y: HEIGHT + 13, 'text-anchor': 'end' }, duration(high)),

@@ -7,6 +7,7 @@ import { Clocks } from './clocks.js';
 import { byId, element } from './dom.js';
 import { ended } from './format.js';
 import { drawAll } from './histograms.js';
+import { Pair } from './pair.js';
 import { TraceList } from './trace-list.js';
 import * as traceView from './trace-view.js';
 
@@ -22,19 +23,25 @@ const DRAWING_MS = 150;
 // --- Clocks and devices
 
 function showBrowser() {
-    clocks.show('browser', { kind: 'browser', name: 'This browser', clock: clockStatus(clock) });
+    const own = { kind: 'browser', name: 'This browser', clock: clockStatus(clock) };
+    clocks.show('browser', { ...own, link: linkToServer });
 }
+
+let linkToServer = null;
 
 const devices = new Map();
 
 function showDevice(device) {
-    const { id, name, online } = device;
-    clocks.show(id, { kind: 'device', name, clock: device.clock, online });
+    const { id, name, online, link } = device;
+    clocks.show(id, { kind: 'device', name, clock: device.clock, online, link });
 }
 
 service.addEventListener('devices', ({ detail }) => {
+    // Of a link each device tells with its clock.
+    const links = new Map([...devices].map(([id, { link }]) => [id, link]));
     devices.clear();
-    for (const device of detail.devices) devices.set(device.id, device);
+    for (const device of detail.devices)
+        devices.set(device.id, { link: links.get(device.id), ...device });
     clocks.keep(new Set(devices.keys()));
     for (const device of devices.values()) showDevice(device);
     byId('clocks-empty').hidden = devices.size > 0;
@@ -45,7 +52,7 @@ service.addEventListener('devices', ({ detail }) => {
 service.addEventListener('device_clock', ({ detail }) => {
     const device = devices.get(detail.device_id);
     if (!device) return;
-    Object.assign(device, { clock: detail.clock, online: true });
+    Object.assign(device, { clock: detail.clock, link: detail.link, online: true });
     showDevice(device);
 });
 
@@ -53,7 +60,9 @@ let server = null;
 service.addEventListener('server_clock', ({ detail }) => {
     if (detail.entity !== server?.entity) clocks.forgetServers();
     server = detail;
+    linkToServer = detail.link ?? null;
     showServer(true);
+    showBrowser();
 });
 
 function showServer(online) {
@@ -80,17 +89,36 @@ function showFilter() {
 // --- Traces
 
 const follow = byId('follow');
+const pair = new Pair();
 let shown = null;
+let over = null;
 
 function show(record) {
     shown = record;
     list.choose(record);
     traceView.show(record);
+    pair.show(shown, over);
+}
+
+/** Lays a trace over the one that is shown, which stays; null takes it away. */
+function layOver(record) {
+    over = record;
+    list.layOver(record);
+    pair.show(shown, over);
 }
 
 list.addEventListener('picked', ({ detail }) => {
     follow.checked = detail === list.records[0];
     show(detail);
+});
+list.addEventListener('laid-over', ({ detail }) => {
+    const again = detail.request_id === over?.request_id;
+    if (!again) follow.checked = false;
+    layOver(again ? null : detail);
+});
+byId('pair-end').addEventListener('click', () => {
+    layOver(null);
+    byId('traces').querySelector('[aria-pressed=true]')?.focus();
 });
 follow.addEventListener('change', () => {
     if (follow.checked && list.records[0]) show(list.records[0]);
@@ -135,7 +163,10 @@ service.addEventListener('trace', ({ detail }) => list.add(detail.trace_record))
 // Charts are drawn for the width that they have.
 let width = 0;
 new ResizeObserver(([{ contentRect }]) => {
-    if (contentRect.width !== width && shown !== null) traceView.show(shown);
+    if (contentRect.width !== width && shown !== null) {
+        traceView.show(shown);
+        pair.redraw();
+    }
     width = contentRect.width;
 }).observe(byId('trace'));
 
@@ -165,6 +196,7 @@ function showState() {
         byId('problem-why').textContent = `${sentence(reason)}${next}`;
         byId('problem-retry').textContent = code === 4401 ? 'Log in' : 'Try again now';
         // What we last heard of them may be true no more.
+        linkToServer = null;
         if (server !== null) showServer(false);
         for (const device of devices.values()) showDevice({ ...device, online: false });
     }

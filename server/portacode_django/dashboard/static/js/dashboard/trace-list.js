@@ -2,7 +2,7 @@
 
 import { byId, element } from './dom.js';
 import { duration, plural } from './format.js';
-import { raw, synchronised, tally, timeOfTrace, traceOf } from './timeline.js';
+import { SIGNS, raw, synchronised, tally, timeOfTrace, traceOf, widest } from './timeline.js';
 import { strip } from './waterfall.js';
 
 const PAGE = 50;
@@ -15,6 +15,7 @@ export class TraceList extends EventTarget {
     #records = [];
     #rows = new Map();
     #chosen = null;
+    #over = null;
     #loaded = false;
     #asked = 0;
 
@@ -75,9 +76,14 @@ export class TraceList extends EventTarget {
     }
 
     choose(record) {
-        if (this.#chosen !== null) this.#press(this.#chosen, false);
         this.#chosen = record?.request_id ?? null;
-        if (this.#chosen !== null) this.#press(this.#chosen, true);
+        this.#press();
+    }
+
+    /** The trace that is laid over the chosen one; null for none. */
+    layOver(record) {
+        this.#over = record?.request_id ?? null;
+        this.#press();
     }
 
     async #older() {
@@ -151,12 +157,15 @@ export class TraceList extends EventTarget {
     #row(record) {
         const trace = traceOf(record);
         const [sync, system] = [synchronised(trace), raw(trace)];
-        const { unsure, wrong } = tally(sync);
+        const { unsure, cause, wrong } = tally(sync);
+        const error = widest(sync);
         const flags = [];
         if (record.status !== 'ok') flags.push(['bad', record.error?.code ?? record.status]);
-        if (wrong > 0) flags.push(['bad', `✗ ${wrong} wrong`]);
+        if (wrong > 0) flags.push(['bad', `${SIGNS.wrong} ${wrong} wrong`]);
         if (record.unsynced > 0) flags.push(['bad', `${record.unsynced} without time`]);
-        if (unsure > 0) flags.push(['unsure', `≈ ${unsure}`]);
+        if (unsure > 0) flags.push(['unsure', `${SIGNS.unsure} ${unsure}`]);
+        if (cause > 0) flags.push(['cause', `${SIGNS.cause} ${cause}`]);
+        if (error !== null) flags.push(['', `± ${duration(error)}`]);
         const backwards = tally(system).wrong;
         if (backwards > 0) flags.push(['', `raw: ${backwards} backwards`]);
         const said = element('span', { class: 'flags' });
@@ -174,20 +183,34 @@ export class TraceList extends EventTarget {
             strip(system),
             said,
         );
-        button.addEventListener('click', () => this.#pick(record.request_id));
-        if (record.request_id === this.#chosen) button.setAttribute('aria-pressed', 'true');
-        return element('li', {}, button);
+        const told = `${record.command} on ${record.device_name} at ${timeOfTrace(record, trace)}`;
+        const over = element(
+            'button',
+            {
+                type: 'button',
+                class: 'lay-over',
+                'aria-pressed': 'false',
+                'aria-label': `Lay over the trace shown: ${told}`,
+                title: 'Lay over the trace shown',
+            },
+            'Lay over',
+        );
+        button.addEventListener('click', () => this.#pick('picked', record.request_id));
+        over.addEventListener('click', () => this.#pick('laid-over', record.request_id));
+        const row = element('li', {}, button, over);
+        this.#pressRow(row, record.request_id);
+        return row;
     }
 
-    #pick(requestId) {
+    #pick(event, requestId) {
         const record = this.#records.find((other) => other.request_id === requestId);
-        if (record) this.dispatchEvent(new CustomEvent('picked', { detail: record }));
+        if (record) this.dispatchEvent(new CustomEvent(event, { detail: record }));
     }
 
     /** Arrows go from trace to trace. */
     #move(event) {
         const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-        const buttons = [...this.#list.querySelectorAll('button')];
+        const buttons = [...this.#list.querySelectorAll('.trace-row')];
         const at = buttons.indexOf(document.activeElement);
         if (!step || at < 0) return;
         event.preventDefault();
@@ -196,9 +219,16 @@ export class TraceList extends EventTarget {
         next.click();
     }
 
-    #press(requestId, pressed) {
-        const button = this.#rows.get(requestId)?.firstChild;
-        button?.setAttribute('aria-pressed', String(pressed));
+    #press() {
+        for (const [requestId, row] of this.#rows) this.#pressRow(row, requestId);
+    }
+
+    #pressRow(row, requestId) {
+        const [button, over] = row.children;
+        button.setAttribute('aria-pressed', String(requestId === this.#chosen));
+        over.setAttribute('aria-pressed', String(requestId === this.#over));
+        // Upon itself there is nothing to see.
+        over.disabled = requestId === this.#chosen;
     }
 
     #say(text) {
