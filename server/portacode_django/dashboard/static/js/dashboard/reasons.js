@@ -3,7 +3,9 @@
 import { KEYS } from '/static/js/utils/trace.js';
 import { NAMES, laneOf } from './timeline.js';
 
-const MESSAGE = /^message (\S+) -> (\S+)$/;
+const MESSAGE = /^message (\w+)(?: of trace (\d))? -> (\w+)(?: of trace \d)?$/;
+/** Of two traces that are laid over one another. */
+const WHOSE = { 1: ' of the first', 2: ' of the second' };
 
 /**
  * The names of the counters of some traces, by their ids. `traces` are pairs of a trace and its
@@ -26,8 +28,9 @@ export function counterNames(traces) {
 export function inWords(reason, names) {
     const message = MESSAGE.exec(reason);
     if (message) {
-        const [from, to] = message.slice(1).map((key) => NAMES[key] ?? key);
-        return `message ${from} → ${to}`;
+        const [, from, trace, to] = message;
+        const [sent, received] = [from, to].map((key) => NAMES[key] ?? key);
+        return `message ${sent} → ${received}${WHOSE[trace] ?? ''}`;
     }
     let told = reason;
     // The longest first: a name may be the end of another, which has a scope.
