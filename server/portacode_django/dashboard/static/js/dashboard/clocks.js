@@ -1,7 +1,7 @@
 /** The clocks side by side: this browser's, the server's, each device's. */
 
 import { byId, element, setText } from './dom.js';
-import { ago, digits, duration, exactly, offBy, plural, timeOfDay } from './format.js';
+import { ago, digits, duration, exactly, offBy, timeOfDay } from './format.js';
 
 const STATES = {
     synchronised: ['good', 'synchronised'],
@@ -133,11 +133,11 @@ function showLink(place, link) {
     }
     const { est_ms: ms, est_error_ms: error, width_ms: width, restarts } = link;
     const facts = [
-        ['Counter less the server’s', ms === null ? '–' : exactly(ms, error)],
+        ['Counter offset', ms === null ? '–' : exactly(ms, error)],
         ['Known to within', width === null ? 'one side alone' : duration(width)],
         ['Least round trip', duration(link.round_trip_ms)],
         ['Newest evidence', link.age_s === null ? '–' : ago(link.age_s * 1000)],
-        ['Evidence', `${plural(link.exchanges, 'exchange')}, ${plural(link.messages, 'message')}`],
+        ['Exchanges, messages', `${link.exchanges}, ${link.messages}`],
         ['Contradictions', restarts > 0 ? `${restarts}, begun anew` : 'none'],
     ];
     if (!place.firstChild) {

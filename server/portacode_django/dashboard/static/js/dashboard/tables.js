@@ -38,7 +38,7 @@ function stampRow(key, trace, sync, system) {
     const rawMs = raw ? raw.ms - system.points[0].ms : null;
     const relative = point
         ? [number(point.ms), number((point.high - point.low) / 2), number(point.est)]
-        : [element('td', { colspan: 3, class: 'bad' }, `no time: ${stamp.unsynced}`)];
+        : [element('td', { colspan: 3, class: 'bad' }, whyNot(stamp))];
     return element(
         'tr',
         {},
@@ -46,11 +46,15 @@ function stampRow(key, trace, sync, system) {
         by,
         ...relative,
         stamp.timeMs === null && point
-            ? element('td', { class: 'bad' }, `no time: ${stamp.unsynced}`)
+            ? element('td', { class: 'bad' }, whyNot(stamp))
             : number(stamp.maxErrorMs),
         number(rawMs),
         element('td', { class: 'number' }, String(stamp.epoch ?? '–')),
     );
+}
+
+function whyNot({ unsynced }) {
+    return unsynced === null ? 'nothing joins its clock to the first' : `no time: ${unsynced}`;
 }
 
 /** A verdict with its mark. */

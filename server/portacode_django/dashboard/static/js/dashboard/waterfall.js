@@ -102,7 +102,7 @@ function drawn({ points, steps, absent, names, middle, index }, x, width) {
         );
         const missing = absent.filter((key) => laneOf(key) === lane).length;
         if (missing > 0) {
-            const told = `${missing} without time`;
+            const told = `${missing} cannot be placed`;
             group.append(svg('text', { class: 'absent', x: LEFT + 6, y: y - 14 }, told));
         }
         all.push(group);
@@ -241,7 +241,7 @@ function said({ from, to, ms, max, verdict: found }) {
 function described({ steps, absent, utcMs }) {
     const told = steps.map((step) => `${said(step)}.`);
     if (absent.length > 0)
-        told.push(`Without time: ${absent.map((key) => NAMES[key]).join(', ')}.`);
+        told.push(`Cannot be placed: ${absent.map((key) => NAMES[key]).join(', ')}.`);
     if (utcMs !== null) told.push(`All of it is right to ± ${duration(utcMs)} against UTC.`);
     return element('p', { class: 'unseen' }, told.join(' '));
 }
