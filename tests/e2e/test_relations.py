@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
@@ -166,6 +167,96 @@ def test_an_order_that_cannot_be_asked_for_is_told(dashboard: Page) -> None:
     dashboard.locator(".lay-over").nth(1).click()
     expect(dashboard.locator("#pair-caption")).to_contain_text("the server answers 500")
     expect(dashboard.locator("#pair-order")).to_contain_text("the server answers 500")
+
+
+def stored(page: Page, trace: dict[str, Any]) -> None:
+    """Opens the dashboard with this one trace in the list, as if it had been stored long ago."""
+    record = {
+        **newest(page),
+        "request_id": "0" * 32,
+        "trace": trace,
+        "ping_ms": None,
+        "unsynced": len(trace.get("unsynced", {})),
+    }
+    body = json.dumps({"traces": [record]})
+    page.route("**/api/traces/?*", lambda route: route.fulfill(status=200, body=body))
+    page.reload()
+    live(page)
+    expect(page.locator(".trace-row")).to_have_count(1)
+    expect(page.locator("#sync-chart svg")).to_be_visible()
+
+
+#: 3 s into a minute in 2025.
+EARLY_MS = 1759639032768.0
+
+
+def test_a_trace_of_before_there_were_counters_is_drawn_by_its_times(dashboard: Page) -> None:
+    asked(dashboard, "workshop")
+    times = {"client_send": 0.0, "server_receive": 3.0, "server_send": 4.0, "device_receive": 30.0}
+    who = {"client_send": "browser", "server_receive": "server:a", "server_send": "server:a"}
+    old = {
+        **{key: EARLY_MS + ms for key, ms in times.items()},
+        "max_error_ms": dict.fromkeys(times, 5.0),
+        "epoch": dict.fromkeys(times, 1),
+        "entities": {**who, "device_receive": "device:12"},
+    }
+    stored(dashboard, old)
+    expect(dashboard.locator("#sync-chart .unsure")).to_have_count(1)
+    expect(dashboard.locator("#verdict")).to_contain_text(
+        "Of 3 steps 2 are certain by clock, 1 cannot be told."
+    )
+    dashboard.locator("#steps summary").click()
+    first = dashboard.locator("#step-rows tr").first
+    expect(first).to_contain_text("≈ cannot tell")
+    expect(first).to_contain_text("synchronised time")
+    # 4 ms on one line of a clock are certain, whatever its error.
+    expect(dashboard.locator("#step-rows tr").nth(1)).to_contain_text("certain by clock")
+
+
+def test_stamps_without_time_stand_where_counters_and_links_put_them(dashboard: Page) -> None:
+    asked(dashboard, "workshop")
+    server, device = "0f3a5c7e9b1d2f40", "device:12/00112233445566aa"
+    counters = {
+        "server_receive": (server, 5_000_000_000),
+        "server_send": (server, 5_001_000_000),
+        "device_receive": (device, 70_001_800_000),
+        "server_receive_response": (server, 5_004_000_000),
+    }
+    link = {
+        "a": server,
+        "b": device,
+        "a_ns": "5000000000",
+        "b_ns": "70000000000",
+        "lower_ns": -200_000.0,
+        "upper_ns": 300_000.0,
+        "est_ns": 0.0,
+        "est_error_ns": 50_000.0,
+        "rate_ppb": [-4000.0, 4000.0],
+        "round_trip_ns": 500_000.0,
+        "exchanges_ns": [-200_000.0, 300_000.0],
+    }
+    stored(
+        dashboard,
+        {
+            "counter": {key: name for key, (name, _) in counters.items()},
+            "counter_ns": {key: str(ns) for key, (_, ns) in counters.items()},
+            "unsynced": dict.fromkeys(counters, "no reply within 2 s"),
+            "raw": dict.fromkeys(counters, EARLY_MS),
+            "links": [link],
+        },
+    )
+    caption = dashboard.locator("#sync-caption")
+    expect(caption).to_contain_text("4 events without time: no reply within 2 s")
+    expect(caption).to_contain_text("each step is right to ± 25")
+    expect(caption).not_to_contain_text("UTC")
+    dashboard.locator("#steps summary").click()
+    way = dashboard.locator("#step-rows tr").nth(1).locator("th, td").all_inner_texts()
+    # 800 µs, less at most 300 µs and more at most 200 µs.
+    assert float(way[1]) == pytest.approx(0.8, abs=0.01)
+    assert float(way[2]) == pytest.approx(0.25, abs=0.01)
+    assert way[4] == "certain by clock"
+    assert way[5] == "link server–workshop"
+    expect(dashboard.locator("#histograms li")).not_to_have_count(0)
 
 
 def test_traces_are_laid_over_one_another_by_keyboard(dashboard: Page) -> None:
