@@ -2,6 +2,7 @@
 
 import { byId } from './dom.js';
 import { duration, ended, plural } from './format.js';
+import { allInWords, counterNames } from './reasons.js';
 import { fill } from './tables.js';
 import { raw, synchronised, tally, traceOf, widest } from './timeline.js';
 import { draw } from './waterfall.js';
@@ -58,6 +59,10 @@ function sentence(record, trace, sync, system) {
         if (wrong > 0)
             told += `, and ${wrong} certainly ${wrong === 1 ? 'runs' : 'run'} the wrong way`;
         parts.push(`${told}.`);
+    }
+    for (const reasons of trace.contradictions()) {
+        const told = allInWords(reasons, counterNames([[trace, record.device_name]]));
+        parts.push(`A contradiction, which counts for nothing: ${told}.`);
     }
     const problems = trace.rawProblems();
     if (problems.length > 0) {
