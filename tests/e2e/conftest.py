@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import sync_playwright
 
-# Chrony and patience are those of Python's tests.
+# Chrony and patience are those of Python's tests, the server and its devices those of the server's.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "server"))
 # Before the clock is imported anywhere: tests leave the Internet alone.
 os.environ["PORTACODE_NTP_SERVER"] = "127.0.0.1:1"
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-# The server and its devices are those of the server's own tests.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "server"))
-
 from playwright.sync_api import expect
 from support import FaultyServer
 from system import Device, Server, eventually

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "server"))
-
 from playwright.sync_api import expect
 from support import FaultyServer
 from system import Obedient, RawDevice, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.sync_api import Browser, BrowserContext
 

@@ -143,7 +143,7 @@ function showLink(place, link) {
     if (!place.firstChild) {
         const list = element('dl');
         for (const [label] of facts) list.append(element('dt', {}, label), element('dd'));
-        place.append(element('h4', {}, 'Link to the server'), list);
+        place.append(element('p', { class: 'to' }, 'Link to the server'), list);
     }
     const values = place.querySelectorAll('dd');
     for (const [index, [, text]] of facts.entries()) setText(values[index], text);
