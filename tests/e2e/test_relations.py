@@ -81,7 +81,8 @@ def test_stamps_stand_within_narrow_bands_and_the_error_against_utc_stands_once(
     )
     chart = dashboard.locator("#sync-chart svg").bounding_box()
     assert chart is not None
-    assert 0 < widest < chart["width"] / 2
+    # Against UTC a band would be as wide as the picture, and cut off.
+    assert 0 < widest < chart["width"] * 0.8
 
 
 def test_each_step_says_how_its_order_is_certain_and_what_that_rests_on(dashboard: Page) -> None:
