@@ -71,6 +71,14 @@ for (const { name, reply, receive, send } of replies.filter((c) => c.reply.serve
     });
 }
 
+test('a relay that compares counters names its own, which changes nothing for a clock', async (t) => {
+    const { reply } = replies.find((c) => c.reply.server_time !== null);
+    const { clock, asked } = clockOver(t, { ...reply, counter: '0f3a6c5d9be2714f' });
+    assert.equal(await clock.sync(), true);
+    assert.equal(clock.getStatus().server, reply.server);
+    assert.ok(asked.messages.every((message) => !('counter' in message)));
+});
+
 const timeless = replies.filter((c) => c.reply.server_time === null);
 const refused = cases('relay-requests.json').map(({ outcome }) => outcome.error);
 const codes = [...new Set(refused), 'rate_limited'].filter((code) => code !== undefined);
