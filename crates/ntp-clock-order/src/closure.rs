@@ -7,10 +7,10 @@ use ntp_clock_core::{Oscillator, Span};
 use crate::causal::Causal;
 use crate::graph::Graph;
 use crate::guess::{Guesses, SHARE, TYPICAL_RATE, Tree};
-use crate::moment::{Moment, graphs};
 use crate::reach::Both;
 use crate::reason::{Reason, Why, reasons};
 use crate::relation::{By, Limits, Relation, Verdict};
+use crate::scene::{Scene, graphs};
 use crate::system::{Cause, ClosureError, LinkBetween, Stamp, System};
 use crate::void::Void;
 
@@ -29,7 +29,7 @@ pub struct Closure {
     guesses: OnceLock<Guesses>,
     contradictions: OnceLock<Vec<Vec<Reason>>>,
     /// By stamp.
-    moments: Vec<OnceLock<Moment>>,
+    scenes: Vec<OnceLock<Scene>>,
     trees: Vec<OnceLock<Tree>>,
 }
 
@@ -38,7 +38,7 @@ struct Two<'a> {
     i: usize,
     j: usize,
     graphs: &'a [Graph; 2],
-    moments: [&'a Moment; 2],
+    scenes: [&'a Scene; 2],
 }
 
 impl Closure {
@@ -66,7 +66,7 @@ impl Closure {
             causal: Causal::new(stamps.len(), causes),
             guesses: OnceLock::new(),
             contradictions: OnceLock::new(),
-            moments: stamps.iter().map(|_| OnceLock::new()).collect(),
+            scenes: stamps.iter().map(|_| OnceLock::new()).collect(),
             trees: clocks.iter().map(|_| OnceLock::new()).collect(),
             system,
             void,
@@ -79,21 +79,21 @@ impl Closure {
     /// Where there is no such stamp.
     #[must_use]
     pub fn relation(&self, i: usize, j: usize) -> Relation {
-        let moments = [self.moment(i), self.moment(j)];
-        let two = Two { i, j, graphs: &self.graphs, moments };
+        let scenes = [self.scene(i), self.scene(j)];
+        let two = Two { i, j, graphs: &self.graphs, scenes };
         let known = self.known(&two, true);
-        if moments[0].void() == moments[1].void() || !self.rests_on_void(&two, &known) {
+        if scenes[0].void() == scenes[1].void() || !self.rests_on_void(&two, &known) {
             return self.told(&two, &known);
         }
         // What is void at one of the moments is used for neither.
         let mut void = self.void.clone();
         loop {
             let graphs = graphs(&self.system, &void);
-            let moments = [i, j]
-                .map(|stamp| Moment::new(&self.system, &void, &graphs, &self.system.stamps[stamp]));
-            let found = [moments[0].void(), moments[1].void()];
+            let scenes = [i, j]
+                .map(|stamp| Scene::new(&self.system, &void, &graphs, &self.system.stamps[stamp]));
+            let found = [scenes[0].void(), scenes[1].void()];
             if found == [None, None] {
-                let two = Two { i, j, graphs: &graphs, moments: [&moments[0], &moments[1]] };
+                let two = Two { i, j, graphs: &graphs, scenes: [&scenes[0], &scenes[1]] };
                 return self.told(&two, &self.known(&two, true));
             }
             for more in found.into_iter().flatten() {
@@ -114,7 +114,7 @@ impl Closure {
             let backward = backward.filter(|&why| self.void.has(why)).map(|why| reasons([why]));
             let mut all: Vec<_> = backward.collect();
             for stamp in 0..self.system.stamps.len() {
-                for contradiction in self.moment(stamp).contradictions() {
+                for contradiction in self.scene(stamp).contradictions() {
                     if !all.contains(contradiction) {
                         all.push(contradiction.clone());
                     }
@@ -154,7 +154,7 @@ impl Closure {
     }
 
     fn rests_on_void(&self, two: &Two<'_>, known: &Known) -> bool {
-        let voids = two.moments.map(Moment::void);
+        let voids = two.scenes.map(Scene::void);
         let is_void = |why: Why| voids.iter().flatten().any(|void| void.has(why));
         let ways = [known.lower, known.upper, known.before, known.after];
         ways.into_iter().flatten().flat_map(|way| self.steps(two, way, true)).any(is_void)
@@ -237,9 +237,9 @@ impl Closure {
     }
 
     /// What is known at a stamp's moment.
-    fn moment(&self, stamp: usize) -> &Moment {
-        self.moments[stamp].get_or_init(|| {
-            Moment::new(&self.system, &self.void, &self.graphs, &self.system.stamps[stamp])
+    fn scene(&self, stamp: usize) -> &Scene {
+        self.scenes[stamp].get_or_init(|| {
+            Scene::new(&self.system, &self.void, &self.graphs, &self.system.stamps[stamp])
         })
     }
 
@@ -249,13 +249,13 @@ impl Closure {
 
     fn boths<'a>(&self, two: &Two<'a>, with_causes: bool) -> [Option<&'a Both>; 2] {
         let [one, other] = self.stamps(two);
-        let Two { graphs, moments, .. } = two;
-        [moments[0].both(graphs, one, with_causes), moments[1].both(graphs, other, with_causes)]
+        let Two { graphs, scenes, .. } = two;
+        [scenes[0].both(graphs, one, with_causes), scenes[1].both(graphs, other, with_causes)]
     }
 
     /// Whether this is void at either moment.
     fn is_void(&self, two: &Two<'_>, why: Why) -> bool {
-        let mut voids = two.moments.iter().filter_map(|moment| moment.void());
+        let mut voids = two.scenes.iter().filter_map(|scene| scene.void());
         self.void.has(why) || voids.any(|void| void.has(why))
     }
 

@@ -51,12 +51,13 @@ mod closure;
 mod graph;
 mod guess;
 mod links;
-mod moment;
+
 mod points;
 mod reach;
 mod reason;
 mod relation;
 mod relations;
+mod scene;
 mod system;
 mod void;
 

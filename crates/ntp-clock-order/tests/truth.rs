@@ -3,8 +3,8 @@
 mod world;
 
 use fastrand::Rng;
-use ntp_clock_core::{LocalTime, Span};
-use ntp_clock_order::{Cause, Closure, LinkBetween, Reason, Relation, Verdict};
+use ntp_clock_core::{LinkSnapshot, LocalTime, Oscillator, Span};
+use ntp_clock_order::{Cause, Closure, LinkBetween, Reason, Relation, Stamp, Verdict};
 use world::World;
 
 /// Runs what is to hold in each of many worlds; a failure names the seed.
@@ -125,6 +125,78 @@ fn a_verdict_follows_from_what_it_rests_on_alone() {
     });
 }
 
+fn stamp(clock: usize, counter: i64) -> Stamp {
+    Stamp { clock, counter: LocalTime::from_nanos(counter), utc: None }
+}
+
+/// Known at 0 of both counters, within 100 us; 1 ppm, and what both may do within ten minutes.
+fn link(a: usize, b: usize) -> LinkBetween {
+    let snapshot = LinkSnapshot {
+        a: LocalTime::from_nanos(0),
+        b: LocalTime::from_nanos(0),
+        lower_ns: -1e5,
+        upper_ns: 1e5,
+        estimate_ns: 0.0,
+        est_error_ns: 5e4,
+        rate_low: -9e-6,
+        rate_high: 9e-6,
+        round_trip_ns: 2e5,
+    };
+    LinkBetween { a, b, snapshot }
+}
+
+const FREE: [Oscillator; 3] = [Oscillator::FREE; 3];
+
+#[test]
+fn a_chain_is_as_wide_as_its_parts_together() {
+    let stamps = [stamp(0, 0), stamp(2, 1_000_000)];
+    let closure = Closure::new(&FREE, &stamps, &[link(0, 1), link(1, 2)], &[]).unwrap();
+    let relation = closure.relation(0, 1);
+    assert_eq!(relation.rests_on, [Reason::Link(0), Reason::Link(1)]);
+    let width = relation.upper.unwrap() - relation.lower.unwrap();
+    // And what 500 ppm of a millisecond are, twice.
+    assert!((400_000..402_000).contains(&width.as_nanos()), "{width:?}");
+    assert_eq!(relation.estimate.unwrap().as_nanos(), 1_000_000);
+    // Two errors of 50 us that know nothing of one another.
+    let est_error = relation.est_error.unwrap().as_nanos();
+    assert!((70_000..71_500).contains(&est_error), "{est_error}");
+}
+
+/// Steps of 3 ppm, a quarter of an hour apart: the worst that an oscillator is allowed.
+#[test]
+fn old_links_are_good_for_what_oscillators_may_have_done_since() {
+    let mut last = Span::ZERO;
+    for minutes in [1_i64, 10, 30, 60, 120, 600] {
+        let ns = minutes * 60_000_000_000;
+        let steps = (0..5).map(|step| (minutes - 15 * step).max(0) as f64 * 60e9 * 3e-6);
+        let gained = steps.sum::<f64>() as i64;
+        for sign in [1, -1] {
+            let stamps = [stamp(0, ns), stamp(1, ns + sign * gained)];
+            let relation = Closure::new(&FREE, &stamps, &[link(0, 1)], &[]).unwrap().relation(0, 1);
+            let (lower, upper) = (relation.lower.unwrap(), relation.upper.unwrap());
+            assert!(lower <= Span::ZERO && Span::ZERO <= upper, "{minutes} {relation:?}");
+            let width = upper - lower;
+            assert!(sign < 0 || width > last);
+            last = width;
+        }
+    }
+    // 15 ppm either way for ten hours, of both.
+    assert!(last < Span::from_millis(2_400), "{last:?}");
+}
+
+#[test]
+fn what_only_one_side_of_a_link_says_bounds_that_side_over_a_chain_too() {
+    let mut one_way = link(0, 1);
+    one_way.snapshot.lower_ns = f64::NEG_INFINITY;
+    one_way.snapshot.estimate_ns = f64::NAN;
+    // The last clock is at most 200 us ahead of the first, however far behind it may be.
+    let stamps = [stamp(0, 0), stamp(2, 250_000), stamp(2, -250_000)];
+    let closure = Closure::new(&FREE, &stamps, &[one_way, link(1, 2)], &[]).unwrap();
+    let (after, before) = (closure.relation(0, 1), closure.relation(0, 2));
+    assert_eq!((after.verdict, after.upper, after.estimate), (Verdict::Before, None, None));
+    assert_eq!((before.verdict, before.upper), (Verdict::CannotTell, None));
+}
+
 /// All ways from a stamp to a clock that visit no node twice, with formulas of their own.
 struct AllWays<'a> {
     world: &'a World,
@@ -227,7 +299,7 @@ fn the_closure_is_the_tightest_of_all_ways_there_are() {
         for (i, j) in pairs(&world) {
             let (one, other) = (world.stamps[i], world.stamps[j]);
             let at = |stamp: usize, sign: f64, to: usize| {
-                let ntp_clock_order::Stamp { clock, counter, .. } = world.stamps[stamp];
+                let Stamp { clock, counter, .. } = world.stamps[stamp];
                 ways.bound(sign, clock, ways.own(clock, counter.as_nanos()), to, &mut Vec::new())
             };
             let (x, y) = (

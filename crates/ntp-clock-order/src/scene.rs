@@ -10,7 +10,7 @@ use crate::void::Void;
 
 /// What all clocks read at one moment, from evidence that does not contradict itself there.
 #[derive(Debug)]
-pub(crate) struct Moment {
+pub(crate) struct Scene {
     with_causes: Both,
     without: OnceLock<Option<Both>>,
     /// Where some of the evidence is void: which, the graphs of what is left, and what contradicts
@@ -35,7 +35,7 @@ fn nothing(system: &System) -> [Graph; 2] {
     [Sense::Most, Sense::Least].map(|sense| Graph::unknown(sense, system))
 }
 
-impl Moment {
+impl Scene {
     /// At this stamp. `graphs` are those of all that is not void from the start.
     pub(crate) fn new(system: &System, void: &Void, graphs: &[Graph; 2], stamp: &Stamp) -> Self {
         let mut cleared: Option<Box<Cleared>> = None;
@@ -43,7 +43,7 @@ impl Moment {
             let left = cleared.as_ref().map_or(graphs, |cleared| &cleared.graphs);
             let round = match at(left, stamp, true) {
                 Ok(with_causes) => {
-                    return Moment { with_causes, without: OnceLock::new(), cleared };
+                    return Scene { with_causes, without: OnceLock::new(), cleared };
                 }
                 Err(Contradiction(round)) => round,
             };
