@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import itertools
 import json
+import random
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,6 +14,7 @@ from support import ROOT
 
 from portacode import exchanges
 from portacode.exchanges import Answering, Asked, Asking, Exchange, ExchangeError
+from portacode.order import Links
 from portacode.relay import messages
 
 CASES = json.loads((ROOT / "tests/vectors/relay-exchanges.json").read_text())["cases"]
@@ -125,6 +128,50 @@ def test_a_reply_that_names_no_request_is_nobodys(request_id: object) -> None:
     asking = Asking()
     asking.request(At("0" * 16, 1))
     assert not asking.take(request_id, At("0" * 16, 2))
+
+
+def test_whatever_is_asked_is_refused_or_fed_and_nothing_else_is_raised() -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    values = ["0", "1", str(2**63 - 1), str(2**62), "-1", "x", 7, None, [], {}, True, 1e300]
+    names = ["0" * 16, "f" * 16, "0" * 16 + "~500", "0" * 16 + "~999999", "", None, 5]
+    ids = ["a", "b", "", None]
+    answering, links = Answering(), Links(8)
+    outcomes = collections.Counter[str]()
+    for _ in range(20_000):
+        last = {"request_id": dice.choice(ids), "received": dice.choice(values)}
+        message: dict[str, Any] = {
+            "request_id": dice.choice("abc"),
+            "counter": dice.choice(names),
+            "sent": dice.choice(values),
+            "last": dice.choice([last, last, last, None, 5]),
+        }
+        now = At(
+            dice.choice(["1" * 16, "1" * 16, "2" * 16]), dice.randrange(2 ** dice.randrange(64))
+        )
+        try:
+            asked = answering.asked(message, now)
+        except ExchangeError:
+            outcomes["malformed"] += 1
+            continue
+        answering.answered(message["request_id"], now)
+        if asked is None or asked.exchange is None:
+            continue
+        told = asked.exchange
+        try:
+            outcome = links.exchange(
+                told.counter,
+                told.answerer,
+                sent_a_ns=told.sent_ns,
+                received_b_ns=told.received_ns,
+                sent_b_ns=told.answered_ns,
+                received_a_ns=told.returned_ns,
+            )
+        except ValueError:
+            outcome = "refused"
+        outcomes[outcome] += 1
+    assert {"malformed", "kept", "refused"} <= set(outcomes), outcomes
 
 
 def test_a_flood_of_requests_is_remembered_in_bounded_memory() -> None:

@@ -186,7 +186,14 @@ def spoilt(dice: random.Random, device_id: str) -> str | bytes:
             ["NaN", "1e999", "-Infinity", "1" * 5000, "nil", "{", '"'],
         ),
     ]
-    event = dice.choice(["command", "response", "hello", "progress", "trace_complete", "clock", ""])
+    events = ["command", "response", "hello", "progress", "trace_complete", "clock", ""]
+    event = dice.choice([*events, "clock_sync_request", "clock_sync_request"])
+    moments = ["0", str(dice.randrange(2**63)), str(2**64), "-1", 5, None]
+    counter = dice.choice([f"{dice.randrange(2**64):016x}", "0" * 16, "0" * 16 + "~999999", "x", 7])
+    stamped = {
+        name: {"device_send": dice.choice(told), "client_send": dice.choice(told)}
+        for name, told in (("counter", [counter, "device:1/" + "0" * 16]), ("counter_ns", moments))
+    }
     message = {
         "event": event,
         "request_id": dice.choice([new_id(), "", "x", 5, None, "0" * 32]),
@@ -194,7 +201,10 @@ def spoilt(dice: random.Random, device_id: str) -> str | bytes:
         "device_id": dice.choice([device_id, "", "x" * 5000, 7]),
         "command": dice.choice(["echo", "", "x" * 5000, [], "\u0416"]),
         "status": dice.choice(["ok", "error", 5]),
-        "trace": dice.choice([{}, [], {"client_send": "now"}, {"client_send": -1}]),
+        "trace": dice.choice([{}, [], {"client_send": "now"}, {"client_send": -1}, stamped]),
+        "counter": counter,
+        "sent": dice.choice(moments),
+        "last": dice.choice([None, 5, {"request_id": "x", "received": dice.choice(moments)}]),
         "device": dice.choice([{}, [], {"commands": ["x"] * 500}]),
         "traceparent": dice.choice(["", "x" * 2000, 5]),
     }
