@@ -51,6 +51,9 @@ def link_of(value: object, where: str) -> Link:
     for name in ("est_error_ns", "round_trip_ns"):
         link[name] = number(value.get(name), where, name, _SPAN_NS)
     _check_sides(link["lower_ns"], link["upper_ns"], where)
+    for pair in ((link["lower_ns"], link["est_ns"]), (link["est_ns"], link["upper_ns"])):
+        if None not in pair and pair[0] > pair[1]:
+            raise TraceError(f"{where}.est_ns is not between its bounds")
     if link["lower_ns"] is None and link["upper_ns"] is None:
         raise TraceError(f"{where} has neither lower_ns nor upper_ns")
     if (link["est_ns"] is None) != (link["est_error_ns"] is None):
@@ -78,6 +81,6 @@ def _check_sides(lower: float | None, upper: float | None, where: str) -> None:
         raise TraceError(f"{where} has a lower bound above its upper one")
 
 
-# What 63 bits hold, and twice as much as two counters can be steered apart.
+# What 63 bits hold; what is more than a quarter is no rate of a counter.
 _SPAN_NS = 2.0**63
-_RATE_PPB = 4e9
+_RATE_PPB = 2.5e8

@@ -384,10 +384,14 @@ class Trace:
             absolute_ms = one.max_error_ms + other.max_error_ms
         relation = self.relation(start, end)
         lower, upper = relation.lower_ms, relation.upper_ms
+        ms = read_ms if relation.est_ms is None else relation.est_ms
+        # What the times say may be what cannot be.
+        ms = ms if lower is None else max(ms, lower)
+        ms = ms if upper is None else min(ms, upper)
         return Hop(
             start,
             end,
-            read_ms if relation.est_ms is None else relation.est_ms,
+            ms,
             None if lower is None or upper is None else (upper - lower) / 2,
             relation.est_error_ms,
             lower,

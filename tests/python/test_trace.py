@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import ROOT
@@ -15,6 +16,9 @@ from portacode.connection import messages
 from portacode.trace import KEYS, Order, Stamp, Trace, TraceError, order, relation
 from portacode.traceparent import TraceParent, carried
 from portacode.utils.ntp_clock import ManualClock
+
+if TYPE_CHECKING:
+    from portacode.order import Evidence
 
 
 def cases(name: str) -> list[dict[str, Any]]:
@@ -98,6 +102,59 @@ def test_stamps_with_counters_stand_to_one_another_as_in_the_vectors(case: dict[
         assert told_hops == [
             [start, end, *map(near, numbers)] for start, end, *numbers in case["hops"]
         ]
+
+
+def absurd(dice: random.Random) -> dict[str, Any]:
+    """A trace that keeps to the limits, and has counters, times and links of no world."""
+    names = ("0f3a6c5d9be2714f", "browser:5/5e884898da280471~500", "x/5e884898da280471~999999")
+
+    def counter_ns() -> str:
+        return str(dice.choice([0, 1, 10**9, 2**63 - 1, dice.randrange(2**63)]))
+
+    def span_ns() -> float:
+        return dice.choice([-1, 1]) * dice.choice([0.0, 1e-300, 1.0, 1e5, 9e18, 2.0**63])
+
+    trace: dict[str, Any] = {"counter": {}, "counter_ns": {}, "counter_resolution_ns": {}}
+    trace |= {"max_error_ms": {}, "links": []}
+    for key in KEYS:
+        if dice.random() < 0.8:
+            trace["counter"][key], trace["counter_ns"][key] = dice.choice(names), counter_ns()
+            trace["counter_resolution_ns"][key] = dice.choice([0, 0, 5_000, 10**9])
+        if dice.random() < 0.8:
+            trace[key] = dice.choice([0.0, START_MS, START_MS + dice.random(), 253402300799999.0])
+            trace["max_error_ms"][key] = dice.choice([0, 1e-9, 1.0, 1e12, 1e300])
+    for _ in range(dice.randrange(3)):
+        a, b = dice.sample(names, 2)
+        lower, estimate, upper = sorted(span_ns() for _ in range(3))
+        link: dict[str, Any] = {"a": a, "b": b, "a_ns": counter_ns(), "b_ns": counter_ns()}
+        link |= {"lower_ns": lower, "upper_ns": dice.choice([upper, None])}
+        link |= {"est_ns": estimate, "est_error_ns": abs(span_ns())}
+        rates = [dice.choice([-2.5e8, -5e5, 0.0, 2.5e8]) for _ in range(2)]
+        trace["links"].append({**link, "rate_ppb": sorted(rates), "exchanges_ns": [None, upper]})
+    return trace
+
+
+def test_whatever_is_read_can_be_put_in_order_without_a_failure_or_crossed_limits() -> None:
+    seed = 13
+    dice = random.Random(seed)
+    for number in range(300):
+        trace = Trace.from_message(absurd(dice))
+        assert all(problem.earlier != problem.later for problem in trace.problems())
+        trace.contradictions()
+        for hop in trace.hops():
+            assert hop.lower_ms is None or hop.lower_ms <= hop.ms, (seed, number, hop)
+            assert hop.upper_ms is None or hop.ms <= hop.upper_ms, (seed, number, hop)
+        evidences: tuple[Evidence, ...] = ("all", "exchanges")
+        for evidence in evidences:
+            for a, b in zip(KEYS, reversed(KEYS)):
+                told = trace.relation(a, b, evidence=evidence)
+                back = trace.relation(b, a, evidence=evidence)
+                assert (told.order is Order.CANNOT_TELL) == (back.order is Order.CANNOT_TELL)
+                if told.lower_ms is not None and told.upper_ms is not None:
+                    assert told.lower_ms <= told.upper_ms, (seed, number, a, b)
+
+
+START_MS = 1_759_639_032_000.0
 
 
 def near(milliseconds: float | None) -> Any:

@@ -3,9 +3,9 @@
 import { TraceError, counterNs, number, object, own, scopedCounter } from './trace-parts.js';
 
 export const LINKS_MAX = 8;
-// What 63 bits hold, and twice as much as two counters can be steered apart.
+// What 63 bits hold; what is more than a quarter is no rate of a counter.
 const SPAN_NS = 2 ** 63;
-const RATE_PPB = 4e9;
+const RATE_PPB = 2.5e8;
 
 /** The links of a trace's message. */
 export function linksOf(value) {
@@ -51,6 +51,10 @@ export function linkOf(value, where) {
     for (const name of ['lower_ns', 'upper_ns', 'est_ns']) link[name] = span(name, -SPAN_NS);
     for (const name of ['est_error_ns', 'round_trip_ns']) link[name] = span(name, 0);
     checkSides([link.lower_ns, link.upper_ns], where);
+    const { lower_ns: lower, est_ns: est, upper_ns: upper } = link;
+    if (est !== null && ((lower ?? est) > est || (upper ?? est) < est)) {
+        throw new TraceError(`${where}.est_ns is not between its bounds`);
+    }
     if (link.lower_ns === null && link.upper_ns === null) {
         throw new TraceError(`${where} has neither lower_ns nor upper_ns`);
     }

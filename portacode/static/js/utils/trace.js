@@ -293,10 +293,12 @@ export class Trace {
         const [one, other] = [this.#stamps.get(start), this.#stamps.get(end)];
         const { estMs, estErrorMs, lowerMs, upperMs } = this.relation(start, end);
         const known = one.maxErrorMs !== null && other.maxErrorMs !== null;
+        // What the times say may be what cannot be.
+        const ms = Math.max(estMs ?? other.timeMs - one.timeMs, lowerMs ?? -Infinity);
         return {
             start,
             end,
-            ms: estMs ?? other.timeMs - one.timeMs,
+            ms: Math.min(ms, upperMs ?? Infinity),
             maxErrorMs: lowerMs === null || upperMs === null ? null : (upperMs - lowerMs) / 2,
             estErrorMs,
             lowerMs,
