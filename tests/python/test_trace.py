@@ -12,6 +12,7 @@ import pytest
 from support import ROOT
 
 from portacode import otel
+from portacode._trace_relations import Event, Related
 from portacode.connection import messages
 from portacode.trace import KEYS, Order, Stamp, Trace, TraceError, order, relation
 from portacode.traceparent import TraceParent, carried
@@ -152,6 +153,52 @@ def test_whatever_is_read_can_be_put_in_order_without_a_failure_or_crossed_limit
                 assert (told.order is Order.CANNOT_TELL) == (back.order is Order.CANNOT_TELL)
                 if told.lower_ms is not None and told.upper_ms is not None:
                     assert told.lower_ms <= told.upper_ms, (seed, number, a, b)
+
+
+def spoilt(dice: random.Random) -> dict[str, Any]:
+    """A trace of three linked clocks, of which some stamps, times and links are wrong."""
+    offsets = {"0f3a6c5d9be2714f": 10**9, "browser:5/5e884898da280471~500": 2 * 10**9}
+    offsets["device:12/a7c01b22f4d95e60"] = 5 * 10**9
+    server, browser, device = offsets
+    trace: dict[str, Any] = {"counter": {}, "counter_ns": {}, "counter_resolution_ns": {}}
+    trace |= {"max_error_ms": {}, "links": []}
+    now_ns = 0
+    for key in KEYS:
+        now_ns += dice.choice([0, 1_000, 100_000, 1_000_000])
+        if dice.random() < 0.2:
+            continue
+        owner = {"c": browser, "s": server}.get(key[0], device)
+        wrong_ns = dice.choice([0] * 9 + [-2_000_000, 3_000_000])
+        trace["counter"][key] = owner
+        trace["counter_ns"][key] = str(offsets[owner] + now_ns + wrong_ns)
+        trace["counter_resolution_ns"][key] = 100_000 if owner == browser else 0
+        if dice.random() < 0.5:
+            trace[key] = START_MS + (now_ns + dice.choice([0, 0, -4_000_000])) / 1e6
+            trace["max_error_ms"][key] = dice.choice([0.1, 18.0])
+    for a, b in ((server, device), (browser, server)):
+        middle_ns, half_ns = dice.choice([0.0, 0.0, 1e6]), dice.choice([1e4, 3e6])
+        link = {"a": a, "b": b, "a_ns": str(offsets[a]), "b_ns": str(offsets[b])}
+        bounds = {"lower_ns": middle_ns - half_ns, "upper_ns": middle_ns + half_ns}
+        trace["links"].append({**link, **bounds, "rate_ppb": [-4000.0, 4000.0]})
+    return trace
+
+
+def test_problems_are_all_pairs_that_clocks_without_causes_certainly_contradict() -> None:
+    seed = 14
+    dice = random.Random(seed)
+    found = 0
+    for number in range(200):
+        trace = Trace.from_message(spoilt(dice))
+        related = Related([trace._part()], causes=False)
+        pairs = [
+            (earlier, later)
+            for index, earlier in enumerate(KEYS)
+            for later in KEYS[index + 1 :]
+            if related.between(Event(0, earlier), Event(0, later)).order is Order.CERTAINLY_AFTER
+        ]
+        assert [problem[:2] for problem in trace.problems()] == pairs, (seed, number)
+        found += len(pairs)
+    assert found > 100
 
 
 START_MS = 1_759_639_032_000.0
