@@ -7,14 +7,14 @@ import statistics
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from demo_scoring import Tally, is_one_counter, judge, request_of
+from demo_scoring import RoundTrips, Tally, is_one_counter, judge, request_of
 
 from portacode.trace import KEYS, Order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from portacode.trace import Trace
+    from portacode.trace import Hop, Trace
 
 
 class Summary:
@@ -118,16 +118,21 @@ class Summary:
             f"  {'pairs certainly in order':<32}{'':>16}"
             f"{synced['pairs_certainly_in_order']:>9} of {synced['pairs']}",
             "",
-            f"{'one way, ms':<52}{'median':>8}{'p95':>9}{'error':>10}",
+            f"{'one way, ms':<49}{'median':>9}{'p95':>9}"
+            f"{'error':>9}{'round trip':>12}{'by UTC':>9}",
         ]
         for hop in told["hops"]:
             way = f"{hop['start']} → {hop['end']}"
+            trip_ms = hop["round_trip_ms"]
             lines.append(
-                f"  {way:<50}{hop['median']:>8.3f}{hop['p95']:>9.3f}   ±{hop['max_error_ms']:.3f}"
+                f"  {way:<47}{hop['median']:>9.3f}{hop['p95']:>9.3f}"
+                f"{_error(hop['relative_error_ms']):>9}"
+                f"{'' if trip_ms is None else f'{trip_ms:.3f}':>12}"
+                f"{_error(hop['max_error_ms']):>9}"
             )
         if told["ping_ms"]:
             ping = told["ping_ms"]
-            lines.append(f"  {'there and back':<50}{ping['median']:>8.3f}{ping['p95']:>9.3f}")
+            lines.append(f"  {'there and back':<47}{ping['median']:>9.3f}{ping['p95']:>9.3f}")
         lines += [*self._across_lines(), ""]
         bounds = ", ".join(
             f"{who} ±{spread['median']:.3f} (at most {spread['most']:.3f})"
@@ -153,22 +158,37 @@ class Summary:
         ]
 
     def _hops(self) -> list[dict[str, Any]]:
-        by_way: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        by_way: dict[tuple[str, str], list[Hop]] = {}
         for trace in self.traces:
             for hop in trace.hops():
                 if hop.max_error_ms is not None:
-                    by_way.setdefault((hop.start, hop.end), []).append((hop.ms, hop.max_error_ms))
+                    by_way.setdefault((hop.start, hop.end), []).append(hop)
+        trips = RoundTrips(link for trace in self.traces for link in trace.links)
         return [
             {
                 "start": start,
                 "end": end,
-                **_spread([ms for ms, _ in found]),
-                "max_error_ms": statistics.median(error for _, error in found),
+                **_spread([hop.ms for hop in found]),
+                "relative_error_ms": _median([hop.max_error_ms for hop in found]),
+                "max_error_ms": _median([hop.absolute_error_ms for hop in found]),
+                "round_trip_ms": self._round_trip_ms(trips, start, end),
             }
             for (start, end), found in sorted(
                 by_way.items(), key=lambda way: (KEYS.index(way[0][0]), KEYS.index(way[0][1]))
             )
         ]
+
+    def _round_trip_ms(self, trips: RoundTrips, start: str, end: str) -> float | None:
+        """The least between the two machines, of all traces' machines."""
+        between = []
+        for trace in self.traces:
+            one, other = trace.get(start), trace.get(end)
+            if one is None or other is None or one.counter is None or other.counter is None:
+                continue
+            trip_ns = trips.between(one.counter, other.counter)
+            if trip_ns is not None:
+                between.append(trip_ns / 1e6)
+        return min(between, default=None)
 
     def _errors(self) -> dict[str, dict[str, float]]:
         by_who: dict[str, list[float]] = {}
@@ -178,6 +198,17 @@ class Summary:
                 if stamp is not None and who is not None and stamp.max_error_ms is not None:
                     by_who.setdefault(who, []).append(stamp.max_error_ms)
         return {who: _spread(errors) for who, errors in sorted(by_who.items())}
+
+
+def _error(ms: float | None) -> str:
+    """Nothing where nobody knows."""
+    return "" if ms is None else f"±{ms:.3f}"
+
+
+def _median(values: list[float | None]) -> float | None:
+    """Of those that are known."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _spread(values: list[float]) -> dict[str, float]:

@@ -181,6 +181,49 @@ def test_order_across_machines_is_held_against_their_one_counter() -> None:
     assert summary.to_json()["across_machines_in_parallel"]["pairs"] == 76
 
 
+def link(other: str, at_ms: float, round_trip_ms: float) -> dict[str, Any]:
+    """What the server's link knows where counters read the same, and the way is as long back."""
+    unsure_ns = round_trip_ms / 2 * 1e6
+    return {
+        "a": "5" * 16,
+        "b": other,
+        "a_ns": str(round(at_ms * 1e6)),
+        "b_ns": str(round(at_ms * 1e6)),
+        "lower_ns": -unsure_ns,
+        "upper_ns": unsure_ns,
+        "est_ns": 0.0,
+        "est_error_ns": unsure_ns / 2,
+        "rate_ppb": [-1000.0, 1000.0],
+        "round_trip_ns": round_trip_ms * 1e6,
+        "exchanges_ns": [-unsure_ns, unsure_ns],
+    }
+
+
+def test_each_hop_has_its_relative_error_and_the_least_round_trip_of_its_link() -> None:
+    counters = {"client": "c" * 16, "server": "5" * 16, "device": "d" * 16}
+    traces = []
+    for start_ms, client_ms, device_ms in [(1_000, 0.9, 0.5), (2_000, 0.7, 0.6)]:
+        links = [link("c" * 16, start_ms, client_ms), link("d" * 16, start_ms, device_ms)]
+        # Their times of day are worth little.
+        unsure = dict.fromkeys(KEYS, 20.0)
+        traces.append(counted(start_ms, counters, links=links, max_error_ms=unsure))
+    hops = {(hop["start"], hop["end"]): hop for hop in summed(*traces).to_json()["hops"]}
+    assert len(hops) == 10
+    for (start, end), hop in hops.items():
+        ends = {start.partition("_")[0], end.partition("_")[0]}
+        if ends == {"client", "server"}:
+            assert hop["round_trip_ms"] == pytest.approx(0.7)
+            # The median of two: the mean of half the widths.
+            assert hop["relative_error_ms"] == pytest.approx(0.4, abs=0.01)
+        elif ends == {"server", "device"}:
+            assert hop["round_trip_ms"] == pytest.approx(0.5)
+            assert hop["relative_error_ms"] == pytest.approx(0.275, abs=0.01)
+        else:
+            assert hop["round_trip_ms"] == 0
+            assert hop["relative_error_ms"] < 0.01
+        assert hop["max_error_ms"] == pytest.approx(40)
+
+
 def test_a_wrong_certainty_and_counters_that_disagree_are_not_good() -> None:
     counters = {"client": "c" * 16, "server": "5" * 16, "device": "d" * 16}
     # Its synchronised times say that it was a second later than its counters do.

@@ -78,12 +78,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
     job.finish();
     let mut system = started?;
     if args.once {
-        let settle = if args.json { 0 } else { SETTLE_S };
         if !args.json {
             introduce(&plan, &system)?;
             println!("\nWaiting for the clocks' second round, {SETTLE_S} s at most ...\n");
         }
-        return system.converse(args.requests, settle, args.json, &is_ended);
+        return system.converse(args.requests, SETTLE_S, args.json, &is_ended);
     }
     introduce(&plan, &system)?;
     println!("\nCtrl-C ends all of it. What they say is in .work/logs/demo-*.log");

@@ -57,10 +57,10 @@ impl Profile {
         match self {
             Profile::Lan => LAN,
             Profile::Internet | Profile::Mobile => {
-                Leg { to_server: "5ms + exp 200us", to_client: "5ms + exp 200us" }
+                Leg { to_server: "5ms + exp 50us", to_client: "5ms + exp 50us" }
             }
             Profile::Asymmetric => {
-                Leg { to_server: "5ms + exp 200us", to_client: "25ms + exp 200us" }
+                Leg { to_server: "5ms + exp 50us", to_client: "25ms + exp 50us" }
             }
         }
     }
@@ -70,7 +70,7 @@ impl Profile {
         match self {
             Profile::Lan => LAN,
             Profile::Internet | Profile::Asymmetric => {
-                Leg { to_server: "1ms + exp 100us", to_client: "1ms + exp 100us" }
+                Leg { to_server: "1ms + exp 50us", to_client: "1ms + exp 50us" }
             }
             Profile::Mobile => Leg {
                 to_server: "15ms + exp 1ms",
