@@ -129,6 +129,9 @@ impl Closure {
         let same = two.i == two.j;
         if same || limits.is_empty() {
             let none = same.then_some(Span::ZERO);
+            // Both moments are consistent, and the two together are not: what says so is named.
+            let ways = if same { [None; 2] } else { [known.lower, known.upper] };
+            let steps = ways.into_iter().flatten().flat_map(|way| self.steps(two, way, true));
             return Relation {
                 verdict: Verdict::CannotTell,
                 by: None,
@@ -136,7 +139,7 @@ impl Closure {
                 upper: none,
                 estimate: none,
                 est_error: none,
-                rests_on: Vec::new(),
+                rests_on: reasons(steps),
             };
         }
         let (verdict, by, rests_on) = self.verdict(two, known);

@@ -41,7 +41,8 @@ pub struct Relation {
     pub estimate: Option<Span>,
     /// One standard deviation of the guess.
     pub est_error: Option<Span>,
-    /// What the verdict rests on, each once; where the order is not certain, the limits.
+    /// What the verdict rests on, each once; where the order is not certain, the limits. Without
+    /// limits it is what excludes one another, though nothing is wrong at either moment by itself.
     pub rests_on: Vec<Reason>,
 }
 

@@ -90,8 +90,8 @@ fn what_is_void_at_one_of_two_moments_is_used_for_neither() {
 }
 
 #[test]
-fn a_certain_order_that_is_wrong_names_the_liar() {
-    let mut wrong = 0;
+fn an_order_that_is_wrong_or_contradicts_itself_names_the_liar() {
+    let (mut wrong, mut excluded) = (0, 0);
     for seed in 0..600 {
         let mut rng = Rng::with_seed(seed);
         let mut world = World::random(&mut rng, 4, 10, 6);
@@ -110,15 +110,19 @@ fn a_certain_order_that_is_wrong_names_the_liar() {
                     Verdict::After => world.times[i] <= world.times[j],
                     Verdict::CannotTell => false,
                 };
-                if is_wrong {
-                    wrong += 1;
-                    let rests_on = &relation.rests_on;
+                // Limits that exclude one another are none, and say what they were.
+                let rests_on = &relation.rests_on;
+                let is_excluded =
+                    (relation.lower, relation.upper) == (None, None) && !rests_on.is_empty();
+                wrong += usize::from(is_wrong);
+                excluded += usize::from(is_excluded);
+                if is_wrong || is_excluded {
                     assert!(rests_on.contains(&Reason::Link(liar)), "seed {seed}: {relation:?}");
                 }
             }
         }
     }
-    assert!(wrong > 0, "the liar never told anything that mattered");
+    assert!(wrong > 0 && excluded > 0, "the liar told nothing that mattered: {wrong} {excluded}");
 }
 
 /// Any number, and those at the ends.
