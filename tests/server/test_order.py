@@ -71,13 +71,16 @@ def order(world: World, *stamps: tuple[dict[str, Any], str]) -> dict[str, Any]:
     return told
 
 
-def test_stamps_of_one_counter_are_in_its_order_to_the_nanosecond(world: World, pair: Pair) -> None:
+def test_stamps_of_one_counter_are_in_its_order_and_as_far_apart_as_it_says(
+    world: World, pair: Pair
+) -> None:
     record = pair.ask()
     a, b = (record, "server_receive"), (record, "server_send")
     told = order(world, a, b)
     assert (told["order"], told["by"]) == ("certainly_before", "clock")
     assert told["lower_ms"] <= pair.truly_ms(a, b) <= told["upper_ms"]
-    assert told["upper_ms"] - told["lower_ms"] < 0.01
+    # An oscillator may be off by 500 ppm.
+    assert told["upper_ms"] - told["lower_ms"] < 1.1e-3 * told["upper_ms"] + 0.001
     assert order(world, b, a)["order"] == "certainly_after"
 
 
