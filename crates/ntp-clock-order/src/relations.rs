@@ -29,7 +29,7 @@ pub struct NamedLink {
     pub a: String,
     /// The name of its B.
     pub b: String,
-    /// What it knew by all evidence.
+    /// What it knew by all evidence; its rates are by exchanges alone, where there were some.
     pub snapshot: LinkSnapshot,
     /// `lower_ns` and `upper_ns` by exchanges alone, counted from the same readings.
     pub exchanges: (f64, f64),
@@ -40,8 +40,10 @@ impl NamedLink {
     /// no link, or no evidence.
     #[must_use]
     pub fn of(links: &Links, a: &str, b: &str, at: LocalTime) -> Option<Self> {
-        let snapshot = links.snapshot(a, b, at, Evidence::All)?;
+        let mut snapshot = links.snapshot(a, b, at, Evidence::All)?;
         let exchanges = links.snapshot(a, b, at, Evidence::Exchanges).map(|exchanges| {
+            // There is room for the rates of one: those by less evidence are true of both.
+            (snapshot.rate_low, snapshot.rate_high) = (exchanges.rate_low, exchanges.rate_high);
             // Each counts from a reading of B of its own, and turned ones from one of A.
             let zero = (snapshot.b - snapshot.a, exchanges.b - exchanges.a);
             let moved = (zero.1 - zero.0).as_nanos() as f64;
