@@ -243,7 +243,9 @@ def test_raw_clocks_are_out_of_order_and_synchronised_ones_are_not(dashboard: Pa
     ask(dashboard)
     expect(dashboard.locator("#raw-chart .wrong")).to_have_count(2)
     expect(dashboard.locator("#sync-chart .wrong")).to_have_count(0)
-    expect(dashboard.locator("#verdict")).to_contain_text("run backwards, by up to 3.9")
+    # 3.9 s, less what the way took.
+    backwards = re.compile(r"run backwards, by up to 3\.[89]")
+    expect(dashboard.locator("#verdict")).to_contain_text(backwards)
     expect(clock(dashboard, "workshop")).to_contain_text("2.20 s slow")
     expect(clock(dashboard, "Server")).to_contain_text("1.70 s fast")
 
