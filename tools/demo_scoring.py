@@ -2,8 +2,9 @@
 
 The demo's machines are one machine, and all of them stamp by its one raw counter. So the counters
 themselves say what came first, and what is claimed can be held against it. What is claimed rests
-neither on that, for each machine's counter has a name of its own, nor on what the judged requests'
-messages show.
+neither on that, for each machine's counter has a name of its own, nor on what the two requests'
+own messages show: it rests on exchanges, on the messages of requests that were over before, and on
+synchronised time.
 """
 
 from __future__ import annotations
@@ -68,16 +69,21 @@ def judge(requests: Sequence[Request]) -> tuple[Tally, Tally]:
     """
     trips = RoundTrips(link for request in requests for link in request.links)
     everything, parallel = Tally(), Tally()
+    by_batch: dict[int, list[Mapping[str, Any]]] = {}
+    for request in requests:
+        by_batch.setdefault(request.batch, []).extend(request.links)
     for one, other in itertools.islice(_pairs(requests), _PAIRS_OF_REQUESTS_MAX):
         tallies = [everything, parallel] if one.batch == other.batch else [everything]
-        links = map(_without_messages, (*one.links, *other.links))
+        # Of the last ones that were over before either was sent, all that was known.
+        links = by_batch.get(min(one.batch, other.batch) - 1, [])
+        links = [*links, *_without_messages((*one.links, *other.links))]
         # By the clocks alone: no causes.
-        relations = Relations([*one.moments, *other.moments], list(links))
+        relations = Relations([*one.moments, *other.moments], links)
         for i, first in enumerate(one.moments):
             for j, second in enumerate(other.moments, len(one.moments)):
                 if first.counter == second.counter:
                     continue
-                order = relations.between(i, j, evidence="exchanges").order
+                order = relations.between(i, j).order
                 apart_ns = second.counter_ns - first.counter_ns
                 trip_ns = trips.between(first.counter, second.counter)
                 _count(tallies, order, apart_ns, trip_ns)
@@ -123,9 +129,14 @@ class RoundTrips:
         return min(around, default=None)
 
 
-def _without_messages(link: Mapping[str, Any]) -> dict[str, Any]:
-    """A link whose rate is any that oscillators may have: messages have told it as well."""
-    return {**link, "rate_ppb": [-_RATE_MAX_PPB, _RATE_MAX_PPB]}
+def _without_messages(links: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What links know by exchanges; their rates are any that oscillators may have."""
+    for link in links:
+        lower_ns, upper_ns = link.get("exchanges_ns") or (None, None)
+        if lower_ns is None and upper_ns is None:
+            continue
+        bounds = {"lower_ns": lower_ns, "upper_ns": upper_ns, "est_ns": None, "est_error_ns": None}
+        yield {**link, **bounds, "rate_ppb": [-_RATE_MAX_PPB, _RATE_MAX_PPB]}
 
 
 def _pairs(requests: Sequence[Request]) -> Iterator[tuple[Request, Request]]:

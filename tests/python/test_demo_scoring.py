@@ -119,6 +119,17 @@ def test_what_messages_say_of_the_rate_is_not_used() -> None:
         assert told["certain"] == certain
 
 
+def test_messages_of_requests_that_were_over_before_are_used() -> None:
+    # Their messages know exactly what exchanges do not.
+    known = (link(CLIENT, 10.0, unsure_ms=20.0),)
+    pair = [request((SERVER, 0), links=known, batch=1), request((CLIENT, 11), batch=1)]
+    assert judged(*pair)["decidable_certain"] == 0
+    before, beside, after = (request(links=known, batch=batch) for batch in (0, 1, 2))
+    assert judged(before, *pair)["decidable_certain"] == 1
+    assert judged(beside, *pair)["decidable_certain"] == 0
+    assert judged(*pair, after)["decidable_certain"] == 0
+
+
 def test_a_certain_verdict_that_the_counter_contradicts_is_wrong() -> None:
     lie = (link(CLIENT, 1.0, unsure_ms=1.0, says_ms=100.0),)
     stamps = [request((SERVER, 0), links=lie), request((CLIENT, 50)), request((CLIENT, 150))]
