@@ -292,7 +292,9 @@ fn coarse(s: &mut System, d: &mut Dice) {
     for node in &mut s.nodes[1..] {
         const RESOLUTIONS_NS: [i64; 5] = [5_000, 20_000, 100_000, 100_000, 1_000_000];
         node.oscillator.resolution_ns = RESOLUTIONS_NS[d.count(0, 4) as usize];
-        node.steering_ppm = if d.chance(0.5) { 500.0 } else { 0.0 };
+        if d.chance(0.5) {
+            node.steering_ppm = 500.0;
+        }
     }
 }
 

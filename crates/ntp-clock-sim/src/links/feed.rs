@@ -60,7 +60,7 @@ struct Feeder<'a> {
 struct Done {
     t4_ns: i64,
     lives: (usize, usize),
-    stamps: LinkStamps,
+    what: What,
 }
 
 impl Feeder<'_> {
@@ -106,7 +106,7 @@ impl Feeder<'_> {
             }
             // The request says when it left, and when the last reply came.
             if let Some(known) = done.take_if(|known| known.t4_ns <= t1_ns) {
-                self.push(t2_ns, known.lives, What::Exchange(known.stamps));
+                self.push(t2_ns, known.lives, known.what);
             }
             let [a, b] = [self.leg.a, self.leg.b];
             let sent_a = self.machines[a].stamp_before(lives.0, t1_ns);
@@ -119,13 +119,15 @@ impl Feeder<'_> {
             if t4_ns >= to_ns {
                 continue;
             }
-            let stamps = LinkStamps {
-                sent_a,
-                received_b,
-                sent_b: self.machines[b].stamp_before(lives.1, t3_ns).max(received_b),
-                received_a: self.machines[a].stamp_after(lives.0, t4_ns),
+            let sent_b = self.machines[b].stamp_before(lives.1, t3_ns);
+            let received_a = self.machines[a].stamp_after(lives.0, t4_ns);
+            // A step of a coarse counter can be longer than the request was held.
+            let what = if sent_b < received_b {
+                What::ToA(sent_b, received_a, Source::Exchange)
+            } else {
+                What::Exchange(LinkStamps { sent_a, received_b, sent_b, received_a })
             };
-            done = Some(Done { t4_ns, lives, stamps });
+            done = Some(Done { t4_ns, lives, what });
         }
     }
 

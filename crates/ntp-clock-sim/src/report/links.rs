@@ -64,7 +64,11 @@ fn row(name: &str, tally: &Tally) -> [String; 20] {
         duration(tally.error.quantile(0.99)),
         share(tally.within[0], measured),
         share(tally.within[1], measured),
-        format!("{:.3}%", 100.0 * tally.beyond_aim as f64 / tally.measured as f64),
+        if tally.measured == 0 {
+            "-".to_owned()
+        } else {
+            format!("{:.3}%", 100.0 * tally.beyond_aim as f64 / tally.measured as f64)
+        },
         tally.wide.to_string(),
         format!("{:.2}", tally.widest),
         tally.fed.to_string(),
