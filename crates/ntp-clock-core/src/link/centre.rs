@@ -6,8 +6,7 @@
 //! all that they say: for each centre within these limits there is a course that keeps to every
 //! line.
 
-use super::ROUNDING_NS;
-use super::lines::{Line, Lines};
+use super::lines::{Line, Lines, ROUNDING_NS};
 use super::oscillator::{Pair, Rates};
 use crate::drift::{self, BANDS, QUIET_NS, TYPICAL};
 

@@ -105,6 +105,8 @@ impl Lines {
 }
 
 pub(super) const LINES: usize = 32;
+/// Of sums of doubles of this size: bounds that cross by no more do not contradict one another.
+pub(super) const ROUNDING_NS: f64 = 2.0;
 /// Distances are not finer than these for what is younger.
 const YOUNG_NS: f64 = 1e9;
 

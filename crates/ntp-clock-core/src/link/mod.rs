@@ -28,7 +28,7 @@ mod oscillator;
 mod snapshot;
 
 use centre::Centre;
-use lines::{Line, Lines};
+use lines::{Line, Lines, ROUNDING_NS};
 use oscillator::{Pair, Rates};
 use snapshot::{fixed_point, nanos};
 
@@ -500,5 +500,3 @@ const FAR_NS: f64 = 1e15;
 const ABSURD_NS: f64 = 4e15;
 /// Of both counters together, on a path shorter than it.
 const RESOLUTION_NS: f64 = 1_000.0;
-/// Of sums of doubles of this size.
-const ROUNDING_NS: f64 = 2.0;
