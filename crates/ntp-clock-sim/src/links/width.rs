@@ -105,11 +105,12 @@ const FACTOR: f64 = 1.3;
 const AIM: f64 = 20e-6;
 /// Rates are learnt from what is not older, nanoseconds.
 const KEPT_NS: i64 = 7_200_000_000_000;
-/// Four fifths of the times for which oscillators keep to a band (the spans of a link begin anew
-/// when they are full), and how far two can have moved apart in them, from one end of what is
-/// possible to the other. The last one is for silences.
+/// For how long after the best exchanges a rate is known how well, besides what they tell: how far
+/// two oscillators can have moved apart, from one end of what is possible to the other. The times
+/// are shorter than those for which oscillators keep to a band, for a link's spans begin with
+/// older exchanges. The last one is for silences.
 const BANDS: [(i64, f64); 4] = [
-    (480_000_000_000, 20e-6),
+    (120_000_000_000, 20e-6),
     (1_200_000_000_000, 36e-6),
     (5_760_000_000_000, 80e-6),
     (86_400_000_000_000, 100e-6),
