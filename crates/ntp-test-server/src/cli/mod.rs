@@ -16,60 +16,20 @@
 
 mod args;
 mod control;
+mod error;
 mod process;
 mod proxy;
 
 pub use args::ServerArgs;
+pub use error::CliError;
 pub use process::prepare_process;
 pub use proxy::ProxyArgs;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::{fs, thread};
 
-use crate::error::{Error, ScriptError};
 use crate::script::Script;
 use crate::server::TestServer;
-
-/// Why the command ended before its time.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CliError {
-    /// The script cannot be read.
-    #[error("cannot read the script {}: {source}", path.display())]
-    ReadScript {
-        /// The script's path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The script is malformed.
-    #[error("script {}: {source}", path.display())]
-    Script {
-        /// The script's path.
-        path: PathBuf,
-        /// The line and the reason.
-        source: ScriptError,
-    },
-    /// The server could not start.
-    #[error(transparent)]
-    Server(#[from] Error),
-    /// Standard input could not be read, or standard output not be written.
-    #[error("standard input or output: {0}")]
-    Io(#[from] io::Error),
-}
-
-impl CliError {
-    /// The exit status that goes with it: 2 where the caller's input was wrong, as for a wrong
-    /// option, else 1.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            CliError::ReadScript { .. } | CliError::Script { .. } => 2,
-            CliError::Server(_) | CliError::Io(_) => 1,
-        }
-    }
-}
 
 impl ServerArgs {
     /// Serves until the process is killed or, with `--stdin`, until standard input ends.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::thread;
 
-use super::CliError;
+use super::error::CliError;
 use crate::delay::Delay;
 use crate::proxy::DelayProxy;
 
