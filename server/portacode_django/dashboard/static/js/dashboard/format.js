@@ -23,8 +23,9 @@ export function exactly(ms, errorMs) {
     const size = Math.max(errorMs ?? 0, 1e-6) / 1000;
     const decimals = Math.min(Math.max(1 - Math.floor(Math.log10(size)), 0), 9);
     const text = Math.abs(ms / 1000).toFixed(decimals);
-    const error = errorMs === null ? '' : ` ± ${duration(errorMs)}`;
-    return `${ms < 0 ? '−' : '+'}${text} s${error}`;
+    // A narrow card breaks it before the error, and nowhere else.
+    const error = errorMs === null ? '' : ` ±\u00a0${duration(errorMs).replace(' ', '\u00a0')}`;
+    return `${ms < 0 ? '−' : '+'}${text}\u00a0s${error}`;
 }
 
 /** How a system clock stands to true time, from synchronised less system time. */
