@@ -47,6 +47,7 @@ def main() -> int:
         page.get_by_label("Password").fill(options.password)
         page.get_by_role("button", name="Log in").click()
         send_requests(page)
+        show_median(page)
         for scheme, ending in (("light", ""), ("dark", "-dark")):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             page.wait_for_timeout(500)
@@ -70,6 +71,16 @@ def send_requests(page: Page) -> None:
         expect(page.locator("#ask-result")).to_contain_text("Answered after")
         page.wait_for_timeout(400)
     page.wait_for_timeout(2000)
+
+
+def show_median(page: Page) -> None:
+    """The trace that took neither long nor short, of those that were asked for."""
+    script = "fetch('/api/traces/?limit=%d').then((answer) => answer.json())"
+    records = page.evaluate(script % REQUESTS)["traces"]
+    order = sorted(range(len(records)), key=lambda place: records[place]["ping_ms"])
+    page.locator(".trace-row").nth(order[len(order) // 2]).click()
+    page.evaluate("scrollTo(0, 0)")
+    page.evaluate("document.activeElement.blur()")
 
 
 def picture(page: Page, selector: str, path: Path, *, whole: bool = False) -> float:
