@@ -3,6 +3,8 @@
 
 import { Question, ask } from './tape.js';
 
+export { WasmUnavailable } from './tape.js';
+
 export const Order = Object.freeze({
     CERTAINLY_BEFORE: 'certainly_before',
     CERTAINLY_AFTER: 'certainly_after',

@@ -1,6 +1,7 @@
 // Questions to the wasm of order, and its answers: values one after another in bytes.
 
 import { decode } from '../src/base85.js';
+import { cannotStart } from '../src/failure.js';
 import { inflate } from '../src/inflate.js';
 import { deflated, length } from 'virtual:wasm';
 
@@ -106,15 +107,38 @@ class Reader {
     }
 }
 
+/** WebAssembly, which works out the order, does not start here; later attempts give the same. */
+export class WasmUnavailable extends Error {
+    constructor(cause) {
+        const { code, text } = cannotStart(cause);
+        const hint =
+            "; where a Content-Security-Policy is why, add 'wasm-unsafe-eval' to script-src";
+        super(text + (code === 'wasm_forbidden' ? '' : hint), { cause });
+        this.name = 'WasmUnavailable';
+        this.code = code;
+    }
+}
+
 let wasm;
+let unavailable;
+
+function exported() {
+    // It is not inflated again each time, for nothing.
+    if (unavailable) throw unavailable;
+    try {
+        const bytes = inflate(decode(deflated), length);
+        return new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
+    } catch (error) {
+        throw (unavailable = new WasmUnavailable(error));
+    }
+}
 
 /**
  * What the wasm answers to a question; `write` puts what belongs to it on the tape. Throws a
- * TypeError with its words where it refuses.
+ * TypeError with its words where it refuses, and WasmUnavailable where it does not start.
  */
 export function ask(question, write) {
-    wasm ??= new WebAssembly.Instance(new WebAssembly.Module(inflate(decode(deflated), length)))
-        .exports;
+    wasm ??= exported();
     const writer = new Writer().u32(question);
     write(writer);
     const { bytes } = writer;

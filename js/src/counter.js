@@ -9,6 +9,9 @@ const FINEST_MS = 0.0001;
 const CLOSE_MS = 5;
 /** The page's counter and ours are the same when they are read this close together. */
 const SAME_MS = 50;
+/** What the wall clock and the counter may differ by while nothing happens: steps, and steering. */
+const APART_MS = 50;
+const APART_PPM = 600;
 
 // As they were at import: what tests put in their place later is not this clock's time.
 export const now = performance.now.bind(performance);
@@ -78,5 +81,15 @@ export function isOurs() {
  */
 export function wholeSince(local, shown) {
     const ahead = shown - (performance.timeOrigin + local);
-    return Math.abs(ahead) < 50 ? 0 : local;
+    return Math.abs(ahead) < APART_MS ? 0 : local;
+}
+
+/**
+ * Whether the counter has lost time since both clocks showed this, or the wall clock was set, which
+ * looks the same.
+ */
+export function movedApart([localBefore, shownBefore], local, shown) {
+    const passed = local - localBefore;
+    const apart = Math.abs(shown - shownBefore - passed);
+    return apart > APART_MS + (APART_PPM / 1e6) * passed;
 }

@@ -1,10 +1,10 @@
 // The driver: the core, its timers, the one way to the server, and who waits for a round's end.
 
 import { instantiate } from './core.js';
-import { counted, now, pair, resolution, wall, wholeSince } from './counter.js';
+import { counted, movedApart, now, pair, resolution, wall, wholeSince } from './counter.js';
 import { steeredId } from './counter-id.js';
 import { cancel, steeringPpm, timer, wait } from './environment.js';
-import { explained, failure, failureOf } from './failure.js';
+import { cannotStart, explained, failure, failureOf } from './failure.js';
 import { defaultWay } from './ways.js';
 
 const SYNC_INTERVAL_MS = 300_000;
@@ -12,8 +12,6 @@ const SYNC_INTERVAL_MS = 300_000;
 const FRESH_MS = 10_000;
 /** After an error of our own. */
 const RETRY_MS = 15_000;
-const CSP_HINT =
-    "the page's Content-Security-Policy forbids WebAssembly: add 'wasm-unsafe-eval' to script-src";
 const HELD = failure('held', "the server asked not to be asked for now (kiss-o'-death)");
 const ABSENCES = {
     suspended: 'the machine slept or its wall clock was set; the server is being asked again',
@@ -33,6 +31,8 @@ const UNSYNCHRONISED = () => NaN;
 export class Driver {
     #core = null;
     #counter = steeredId();
+    /** The counter and the wall clock when it got that name. */
+    #named = pair();
     /** How often the counter had lost time when it got that name. */
     #suspends = 0;
     /** Milliseconds since 1970 or NaN, from the counter and the wall clock. */
@@ -78,21 +78,23 @@ export class Driver {
     /** The counter, its name and the reading, of one moment. */
     stamp() {
         let local = now();
-        let reading = this.#core?.read(local, wall()) ?? null;
+        let shown = wall();
+        let reading = this.#core?.read(local, shown) ?? null;
         if (!reading) {
-            const [closely, shown] = pair();
-            local = closely;
-            reading = this.#readAt(closely, shown);
+            [local, shown] = pair();
+            reading = this.#readAt(local, shown);
         }
-        return { ...counted(local), counter: this.#counterId(), reading };
+        return { ...counted(local), counter: this.#counterId(local, shown), reading };
     }
 
     /** The counter's name: another one once it has lost time. */
-    #counterId() {
+    #counterId(local, shown) {
         const suspends = this.#core?.wasm.suspends() ?? 0;
-        if (suspends !== this.#suspends) {
+        // Without the core there is nobody else to notice.
+        if (suspends !== this.#suspends || (!this.#core && movedApart(this.#named, local, shown))) {
             this.#suspends = suspends;
             this.#counter = steeredId();
+            this.#named = [local, shown];
         }
         return this.#counter;
     }
@@ -111,7 +113,7 @@ export class Driver {
         const absence = status?.absence;
         const told = this.#trouble ?? (absence ? failure(absence, ABSENCES[absence]) : null);
         const why = this.#failure ?? way.failure ?? (reading ? null : told);
-        const counter = this.#counterId();
+        const counter = this.#counterId(local, shown);
         return { local, wall: shown, reading, status, way, failure: why, counter };
     }
 
@@ -412,11 +414,4 @@ export class Driver {
     #close() {
         this.#transport?.close();
     }
-}
-
-function cannotStart(error) {
-    const message = String(error?.message);
-    return /unsafe-eval|Content.Security.Policy/i.test(message)
-        ? failure('wasm_forbidden', CSP_HINT)
-        : failure('wasm_failed', `WebAssembly does not start: ${message}`);
 }

@@ -2,6 +2,9 @@
 
 /** @typedef {{code: string, text: string}} Failure */
 
+const CSP_HINT =
+    "the page's Content-Security-Policy forbids WebAssembly: add 'wasm-unsafe-eval' to script-src";
+
 /** A failure that can be thrown. */
 export class Trouble extends Error {
     constructor(code, text) {
@@ -27,4 +30,13 @@ export function explained(engine, trouble) {
     if (!trouble) return engine;
     const vague = ['no_reply', 'not_sent', 'rejected_malformed'].includes(engine.code);
     return failure((vague ? trouble : engine).code, `${engine.text} (${trouble.text})`);
+}
+
+/** Why a module of WebAssembly did not become an instance. */
+export function cannotStart(error) {
+    const message = String(error?.message);
+    // Each browser has its own words for it.
+    return /unsafe-eval|Content.Security.Policy|\bCSP\b/i.test(message)
+        ? failure('wasm_forbidden', CSP_HINT)
+        : failure('wasm_failed', `WebAssembly does not start: ${message}`);
 }

@@ -65,6 +65,35 @@ test('a counter that lost time has another name from the next stamp on, and one 
     }
 });
 
+test('a counter that lost time has another name also where WebAssembly is forbidden', async (t) => {
+    const real = WebAssembly.Module;
+    WebAssembly.Module = class {
+        constructor() {
+            throw new WebAssembly.CompileError('blocked by CSP');
+        }
+    };
+    t.after(() => (WebAssembly.Module = real));
+    const { clocks, NTPClock: Class } = await underClocks();
+    const [local, wall] = [performance.now(), Math.floor(truth())];
+    let [passed, slept] = [0, 0];
+    clocks.local = () => local + passed;
+    clocks.wall = () => wall + passed * 1.0005 + slept;
+    const clock = clockOf(t, { source: '127.0.0.1:1' }, Class);
+    assert.equal(await clock.sync(), false);
+    assert.equal(clock.getStatus().lastErrorCode, 'wasm_forbidden');
+    const before = clock.stamp().counter;
+    passed = 86_400_000;
+    assert.equal(clock.stamp().counter, before, 'steering is not sleep');
+    for (const step of [60_000, -60_000]) {
+        const last = clock.stamp().counter;
+        slept += step;
+        const after = clock.stamp().counter;
+        assert.notEqual(after, last);
+        assert.equal(clock.stamp().counter, after);
+        assert.equal(clock.getStatus().counterId, after);
+    }
+});
+
 test('a clock set by hand has a counter that goes on as it is advanced', () => {
     const clock = new ManualClock();
     const before = clock.stamp();

@@ -224,6 +224,7 @@ const ORDER_FILES: &[&str] = &[
     "crates/ntp-clock-order/Cargo.toml",
     "crates/ntp-clock-order-wasm/Cargo.toml",
     "js/src/base85.js",
+    "js/src/failure.js",
     "js/src/inflate.js",
 ];
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

@@ -6,6 +6,15 @@ export const Order: {
 };
 export type Order = (typeof Order)[keyof typeof Order];
 
+/**
+ * Thrown by `new Relations()` and `new Links()` where WebAssembly does not start: mostly because the
+ * page's Content-Security-Policy lacks 'wasm-unsafe-eval' in its script-src.
+ */
+export class WasmUnavailable extends Error {
+    /** `wasm_forbidden` by a Content-Security-Policy, or `wasm_failed`. */
+    readonly code: 'wasm_forbidden' | 'wasm_failed';
+}
+
 /** Nanoseconds from 0 to 2**63 - 1, which no number holds: a BigInt, or text as messages have it. */
 export type Nanos = bigint | string;
 

@@ -1,6 +1,6 @@
 // How the stamps of traces stand to one another, by all that is known of their clocks.
 
-import { Order, Relations } from './order.js';
+import { Order, Relations, WasmUnavailable } from './order.js';
 import { KEYS } from './trace-parts.js';
 
 export { Order };
@@ -18,6 +18,8 @@ const UNKNOWN = Object.freeze({
 const LIMIT_MS = 9_223_372_036_854;
 const COUNTER_MAX_NS = (1n << 63n) - 1n;
 
+let warned = false;
+
 /**
  * The stamps of some traces, and how any two of them stand to one another. A part of them is
  * `{stamps, entities, links}`, maps by key and a list; `causes` is whether it counts that each stamp
@@ -28,7 +30,10 @@ export class Related {
     #causes;
     /** By trace: where each stamp's moments are. */
     #places;
-    #relations;
+    /** What they are made of: moments, links, causes and names. */
+    #evidence;
+    /** Made once they are needed; null where WebAssembly does not start. */
+    #made;
 
     constructor(parts, { causes = true } = {}) {
         this.#parts = parts;
@@ -51,7 +56,23 @@ export class Related {
             return places;
         });
         const links = parts.flatMap((part) => part.links);
-        this.#relations = new Relations(moments, links, pairs, { names });
+        this.#evidence = [moments, links, pairs, { names }];
+    }
+
+    /** What counters and links say; null where nobody can work it out, and readings alone count. */
+    get #relations() {
+        if (this.#made !== undefined) return this.#made;
+        try {
+            this.#made = new Relations(...this.#evidence);
+        } catch (error) {
+            if (!(error instanceof WasmUnavailable)) throw error;
+            this.#made = null;
+            if (!warned) {
+                console.warn(`traces are compared by their clocks' times alone: ${error.message}`);
+            }
+            warned = true;
+        }
+        return this.#made;
     }
 
     /** How one stamp, `[part, key]`, stands to another; they may be absent. */
@@ -59,7 +80,7 @@ export class Related {
         const [one, other] = [this.#stamp(a), this.#stamp(b)];
         if (!one || !other) return UNKNOWN;
         const [here, there] = [this.#place(a), this.#place(b)];
-        if (!here || !there) return this.#byReadings(a, b, one, other);
+        if (!here || !there || !this.#relations) return this.#byReadings(a, b, one, other);
         if (here.first === here.last && there.first === there.last) {
             return this.#relations.between(here.shown, there.shown, { evidence });
         }
@@ -68,7 +89,24 @@ export class Related {
 
     /** Evidence that cannot all be true, and is used for nothing. */
     get contradictions() {
-        return this.#relations.contradictions;
+        if (this.#places.every((places) => places.size === 0)) return [];
+        return this.#relations?.contradictions ?? this.#causesAgainstReadings();
+    }
+
+    /** The same by readings alone: what happened certainly before what made it happen. */
+    #causesAgainstReadings() {
+        if (!this.#causes) return [];
+        return this.#places.flatMap((places, part) => {
+            const keys = [...places.keys()];
+            return keys.flatMap((later, count) =>
+                keys.slice(0, count).flatMap((earlier) => {
+                    const [a, b] = [earlier, later].map((key) => [part, key]);
+                    const told = this.between(a, b);
+                    if (told.order !== Order.CERTAINLY_AFTER) return [];
+                    return [[...this.#chain(a, b), ...told.restsOn]];
+                }),
+            );
+        });
     }
 
     /** Where what a counter shows may be off by its resolution. */
@@ -119,7 +157,7 @@ export class Related {
         return names.slice(1).map((name, place) => `message ${names[place]} -> ${name}`);
     }
 
-    /** Where one of them has no counter: the times alone, as old traces have them. */
+    /** Where one of them has no counter, or counters cannot be compared here: the times alone. */
     #byReadings(a, b, one, other) {
         if (one.timeMs === null || other.timeMs === null) return UNKNOWN;
         // Of two doubles this near the difference is exact; of sums with errors it would not be.
@@ -130,7 +168,11 @@ export class Related {
         const [entity, otherEntity] = [a, b].map(([part, key]) =>
             this.#parts[part].entities.get(key),
         );
-        const alike = entity !== undefined && entity === otherEntity;
+        // Epochs of different counters have nothing to do with one another.
+        const alike =
+            entity !== undefined &&
+            entity === otherEntity &&
+            (!one.counter || !other.counter || one.counter === other.counter);
         const sameLine = alike && one.epoch !== null && one.epoch === other.epoch;
         const unsureMs = one.maxErrorMs + other.maxErrorMs;
         let order = Order.CANNOT_TELL;
