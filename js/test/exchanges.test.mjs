@@ -84,3 +84,41 @@ test('requests come at their times until the connection ends, and anew over the 
     assert.equal(new Set(sent.map((message) => message.request_id)).size, 9);
     exchanges.stop();
 });
+
+test('a clock that throws, or is none, does not end the exchanges', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const warned = t.mock.method(console, 'warn', () => {});
+    const sent = [];
+    const clock = {};
+    const exchanges = new Exchanges(clock, (message) => sent.push(message));
+    exchanges.start();
+    t.mock.timers.tick(0);
+    clock.stamp = () => {
+        throw new Error('no more');
+    };
+    t.mock.timers.tick(500);
+    assert.equal(sent.length, 0);
+    assert.equal(warned.mock.callCount(), 1);
+    clock.stamp = () => stamp({ counter: '0123456789abcdef~500', counter_ns: '5' });
+    t.mock.timers.tick(500);
+    assert.equal(sent.length, 1);
+    exchanges.stop();
+});
+
+test('what sends may throw, and may end the exchanges', (t) => {
+    const waiting = [];
+    t.mock.method(globalThis, 'setTimeout', (run) => waiting.push(run));
+    t.mock.method(globalThis, 'clearTimeout', (place) => delete waiting[place - 1]);
+    let [sends, exchanges] = [0, null];
+    const send = () => {
+        sends++;
+        if (sends === 1) throw new Error('the socket is closing');
+        exchanges.stop();
+    };
+    exchanges = new Exchanges(new ManualClock(), send);
+    exchanges.start();
+    assert.throws(() => waiting[0](), /the socket is closing/);
+    waiting[1]();
+    assert.equal(sends, 2);
+    assert.equal(waiting[2], undefined, 'stopped from within');
+});

@@ -27,6 +27,8 @@ export class Exchanges {
     #underWay = new Map();
     /** Which reply came last, and when by the counter. */
     #last = null;
+    /** It has been said that the clock gives no stamps. */
+    #warned = false;
 
     /**
      * @param clock Whose counter it is.
@@ -84,13 +86,34 @@ export class Exchanges {
         const pause = FIRST_MS[this.#sent] ?? EVERY_MS;
         this.#sent += 1;
         this.#timer = setTimeout(() => {
-            const now = this.#clock.stamp();
+            const now = this.#stamp();
+            if (now === null) {
+                this.#wait();
+                return;
+            }
             // After a sleep nothing is known of it any more.
             if (this.#counter !== null && now.counter !== this.#counter) this.#sent = 1;
             this.#counter = now.counter;
-            this.#send(this.request(now));
+            // First, so that what sending throws does not end them, and stop() within it does.
             this.#wait();
+            this.#send(this.request(now));
         }, pause);
+    }
+
+    /** A stamp of the clock, or null where it has none to give now. */
+    #stamp() {
+        try {
+            return this.#clock.stamp();
+        } catch (error) {
+            if (!this.#warned) {
+                console.warn(
+                    'the clock gives no stamp for an exchange; the next turn tries',
+                    error,
+                );
+            }
+            this.#warned = true;
+            return null;
+        }
     }
 }
 
