@@ -130,7 +130,10 @@ class Related:
         between = KEYS[KEYS.index(a.key) : KEYS.index(b.key) + 1]
         events = [Event(a.part, key) for key in between]
         names = [self._name(event) for event in events if event in self._places]
-        return tuple(f"message {one} -> {other}" for one, other in zip(names, names[1:]))
+        chain = tuple(f"message {one} -> {other}" for one, other in zip(names, names[1:]))
+        # What contradicts the clocks says nothing.
+        void = {reason for reasons in self.contradictions for reason in reasons}
+        return () if void.intersection(chain) else chain
 
     def _counter(self, event: Event) -> str | None:
         return self._parts[event.part].stamps[event.key].counter

@@ -243,6 +243,9 @@ class Trace:
             other: It is left as it is.
             only: The stamps to take, those that are its sender's to make.
 
+        Keys that this version does not know come along, unless they would be too many with those
+        that are here already.
+
         Where the other has stamps of this one under a counter's name with a scope, which is how
         they come back from the server, this one's counters are called so from now on.
         """
@@ -261,10 +264,17 @@ class Trace:
         for link in other._links:
             if {link["a"], link["b"]} not in known and len(self._links) < LINKS_MAX:
                 put_link(self._links, link)
-        for name, value in other._extra.items():
-            self._extra.setdefault(name, value)
-        for name, part in other._extra_maps.items():
-            self._extra_maps[name] = {**part, **self._extra_maps.get(name, {})}
+        extra = {**other._extra, **self._extra}
+        extra_maps = {
+            name: {**other._extra_maps.get(name, {}), **self._extra_maps.get(name, {})}
+            for name in {**self._extra_maps, **other._extra_maps}
+        }
+        try:
+            check_unknown(extra, extra_maps, len(extra) + sum(map(len, extra_maps.values())))
+        except TraceError:
+            # Each has no more than a trace may have, and both together have: ours stay.
+            return
+        self._extra, self._extra_maps = extra, extra_maps
 
     def get(self, key: str) -> Stamp | None:
         """A stamp, also one without time; None where the event has not been stamped."""

@@ -128,6 +128,18 @@ def test_progress_comes_before_the_response(
     assert browser.receive("response", request_id=request_id)["status"] == "ok"
 
 
+def test_progress_has_the_servers_own_stamp_and_not_what_the_device_gives_back(
+    browser: Socket, device: RawDevice, device_id: str
+) -> None:
+    request_id = browser.ask(device_id, "slow")
+    trace = device.receive("command")["trace"]
+    sent = {name: trace[name]["server_send"] for name in ("counter", "counter_ns")}
+    forged = {**trace, "counter_ns": {**trace["counter_ns"], "server_send": "1"}}
+    device.send({"event": "progress", "request_id": request_id, "trace": forged})
+    progress = browser.receive("progress", request_id=request_id)["trace"]
+    assert {name: progress[name]["server_send"] for name in sent} == sent
+
+
 def test_an_error_of_the_device_is_a_response_with_its_trace(
     browser: Socket, device: RawDevice, device_id: str
 ) -> None:

@@ -362,6 +362,78 @@ fn contradictory_evidence_begins_the_link_anew_and_is_counted() {
     assert_eq!(link.exchange(&exchange(50_000_000, 2_000_000_000)), Ok(Fed::Kept));
 }
 
+/// B is so far ahead of A; each way takes 100 us.
+fn exchange_at(at_s: i64, ahead_s: i64) -> LinkStamps {
+    let ns = LocalTime::from_nanos;
+    let (at, ahead) = (at_s * 1_000_000_000, ahead_s * 1_000_000_000);
+    LinkStamps {
+        sent_a: ns(at),
+        received_b: ns(at + ahead + 100_000),
+        sent_b: ns(at + ahead + 100_000),
+        received_a: ns(at + 200_000),
+    }
+}
+
+#[test]
+fn old_evidence_that_comes_late_and_contradicts_is_not_what_the_link_goes_on_with() {
+    let mut link = free();
+    for at_s in [40, 42, 44] {
+        // B has jumped by a second at 30 s.
+        assert_eq!(link.exchange(&exchange_at(at_s, 1)), Ok(Fed::Kept));
+    }
+    let ns = LocalTime::from_nanos;
+    let before = (ns(29_000_000_000), ns(29_000_001_000));
+    assert_eq!(link.message_to_b(before.0, before.1, Source::Message), Ok(Fed::Restarted));
+    assert_eq!(link.at_a(ns(45_000_000_000), Evidence::All), Difference::default());
+    assert_eq!(link.exchange(&exchange_at(30, 0)), Ok(Fed::Kept));
+    assert_eq!(link.exchange(&exchange_at(50, 1)), Ok(Fed::Restarted));
+    assert_eq!(link.exchange(&exchange_at(30, 0)), Ok(Fed::Restarted));
+    assert_eq!(link.at_a(ns(50_000_000_000), Evidence::All), Difference::default());
+    assert_eq!(link.restarts(), 3);
+}
+
+#[test]
+fn one_absurd_stamp_does_not_end_a_link_for_good() {
+    let mut link = free();
+    assert_eq!(link.exchange(&exchange_at(10, 0)), Ok(Fed::Kept));
+    let (absurd, now) = (LocalTime::from_nanos(1 << 62), LocalTime::from_nanos(11_000_000_000));
+    assert_eq!(link.message_to_a(absurd, now, Source::Message), Ok(Fed::Restarted));
+    assert_eq!(link.exchange(&exchange_at(12, 0)), Ok(Fed::Restarted));
+    assert_eq!(link.exchange(&exchange_at(14, 0)), Ok(Fed::Kept));
+    let known = link.at_a(LocalTime::from_nanos(14_000_200_000), Evidence::All);
+    assert!(known.width().unwrap() < Span::from_micros(250), "{known:?}");
+}
+
+#[test]
+fn an_exchange_that_is_shorter_than_the_counters_resolve_contradicts_nothing() {
+    let ns = LocalTime::from_nanos;
+    let mut link = free();
+    for at in (0..6_i64).map(|second| second * 1_000_000_000) {
+        let stamps = LinkStamps {
+            sent_a: ns(at),
+            received_b: ns(at),
+            sent_b: ns(at + 1_000),
+            received_a: ns(at + 600),
+        };
+        assert_ne!(link.exchange(&stamps), Ok(Fed::Restarted));
+    }
+    let known = link.at_a(ns(5_000_000_600), Evidence::All);
+    assert!(known.lower.unwrap() <= Span::ZERO && known.upper.unwrap() >= Span::ZERO);
+}
+
+#[test]
+fn counters_of_which_one_is_steered_hard_contradict_nothing() {
+    let ns = |at: f64| LocalTime::from_nanos(at.round() as i64);
+    let mut link = Link::new(Oscillator::FREE, Oscillator::steered(2_000.0));
+    for at_s in [0.0, 100.0, 200.0] {
+        let (a, b) = (at_s * 1e9 * (1.0 + 500e-6), at_s * 1e9 * (1.0 - 2_500e-6));
+        let stamps =
+            LinkStamps { sent_a: ns(a), received_b: ns(b), sent_b: ns(b), received_a: ns(a) };
+        assert_ne!(link.exchange(&stamps), Ok(Fed::Restarted));
+        assert!(holds(&link.at_a(ns(a), Evidence::All), b - a));
+    }
+}
+
 #[test]
 fn a_round_trip_that_is_below_nothing_is_refused() {
     let ns = LocalTime::from_nanos;

@@ -202,9 +202,12 @@ impl Closure {
         }
         let known = self.known(two, false);
         let first = if way.is_lower() { known.before } else { known.after };
-        match first {
-            Some(way) => (By::Clock, reasons(self.steps(two, way, false))),
-            None => (By::Cause, reasons(steps)),
+        let by_clock = first.map(|way| self.steps(two, way, false));
+        match by_clock {
+            Some(steps) if !steps.iter().any(|&why| self.is_void(two, why)) => {
+                (By::Clock, reasons(steps))
+            }
+            _ => (By::Cause, reasons(steps)),
         }
     }
 

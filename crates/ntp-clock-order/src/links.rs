@@ -91,8 +91,9 @@ impl Links {
     /// # Errors
     /// [`LinksError`] for names that are none, and for stamps that cannot be those of an exchange.
     pub fn exchange(&mut self, a: &str, b: &str, stamps: &LinkStamps) -> Result<Fed, LinksError> {
-        let (link, turned) = self.link(a, b)?;
-        Ok(if turned { link.exchange_by_b(&mirrored(stamps))? } else { link.exchange(stamps)? })
+        self.feed(a, b, |link, turned| {
+            if turned { link.exchange_by_b(&mirrored(stamps)) } else { link.exchange(stamps) }
+        })
     }
 
     /// Something was sent when the sender's counter read `sent`, or later, and had been received
@@ -107,12 +108,12 @@ impl Links {
         sent: LocalTime,
         received: LocalTime,
     ) -> Result<Fed, LinksError> {
-        let (link, turned) = self.link(sender, receiver)?;
-        let source = Source::Message;
-        Ok(if turned {
-            link.message_to_a(sent, received, source)?
-        } else {
-            link.message_to_b(sent, received, source)?
+        self.feed(sender, receiver, |link, turned| {
+            if turned {
+                link.message_to_a(sent, received, Source::Message)
+            } else {
+                link.message_to_b(sent, received, Source::Message)
+            }
         })
     }
 
@@ -207,24 +208,35 @@ impl Links {
         self.table.is_empty()
     }
 
-    /// The link of these two, made where there is none; whether its A is `b`.
-    fn link(&mut self, a: &str, b: &str) -> Result<(&mut Link, bool), LinksError> {
+    /// Feeds the link of these two, made where there is none; `feed` is told whether its A is `b`.
+    /// What is refused makes none, and so drives none out.
+    fn feed(
+        &mut self,
+        a: &str,
+        b: &str,
+        feed: impl FnOnce(&mut Link, bool) -> Result<Fed, LinkError>,
+    ) -> Result<Fed, LinksError> {
         if checked(a)? == checked(b)? {
             return Err(LinksError::SameCounter);
         }
         let (pair, turned) = pair(a, b);
-        if !self.table.contains_key(&pair)
-            && self.table.len() >= self.most
-            && let Some((_, oldest)) = self.fed.pop_first()
-        {
-            self.table.remove(&oldest);
+        let fed = if let Some(entry) = self.table.get_mut(&pair) {
+            feed(&mut entry.link, turned)?
+        } else {
+            let mut link = Box::new(Link::new(oscillator(&pair.0), oscillator(&pair.1)));
+            let fed = feed(&mut link, turned)?;
+            if self.table.len() >= self.most
+                && let Some((_, oldest)) = self.fed.pop_first()
+            {
+                self.table.remove(&oldest);
+            }
+            self.table.insert(pair.clone(), Entry { link, fed: 0 });
+            fed
+        };
+        if let Some(entry) = self.table.get_mut(&pair) {
+            touch(&pair, entry, &mut self.fed, &mut self.feeds);
         }
-        let entry = self.table.entry(pair.clone()).or_insert_with(|| {
-            let link = Box::new(Link::new(oscillator(&pair.0), oscillator(&pair.1)));
-            Entry { link, fed: 0 }
-        });
-        touch(&pair, entry, &mut self.fed, &mut self.feeds);
-        Ok((&mut entry.link, turned))
+        Ok(fed)
     }
 }
 
@@ -272,11 +284,15 @@ fn checked(name: &str) -> Result<&str, LinksError> {
     }
 }
 
-/// What the counter of this name may do: `...~500` is steered by up to 500 ppm.
+/// What the counter of this name may do: `...~500` is steered by up to 500 ppm. What follows the
+/// `~` is a whole number; without one the counter is not steered.
 #[must_use]
 pub fn oscillator(name: &str) -> Oscillator {
-    let steering = name.rsplit_once('~').and_then(|(_, ppm)| ppm.parse::<u32>().ok());
-    steering.map_or(Oscillator::FREE, |ppm| Oscillator::steered(f64::from(ppm)))
+    let digits = |ppm: &&str| !ppm.is_empty() && ppm.bytes().all(|byte| byte.is_ascii_digit());
+    let steering = name.rsplit_once('~').map(|(_, ppm)| ppm).filter(digits);
+    // One that no number holds is as hard as any.
+    let ppm = steering.map(|ppm| ppm.parse::<u32>().unwrap_or(u32::MAX));
+    ppm.map_or(Oscillator::FREE, |ppm| Oscillator::steered(f64::from(ppm)))
 }
 
 fn mirrored(stamps: &LinkStamps) -> LinkStamps {
@@ -355,6 +371,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_drives_out_no_link() {
+        let mut links = Links::new(1);
+        links.exchange("a", "b", &exchange(1_000, 500)).unwrap();
+        let backward = LinkStamps { received_a: ns(0), ..exchange(1_000, 0) };
+        assert!(links.exchange("c", "d", &backward).is_err());
+        assert!(links.get("a", "b").is_some() && links.get("c", "d").is_none());
+    }
+
+    #[test]
     fn names_and_stamps_that_cannot_be_are_refused() {
         let mut links = Links::new(2);
         assert_eq!(links.message("", "b", ns(1), ns(2)), Err(LinksError::Name(0)));
@@ -369,6 +394,8 @@ mod tests {
     #[test]
     fn the_end_of_a_name_says_how_hard_its_counter_is_steered() {
         assert_eq!(oscillator("0f3a~500"), Oscillator::steered(500.0));
+        let most = Oscillator::steered(f64::INFINITY);
+        assert_eq!(oscillator("0f3a~99999999999999999999"), most);
         for free in ["0f3a", "0f3a~", "0f3a~x", "0f3a~-5", "~"] {
             assert_eq!(oscillator(free), Oscillator::FREE, "{free}");
         }

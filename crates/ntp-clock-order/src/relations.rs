@@ -37,10 +37,14 @@ pub struct NamedLink {
 
 impl NamedLink {
     /// What a link of this table knows when the counter of `a` reads this; `None` where there is
-    /// no link, or no evidence.
+    /// no link, or no evidence, or where one of the counters would be below zero.
     #[must_use]
     pub fn of(links: &Links, a: &str, b: &str, at: LocalTime) -> Option<Self> {
         let mut snapshot = links.snapshot(a, b, at, Evidence::All)?;
+        // One of the two did not count yet at the moment, by what is known.
+        if snapshot.a.as_nanos() < 0 || snapshot.b.as_nanos() < 0 {
+            return None;
+        }
         let exchanges = links.snapshot(a, b, at, Evidence::Exchanges).map(|exchanges| {
             // There is room for the rates of one: those by less evidence are true of both.
             (snapshot.rate_low, snapshot.rate_high) = (exchanges.rate_low, exchanges.rate_high);
@@ -49,7 +53,8 @@ impl NamedLink {
             let moved = (zero.1 - zero.0).as_nanos() as f64;
             // And so its moment on the axis half-way between the counters is another one.
             let rate = exchanges.rate_low.abs().max(exchanges.rate_high.abs());
-            let spare = moved.abs() / 2.0 * rate;
+            let apart = (snapshot.a - exchanges.a) + (snapshot.b - exchanges.b);
+            let spare = (apart.as_nanos() as f64).abs() / 2.0 * rate;
             (exchanges.lower_ns + moved - spare, exchanges.upper_ns + moved + spare)
         });
         let exchanges = exchanges.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
@@ -123,9 +128,12 @@ impl Relations {
                 utc: moment.utc,
             })
             .collect();
-        for link in links {
+        for (number, link) in links.iter().enumerate() {
             place(&link.a);
             place(&link.b);
+            if link.by_exchanges().is_some_and(|exchanges| !exchanges.is_sound()) {
+                return Err(ClosureError::Unsound { link: number });
+            }
         }
         let places = 0..moments.len();
         let names =

@@ -13,7 +13,7 @@ from data.refusal import Refusal
 from data.services import news, presence, requests
 from data.services.layer import send
 from data.services.links import PeerLinks, device_scope
-from data.services.records import Outcome
+from data.services.records import Outcome, put_told
 from data.services.requests import Answer
 from data.storable import storable
 from data.tokens import is_token
@@ -193,7 +193,13 @@ class DeviceConsumer(JsonSocket):
             if channel is None:
                 raise Refusal("malformed", "there is no such request")
             sent = self._remember(request_id, _Sent(channel, None))
-        payload, trace = message.text("payload"), self._trace_of(message)
+        payload, trace = message.text("payload"), Trace()
+        told = self._trace_of(message)
+        if sent.stamp is not None:
+            trace.put("server_send", *sent.stamp)
+        else:
+            put_told(trace, told, "server_send")
+        trace.merge(told, DEVICE_KEYS)
         await requests.pass_on(sent.reply_channel, device.pk, request_id, payload, trace)
 
     async def on_response(self, message: Message) -> None:

@@ -212,9 +212,9 @@ class JsonSocket(AsyncConsumer):
         if kind.startswith("websocket."):
             await handler(message)
             return
-        crossing = crossed(message, self.clock.stamp())
+        came = self.clock.stamp()
         try:
-            await handler({**message, "crossing": crossing})
+            await handler({**message, "crossing": crossed(message, came)})
         except PeerGoneError:
             raise
         except Exception:

@@ -50,12 +50,12 @@ pub enum Fed {
     Kept,
     /// It says nothing that was not known.
     Dropped,
-    /// It cannot be true if what was known is. That is forgotten, and the link begins anew with
-    /// this alone.
+    /// It cannot be true if what was known is. That is forgotten, and the link begins anew: with
+    /// this alone, or, where this is older than the newest that was known, with nothing.
     Restarted,
 }
 
-/// Why evidence is refused. The link stays as it was.
+/// Why evidence is refused. What the link knows stays as it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {

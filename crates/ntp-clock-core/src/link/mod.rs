@@ -134,12 +134,21 @@ impl Link {
             return Err(LinkError::NegativeRoundTrip);
         }
         self.exchanges = self.exchanges.saturating_add(1);
-        let round_trip = round_trip.max(0.0);
-        let way = |sent, received| Way { sent, received, source: Source::Exchange, round_trip };
+        let way = |sent, received| Way {
+            sent,
+            received,
+            source: Source::Exchange,
+            round_trip: round_trip.max(0.0),
+            // What is missing is what the counters do not resolve.
+            spare: (-round_trip).clamp(0.0, RESOLUTION_NS),
+        };
         let there = way(t1, t2);
         let fed = self.feed(side, &there)?;
+        if fed == Fed::Restarted && self.newest.is_none() {
+            return Ok(fed);
+        }
         let back = self.feed(side.other(), &way(t3, t4))?;
-        if back == Fed::Restarted {
+        if back == Fed::Restarted && self.newest.is_some() {
             self.feed(side, &there)?;
         }
         Ok(fed.with(back))
@@ -187,26 +196,28 @@ impl Link {
         let (mut from_a, mut from_b) = (nanos(a - self.zero.0), nanos(b - self.zero.1));
         let mut m = (from_a + from_b) / 2.0;
         if m < newest - FAR_NS || from_a.abs() > ABSURD_NS || from_b.abs() > ABSURD_NS {
-            if m < newest {
+            // Nothing that is weeks old says anything any more; but where a single line is that
+            // far ahead of others, it is the one that is wrong.
+            if m < newest && self.lines() > 1 {
                 return Err(LinkError::TooOld);
             }
-            // Nothing that is weeks old says anything any more.
-            self.begin(side, way, a, b);
-            return Ok(Fed::Kept);
+            self.restart(side, way, a, b);
+            return Ok(Fed::Restarted);
         }
         if m.abs() > FAR_NS {
             self.move_zero(a, b, (from_a, from_b));
             (from_a, from_b, m) = (0.0, 0.0, 0.0);
         }
         let sign = side.sign();
-        let line = Line { m, most: sign * (from_b - from_a), round_trip: way.round_trip };
+        let most = sign * (from_b - from_a) + way.spare;
+        let line = Line { m, most, round_trip: way.round_trip };
         // What the other side leaves possible there.
         let other = match side {
             Side::Most => self.lower_at(m, Evidence::All),
             Side::Least => -self.upper_at(m, Evidence::All),
         };
         if other > line.most + ROUNDING_NS {
-            self.restart(side, way, a, b);
+            self.contradict(side, way, (a, b), m < newest);
             return Ok(Fed::Restarted);
         }
         let any = self.pair.any();
@@ -223,7 +234,7 @@ impl Link {
         }
         self.learn(side, &line, way.source);
         if self.centres[Evidence::All as usize].iter().any(Centre::is_contradicted) {
-            self.restart(side, way, a, b);
+            self.contradict(side, way, (a, b), m < newest);
             return Ok(Fed::Restarted);
         }
         Ok(Fed::Kept)
@@ -231,11 +242,9 @@ impl Link {
 
     /// With this alone.
     fn begin(&mut self, side: Side, way: &Way, a: LocalTime, b: LocalTime) {
-        let Link { pair, exchanges, messages, restarts, .. } = *self;
-        *self = Link::new(Oscillator::FREE, Oscillator::FREE);
-        *self = Link { pair, exchanges, messages, restarts, zero: (a, b), ..*self };
-        self.newest = Some((0.0, a));
-        let line = Line { m: 0.0, most: 0.0, round_trip: way.round_trip };
+        self.forget_all();
+        (self.zero, self.newest) = ((a, b), Some((0.0, a)));
+        let line = Line { m: 0.0, most: way.spare, round_trip: way.round_trip };
         let lines = match side {
             Side::Most => &mut self.most,
             Side::Least => &mut self.least,
@@ -247,6 +256,34 @@ impl Link {
     fn restart(&mut self, side: Side, way: &Way, a: LocalTime, b: LocalTime) {
         self.begin(side, way, a, b);
         self.restarts = self.restarts.saturating_add(1);
+    }
+
+    /// What came contradicts what is known. The newer of the two is more likely to be of the
+    /// counters as they are now; of what came late nothing is believed either.
+    fn contradict(
+        &mut self,
+        side: Side,
+        way: &Way,
+        (a, b): (LocalTime, LocalTime),
+        came_late: bool,
+    ) {
+        if came_late {
+            self.forget_all();
+            self.restarts = self.restarts.saturating_add(1);
+        } else {
+            self.restart(side, way, a, b);
+        }
+    }
+
+    fn forget_all(&mut self) {
+        let Link { pair, exchanges, messages, restarts, .. } = *self;
+        *self = Link::new(Oscillator::FREE, Oscillator::FREE);
+        *self = Link { pair, exchanges, messages, restarts, ..*self };
+    }
+
+    /// How many lines there are.
+    fn lines(&self) -> usize {
+        self.most.iter().chain(&self.least).map(|lines| lines.as_slice().len()).sum()
     }
 
     /// Counts from here on from other readings, so that doubles hold all differences exactly.
@@ -465,11 +502,13 @@ struct Way {
     received: LocalTime,
     source: Source,
     round_trip: f64,
+    /// By how much both stamps may be off, nanoseconds.
+    spare: f64,
 }
 
 impl Way {
     fn message(sent: LocalTime, received: LocalTime, source: Source) -> Self {
-        Way { sent, received, source, round_trip: f64::INFINITY }
+        Way { sent, received, source, round_trip: f64::INFINITY, spare: 0.0 }
     }
 }
 

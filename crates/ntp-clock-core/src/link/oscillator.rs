@@ -2,7 +2,7 @@
 
 use crate::drift::{BANDS, RATE_MAX};
 
-/// What a counter's rate may do: how far it can be from nominal, and how hard its system steers it.
+/// What a counter's rate may do: it is within 500 ppm of nominal, and its system may steer it.
 ///
 /// ```
 /// use ntp_clock_core::Oscillator;
@@ -12,16 +12,13 @@ use crate::drift::{BANDS, RATE_MAX};
 /// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Oscillator {
-    /// The counter's rate by true time, less one, without steering.
-    low: f64,
-    high: f64,
-    /// How far steering may take it from there, either way.
+    /// How far steering may take its rate from the oscillator's, either way.
     steering: f64,
 }
 
 impl Oscillator {
     /// A counter that nobody steers: within 500 ppm of nominal.
-    pub const FREE: Oscillator = Oscillator { low: -RATE_MAX, high: RATE_MAX, steering: 0.0 };
+    pub const FREE: Oscillator = Oscillator { steering: 0.0 };
 
     /// A counter that its system steers by up to so many parts per million, either way: what
     /// `performance.now()` reads, or CLOCK_MONOTONIC. Less than 0 or NaN is 0; 100,000 is the most.
@@ -29,16 +26,7 @@ impl Oscillator {
     pub const fn steered(ppm: f64) -> Self {
         let ppm = if ppm > 0.0 { ppm } else { 0.0 };
         let ppm = if ppm < STEERING_PPM_MAX { ppm } else { STEERING_PPM_MAX };
-        Oscillator { steering: ppm * 1e-6, ..Oscillator::FREE }
-    }
-
-    /// The same counter where its rate by true time is known to lie in an interval, in parts per
-    /// million: for one's own synchronised counter. Limits that exclude one another, or are wider
-    /// than what is possible, are ignored.
-    #[must_use]
-    pub fn within_ppm(self, low: f64, high: f64) -> Self {
-        let (low, high) = (self.low.max(low * 1e-6), self.high.min(high * 1e-6));
-        if low <= high { Oscillator { low, high, ..self } } else { self }
+        Oscillator { steering: ppm * 1e-6 }
     }
 
     /// How hard it is steered at most, parts per million.
@@ -50,7 +38,7 @@ impl Oscillator {
     /// The furthest that its rate by true time can be from one.
     #[must_use]
     pub fn rate_max(&self) -> f64 {
-        self.high.max(-self.low) + self.steering
+        RATE_MAX + self.steering
     }
 }
 
@@ -89,8 +77,8 @@ impl Pair {
 
     /// What the centre of the rates can be: they are within half a band and steering of it.
     pub(super) fn centre(&self) -> Rates {
-        let (low, high) = (self.b.low - self.a.high, self.b.high - self.a.low);
-        Rates { low: low * AXIS - SPARE, high: high * AXIS + SPARE }
+        let most = 2.0 * RATE_MAX * self.axis() + SPARE;
+        Rates { low: -most, high: most }
     }
 
     /// What the rate can be at all.
@@ -101,18 +89,23 @@ impl Pair {
     /// The furthest that the rate can be from its centre within the n-th span of [`BANDS`]: half
     /// the band of either oscillator, and all that steering can do.
     pub(super) fn reach(&self, n: usize) -> f64 {
-        AXIS * BANDS[n].1 + self.steering()
+        self.axis() * BANDS[n].1 + self.steering()
     }
 
     /// How far steering can take the rate, either way.
     pub(super) fn steering(&self) -> f64 {
-        AXIS * (self.a.steering + self.b.steering)
+        self.axis() * (self.a.steering + self.b.steering)
+    }
+
+    /// How much greater a rate can be by the axis half-way between the counters than by true time:
+    /// the axis runs slow where both counters do.
+    fn axis(&self) -> f64 {
+        (1.0 + AXIS_SPARE) / (1.0 - (self.a.rate_max() + self.b.rate_max()) / 2.0)
     }
 }
 
-/// Rates are by the axis half-way between two counters, which itself runs at up to 0.6 ‰ less than
-/// true time, and where both are steered hard at a tenth.
-const AXIS: f64 = 1.0 + 6e-4;
+/// For what oscillators do beyond the spans of their bands.
+const AXIS_SPARE: f64 = 1e-4;
 /// For rounding.
 const SPARE: f64 = 1e-12;
 const STEERING_PPM_MAX: f64 = 100_000.0;
@@ -129,14 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_is_known_leaves_less() {
-        let known = Oscillator::FREE.within_ppm(10.0, 30.0);
-        let any = Pair::new(known, Oscillator::FREE).any();
-        assert!(any.high < 492e-6 && any.low > -532e-6);
-        assert!((known.rate_max() - 30e-6).abs() < 1e-18);
-        // Nothing is left of these, and these say nothing.
-        assert_eq!(Oscillator::FREE.within_ppm(600.0, 700.0), Oscillator::FREE);
-        assert_eq!(Oscillator::FREE.within_ppm(f64::NAN, f64::NAN), Oscillator::FREE);
+    fn a_counter_that_is_steered_hard_alone_makes_rates_greater_by_the_axis_between_the_two() {
+        for ppm in [500.0, 2_000.0, 100_000.0] {
+            let pair = Pair::new(Oscillator::FREE, Oscillator::steered(ppm));
+            // The free one as fast, the other one as slow as they can be, and the other way round.
+            let (free, steered) = (RATE_MAX, RATE_MAX + ppm * 1e-6);
+            for (a, b) in [(free, -steered), (-free, steered)] {
+                let rate = (b - a) / (1.0 + (a + b) / 2.0);
+                assert!(pair.any().low <= rate && rate <= pair.any().high, "{ppm} {rate}");
+            }
+        }
     }
 
     #[test]

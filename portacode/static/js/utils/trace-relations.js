@@ -154,7 +154,10 @@ export class Related {
         const names = between
             .filter((name) => this.#places[part].has(name))
             .map((name) => this.#name(part, name));
-        return names.slice(1).map((name, place) => `message ${names[place]} -> ${name}`);
+        const chain = names.slice(1).map((name, place) => `message ${names[place]} -> ${name}`);
+        // What contradicts the clocks says nothing.
+        const isVoid = (message) => this.contradictions.some((all) => all.includes(message));
+        return chain.some(isVoid) ? [] : chain;
     }
 
     /** Where one of them has no counter, or counters cannot be compared here: the times alone. */

@@ -206,12 +206,22 @@ export class Trace {
             const missing = !known.some((mine) => sameCounters(mine, link));
             if (missing && this.#links.length < LINKS_MAX) putLink(this.#links, link);
         }
-        for (const [name, value] of other.#extra) {
-            if (!this.#extra.has(name)) this.#extra.set(name, value);
-        }
+        const extra = new Map([...other.#extra, ...this.#extra]);
+        const maps = new Map(this.#extraMaps);
         for (const [name, part] of other.#extraMaps) {
-            this.#extraMaps.set(name, new Map([...part, ...(this.#extraMaps.get(name) ?? [])]));
+            maps.set(name, new Map([...part, ...(this.#extraMaps.get(name) ?? [])]));
         }
+        const parts = [extra, ...maps.values()];
+        const count = parts.reduce((sum, part) => sum + part.size, 0);
+        try {
+            if (count > 0) checkUnknown(parts, count);
+        } catch (error) {
+            if (!(error instanceof TraceError)) throw error;
+            // Each has no more than a trace may have, and both together have: ours stay.
+            return;
+        }
+        this.#extra = extra;
+        this.#extraMaps = maps;
     }
 
     /** A stamp, also one without time; null where the event has not been stamped. */

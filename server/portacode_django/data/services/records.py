@@ -135,7 +135,7 @@ def store_response(
             if sent is not None:
                 known.put("server_send", *sent)
             elif known.get("server_send") is None:
-                _put_told(known, trace, "server_send")
+                put_told(known, trace, "server_send")
             known.merge(trace, DEVICE_KEYS)
             known.put("server_receive_response", *received)
             links.add_links(known)
@@ -200,11 +200,14 @@ def _known_trace(record: TraceRecord) -> Trace:
         return Trace()
 
 
-def _put_told(known: Trace, trace: Trace, key: str) -> None:
-    """Takes a stamp of ours by a peer's word: not with a counter, of which nobody else speaks."""
+def put_told(known: Trace, trace: Trace, key: str) -> None:
+    """Takes the time of a stamp of ours by a peer's word.
+
+    Not its counter and epoch, by which it would be compared with others of ours without an error.
+    """
     stamp = trace.get(key)
     if stamp is not None:
-        stamp = stamp._replace(counter=None, counter_ns=None, counter_resolution_ns=0)
+        stamp = stamp._replace(epoch=None, counter=None, counter_ns=None, counter_resolution_ns=0)
         known.put(key, stamp, trace.entity(key) or "server")
 
 

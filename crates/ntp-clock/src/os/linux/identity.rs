@@ -10,12 +10,16 @@ pub(crate) fn boot_id() -> Option<String> {
     Some(text.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// The namespace that may shift this process' monotonic clocks; empty before Linux 5.6, which has
-/// none, and `None` where that cannot be told.
+/// The namespace that may shift this process' monotonic clocks, and by how much: a name is given
+/// again once its namespace is gone. Empty before Linux 5.6, which has none, and `None` where that
+/// cannot be told.
 pub(crate) fn time_namespace() -> Option<String> {
     let links = Path::new("/proc/self/ns");
     match fs::read_link(links.join("time")) {
-        Ok(name) => Some(name.to_string_lossy().into_owned()),
+        Ok(name) => {
+            let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+            Some(format!("{} {offsets}", name.to_string_lossy()))
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => links.exists().then(String::new),
         Err(_) => None,
     }
