@@ -103,7 +103,7 @@ export class Related {
                     const [a, b] = [earlier, later].map((key) => [part, key]);
                     const told = this.between(a, b);
                     if (told.order !== Order.CERTAINLY_AFTER) return [];
-                    return [[...this.#chain(a, b), ...told.restsOn]];
+                    return [[...this.#messages(a, b), ...told.restsOn]];
                 }),
             );
         });
@@ -147,17 +147,22 @@ export class Related {
         return UNKNOWN;
     }
 
+    /** The messages that count by which one stamp made another happen. */
+    #chain(a, b) {
+        const chain = this.#messages(a, b);
+        // What contradicts the clocks says nothing.
+        const isVoid = (message) => this.contradictions.some((all) => all.includes(message));
+        return chain.some(isVoid) ? [] : chain;
+    }
+
     /** The messages by which one stamp made another happen, in the words of `Relations`. */
-    #chain([part, key], [otherPart, otherKey]) {
+    #messages([part, key], [otherPart, otherKey]) {
         if (!this.#causes || part !== otherPart) return [];
         const between = KEYS.slice(KEYS.indexOf(key), KEYS.indexOf(otherKey) + 1);
         const names = between
             .filter((name) => this.#places[part].has(name))
             .map((name) => this.#name(part, name));
-        const chain = names.slice(1).map((name, place) => `message ${names[place]} -> ${name}`);
-        // What contradicts the clocks says nothing.
-        const isVoid = (message) => this.contradictions.some((all) => all.includes(message));
-        return chain.some(isVoid) ? [] : chain;
+        return names.slice(1).map((name, place) => `message ${names[place]} -> ${name}`);
     }
 
     /** Where one of them has no counter, or counters cannot be compared here: the times alone. */
