@@ -62,6 +62,23 @@ pub(crate) fn from_mean(step: f64, span_ns: f64) -> f64 {
     step + rise(span_ns) / span_ns.max(1.0)
 }
 
+/// Rates that are possible, of one time by another, less one.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Rates {
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl Rates {
+    pub(crate) fn widened(self, by: f64) -> Rates {
+        Rates { low: self.low - by, high: self.high + by }
+    }
+
+    pub(crate) fn within(self, other: Rates) -> Rates {
+        Rates { low: self.low.max(other.low), high: self.high.min(other.high) }
+    }
+}
+
 /// No oscillator that we serve is further from nominal than this (RFC 5905's frequency tolerance
 /// for a disciplined clock is 15 ppm; crystals are sold within 100 ppm).
 /// Of the counter's frequency, that is: of true time by the counter it is a trifle more.

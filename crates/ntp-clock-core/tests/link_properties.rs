@@ -16,6 +16,10 @@ struct Counters {
 }
 
 impl Counters {
+    fn steady(offset_ns: i64, rate_a_ppm: f64, rate_b_ppm: f64) -> Self {
+        Counters { offset_ns, rate_a_ppm, rate_b_ppm, step_ppm: 0.0, step_at_s: 0.0 }
+    }
+
     fn a(&self, at_s: f64) -> f64 {
         at_s * 1e9 * (1.0 + self.rate_a_ppm * 1e-6)
     }
@@ -255,13 +259,7 @@ proptest! {
 
 #[test]
 fn two_exchanges_give_the_rate_and_hold_the_interval_narrow() {
-    let counters = Counters {
-        offset_ns: 77,
-        rate_a_ppm: 40.0,
-        rate_b_ppm: -60.0,
-        step_ppm: 0.0,
-        step_at_s: 0.0,
-    };
+    let counters = Counters::steady(77, 40.0, -60.0);
     let way = Asked { at_s: 0.0, there_ms: 0.1, back_ms: 0.1, held_ms: 0.01, kind: 2 };
     let at = |at_s: f64| Asked { at_s, ..way };
     let link = fed(&counters, &[at(0.0), at(200.0)]);
@@ -273,13 +271,7 @@ fn two_exchanges_give_the_rate_and_hold_the_interval_narrow() {
 
 #[test]
 fn a_silence_of_days_leaves_both_sides_of_the_interval() {
-    let counters = Counters {
-        offset_ns: 77,
-        rate_a_ppm: 40.0,
-        rate_b_ppm: -60.0,
-        step_ppm: 0.0,
-        step_at_s: 0.0,
-    };
+    let counters = Counters::steady(77, 40.0, -60.0);
     for (hours, widest) in [(5.0, Span::from_millis(1_200)), (72.0, Span::from_secs(800))] {
         let exchange = Asked { at_s: 0.0, there_ms: 0.1, back_ms: 0.1, held_ms: 0.01, kind: 2 };
         let later = Asked { at_s: 1_000.0, ..exchange };
@@ -446,13 +438,7 @@ fn a_round_trip_that_is_below_nothing_is_refused() {
 
 #[test]
 fn a_link_lasts_for_years() {
-    let counters = Counters {
-        offset_ns: 0,
-        rate_a_ppm: 0.0,
-        rate_b_ppm: 100.0,
-        step_ppm: 0.0,
-        step_at_s: 0.0,
-    };
+    let counters = Counters::steady(0, 0.0, 100.0);
     let mut link = free();
     for hour in 0..5 * 365 * 24_u32 {
         let at_s = f64::from(hour) * 3_600.0;

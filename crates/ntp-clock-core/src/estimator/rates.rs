@@ -1,17 +1,10 @@
 //! Rates that are possible, of true time by the counter.
 
 use super::sample::nanos;
-use crate::drift::RATE_MAX;
-use crate::drift::RISE;
+pub(super) use crate::drift::Rates;
+use crate::drift::{RATE_MAX, RISE};
 use crate::mapping::Mapping;
 use crate::time::Span;
-
-/// Rates that are possible, of true time by the counter, less one.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Rates {
-    pub(super) low: f64,
-    pub(super) high: f64,
-}
 
 impl Rates {
     /// Those of any oscillator that is not steered.
@@ -30,14 +23,6 @@ impl Rates {
         let ns = nanos(span);
         let (a, b) = (self.low * ns, self.high * ns);
         (a.min(b), a.max(b))
-    }
-
-    pub(super) fn widened(self, by: f64) -> Rates {
-        Rates { low: self.low - by, high: self.high + by }
-    }
-
-    pub(super) fn within(self, other: Rates) -> Rates {
-        Rates { low: self.low.max(other.low), high: self.high.min(other.high) }
     }
 
     /// The distance of a rate from the furthest of them.

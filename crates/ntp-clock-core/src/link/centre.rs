@@ -84,7 +84,7 @@ impl Centre {
 
     /// The rates that are possible within the span.
     pub(super) fn rates(&self, pair: &Pair) -> Rates {
-        Rates::around(self.rates, pair.reach(self.band)).within(pair.any())
+        self.rates.widened(pair.reach(self.band)).within(pair.any())
     }
 
     /// The middle of what the mean rate between lines of the span can be, and how far a rate of now
@@ -117,7 +117,7 @@ pub(super) fn middle(rates: Rates) -> (f64, f64) {
 
 /// How far rates may be from those of a span soon before and after it.
 pub(super) fn outside(rates: Rates, pair: &Pair) -> Rates {
-    Rates::around(rates, 2.0 * drift::STEP).within(pair.any())
+    rates.widened(2.0 * drift::STEP).within(pair.any())
 }
 
 /// What the oscillators may have moved since then, where only rates of then are known.

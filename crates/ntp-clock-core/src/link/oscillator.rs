@@ -1,5 +1,6 @@
 //! What the rate of a counter may do.
 
+pub(super) use crate::drift::Rates;
 use crate::drift::{BANDS, RATE_MAX};
 
 /// What a counter's rate may do: it is within 500 ppm of nominal, and its system may steer it.
@@ -42,22 +43,8 @@ impl Oscillator {
     }
 }
 
-/// Rates that are possible of one counter by another, less one.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Rates {
-    pub(super) low: f64,
-    pub(super) high: f64,
-}
-
 impl Rates {
-    pub(super) fn around(centre: Rates, by: f64) -> Rates {
-        Rates { low: centre.low - by, high: centre.high + by }
-    }
-
-    pub(super) fn within(self, other: Rates) -> Rates {
-        Rates { low: self.low.max(other.low), high: self.high.min(other.high) }
-    }
-
+    /// Those of the same difference with its sign changed.
     pub(super) fn mirrored(self) -> Rates {
         Rates { low: -self.high, high: -self.low }
     }
@@ -83,7 +70,7 @@ impl Pair {
 
     /// What the rate can be at all.
     pub(super) fn any(&self) -> Rates {
-        Rates::around(self.centre(), self.steering())
+        self.centre().widened(self.steering())
     }
 
     /// The furthest that the rate can be from its centre within the n-th span of [`BANDS`]: half

@@ -154,5 +154,5 @@ pub(super) fn nanos(span: Span) -> f64 {
 /// One standard deviation, as a share of an interval's width.
 pub(super) const SHARE: f64 = 0.25;
 const STEPS: usize = 4;
-/// No two counters differ in rate by more: a fifth.
+/// No two counters differ in rate by more: a quarter.
 const RATE_LIMIT: f64 = 0.25;
