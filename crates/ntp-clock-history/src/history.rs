@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 
 use crate::date::Remembered;
-use crate::piece::{Piece, Range, earlier, later};
+use crate::piece::{Piece, Range, joined};
 use crate::sample::{Dated, Sample, Traced, Window};
 
 /// How much a history keeps.
@@ -22,12 +22,7 @@ pub struct Limits {
 impl Default for Limits {
     /// 4,096 samples, one hour, 50 ms, 500 ppm.
     fn default() -> Self {
-        Limits {
-            samples: 4_096,
-            reach_ns: 3_600_000_000_000,
-            due_ns: 50_000_000,
-            counter_ppm: 500,
-        }
+        Limits { samples: 4_096, reach_ns: 3_600_000_000_000, due_ns: 50_000_000, counter_ppm: 500 }
     }
 }
 
@@ -120,7 +115,7 @@ impl History {
                 None => range,
                 Some(other) => {
                     ambiguous |= range.0.counter_ns > other.1.counter_ns + APART_NS;
-                    (earlier(other.0, range.0), later(other.1, range.1))
+                    joined(other, range)
                 }
             });
         }
@@ -163,7 +158,6 @@ impl History {
             self.samples.push_back(*kept);
             if let (Some(middle), Some(next), true) = (middle, next, index + 2 < older) {
                 if let Some(merged) = merged(kept, middle, next) {
-                    // `next` begins the next pair, with what the line to it leaves open.
                     self.samples.push_back(merged);
                     index += 3;
                     continue;

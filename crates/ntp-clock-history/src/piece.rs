@@ -34,10 +34,11 @@ impl Piece<'_> {
         ends.iter().map(|end| end.width_ns + end.resolution_ns).sum()
     }
 
-    /// How far the clock can have been from the straight line between the two samples.
+    /// How far the clock can have been from the straight line between the two samples, where it is
+    /// straight: steered by the most to either side, and stepped by as little as looks the same.
     pub(crate) fn departure_ns(&self) -> i64 {
         let counted = self.to.counter_ns - self.from.counter_ns;
-        self.departure_ns.unwrap_or_else(|| steered(counted) / 2 + self.unsure_ns())
+        self.departure_ns.unwrap_or_else(|| 2 * (steered(counted) + self.unsure_ns()))
     }
 
     /// What the straight line between the two samples says that the counter read, not clipped.
@@ -53,38 +54,30 @@ impl Piece<'_> {
     }
 
     /// The moments at which the clock can have shown a time from `first_ns` to `last_ns`.
+    ///
+    /// A step, a fast slew or a sleep may be anywhere in this time, also one that is too small to
+    /// tell from steering. So the moment is before it, by the line from the first sample, or after
+    /// it, by the line to the last, or, where the clock ran fast or slowly, between the two.
     pub(crate) fn moments(&self, first_ns: i64, last_ns: i64) -> Option<Range> {
-        let (begin, end) = (self.from.counter_ns, self.to.counter_ns + self.to.width_ns);
-        let forward = self.from_first(first_ns, last_ns);
-        let back = self.from_last(first_ns, last_ns);
-        if self.is_straight() {
-            let (forward, back) = (forward?, back?);
-            let low = forward.0.max(back.0).max(begin);
-            let high = forward.1.min(back.1).min(end);
-            let middle = (self.on_line(first_ns), self.on_line(last_ns));
-            let aside = self.departure_ns() + self.unsure_ns();
-            let low = low.max(middle.0.saturating_sub(aside));
-            let high = high.min(middle.1.saturating_add(aside));
-            // The assumptions cross only where rounding does.
-            let (low, high) = (low.min(high), high.max(low));
-            return Some((self.moment(low, self.from), self.moment(high, self.to)));
-        }
-        self.disturbed(forward, back, (first_ns, last_ns))
-    }
-
-    /// A step, a fast slew or a sleep is somewhere in this time: the moment is before it, after it
-    /// or, where the clock ran on fast or slowly, between what either says.
-    fn disturbed(
-        &self,
-        forward: Option<(i64, i64)>,
-        back: Option<(i64, i64)>,
-        (first_ns, last_ns): (i64, i64),
-    ) -> Option<Range> {
-        let (begin, end) = (self.from.counter_ns, self.to.counter_ns + self.to.width_ns);
+        let (begin, end) =
+            (self.from.counter_ns, self.to.counter_ns.saturating_add(self.to.width_ns));
         let within = first_ns <= self.to.system_ns.saturating_add(self.to.resolution_ns)
             && last_ns >= self.from.system_ns;
+        if let Some(aside) = self.departure_ns {
+            let aside = aside.saturating_add(self.unsure_ns());
+            let low = self.on_line(first_ns).saturating_sub(aside);
+            let high = self.on_line(last_ns).saturating_add(aside);
+            return (low <= end && high >= begin).then(|| {
+                let low = self.moment(low.clamp(begin, end), self.from);
+                (low, self.moment(high.clamp(begin, end), self.to))
+            });
+        }
+        let sides = [
+            (self.from_first(first_ns, last_ns), self.from),
+            (self.from_last(first_ns, last_ns), self.to),
+        ];
         let mut found: Option<Range> = None;
-        for (side, of) in [(forward, self.from), (back, self.to)] {
+        for (side, of) in sides {
             let Some((low, high)) = side else { continue };
             // Beyond the piece only a clock that ran on without a step can have shown it here.
             if (high < begin || low > end) && !within {
@@ -94,7 +87,7 @@ impl Piece<'_> {
             let high = self.moment(high.clamp(begin, end), of);
             found = Some(match found {
                 None => (low, high),
-                Some(other) => (earlier(other.0, low), later(other.1, high)),
+                Some(other) => joined(other, (low, high)),
             });
         }
         found
@@ -104,7 +97,8 @@ impl Piece<'_> {
     fn from_first(&self, first_ns: i64, last_ns: i64) -> Option<(i64, i64)> {
         let from = self.from;
         let most = last_ns.checked_sub(from.system_ns)?;
-        let least = first_ns.checked_sub(from.system_ns.checked_add(from.resolution_ns - 1)?)?.max(0);
+        let least =
+            first_ns.checked_sub(from.system_ns.checked_add(from.resolution_ns - 1)?)?.max(0);
         (most >= 0).then(|| {
             let low = from.counter_ns.saturating_add(least - steered(least));
             let high = from.counter_ns.saturating_add(from.width_ns);
@@ -131,14 +125,12 @@ impl Piece<'_> {
     }
 }
 
-/// The earlier of two moments; a counter keeps its reading in a sleep.
-pub(crate) fn earlier(one: Moment, other: Moment) -> Moment {
-    if other.counter_ns < one.counter_ns { other } else { one }
-}
-
-/// The later of two moments.
-pub(crate) fn later(one: Moment, other: Moment) -> Moment {
-    if other.counter_ns >= one.counter_ns { other } else { one }
+/// From the first moment of either range to the last. What follows a sleep is later than what was
+/// before it, whatever the counter reads.
+pub(crate) fn joined(before: Range, after: Range) -> Range {
+    let earliest_ns = before.0.counter_ns.min(after.0.counter_ns);
+    let latest_ns = before.1.counter_ns.max(after.1.counter_ns);
+    (Moment { counter_ns: earliest_ns, ..before.0 }, Moment { counter_ns: latest_ns, ..after.1 })
 }
 
 /// The most that steering moves the clock in this time, nanoseconds, rounded up.

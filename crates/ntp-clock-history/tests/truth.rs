@@ -151,7 +151,11 @@ fn thinning_loses_no_moment_and_bounds_the_memory() {
             let Some(traced) = traced else { continue };
             let range = traced.earliest.counter_ns..=traced.latest.counter_ns;
             let dropped = time.counter_ns < oldest(history, world);
-            assert!(dropped || range.contains(&time.counter_ns), "seed {seed}: {range:?}");
+            assert!(
+                dropped || range.contains(&time.counter_ns),
+                "seed {seed}: {} is outside {range:?}",
+                time.counter_ns
+            );
         }
     });
 }
@@ -174,7 +178,10 @@ fn the_truth_is_within_the_error_of_every_time_that_is_dated() {
             let Some(told) = history.date(traced, |_| None) else { continue };
             dated += 1;
             let error_ns = told.time_ns.abs_diff(time.truth_ns);
-            assert!(error_ns <= told.max_error_ns.unsigned_abs(), "seed {seed}: {told:?} {error_ns}");
+            assert!(
+                error_ns <= told.max_error_ns.unsigned_abs(),
+                "seed {seed}: {told:?} {error_ns}"
+            );
         }
         assert!(dated > 0, "seed {seed}: nothing could be dated");
     });
