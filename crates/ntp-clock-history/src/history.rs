@@ -101,8 +101,8 @@ impl History {
     /// `None` where it did not show that between the first and the last sample. Take a sample
     /// before you ask for times of just now.
     ///
-    /// What is assumed: between two samples the clock is steered by up to 600 ppm, or else it is
-    /// stepped once, runs fast or slowly at one rate, or the machine sleeps once.
+    /// What is assumed: between two samples the clock is steered by up to 600 ppm and stepped at most
+    /// once, or runs fast or slowly at one rate, or the machine sleeps once.
     #[must_use]
     pub fn trace(&self, system_ns: i64, resolution_ns: i64, window: Window) -> Option<Traced> {
         let last_ns = system_ns.checked_add(resolution_ns.max(1) - 1)?;
@@ -156,12 +156,12 @@ impl History {
         while let Some(kept) = all.get(index) {
             let (middle, next) = (all.get(index + 1), all.get(index + 2));
             self.samples.push_back(*kept);
-            if let (Some(middle), Some(next), true) = (middle, next, index + 2 < older) {
-                if let Some(merged) = merged(kept, middle, next) {
-                    self.samples.push_back(merged);
-                    index += 3;
-                    continue;
-                }
+            if let (Some(middle), Some(next), true) = (middle, next, index + 2 < older)
+                && let Some(merged) = merged(kept, middle, next)
+            {
+                self.samples.push_back(merged);
+                index += 3;
+                continue;
             }
             index += 1;
         }

@@ -51,6 +51,3 @@ mod sample;
 
 pub use history::{History, Limits};
 pub use sample::{Dated, Moment, Sample, Traced, Window};
-
-#[cfg(test)]
-extern crate std;

@@ -73,8 +73,8 @@ impl Piece<'_> {
             });
         }
         let sides = [
-            (self.from_first(first_ns, last_ns), self.from),
-            (self.from_last(first_ns, last_ns), self.to),
+            (self.after_first(first_ns, last_ns), self.from),
+            (self.before_last(first_ns, last_ns), self.to),
         ];
         let mut found: Option<Range> = None;
         for (side, of) in sides {
@@ -94,7 +94,7 @@ impl Piece<'_> {
     }
 
     /// By the clock's going on from the first sample.
-    fn from_first(&self, first_ns: i64, last_ns: i64) -> Option<(i64, i64)> {
+    fn after_first(&self, first_ns: i64, last_ns: i64) -> Option<(i64, i64)> {
         let from = self.from;
         let most = last_ns.checked_sub(from.system_ns)?;
         let least =
@@ -107,7 +107,7 @@ impl Piece<'_> {
     }
 
     /// By the clock's having come to the last sample.
-    fn from_last(&self, first_ns: i64, last_ns: i64) -> Option<(i64, i64)> {
+    fn before_last(&self, first_ns: i64, last_ns: i64) -> Option<(i64, i64)> {
         let to = self.to;
         let shown = to.system_ns.checked_add(to.resolution_ns - 1)?;
         let most = shown.checked_sub(first_ns)?;

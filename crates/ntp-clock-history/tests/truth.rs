@@ -1,5 +1,7 @@
 //! A simulated SDK clock whose truth is known: steps, steering and sleeps, in seeded worlds.
 
+use std::cell::Cell;
+
 use ntp_clock_history::{Dated, History, Limits, Sample, Window};
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -150,7 +152,8 @@ fn thinning_loses_no_moment_and_bounds_the_memory() {
             let traced = history.trace(time.system_ns, world.resolution_ns, Window::default());
             let Some(traced) = traced else { continue };
             let range = traced.earliest.counter_ns..=traced.latest.counter_ns;
-            let dropped = time.counter_ns < oldest(history, world);
+            // A time of the very moment of the first sample may be of the piece before it.
+            let dropped = time.counter_ns <= oldest(history, world);
             assert!(
                 dropped || range.contains(&time.counter_ns),
                 "seed {seed}: {} is outside {range:?}",
@@ -167,8 +170,8 @@ fn oldest(history: &History, world: &World) -> i64 {
 
 #[test]
 fn the_truth_is_within_the_error_of_every_time_that_is_dated() {
+    let (dated, all) = (Cell::new(0), Cell::new(0));
     in_worlds(LIMITS, |seed, history, world, taken| {
-        let mut dated = 0;
         for time in taken {
             let window = Window::default();
             let Some(traced) = history.trace(time.system_ns, world.resolution_ns, window) else {
@@ -176,15 +179,17 @@ fn the_truth_is_within_the_error_of_every_time_that_is_dated() {
             };
             // The clock speaks for no moment any more: the remembered readings have to do.
             let Some(told) = history.date(traced, |_| None) else { continue };
-            dated += 1;
+            dated.set(dated.get() + 1);
             let error_ns = told.time_ns.abs_diff(time.truth_ns);
             assert!(
                 error_ns <= told.max_error_ns.unsigned_abs(),
                 "seed {seed}: {told:?} {error_ns}"
             );
         }
-        assert!(dated > 0, "seed {seed}: nothing could be dated");
+        all.set(all.get() + taken.len());
     });
+    // The others can have been taken before a sleep of which no reading is remembered.
+    assert!(dated.get() > all.get() / 2, "only {} of {} could be dated", dated.get(), all.get());
 }
 
 #[test]

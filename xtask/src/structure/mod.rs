@@ -35,6 +35,7 @@ const PLACES: &[(&str, Read)] = &[
     ("crates/ntp-clock-cli/src", rust),
     ("crates/ntp-clock-python/src", rust),
     ("crates/ntp-clock-wasm/src", rust),
+    ("crates/ntp-clock-history/src", rust),
     ("crates/ntp-clock-order/src", rust),
     ("crates/ntp-clock-order-wasm/src", rust),
     ("crates/ntp-clock-relay/src", rust),
