@@ -1,6 +1,6 @@
 //! True time of moments for which the clock itself does not speak any more.
 
-use crate::history::Limits;
+use crate::limits::Limits;
 use crate::sample::{Dated, Moment, Sample};
 
 /// A reading that came with a sample.

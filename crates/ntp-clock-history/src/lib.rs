@@ -46,8 +46,10 @@ extern crate alloc;
 
 mod date;
 mod history;
+mod limits;
 mod piece;
 mod sample;
 
-pub use history::{History, Limits};
+pub use history::History;
+pub use limits::Limits;
 pub use sample::{Dated, Moment, Sample, Traced, Window};
