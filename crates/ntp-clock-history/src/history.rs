@@ -95,7 +95,7 @@ impl History {
             found = Some(match found {
                 None => range,
                 Some(other) => {
-                    ambiguous |= range.0.counter_ns > other.1.counter_ns + APART_NS;
+                    ambiguous |= range.0.counter_ns > other.1.counter_ns.saturating_add(APART_NS);
                     joined(other, range)
                 }
             });

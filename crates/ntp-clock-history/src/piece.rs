@@ -22,23 +22,26 @@ pub(crate) type Range = (Moment, Moment);
 impl Piece<'_> {
     /// Whether nothing but steering happened to the clock in this time.
     pub(crate) fn is_straight(&self) -> bool {
-        let counted = self.to.counter_ns - self.from.counter_ns;
+        let counted = self.to.counter_ns.saturating_sub(self.from.counter_ns);
         let shown = self.to.system_ns.saturating_sub(self.from.system_ns);
         self.from.counter == self.to.counter
-            && shown.saturating_sub(counted).saturating_abs() <= steered(counted) + self.unsure_ns()
+            && shown.saturating_sub(counted).saturating_abs()
+                <= steered(counted).saturating_add(self.unsure_ns())
     }
 
     /// What the looks themselves leave open, nanoseconds.
     fn unsure_ns(&self) -> i64 {
         let ends = [self.from, self.to];
-        ends.iter().map(|end| end.width_ns + end.resolution_ns).sum()
+        let unsure = ends.map(|end| end.width_ns.saturating_add(end.resolution_ns));
+        unsure[0].saturating_add(unsure[1])
     }
 
     /// How far the clock can have been from the straight line between the two samples, where it is
     /// straight: steered by the most to either side, and stepped by as little as looks the same.
     pub(crate) fn departure_ns(&self) -> i64 {
-        let counted = self.to.counter_ns - self.from.counter_ns;
-        self.departure_ns.unwrap_or_else(|| 2 * (steered(counted) + self.unsure_ns()))
+        let counted = self.to.counter_ns.saturating_sub(self.from.counter_ns);
+        self.departure_ns
+            .unwrap_or_else(|| steered(counted).saturating_add(self.unsure_ns()).saturating_mul(2))
     }
 
     /// What the straight line between the two samples says that the counter read, not clipped.
@@ -100,7 +103,7 @@ impl Piece<'_> {
         let least =
             first_ns.checked_sub(from.system_ns.checked_add(from.resolution_ns - 1)?)?.max(0);
         (most >= 0).then(|| {
-            let low = from.counter_ns.saturating_add(least - steered(least));
+            let low = from.counter_ns.saturating_add(least.saturating_sub(steered(least)));
             let high = from.counter_ns.saturating_add(from.width_ns);
             (low, high.saturating_add(most).saturating_add(steered(most)))
         })
@@ -115,7 +118,7 @@ impl Piece<'_> {
         (most >= 0).then(|| {
             let low = to.counter_ns.saturating_sub(most).saturating_sub(steered(most));
             let high = to.counter_ns.saturating_add(to.width_ns);
-            (low, high.saturating_sub(least - steered(least)))
+            (low, high.saturating_sub(least.saturating_sub(steered(least))))
         })
     }
 

@@ -238,3 +238,38 @@ fn times_that_a_clock_showed_twice_are_ambiguous_and_cover_both() {
     assert!(!traced.ambiguous);
     assert!(traced.earliest.counter_ns >= 10 * SECOND_NS);
 }
+
+#[test]
+fn absurd_numbers_do_not_panic() {
+    let absurd = [i64::MIN, -1, 0, 1, i64::MAX];
+    for first in absurd {
+        for second in absurd {
+            for unsure_ns in [1, i64::MAX] {
+                let mut history = History::new(LIMITS);
+                for (counter_ns, system_ns) in [(first, second), (second, first), (i64::MAX, 0)] {
+                    let (width_ns, resolution_ns, counter) = (unsure_ns, unsure_ns, 1);
+                    let reading = Some(Dated {
+                        time_ns: first,
+                        max_error_ns: i64::MAX,
+                        est_error_ns: i64::MAX,
+                        epoch: 1,
+                    });
+                    history.sample(Sample {
+                        counter_ns,
+                        width_ns,
+                        system_ns,
+                        resolution_ns,
+                        counter,
+                        reading,
+                    });
+                }
+                assert!(!history.is_empty());
+                for system_ns in absurd {
+                    let traced = history.trace(system_ns, unsure_ns, Window::default());
+                    let dated = traced.and_then(|traced| history.date(traced, |_| None));
+                    assert!(dated.is_none_or(|dated| dated.max_error_ns > 0));
+                }
+            }
+        }
+    }
+}
