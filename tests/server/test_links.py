@@ -77,17 +77,22 @@ def links_of(user: Session, server: Server | None = None) -> list[dict[str, Any]
     return found
 
 
+def links_with(user: Session, counter: str) -> list[dict[str, Any]]:
+    """The links with this counter that have bounds: at most one."""
+    return [link for link in links_of(user) if link["b"].endswith(f"/{counter}")]
+
+
 def link_of(user: Session, counter: str) -> dict[str, Any]:
     """The link with this counter."""
-    (found,) = [link for link in links_of(user) if link["b"].endswith(f"/{counter}")]
+    (found,) = links_with(user, counter)
     return found
 
 
 def link_after_lies(user: Session, liar: Comparing) -> dict[str, Any]:
-    """Its link: one that has just begun anew may know nothing until the next exchange."""
+    """Its link. A link that has just restarted may have no bounds until the next exchange."""
     for _ in range(6):
         liar.exchange()
-        found = [link for link in links_of(user) if link["b"].endswith(f"/{liar.counter}")]
+        found = links_with(user, liar.counter)
         if found:
             return found[0]
     raise AssertionError("nothing is known of its counter")

@@ -70,7 +70,7 @@ impl History {
         Some(self.samples.front()?.sample.counter_ns)
     }
 
-    /// Whether there is no sample yet.
+    /// Whether the history has no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()

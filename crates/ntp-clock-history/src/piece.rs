@@ -71,8 +71,8 @@ impl Piece<'_> {
             let low = self.on_line(first_ns).saturating_sub(aside);
             let high = self.on_line(last_ns).saturating_add(aside);
             return (low <= end && high >= begin).then(|| {
-                let low = self.moment(low.clamp(begin, end), self.from);
-                (low, self.moment(high.clamp(begin, end), self.to))
+                let low = moment(low.clamp(begin, end), self.from);
+                (low, moment(high.clamp(begin, end), self.to))
             });
         }
         let sides = [
@@ -86,8 +86,8 @@ impl Piece<'_> {
             if (high < begin || low > end) && !within {
                 continue;
             }
-            let low = self.moment(low.clamp(begin, end), of);
-            let high = self.moment(high.clamp(begin, end), of);
+            let low = moment(low.clamp(begin, end), of);
+            let high = moment(high.clamp(begin, end), of);
             found = Some(match found {
                 None => (low, high),
                 Some(other) => joined(other, (low, high)),
@@ -121,11 +121,11 @@ impl Piece<'_> {
             (low, high.saturating_sub(least.saturating_sub(steered(least))))
         })
     }
+}
 
-    /// A moment of the counter that both samples are of, or of that of one of them.
-    fn moment(&self, counter_ns: i64, of: &Sample) -> Moment {
-        Moment { counter_ns, counter: of.counter }
-    }
+/// A moment of the counter that a sample is of.
+fn moment(counter_ns: i64, of: &Sample) -> Moment {
+    Moment { counter_ns, counter: of.counter }
 }
 
 /// From the first moment of either range to the last. What follows a sleep is later than what was

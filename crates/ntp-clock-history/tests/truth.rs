@@ -178,12 +178,12 @@ fn the_truth_is_within_the_error_of_every_time_that_is_dated() {
                 continue;
             };
             // The clock speaks for no moment any more: the remembered readings have to do.
-            let Some(told) = history.date(traced, |_| None) else { continue };
+            let Some(answer) = history.date(traced, |_| None) else { continue };
             dated.set(dated.get() + 1);
-            let error_ns = told.time_ns.abs_diff(time.truth_ns);
+            let error_ns = answer.time_ns.abs_diff(time.truth_ns);
             assert!(
-                error_ns <= told.max_error_ns.unsigned_abs(),
-                "seed {seed}: {told:?} {error_ns}"
+                error_ns <= answer.max_error_ns.unsigned_abs(),
+                "seed {seed}: {answer:?} is wrong by {error_ns} ns"
             );
         }
         all.set(all.get() + taken.len());
