@@ -257,6 +257,16 @@ def test_a_frame_that_is_too_large_ends_the_connection_and_is_logged(
     assert server.has_logged("(1009)")
 
 
+def test_text_that_is_not_utf_8_ends_the_connection_with_one_line_in_the_log(
+    server: Server, browser: Socket
+) -> None:
+    before = len(server.log)
+    browser.connection.send(b'{"event": "\xb1"}', text=True)
+    assert browser.close_code()[0] == 1007
+    eventually(lambda: "(1007)" in server.log[before:])
+    assert len(server.log[before:].splitlines()) == 1
+
+
 def test_bytes_are_refused(browser: Socket) -> None:
     browser.send(b"\x00\x01")
     assert browser.close_code() == (1003, "text frames only")

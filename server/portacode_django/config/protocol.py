@@ -83,7 +83,21 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         """A whole message."""
         if self._place is not None:
             self._place.heard()
+        if self.curr_msg_data_type == "text" and not self.close_sent and not self._is_utf8():
+            # RFC 6455 section 8.1. uvicorn does the same, but logs a traceback each time: a
+            # stranger could fill the log.
+            self.frames = []
+            self.conn.send_close(1007)
+            self.handle_parser_exception()
+            return
         super().send_receive_event_to_app()
+
+    def _is_utf8(self) -> bool:
+        try:
+            b"".join(self.frames).decode()
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Its end."""
