@@ -36,6 +36,7 @@ const PLACES: &[(&str, Read)] = &[
     ("crates/ntp-clock-python/src", rust),
     ("crates/ntp-clock-wasm/src", rust),
     ("crates/ntp-clock-history/src", rust),
+    ("crates/ntp-clock-opentelemetry/src", rust),
     ("crates/ntp-clock-order/src", rust),
     ("crates/ntp-clock-order-wasm/src", rust),
     ("crates/ntp-clock-relay/src", rust),

@@ -1,0 +1,56 @@
+//! A clock of tests: true time is the SDK's plus an hour, from a second before it was made on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use ntp_clock_history::Dated;
+
+use crate::times::{Times, unix_ns};
+
+pub(crate) const HOUR_NS: i64 = 3_600_000_000_000;
+
+#[derive(Debug)]
+pub(crate) struct Fake {
+    synchronised: AtomicBool,
+    since_ns: i64,
+}
+
+impl Fake {
+    pub(crate) fn new(synchronised: bool) -> Arc<Self> {
+        let since_ns = unix_ns(SystemTime::now()).expect("before 2262") - 1_000_000_000;
+        Arc::new(Fake { synchronised: AtomicBool::new(synchronised), since_ns })
+    }
+
+    pub(crate) fn synchronise(&self) {
+        self.synchronised.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Times for Fake {
+    fn look(&self) {}
+
+    fn look_now(&self) {}
+
+    fn synchronised(&self) -> bool {
+        self.synchronised.load(Ordering::SeqCst)
+    }
+
+    fn date(&self, system_ns: i64) -> Option<Dated> {
+        let known = self.synchronised() && system_ns >= self.since_ns;
+        let time_ns = system_ns + HOUR_NS;
+        known.then_some(Dated { time_ns, max_error_ns: 1_000, est_error_ns: 10, epoch: 3 })
+    }
+
+    fn server(&self) -> String {
+        "time.test".into()
+    }
+}
+
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "not within 10 s: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,72 @@
+//! OpenTelemetry spans and log records in true time, with a stated error.
+//!
+//! The SDK stamps with the system's clock, which may be wrong, be stepped and be steered. The
+//! exporters of a [`Timekeeper`] stand in front of the program's own. What ends before the first
+//! synchronisation waits in a bounded gate ([`GateLimits`]); everything leaves with true times and
+//! says how wrong they may be, or leaves as it is and says that:
+//!
+//! | attribute of the span or record | meaning |
+//! | --- | --- |
+//! | `ntp_clock.synchronised` | its times are true time; `false`: they are the SDK's own |
+//! | `ntp_clock.server` | the time server |
+//! | `ntp_clock.max_error_ns` | hard bound on the error of each of its times |
+//! | `ntp_clock.est_error_ns` | one standard deviation of the worst of them |
+//! | `ntp_clock.epoch` | times of one epoch never decrease with the counter |
+//! | `ntp_clock.time_source` | `program`: a time that the program passed in stays as it is |
+//!
+//! ```
+//! use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
+//!
+//! let exporter = InMemorySpanExporter::default(); // the program's own
+//! # let server = ntp_test_server::TestServer::builder().spawn()?;
+//! # let clock = ntp_clock::Clock::builder().server(server.addr().to_string().parse()?).build()?;
+//! # let timekeeper = ntp_clock_opentelemetry::install(&clock);
+//! # let _ = || {
+//! let timekeeper = ntp_clock_opentelemetry::install(ntp_clock::Clock::global());
+//! # };
+//! let processor = timekeeper.span_processor(exporter.clone());
+//! let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+//! # use opentelemetry::trace::{Span, Tracer, TracerProvider};
+//! # provider.tracer("docs").start("work").end();
+//! # provider.force_flush()?;
+//! # let spans = exporter.get_finished_spans()?;
+//! # let said = |a: &opentelemetry::KeyValue| a.key.as_str() == "ntp_clock.max_error_ns";
+//! # assert!(spans[0].attributes.iter().any(said), "{:?} {:?}", spans[0], clock.now());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod gate;
+mod gated;
+mod keeper;
+mod logs;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod order;
+mod processors;
+mod spans;
+mod timekeeper;
+mod times;
+
+pub use gate::GateLimits;
+pub use logs::LogExporter;
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
+pub use order::{Answer, Exchanged, Member, MemberError, Propagator, Received};
+#[cfg(feature = "tower")]
+pub use order::{ExchangeLayer, ExchangeService};
+pub use processors::{LogProcessor, SpanProcessor};
+pub use spans::SpanExporter;
+pub use timekeeper::{Timekeeper, install};
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod keeper_tests;
+#[cfg(test)]
+mod log_tests;
+#[cfg(all(test, feature = "metrics"))]
+mod metric_tests;
+#[cfg(test)]
+mod span_tests;

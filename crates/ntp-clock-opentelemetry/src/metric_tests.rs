@@ -1,0 +1,96 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+
+use crate::fake::{Fake, HOUR_NS};
+use crate::{Metrics, Timekeeper};
+
+/// Makes the OTLP message as the exporters of OTLP do.
+#[derive(Clone)]
+struct Sent {
+    requests: Arc<Mutex<Vec<[ExportMetricsServiceRequest; 2]>>>,
+    metrics: Arc<Metrics>,
+    temporality: Temporality,
+}
+
+impl PushMetricExporter for Sent {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let plain = ExportMetricsServiceRequest::from(metrics);
+        let mut redated = plain.clone();
+        self.metrics.redate(&mut redated);
+        let once = redated.clone();
+        self.metrics.redate(&mut redated);
+        assert_eq!(redated, once);
+        self.requests.lock().expect("no panic").push([plain, redated]);
+        Ok(())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.temporality
+    }
+}
+
+/// Start and end of the counter's points in three exports, by the SDK's clock and re-dated.
+fn three_exports(fake: &Arc<Fake>, temporality: Temporality) -> Vec<[(u64, u64); 2]> {
+    let metrics = Arc::new(Timekeeper::new(fake.clone()).metrics());
+    let sent = Sent { requests: Arc::default(), metrics, temporality };
+    let reader = PeriodicReader::builder(sent.clone()).build();
+    let provider = SdkMeterProvider::builder().with_reader(reader).build();
+    let counter = provider.meter("test").u64_counter("count").build();
+    for _ in 0..3 {
+        counter.add(1, &[]);
+        provider.force_flush().expect("sent");
+    }
+    let requests = sent.requests.lock().expect("no panic");
+    requests.iter().map(|pair| pair.each_ref().map(times)).collect()
+}
+
+fn times(request: &ExportMetricsServiceRequest) -> (u64, u64) {
+    match &request.resource_metrics[0].scope_metrics[0].metrics[0].data {
+        Some(Data::Sum(sum)) => {
+            (sum.data_points[0].start_time_unix_nano, sum.data_points[0].time_unix_nano)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn points_are_re_dated_and_a_cumulative_start_is_repeated_unchanged() {
+    let hour = HOUR_NS.unsigned_abs();
+    let exports = three_exports(&Fake::new(true), Temporality::Cumulative);
+    for [plain, redated] in &exports {
+        assert_eq!(*redated, (plain.0 + hour, plain.1 + hour));
+        assert_eq!(redated.0, exports[0][1].0);
+    }
+}
+
+#[test]
+fn the_start_of_a_delta_is_the_end_of_the_one_before() {
+    let exports = three_exports(&Fake::new(true), Temporality::Delta);
+    for two in exports.windows(2) {
+        assert_eq!(two[0][0].1, two[1][0].0, "the SDK's own");
+        assert_eq!(two[0][1].1, two[1][1].0);
+    }
+}
+
+#[test]
+fn without_synchronisation_points_stay_as_they_are() {
+    for [plain, redated] in three_exports(&Fake::new(false), Temporality::Cumulative) {
+        assert_eq!(plain, redated);
+    }
+}

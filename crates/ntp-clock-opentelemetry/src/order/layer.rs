@@ -1,0 +1,96 @@
+//! The response header of a server.
+
+use std::task::{Context, Poll};
+
+use futures_util::TryFutureExt as _;
+use futures_util::future::MapOk;
+use http::{HeaderName, HeaderValue, Request, Response};
+use ntp_clock::Clock;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::member::Answer;
+
+const HEADER: HeaderName = HeaderName::from_static("ntp-clock-exchange");
+
+/// A layer of tower, and so of axum, that answers with the header `ntp-clock-exchange`: when the
+/// request arrived and when the response left, by the clock's counter. The caller learns from it
+/// how the two counters stand to each other.
+///
+/// ```
+/// use std::convert::Infallible;
+/// use axum::{Router, routing::get};
+/// use ntp_clock::ManualClock;
+/// use ntp_clock_opentelemetry::{Answer, ExchangeLayer};
+/// use tower::ServiceExt;
+///
+/// let clock = ManualClock::new().clock(); // a program has `Clock::global().clone()`
+/// let app: Router = Router::new()
+///     .route("/", get(|| async { "hello" }))
+///     .layer(ExchangeLayer::new(clock.clone()));
+/// let request = http::Request::get("/").body(axum::body::Body::empty())?;
+/// let response = futures_executor::block_on(app.oneshot(request))?;
+/// let answer: Answer = response.headers()["ntp-clock-exchange"].to_str()?.parse()?;
+/// assert_eq!(answer.counter, clock.counter_id().to_string());
+/// assert!(answer.received <= answer.sent);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ExchangeLayer {
+    clock: Clock,
+}
+
+/// A service with an [`ExchangeLayer`] around it.
+#[derive(Clone, Debug)]
+pub struct ExchangeService<S> {
+    inner: S,
+    clock: Clock,
+}
+
+impl ExchangeLayer {
+    /// A layer that answers with the counter of `clock`.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        ExchangeLayer { clock }
+    }
+}
+
+impl<S> Layer<S> for ExchangeLayer {
+    type Service = ExchangeService<S>;
+
+    fn layer(&self, inner: S) -> ExchangeService<S> {
+        ExchangeService { inner, clock: self.clock.clone() }
+    }
+}
+
+type Answering<B> = Box<dyn FnOnce(Response<B>) -> Response<B> + Send>;
+
+impl<S, A, B> Service<Request<A>> for ExchangeService<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = MapOk<S::Future, Answering<B>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let (received, clock) = (self.clock.stamp(), self.clock.clone());
+        let answering = move |mut response: Response<B>| {
+            let sent = clock.stamp();
+            // After a sleep in between it is another counter, and the two stamps have no distance.
+            if sent.counter_id == received.counter_id {
+                let counter = sent.counter_id.to_string();
+                let answer = Answer { counter, received: received.counter, sent: sent.counter };
+                if let Ok(value) = HeaderValue::try_from(answer.to_string()) {
+                    response.headers_mut().insert(HEADER, value);
+                }
+            }
+            response
+        };
+        self.inner.call(request).map_ok(Box::new(answering))
+    }
+}

@@ -1,0 +1,87 @@
+//! What wraps exporters.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ntp_clock::Clock;
+use opentelemetry_sdk::{logs, trace};
+
+use crate::gate::GateLimits;
+use crate::keeper::Keeper;
+use crate::logs::LogExporter;
+#[cfg(feature = "metrics")]
+use crate::metrics::Metrics;
+use crate::processors::{LogProcessor, SpanProcessor};
+use crate::spans::SpanExporter;
+use crate::times::Times;
+
+/// Begins to look at the SDK's clock beside this clock's counter, once a second and where spans and
+/// records begin and end: early, for what the program stamped before cannot be dated.
+///
+/// ```no_run
+/// let timekeeper = ntp_clock_opentelemetry::install(ntp_clock::Clock::global());
+/// ```
+#[must_use]
+pub fn install(clock: &Clock) -> Timekeeper {
+    Timekeeper::new(Keeper::begin(clock.clone(), Box::new(SystemTime::now)))
+}
+
+/// Wraps exporters so that what they send has true times.
+#[derive(Clone, Debug)]
+pub struct Timekeeper {
+    times: Arc<dyn Times>,
+    limits: GateLimits,
+}
+
+impl Timekeeper {
+    pub(crate) fn new(times: Arc<dyn Times>) -> Self {
+        Timekeeper { times, limits: GateLimits::default() }
+    }
+
+    /// With other limits for what waits for the first synchronisation, in exporters wrapped
+    /// hereafter.
+    #[must_use]
+    pub fn with_gate(self, limits: GateLimits) -> Self {
+        Timekeeper { limits, ..self }
+    }
+
+    /// A span exporter in front of the program's own, for `with_batch_exporter` and the like.
+    #[must_use]
+    pub fn span_exporter<E: trace::SpanExporter + 'static>(&self, exporter: E) -> SpanExporter<E> {
+        SpanExporter::new(exporter, Arc::clone(&self.times), self.limits)
+    }
+
+    /// A log exporter in front of the program's own, for `with_batch_exporter` and the like.
+    #[must_use]
+    pub fn log_exporter<E: logs::LogExporter + 'static>(&self, exporter: E) -> LogExporter<E> {
+        LogExporter::new(exporter, Arc::clone(&self.times), self.limits)
+    }
+
+    /// A batch processor of spans in front of the program's exporter, for `with_span_processor`:
+    /// like [`Timekeeper::span_exporter`] in the SDK's own, and a flush reaches what waits.
+    #[must_use]
+    pub fn span_processor<E: trace::SpanExporter + 'static>(&self, exporter: E) -> SpanProcessor {
+        let exporter = self.span_exporter(exporter);
+        let (door, times) = (exporter.door(), Arc::clone(&self.times));
+        let batches = trace::BatchSpanProcessor::builder(exporter).build();
+        SpanProcessor { batches, door, times }
+    }
+
+    /// A batch processor of log records in front of the program's exporter, for
+    /// `with_log_processor`: like [`Timekeeper::log_exporter`] in the SDK's own, and a flush
+    /// reaches what waits.
+    #[must_use]
+    pub fn log_processor<E: logs::LogExporter + 'static>(&self, exporter: E) -> LogProcessor {
+        let exporter = self.log_exporter(exporter);
+        let (door, times) = (exporter.door(), Arc::clone(&self.times));
+        let batches = logs::BatchLogProcessor::builder(exporter).build();
+        LogProcessor { batches, door, times }
+    }
+
+    /// What re-dates the metrics of one exporter, in OTLP's protobuf.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new(Arc::clone(&self.times))
+    }
+}
