@@ -46,6 +46,7 @@ extern crate alloc;
 
 mod date;
 mod history;
+mod kept;
 mod limits;
 mod piece;
 mod sample;

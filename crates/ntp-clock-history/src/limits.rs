@@ -3,9 +3,9 @@
 /// How much a history keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// The most samples, at least 16. One takes about 100 bytes.
+    /// The most samples, at least 16. One takes about 120 bytes.
     pub samples: usize,
-    /// How far back it reaches, nanoseconds of the counter.
+    /// How far back it reaches, nanoseconds of the counter. One that begins lower counts from there.
     pub reach_ns: i64,
     /// How long a sample stands for the present: see [`History::is_due`](crate::History::is_due). Nanoseconds.
     pub due_ns: i64,

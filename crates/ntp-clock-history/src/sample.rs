@@ -13,7 +13,8 @@ pub struct Sample {
     /// The SDK's clock is rounded down to multiples of this: 1, or 1 000 000 for `Date.now()`.
     pub resolution_ns: i64,
     /// Which counter it is. Two samples with different ones have a sleep of the machine between
-    /// them, in which the counter stood still for a time that nobody knows.
+    /// them, in which the counter stood still for a time that nobody knows. The next one may go on
+    /// where this one stood, or begin lower.
     pub counter: u64,
     /// True time at `counter_ns`, if the synchronised clock knew it.
     pub reading: Option<Dated>,
@@ -28,7 +29,8 @@ pub struct Dated {
     pub max_error_ns: i64,
     /// One standard deviation, nanoseconds.
     pub est_error_ns: i64,
-    /// Times of one epoch never decrease with the counter.
+    /// Times of one epoch never decrease with the counter. Where a moment may be of two, it is the
+    /// later; the error covers both.
     pub epoch: u64,
 }
 
@@ -53,7 +55,9 @@ pub struct Traced {
     pub ambiguous: bool,
 }
 
-/// What the caller knows of the moment itself, by the counter.
+/// What the caller knows of the moment itself, by the counter that the last sample is of, or one that
+/// this went on from. A counter that began lower: all that is before it was earlier than any of its
+/// readings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Window {
     /// It was not earlier than this, nanoseconds.
