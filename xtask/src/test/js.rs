@@ -57,7 +57,8 @@ pub(super) fn node_tests(job: &Job) -> Result<Outcome> {
     std::fs::copy(js::compile(job, js::CLOCK, &["replay"])?, &wasm)?;
     let mut command = Command::new("node");
     command
-        .args(["--test", "--test-reporter=tap", "js/test/"])
+        // Node's own choice is one process fewer than there are cores; most tests wait.
+        .args(["--test", "--test-concurrency=2", "--test-reporter=tap", "js/test/"])
         .env("NTP_TEST_SERVER_BIN", project.program("debug/ntp-test-server"))
         .env("NTP_CLOCK_BIN", project.program("debug/ntp-clock"))
         .env("NTP_CLOCK_REPLAY_WASM", wasm);
@@ -82,11 +83,11 @@ pub(super) fn node_tests(job: &Job) -> Result<Outcome> {
     Ok(Outcome { counts, skips, failures })
 }
 
-/// All tests that a real Chromium runs, one after the other: they measure.
+/// All tests that a real Chromium runs; those of one file share what they start.
 pub(super) fn chromium_tests(job: &Job) -> Result<Outcome> {
     // Peers and tools of the pages.
     js::install(job)?;
-    run_pytest(job, "chromium", &["tests/e2e"])
+    run_pytest(job, "chromium", &["tests/e2e", "--numprocesses", "auto", "--dist", "loadfile"])
 }
 
 /// A count at the end of what Node's runner says.

@@ -203,7 +203,7 @@ fn pytest(job: &Job) -> Result<Outcome> {
 /// The reference server, as real processes, with real Redis and PostgreSQL.
 fn server_tests(job: &Job) -> Result<Outcome> {
     job.must(&mut cargo(&["build", "--package", "ntp-test-server"]))?;
-    run_pytest(job, "server", &["tests/server"])
+    run_pytest(job, "server", &["tests/server", "--numprocesses", "auto", "--dist", "loadfile"])
 }
 
 /// Pytest with these arguments; its report is of this name.
