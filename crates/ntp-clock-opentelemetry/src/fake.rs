@@ -42,6 +42,10 @@ impl Times for Fake {
         known.then_some(Dated { time_ns, max_error_ns: 1_000, est_error_ns: 10, epoch: 3 })
     }
 
+    fn date_after(&self, system_ns: i64, _: i64) -> Option<Dated> {
+        self.date(system_ns)
+    }
+
     fn server(&self) -> String {
         "time.test".into()
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,8 +21,11 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Where items go that leave the gate: the program's own exporter, after re-dating.
 pub(crate) trait Sink: Send + Sync + 'static {
     type Item: Send + 'static;
+    type Answer: Send;
     fn bytes(item: &Self::Item) -> usize;
-    fn send(&self, batch: Vec<Self::Item>) -> impl Future<Output = OTelSdkResult> + Send;
+    /// What is answered while something waits.
+    fn accepted() -> Self::Answer;
+    fn send(&self, batch: Vec<Self::Item>) -> impl Future<Output = Self::Answer> + Send;
 }
 
 struct State<T> {
@@ -69,7 +73,7 @@ impl<S: Sink> Gated<S> {
     }
 
     /// Sends a batch, or has it wait, which is a success.
-    pub(crate) async fn export(&self, batch: Vec<S::Item>) -> OTelSdkResult {
+    pub(crate) async fn export(&self, batch: Vec<S::Item>) -> S::Answer {
         let shared = &self.0;
         shared.door.times.look();
         let admitted = {
@@ -86,10 +90,12 @@ impl<S: Sink> Gated<S> {
             admitted
         };
         match admitted {
-            Admitted::Waits(leaving) if leaving.is_empty() => Ok(()),
+            Admitted::Waits(leaving) if leaving.is_empty() => S::accepted(),
             Admitted::Waits(leaving) => {
                 let _turn = shared.turn.lock().await;
-                shared.sink.send(leaving).await
+                // What becomes of these says nothing of those that wait now.
+                let _answer = shared.sink.send(leaving).await;
+                S::accepted()
             }
             Admitted::Passes(batch) => {
                 let _turn = shared.turn.lock().await;
@@ -157,16 +163,18 @@ impl<T> fmt::Debug for Door<T> {
 }
 
 impl<S: Sink> Shared<S> {
-    /// Sends what waited, batch by batch; the caller has the turn. A batch that the exporter
-    /// refuses is lost, as it would be had it not waited.
+    /// Sends what waited, batch by batch; the caller has the turn.
     async fn let_out(&self) {
-        while let Some(batch) = self.next() {
-            let _refused = self.sink.send(batch).await;
-        }
+        while self.let_out_one().await {}
     }
 
-    fn next(&self) -> Option<Vec<S::Item>> {
-        self.door.lock().gate.next()
+    /// Sends the oldest batch; `false` where there is none. One that the exporter refuses is lost,
+    /// as it would be had it not waited.
+    async fn let_out_one(&self) -> bool {
+        let batch = self.door.lock().gate.next();
+        let Some(batch) = batch else { return false };
+        let _refused = self.sink.send(batch).await;
+        true
     }
 }
 
@@ -195,8 +203,12 @@ fn let_out_when_open<S: Sink>(shared: &Shared<S>) {
         state = door.wait(state, LOOK);
     }
     drop(state);
-    block_on(async {
-        let _turn = shared.turn.lock().await;
-        shared.let_out().await;
-    });
+    let one = || {
+        block_on(async {
+            let _turn = shared.turn.lock().await;
+            shared.let_out_one().await
+        })
+    };
+    // An exporter that panics loses its batch, and the others have their turn.
+    while catch_unwind(AssertUnwindSafe(one)).unwrap_or(true) {}
 }

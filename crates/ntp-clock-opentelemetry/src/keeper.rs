@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use ntp_clock::{Clock, LocalTime, Reading};
-use ntp_clock_history::{Dated, History, Limits, Sample, Window};
+use ntp_clock_history::{Dated, History, Limits, Sample, Traced, Window};
 
+use crate::knots::Knots;
 use crate::times::{Times, unix_ns};
 
 /// How often the thread looks at both clocks. A time later than the last look can be dated for
@@ -22,8 +23,17 @@ pub(crate) struct Keeper {
     clock: Clock,
     sdk_clock: SdkClock,
     server: String,
-    history: Mutex<History>,
+    seen: Mutex<Seen>,
     synchronised: AtomicBool,
+}
+
+/// What was seen of the SDK's clock.
+struct Seen {
+    history: History,
+    last: Option<Sample>,
+    /// The earliest time that the clock was seen to show.
+    lowest_ns: i64,
+    knots: Knots,
 }
 
 impl fmt::Debug for Keeper {
@@ -36,9 +46,11 @@ impl Keeper {
     /// Looks at both clocks from now on, until the last holder is gone.
     pub(crate) fn begin(clock: Clock, sdk_clock: SdkClock) -> Arc<Self> {
         let server = clock.server().map(ToString::to_string).unwrap_or_default();
-        let history = Mutex::new(History::new(Limits::default()));
+        let history = History::new(Limits::default());
+        let seen =
+            Mutex::new(Seen { history, last: None, lowest_ns: i64::MAX, knots: Knots::default() });
         let synchronised = AtomicBool::new(false);
-        let keeper = Arc::new(Keeper { clock, sdk_clock, server, history, synchronised });
+        let keeper = Arc::new(Keeper { clock, sdk_clock, server, seen, synchronised });
         keeper.look();
         let weak = Arc::downgrade(&keeper);
         let name = String::from("ntp-clock-look");
@@ -47,39 +59,62 @@ impl Keeper {
         keeper
     }
 
-    fn sample(&self, history: &mut History) {
+    fn sample(&self, seen: &mut Seen) {
         let stamp = self.clock.stamp();
         let system = (self.sdk_clock)();
         let after = self.clock.local_now();
         let Some(system_ns) = unix_ns(system) else { return };
         let counter = u64::from_str_radix(&stamp.counter_id.to_string(), 16).unwrap_or_default();
-        history.sample(Sample {
+        let sample = Sample {
             counter_ns: stamp.counter.as_nanos(),
             width_ns: (after - stamp.counter).as_nanos(),
             system_ns,
             resolution_ns: 1,
             counter,
             reading: stamp.reading.map(dated),
-        });
+        };
+        if let Some(last) = seen.last
+            && is_disturbed(&last, &sample)
+        {
+            // Around both looks the clock may have gone any way; after a step back it goes once
+            // more over what it has shown.
+            let counted_ns = sample.counter_ns.saturating_sub(last.counter_ns);
+            for look_ns in [last.system_ns, sample.system_ns] {
+                let around =
+                    (look_ns.saturating_sub(counted_ns), look_ns.saturating_add(counted_ns));
+                seen.knots.disturb(around.0, around.1);
+            }
+            if sample.system_ns < last.system_ns {
+                seen.knots.disturb(sample.system_ns.max(seen.lowest_ns), last.system_ns);
+            }
+        }
+        seen.last = Some(sample);
+        seen.lowest_ns = seen.lowest_ns.min(sample.system_ns);
+        seen.history.sample(sample);
     }
 
-    fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn date_traced(&self, history: &History, traced: Traced) -> Option<Dated> {
+        history
+            .date(traced, |counter_ns| self.clock.at(LocalTime::from_nanos(counter_ns)).map(dated))
     }
 }
 
 impl Times for Keeper {
     fn look(&self) {
         // Who finds it locked need not look: another one does.
-        if let Ok(mut history) = self.history.try_lock()
-            && history.is_due(self.clock.local_now().as_nanos())
+        if let Ok(mut seen) = self.seen.try_lock()
+            && seen.history.is_due(self.clock.local_now().as_nanos())
         {
-            self.sample(&mut history);
+            self.sample(&mut seen);
         }
     }
 
     fn look_now(&self) {
-        self.sample(&mut self.history());
+        self.sample(&mut self.seen());
     }
 
     fn synchronised(&self) -> bool {
@@ -89,10 +124,24 @@ impl Times for Keeper {
     }
 
     fn date(&self, system_ns: i64) -> Option<Dated> {
-        let history = self.history();
-        let traced = history.trace(system_ns, 1, Window::default())?;
-        history
-            .date(traced, |counter_ns| self.clock.at(LocalTime::from_nanos(counter_ns)).map(dated))
+        let mut seen = self.seen();
+        let Seen { history, last, knots, .. } = &mut *seen;
+        knots.date(system_ns, last.as_ref()?.system_ns, |system_ns| {
+            let traced = history.trace(system_ns, 1, Window::default())?;
+            let width_ns = if traced.earliest.counter == traced.latest.counter {
+                traced.latest.counter_ns - traced.earliest.counter_ns
+            } else {
+                i64::MAX
+            };
+            Some((self.date_traced(history, traced)?, width_ns))
+        })
+    }
+
+    fn date_after(&self, system_ns: i64, before_ns: i64) -> Option<Dated> {
+        let seen = self.seen();
+        let before = seen.history.trace(before_ns, 1, Window::default())?;
+        let window = Window { not_before_ns: Some(before.earliest.counter_ns), not_after_ns: None };
+        self.date_traced(&seen.history, seen.history.trace(system_ns, 1, window)?)
     }
 
     fn server(&self) -> String {
@@ -106,6 +155,15 @@ fn look_on(keeper: &Weak<Keeper>) {
         drop(keeper);
         thread::sleep(TICK);
     }
+}
+
+/// Whether more than steering happened to the SDK's clock between two looks.
+fn is_disturbed(last: &Sample, sample: &Sample) -> bool {
+    let counted = sample.counter_ns.saturating_sub(last.counter_ns);
+    let apart = sample.system_ns.saturating_sub(last.system_ns).saturating_sub(counted);
+    let unsure = last.width_ns.saturating_add(sample.width_ns).saturating_add(1_000);
+    let steered = i64::try_from(i128::from(counted) * 600 / 1_000_000).unwrap_or(i64::MAX);
+    last.counter != sample.counter || apart.saturating_abs() > steered.saturating_add(unsure)
 }
 
 fn dated(reading: Reading) -> Dated {

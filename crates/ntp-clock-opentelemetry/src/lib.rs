@@ -40,9 +40,12 @@
 mod gate;
 mod gated;
 mod keeper;
+mod knots;
 mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(feature = "metrics")]
+mod metrics_client;
 mod order;
 mod processors;
 mod spans;
@@ -53,6 +56,8 @@ pub use gate::GateLimits;
 pub use logs::LogExporter;
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
+#[cfg(feature = "metrics")]
+pub use metrics_client::MetricsClient;
 pub use order::{Answer, Exchanged, Member, MemberError, Propagator, Received};
 #[cfg(feature = "tower")]
 pub use order::{ExchangeLayer, ExchangeService};

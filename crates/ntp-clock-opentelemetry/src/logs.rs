@@ -65,6 +65,7 @@ impl<E: logs::LogExporter + 'static> logs::LogExporter for LogExporter<E> {
 
 impl<E: logs::LogExporter + 'static> Sink for Logs<E> {
     type Item = (SdkLogRecord, InstrumentationScope);
+    type Answer = OTelSdkResult;
 
     fn bytes((record, _): &Self::Item) -> usize {
         let body = match record.body() {
@@ -73,6 +74,10 @@ impl<E: logs::LogExporter + 'static> Sink for Logs<E> {
             None => 0,
         };
         size_of::<Self::Item>() + body + record.attributes_iter().count() * ATTRIBUTE_BYTES
+    }
+
+    fn accepted() -> OTelSdkResult {
+        Ok(())
     }
 
     async fn send(&self, mut batch: Vec<Self::Item>) -> OTelSdkResult {

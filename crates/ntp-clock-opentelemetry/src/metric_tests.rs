@@ -1,15 +1,22 @@
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+use http::{Request, Response};
 use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{MetricExporter, WithHttpConfig as _};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use prost::Message as _;
 
-use crate::fake::{Fake, HOUR_NS};
+use crate::fake::{Fake, HOUR_NS, eventually};
+use crate::times::unix_ns;
 use crate::{Metrics, Timekeeper};
 
 /// Makes the OTLP message as the exporters of OTLP do.
@@ -93,4 +100,68 @@ fn without_synchronisation_points_stay_as_they_are() {
     for [plain, redated] in three_exports(&Fake::new(false), Temporality::Cumulative) {
         assert_eq!(plain, redated);
     }
+}
+
+/// Keeps the requests that come, as a collector does.
+#[derive(Clone, Debug, Default)]
+struct Collector(Arc<Mutex<Vec<ExportMetricsServiceRequest>>>);
+
+#[async_trait::async_trait]
+impl HttpClient for Collector {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let decoded = ExportMetricsServiceRequest::decode(request.into_body())?;
+        self.0.lock().expect("no panic").push(decoded);
+        Ok(Response::new(Bytes::new()))
+    }
+}
+
+impl Collector {
+    fn received(&self) -> Vec<ExportMetricsServiceRequest> {
+        self.0.lock().expect("no panic").clone()
+    }
+}
+
+/// A provider with the exporter of OTLP, whose client is wrapped.
+fn provider(fake: &Arc<Fake>, collector: &Collector) -> SdkMeterProvider {
+    let client = Timekeeper::new(fake.clone()).metrics_client(collector.clone());
+    let exporter = MetricExporter::builder().with_http().with_http_client(client).build();
+    SdkMeterProvider::builder().with_periodic_exporter(exporter.expect("an exporter")).build()
+}
+
+/// What the scope of the only metric says.
+fn said(request: &ExportMetricsServiceRequest, key: &str) -> Option<any_value::Value> {
+    let scope = request.resource_metrics[0].scope_metrics[0].scope.as_ref()?;
+    scope.attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.clone()
+}
+
+#[test]
+fn what_the_exporter_of_otlp_sends_before_the_first_synchronisation_leaves_in_true_time() {
+    let (fake, collector) = (Fake::new(false), Collector::default());
+    let provider = provider(&fake, &collector);
+    let before = unix_ns(SystemTime::now()).expect("a time");
+    provider.meter("test").u64_counter("count").build().add(1, &[]);
+    provider.force_flush().expect("it waits");
+    assert_eq!(collector.received(), []);
+    fake.synchronise();
+    eventually("it leaves", || collector.received().len() == 1);
+    provider.force_flush().expect("sent");
+    let requests = collector.received();
+    let [(start, time), (again, _)] = [&requests[0], &requests[1]].map(times);
+    assert!(start <= time && start >= (before + HOUR_NS).unsigned_abs());
+    assert_eq!(again, start);
+    let max_error = Some(any_value::Value::IntValue(1_024));
+    assert_eq!(said(&requests[0], "ntp_clock.max_error_ns"), max_error);
+    provider.shutdown().expect("all went");
+}
+
+#[test]
+fn metrics_that_wait_at_shutdown_leave_before_it_ends_and_say_that_they_are_not_true() {
+    let collector = Collector::default();
+    let provider = provider(&Fake::new(false), &collector);
+    provider.meter("test").u64_counter("count").build().add(1, &[]);
+    provider.shutdown().expect("all went");
+    let requests = collector.received();
+    assert_eq!(requests.len(), 1);
+    let synchronised = said(&requests[0], "ntp_clock.synchronised");
+    assert_eq!(synchronised, Some(any_value::Value::BoolValue(false)));
 }

@@ -7,15 +7,16 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use ntp_clock_history::Dated;
+use opentelemetry::Value;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{
-    Exemplar, Gauge, Metric, NumberDataPoint, ScopeMetrics, number_data_point,
-};
+use opentelemetry_proto::tonic::metrics::v1::{Exemplar, Gauge, ScopeMetrics};
 
-use crate::times::{SYNCHRONISED, Times};
+use crate::times::{Redating, SYNCHRONISED, Times};
 
 /// For so many requests a time is remembered that no point uses any more.
 const REMEMBERED_REQUESTS: u64 = 16;
@@ -24,9 +25,9 @@ const REMEMBERED_REQUESTS: u64 = 16;
 ///
 /// Made by [`Timekeeper::metrics`](crate::Timekeeper::metrics). A start that the SDK repeats is
 /// dated once and repeated unchanged, for else it would look like a reset; the start of a delta is
-/// the end of the one before. Each scope says `ntp_clock.synchronised`, and a gauge
-/// `ntp_clock.max_error` (nanoseconds) in the scope `ntp_clock` gives the hard bound on the error
-/// of all times of the request: as an attribute, a value that changes would make new series.
+/// the end of the one before. Each scope says `ntp_clock.synchronised`, and with true times the other
+/// attributes too. Its errors are rounded up to powers of two: each other value of a scope's
+/// attribute makes new series in a backend.
 pub struct Metrics {
     times: Arc<dyn Times>,
     memory: Mutex<Memory>,
@@ -35,8 +36,8 @@ pub struct Metrics {
 #[derive(Default)]
 struct Memory {
     requests: u64,
-    /// By the SDK's time: true time, its error, and the last request that used it.
-    dated: HashMap<u64, (u64, i64, u64)>,
+    /// By the SDK's time: true time, and the last request that used it.
+    dated: HashMap<u64, (Dated, u64)>,
 }
 
 impl fmt::Debug for Metrics {
@@ -59,31 +60,22 @@ impl Metrics {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.requests += 1;
         for resource in &mut request.resource_metrics {
-            let mut largest = None;
             for scope in &mut resource.scope_metrics {
-                self.redate_scope(scope, &mut memory, &mut largest);
-            }
-            if let Some((time, error_ns)) = largest {
-                resource.scope_metrics.push(self.gauge(time, error_ns));
+                self.redate_scope(scope, &mut memory);
             }
         }
         let oldest = memory.requests.saturating_sub(REMEMBERED_REQUESTS);
-        memory.dated.retain(|_, &mut (_, _, used)| used > oldest);
+        memory.dated.retain(|_, &mut (_, used)| used > oldest);
     }
 
-    fn redate_scope(
-        &self,
-        metrics: &mut ScopeMetrics,
-        memory: &mut Memory,
-        largest: &mut Option<(u64, i64)>,
-    ) {
+    fn redate_scope(&self, metrics: &mut ScopeMetrics, memory: &mut Memory) {
         let scope = metrics.scope.get_or_insert_default();
         if scope.attributes.iter().any(|attribute| attribute.key == SYNCHRONISED) {
             return;
         }
-        let mut all = true;
+        let (mut all, mut redating) = (true, Redating::new(&*self.times));
         let mut redate = |start: &mut u64, time: &mut u64, exemplars: &mut [Exemplar]| {
-            all &= self.redate_point(memory, largest, start, time, exemplars);
+            all &= self.redate_point(memory, &mut redating, start, time, exemplars).is_some();
         };
         for data in metrics.metrics.iter_mut().filter_map(|metric| metric.data.as_mut()) {
             match data {
@@ -108,75 +100,62 @@ impl Metrics {
                 }),
             }
         }
-        scope.attributes.push(flag(all));
+        let said = if all { redating } else { Redating::new(&*self.times) };
+        scope.attributes.extend(said.attributes().into_iter().map(attribute));
     }
 
-    /// Re-dates a point, both its times or none; gives whether it did.
+    /// Re-dates a point, both its times or none.
     fn redate_point(
         &self,
         memory: &mut Memory,
-        largest: &mut Option<(u64, i64)>,
+        redating: &mut Redating<'_>,
         start: &mut u64,
         time: &mut u64,
         exemplars: &mut [Exemplar],
-    ) -> bool {
-        let began = if *start == 0 { Some((0, 0)) } else { self.date(memory, *start) };
-        let (Some((began, began_error)), Some((ended, ended_error))) =
-            (began, self.date(memory, *time))
-        else {
-            return false;
-        };
-        let ended_after = if *start <= *time { ended.max(began) } else { ended };
-        let moved = i64::try_from(ended_after - ended).unwrap_or(i64::MAX);
-        (*start, *time) = (began, ended_after);
-        let mut error = began_error.max(ended_error.saturating_add(moved));
+    ) -> Option<()> {
+        let began = if *start == 0 { None } else { Some(self.date(memory, *start)?) };
+        let ended = self.date(memory, *time)?;
+        let began_ns = began.map_or(0, |began| began.time_ns);
+        let ended_ns = if *start <= *time { ended.time_ns.max(began_ns) } else { ended.time_ns };
+        (*start, *time) = (u64::try_from(began_ns).ok()?, u64::try_from(ended_ns).ok()?);
+        for dated in began.into_iter().chain([ended]) {
+            redating.keep(dated);
+        }
+        redating.moved(Duration::from_nanos(ended_ns.abs_diff(ended.time_ns)));
         for exemplar in exemplars {
-            if let Some((taken, taken_error)) = self.date(memory, exemplar.time_unix_nano) {
-                exemplar.time_unix_nano = taken;
-                error = error.max(taken_error);
+            if let Some(taken) = self.date(memory, exemplar.time_unix_nano)
+                && let Ok(taken_ns) = u64::try_from(taken.time_ns)
+            {
+                exemplar.time_unix_nano = taken_ns;
+                redating.keep(taken);
             }
         }
-        let (last, most) = largest.unwrap_or_default();
-        *largest = Some((last.max(*time), most.max(error)));
-        true
+        Some(())
     }
 
-    fn date(&self, memory: &mut Memory, sdk_ns: u64) -> Option<(u64, i64)> {
+    fn date(&self, memory: &mut Memory, sdk_ns: u64) -> Option<Dated> {
         let request = memory.requests;
-        if let Some((time, error, used)) = memory.dated.get_mut(&sdk_ns) {
+        if let Some((dated, used)) = memory.dated.get_mut(&sdk_ns) {
             *used = request;
-            return Some((*time, *error));
+            return Some(*dated);
         }
         let dated = self.times.date(i64::try_from(sdk_ns).ok()?)?;
-        let time = u64::try_from(dated.time_ns).ok()?;
-        memory.dated.insert(sdk_ns, (time, dated.max_error_ns, request));
-        Some((time, dated.max_error_ns))
-    }
-
-    fn gauge(&self, time_unix_nano: u64, max_error_ns: i64) -> ScopeMetrics {
-        let server = any_value::Value::StringValue(self.times.server());
-        let attributes = vec![attribute("ntp_clock.server", server)];
-        let value = Some(number_data_point::Value::AsInt(max_error_ns));
-        let point = NumberDataPoint { attributes, time_unix_nano, value, ..Default::default() };
-        let metric = Metric {
-            name: "ntp_clock.max_error".into(),
-            unit: "ns".into(),
-            data: Some(Data::Gauge(Gauge { data_points: vec![point] })),
-            ..Default::default()
-        };
-        let scope = InstrumentationScope {
-            name: "ntp_clock".into(),
-            attributes: vec![flag(true)],
-            ..Default::default()
-        };
-        ScopeMetrics { scope: Some(scope), metrics: vec![metric], ..Default::default() }
+        memory.dated.insert(sdk_ns, (dated, request));
+        Some(dated)
     }
 }
 
-fn flag(synchronised: bool) -> KeyValue {
-    attribute(SYNCHRONISED, any_value::Value::BoolValue(synchronised))
-}
-
-fn attribute(key: &str, value: any_value::Value) -> KeyValue {
-    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+/// An attribute as OTLP has it, with errors rounded up.
+fn attribute(attribute: opentelemetry::KeyValue) -> KeyValue {
+    let rounded = |error: i64| {
+        let power = error.unsigned_abs().checked_next_power_of_two();
+        power.and_then(|power| i64::try_from(power).ok()).unwrap_or(i64::MAX)
+    };
+    let value = match attribute.value {
+        Value::I64(error) if attribute.key.as_str().ends_with("_error_ns") => {
+            Value::I64(rounded(error))
+        }
+        other => other,
+    };
+    KeyValue { key: attribute.key.into(), value: Some(value.into()), ..Default::default() }
 }

@@ -162,12 +162,14 @@ struct Unruly {
     overlapped: Arc<AtomicBool>,
     blocks: Arc<AtomicBool>,
     fails: bool,
+    panics_at_first: bool,
 }
 
 impl opentelemetry_sdk::trace::SpanExporter for Unruly {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         self.overlapped.fetch_or(self.inside.swap(true, Ordering::SeqCst), Ordering::SeqCst);
-        self.exports.fetch_add(1, Ordering::SeqCst);
+        let exports = self.exports.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.panics_at_first || exports > 0, "as this test wants it");
         while self.blocks.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(2));
         }
@@ -210,6 +212,19 @@ fn a_failing_exporter_gets_each_batch_once() {
     let _ = provider.shutdown();
     let count = |count: &AtomicUsize| count.load(Ordering::SeqCst);
     assert_eq!((count(&exporter.exports), count(&exporter.spans)), (5, 5));
+}
+
+#[test]
+fn an_exporter_that_panics_loses_its_batch_and_no_other_that_waited() {
+    let exporter = Unruly { panics_at_first: true, ..Unruly::default() };
+    let wrapped = Timekeeper::new(Fake::new(false)).span_exporter(exporter.clone());
+    let template = finished();
+    for _ in 0..3 {
+        futures_executor::block_on(wrapped.export(vec![template.clone()])).expect("it waits");
+    }
+    wrapped.shutdown().expect("all went");
+    let count = |count: &AtomicUsize| count.load(Ordering::SeqCst);
+    assert_eq!((count(&exporter.exports), count(&exporter.spans)), (3, 2));
 }
 
 #[test]

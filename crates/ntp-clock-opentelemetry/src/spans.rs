@@ -63,6 +63,7 @@ impl<E: trace::SpanExporter + 'static> trace::SpanExporter for SpanExporter<E> {
 
 impl<E: trace::SpanExporter + 'static> Sink for Spans<E> {
     type Item = SpanData;
+    type Answer = OTelSdkResult;
 
     fn bytes(span: &SpanData) -> usize {
         let attributes = |count: usize| count * ATTRIBUTE_BYTES;
@@ -74,6 +75,10 @@ impl<E: trace::SpanExporter + 'static> Sink for Spans<E> {
                 .map(|event| event.name.len() + attributes(1 + event.attributes.len()))
                 .sum::<usize>()
             + span.links.iter().map(|link| attributes(2 + link.attributes.len())).sum::<usize>()
+    }
+
+    fn accepted() -> OTelSdkResult {
+        Ok(())
     }
 
     async fn send(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
@@ -101,17 +106,18 @@ fn redate(span: &mut SpanData, times: &dyn Times) {
         return;
     };
     (span.start_time, span.end_time) = (start, end);
-    if was.0 <= was.1 && end < start {
+    if end < start {
         redating.moved(start.duration_since(end).unwrap_or_default());
         span.end_time = start;
     }
     let mut program = false;
     for event in &mut span.events.events {
-        let Some(time) = redating.date(event.timestamp) else {
+        let stepped = was.1 < was.0;
+        let inside = stepped || (was.0 <= event.timestamp && event.timestamp <= was.1);
+        let Some(time) = time_of(&mut redating, event.timestamp, stepped.then_some(was.0)) else {
             program = true;
             continue;
         };
-        let inside = was.0 <= event.timestamp && event.timestamp <= was.1;
         event.timestamp = if inside { time.clamp(span.start_time, span.end_time) } else { time };
         redating.moved(distance(event.timestamp, time));
     }
@@ -125,7 +131,21 @@ fn times_of(
     redating: &mut Redating<'_>,
     (start, end): (SystemTime, SystemTime),
 ) -> Option<(SystemTime, SystemTime)> {
-    Some((redating.date(start)?, redating.date(end)?))
+    let began = redating.date(start)?;
+    Some((began, time_of(redating, end, Some(start))?))
+}
+
+/// True time of what happened after the start. Stepped back since then, the clock may have shown
+/// it before the start too.
+fn time_of(
+    redating: &mut Redating<'_>,
+    time: SystemTime,
+    start: Option<SystemTime>,
+) -> Option<SystemTime> {
+    match start {
+        Some(start) if time < start => redating.date_after(time, start),
+        _ => redating.date(time),
+    }
 }
 
 fn distance(a: SystemTime, b: SystemTime) -> Duration {

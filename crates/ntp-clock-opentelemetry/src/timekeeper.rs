@@ -11,6 +11,8 @@ use crate::keeper::Keeper;
 use crate::logs::LogExporter;
 #[cfg(feature = "metrics")]
 use crate::metrics::Metrics;
+#[cfg(feature = "metrics")]
+use crate::metrics_client::MetricsClient;
 use crate::processors::{LogProcessor, SpanProcessor};
 use crate::spans::SpanExporter;
 use crate::times::Times;
@@ -76,6 +78,17 @@ impl Timekeeper {
         let (door, times) = (exporter.door(), Arc::clone(&self.times));
         let batches = logs::BatchLogProcessor::builder(exporter).build();
         LogProcessor { batches, door, times }
+    }
+
+    /// An HTTP client in front of the program's own, for the OTLP exporter of metrics alone: its
+    /// requests leave with true times.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn metrics_client<C: opentelemetry_http::HttpClient + 'static>(
+        &self,
+        client: C,
+    ) -> MetricsClient<C> {
+        MetricsClient::new(client, Arc::clone(&self.times), self.limits)
     }
 
     /// What re-dates the metrics of one exporter, in OTLP's protobuf.

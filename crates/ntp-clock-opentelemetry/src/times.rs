@@ -16,6 +16,9 @@ pub(crate) trait Times: fmt::Debug + Send + Sync {
     fn synchronised(&self) -> bool;
     /// True time of the moment at which the SDK's clock showed this.
     fn date(&self, system_ns: i64) -> Option<Dated>;
+    /// The same, of a moment that was not earlier than another one, at which the clock showed
+    /// `before_ns`.
+    fn date_after(&self, system_ns: i64, before_ns: i64) -> Option<Dated>;
     /// The time server.
     fn server(&self) -> String;
 }
@@ -47,7 +50,16 @@ impl<'a> Redating<'a> {
         self.times.date(unix_ns(time)?).map(|dated| self.keep(dated))
     }
 
-    fn keep(&mut self, dated: Dated) -> SystemTime {
+    pub(crate) fn date_after(
+        &mut self,
+        time: SystemTime,
+        before: SystemTime,
+    ) -> Option<SystemTime> {
+        self.times.date_after(unix_ns(time)?, unix_ns(before)?).map(|dated| self.keep(dated))
+    }
+
+    /// Keeps the errors of a time that was dated.
+    pub(crate) fn keep(&mut self, dated: Dated) -> SystemTime {
         let (max, est, epoch) = self.errors.unwrap_or_default();
         let max = max.max(dated.max_error_ns);
         self.errors = Some((max, est.max(dated.est_error_ns), epoch.max(dated.epoch)));

@@ -197,6 +197,9 @@ fn stubtest(job: &Job) -> Result<Outcome> {
 
 fn pytest(job: &Job) -> Result<Outcome> {
     job.must(&mut cargo(&["build", "--package", "ntp-test-server"]))?;
+    // With the features of the Rust tests, so that nothing is compiled twice.
+    let truth = ["build", "--workspace", "--all-features", "--example", "truth"];
+    job.must(&mut cargo(&truth))?;
     run_pytest(job, "pytest", &["tests/python", "--numprocesses", "auto"])
 }
 
@@ -215,6 +218,7 @@ pub(super) fn run_pytest(job: &Job, name: &str, args: &[&str]) -> Result<Outcome
     }
     let mut command = Venv::of(project).module("pytest");
     command.env("NTP_TEST_SERVER_BIN", project.program("debug/ntp-test-server"));
+    command.env("OTEL_TRUTH_BIN", project.program("debug/examples/truth"));
     command.args(args);
     command.arg("-o").arg(format!("cache_dir={}", project.work("pytest").display()));
     command.arg(format!("--junitxml={}", report_path.display()));

@@ -1,0 +1,202 @@
+//! Times that were dated keep their order, whatever the clock learns between them.
+
+use std::collections::{HashMap, VecDeque};
+
+use ntp_clock_history::Dated;
+
+/// How far apart knots are, by the SDK's clock.
+const CELL_NS: i64 = 10_000_000;
+/// What steering can move the SDK's clock by from the straight line within a cell, and within the
+/// rest of one that is not over yet: 600 ppm each.
+const BENT_NS: i64 = 2 * CELL_NS * 600 / 1_000_000;
+/// A knot that is less sure than this is around a step or a sleep, where no line is straight.
+const WIDEST_NS: i64 = 2_000_000;
+const MOST: usize = 16_384;
+const MOST_DISTURBED: usize = 64;
+
+/// True time at multiples of [`CELL_NS`] of the SDK's clock. Each is found once, and what lies
+/// between two of them is on the line: a child stays inside its parent, though the parent leaves
+/// later, when the clock and the history know better. It is also quicker than to trace each time.
+#[derive(Debug, Default)]
+pub(crate) struct Knots {
+    known: HashMap<i64, Dated>,
+    order: VecDeque<i64>,
+    /// From when to when, by the SDK's clock, there is no line.
+    disturbed: VecDeque<(i64, i64)>,
+}
+
+/// A time that was traced and dated, and how far apart the moments are that it can have been.
+pub(crate) type Found = (Dated, i64);
+
+impl Knots {
+    /// True time at `system_ns`; `find` traces and dates a time by the history, whose last look saw
+    /// `last_ns`.
+    pub(crate) fn date(
+        &mut self,
+        system_ns: i64,
+        last_ns: i64,
+        find: impl Fn(i64) -> Option<Found>,
+    ) -> Option<Dated> {
+        let begin_ns = system_ns.div_euclid(CELL_NS) * CELL_NS;
+        let end_ns = begin_ns.checked_add(CELL_NS)?;
+        let since_ns = system_ns - begin_ns;
+        let known = |knots: &Self| knots.line(begin_ns, end_ns);
+        if let Some(line) = known(self) {
+            return Some(line.at(since_ns));
+        }
+        let (here, width_ns) = find(system_ns)?;
+        let crosses = |&(from_ns, to_ns): &_| begin_ns <= to_ns && from_ns <= end_ns;
+        if width_ns > WIDEST_NS || self.disturbed.iter().any(crosses) {
+            return Some(here);
+        }
+        for knot_ns in [begin_ns, end_ns] {
+            if self.known.contains_key(&knot_ns) {
+                continue;
+            }
+            // What is later than the last look, which an earlier time may look like, or earlier
+            // than the first, is on the line through this time.
+            let on_the_line = Dated {
+                time_ns: here.time_ns.checked_add(knot_ns - system_ns)?,
+                max_error_ns: here.max_error_ns.saturating_add(BENT_NS / 2),
+                ..here
+            };
+            match if knot_ns > last_ns { None } else { find(knot_ns) } {
+                Some((_, width_ns)) if width_ns > WIDEST_NS => return Some(here),
+                Some((knot, _)) => self.keep(knot_ns, knot),
+                None => self.keep(knot_ns, on_the_line),
+            }
+        }
+        Some(known(self).map_or(here, |line| line.at(since_ns)))
+    }
+
+    /// The SDK's clock may have shown these times more than once, or in no straight line.
+    pub(crate) fn disturb(&mut self, from_ns: i64, to_ns: i64) {
+        let from_ns = from_ns.saturating_sub(CELL_NS);
+        let to_ns = to_ns.saturating_add(CELL_NS);
+        self.known.retain(|knot_ns, _| !(from_ns..=to_ns).contains(knot_ns));
+        self.order.retain(|knot_ns| self.known.contains_key(knot_ns));
+        self.disturbed.push_back((from_ns, to_ns));
+        if self.disturbed.len() > MOST_DISTURBED
+            && let (Some(a), Some(b)) = (self.disturbed.pop_front(), self.disturbed.pop_front())
+        {
+            self.disturbed.push_front((a.0.min(b.0), a.1.max(b.1)));
+        }
+    }
+
+    fn keep(&mut self, knot_ns: i64, knot: Dated) {
+        if self.order.len() >= MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.known.insert(knot_ns, knot);
+        self.order.push_back(knot_ns);
+    }
+
+    /// The line between two knots, if it does not go back, or on for much longer than the cell.
+    fn line(&self, begin_ns: i64, end_ns: i64) -> Option<Line> {
+        let (begin, end) = (*self.known.get(&begin_ns)?, *self.known.get(&end_ns)?);
+        let passed_ns = end.time_ns.checked_sub(begin.time_ns)?;
+        (0..=2 * CELL_NS).contains(&passed_ns).then_some(Line { begin, end, passed_ns })
+    }
+}
+
+struct Line {
+    begin: Dated,
+    end: Dated,
+    passed_ns: i64,
+}
+
+impl Line {
+    fn at(&self, since_ns: i64) -> Dated {
+        // At most 10^7 times 2 * 10^7.
+        let along_ns = since_ns * self.passed_ns / CELL_NS;
+        Dated {
+            time_ns: self.begin.time_ns.saturating_add(along_ns),
+            max_error_ns: self
+                .begin
+                .max_error_ns
+                .max(self.end.max_error_ns)
+                .saturating_add(BENT_NS),
+            est_error_ns: self.begin.est_error_ns.max(self.end.est_error_ns),
+            epoch: self.end.epoch,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dated(time_ns: i64) -> Dated {
+        Dated { time_ns, max_error_ns: 1_000, est_error_ns: 10, epoch: 1 }
+    }
+
+    const LATE: i64 = i64::MAX;
+
+    #[test]
+    fn times_keep_their_order_though_the_clock_is_corrected_between_them() {
+        let mut knots = Knots::default();
+        let mut last = None;
+        for step in 0..1_000 {
+            let system_ns = step * 1_234_567;
+            // Every other answer is 200 us earlier.
+            let correction = if step % 2 == 0 { 0 } else { -200_000 };
+            let found =
+                knots.date(system_ns, LATE, |ns| Some((dated(ns + correction), 0))).unwrap();
+            assert!(last.is_none_or(|last| found.time_ns >= last), "{system_ns}: {found:?}");
+            assert!((found.time_ns - system_ns).abs() <= 200_000 + found.max_error_ns);
+            last = Some(found.time_ns);
+        }
+    }
+
+    #[test]
+    fn a_time_is_dated_alike_early_and_late() {
+        let mut knots = Knots::default();
+        let early = knots.date(5_000_000, LATE, |ns| (ns <= 5_000_000).then(|| (dated(ns + 7), 0)));
+        let late = knots.date(5_000_000, LATE, |ns| Some((dated(ns + 99), 0)));
+        assert_eq!((early, early.map(|early| early.time_ns)), (late, Some(5_000_007)));
+    }
+
+    #[test]
+    fn a_time_that_may_be_far_from_where_it_was_found_makes_no_line() {
+        let mut knots = Knots::default();
+        let wide = knots.date(5_000_000, LATE, |ns| Some((dated(ns), WIDEST_NS + 1)));
+        assert_eq!(wide, Some(dated(5_000_000)));
+        let sure = knots.date(5_000_000, LATE, |ns| Some((dated(ns + 50), 0))).unwrap();
+        assert_eq!(sure.time_ns, 5_000_050);
+    }
+
+    #[test]
+    fn where_the_clock_was_disturbed_each_time_is_found_by_itself() {
+        let mut knots = Knots::default();
+        let at = |knots: &mut Knots, off| {
+            knots.date(5_000_000, LATE, |ns| Some((dated(ns + off), 0))).unwrap()
+        };
+        assert_eq!((at(&mut knots, 0), at(&mut knots, 9)), (at(&mut knots, 0), at(&mut knots, 0)));
+        knots.disturb(0, 6_000_000);
+        assert_eq!((at(&mut knots, 50), at(&mut knots, 60)), (dated(5_000_050), dated(5_000_060)));
+        for number in 0..1_000 {
+            knots.disturb(number * 1_000_000_000, number * 1_000_000_000);
+        }
+        assert_eq!(at(&mut knots, 70), dated(5_000_070));
+    }
+
+    #[test]
+    fn a_knot_later_than_the_last_look_is_not_taken_for_the_earlier_time_that_it_looks_like() {
+        let mut knots = Knots::default();
+        let earlier = |ns| Some((dated(if ns > 5_000_000 { ns - 2_000_000_000 } else { ns }), 0));
+        assert_eq!(knots.date(5_000_000, 5_000_000, earlier).unwrap().time_ns, 5_000_000);
+        let later = knots.date(9_000_000, 9_000_000, |ns| Some((dated(ns), 0))).unwrap();
+        assert_eq!(later.time_ns, 9_000_000);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut knots = Knots::default();
+        for cell in 0..2 * i64::try_from(MOST).unwrap() {
+            knots.date(cell * CELL_NS, LATE, |ns| Some((dated(ns), 0)));
+        }
+        assert_eq!((knots.known.len(), knots.order.len()), (MOST, MOST));
+    }
+}
