@@ -13,6 +13,7 @@ __all__ = [
     "OrderRelations",
     "Reading",
     "Replay",
+    "SdkHistory",
     "SyncTicket",
     "cli_main",
 ]
@@ -219,6 +220,67 @@ class LinkTable:
         """The names of the link of these two, and what it was fed; None where there is none."""
     def pairs(self) -> list[_NamedCounts]:
         """The same of each link, those first that were fed last."""
+    def __len__(self) -> int: ...
+
+@final
+class SdkHistory:
+    """From a time that `time.time_ns()` gave to true time, also from before the first synchronisation.
+
+    It remembers what the system's clock showed beside a counter that nobody sets: at most 4096
+    samples and one hour. Its numbers are nanoseconds.
+    """
+
+    def __new__(cls, clock: Clock) -> Self: ...
+    def look(self) -> None:
+        """Looks at both clocks, if the last look is more than 50 ms ago."""
+    def sample(self) -> None:
+        """Looks at both clocks. Times up to now can be dated then."""
+    def feed(
+        self,
+        counter_ns: int,
+        width_ns: int,
+        system_ns: int,
+        resolution_ns: int,
+        counter: str,
+        reading: Reading | None = None,
+    ) -> None:
+        """Takes a look of somebody else's; for tests with numbers that are known."""
+    def moment_of(self, system_ns: int) -> int | None:
+        """The counter now, if the system's clock showed this within the last second; else None.
+
+        Who gives such a time has not just taken it. Looks at both clocks as `look()` does. Up to
+        1 µs after the clock's time now it counts as taken just now: seconds as floating-point
+        numbers are that coarse.
+        """
+    def date(
+        self,
+        system_ns: int,
+        resolution_ns: int = 1,
+        *,
+        not_before_ns: int | None = None,
+        not_after_ns: int | None = None,
+    ) -> Reading | None:
+        """True time of the moment at which the system's clock showed this.
+
+        None from before the first sample, from after the last one, or where the clock cannot say.
+        The time is known to `resolution_ns`, rounded down; the moment was not before and not after
+        these readings of the counter.
+        """
+    def trace(
+        self,
+        system_ns: int,
+        resolution_ns: int = 1,
+        *,
+        not_before_ns: int | None = None,
+        not_after_ns: int | None = None,
+    ) -> tuple[tuple[int, str], tuple[int, str], bool] | None:
+        """The moments of the counter at which the system's clock can have shown this.
+
+        The earliest and the latest, each with the name of its counter, and whether the clock was
+        stepped back and showed this more than once. None as for `date()`.
+        """
+    def survived(self) -> bool:
+        """Whether a forked child can use it: False where another thread held the lock."""
     def __len__(self) -> int: ...
 
 @final

@@ -220,7 +220,7 @@ impl Clock {
     }
 
     #[inline]
-    fn clock(&self) -> PyResult<&ntp_clock::Clock> {
+    pub(crate) fn clock(&self) -> PyResult<&ntp_clock::Clock> {
         self.started.get().ok_or_else(not_started)
     }
 

@@ -12,6 +12,7 @@ mod numbers;
 mod order;
 mod reading;
 mod replay;
+mod sdk_history;
 mod stamp;
 mod status;
 mod wake;
@@ -42,6 +43,8 @@ mod _native {
     use crate::reading::Reading;
     #[pymodule_export]
     use crate::replay::Replay;
+    #[pymodule_export]
+    use crate::sdk_history::SdkHistory;
     #[pymodule_export]
     use crate::stamp::ClockStamp;
 

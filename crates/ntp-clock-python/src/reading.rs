@@ -20,6 +20,12 @@ impl From<ntp_clock::Reading> for Reading {
     }
 }
 
+impl From<Reading> for ntp_clock::Reading {
+    fn from(reading: Reading) -> Self {
+        reading.0
+    }
+}
+
 impl PartialEq for Reading {
     fn eq(&self, other: &Self) -> bool {
         self.values() == other.values()
