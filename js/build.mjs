@@ -1,5 +1,6 @@
 // Puts the core's wasm and the sources into one module, and that into one page; the same of order
-// into another: node build.mjs WASM MODULE PAGE ORDER_WASM ORDER_MODULE
+// into another, and of OpenTelemetry's part into a third:
+// node build.mjs WASM MODULE PAGE ORDER_WASM ORDER_MODULE HISTORY_WASM OTEL_MODULE
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +15,8 @@ import { decode, encode } from './src/base85.js';
 import { inflate } from './src/inflate.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const [wasmFile, moduleFile, pageFile, orderWasmFile, orderFile] = process.argv.slice(2);
+const [wasmFile, moduleFile, pageFile, orderWasmFile, orderFile, historyWasmFile, otelFile] =
+    process.argv.slice(2);
 
 const optimised = (file) => {
     const folder = mkdtempSync(join(tmpdir(), 'ntp-clock-'));
@@ -66,6 +68,8 @@ async function bundled(entry, contents) {
         target: ['es2022'],
         legalComments: 'none',
         write: false,
+        // These stay modules of their own: a page or process has one clock.
+        external: ['./ntp-clock.js', './order.js'],
         plugins: [virtual],
     });
     return outputFiles[0].text;
@@ -76,6 +80,7 @@ const {
     NTP_CLOCK_SOURCES,
     NTP_CLOCK_PAGE_SOURCES,
     NTP_CLOCK_ORDER_SOURCES,
+    NTP_CLOCK_OTEL_SOURCES,
     NTP_CLOCK_LAYOUT,
 } = process.env;
 const banner = (what, sources) => `// portacode ${what} ${NTP_CLOCK_VERSION}; sources ${sources}\n`;
@@ -99,6 +104,12 @@ const order =
     (await bundled('order/order.js', { wasm: await embedded(orderWasm) }));
 writeFileSync(orderFile, order);
 
+const historyWasm = optimised(historyWasmFile);
+const otel =
+    banner('otel', NTP_CLOCK_OTEL_SOURCES) +
+    (await bundled('otel/otel.js', { wasm: await embedded(historyWasm) }));
+writeFileSync(otelFile, otel);
+
 const source = (name) => readFileSync(join(here, 'page', name), 'utf8');
 // The very module that is shipped, so that the page shows what users have.
 const script = await bundled('page/page.js', { 'ntp-clock': text });
@@ -119,5 +130,7 @@ console.log(
     `wasm ${size(wasm.length)}; module ${size(text.length)}, ${gzipped(text)} gzipped; ` +
         `page ${size(page.length)}, ${gzipped(page)} gzipped; ` +
         `order: wasm ${size(orderWasm.length)}, module ${size(order.length)}, ` +
-        `${gzipped(order)} gzipped`,
+        `${gzipped(order)} gzipped; ` +
+        `otel: wasm ${size(historyWasm.length)}, module ${size(otel.length)}, ` +
+        `${gzipped(otel)} gzipped`,
 );

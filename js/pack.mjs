@@ -5,8 +5,11 @@ import { fileURLToPath } from 'node:url';
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 mkdirSync(path('dist'), { recursive: true });
-for (const name of ['ntp-clock.js', 'ntp-clock.d.ts', 'order.js', 'order.d.ts']) {
-    cpSync(path(`../portacode/static/js/utils/${name}`), path(`dist/${name}`));
+for (const name of ['ntp-clock', 'order', 'otel']) {
+    for (const file of [`${name}.js`, `${name}.d.ts`]) {
+        cpSync(path(`../portacode/static/js/utils/${file}`), path(`dist/${file}`));
+    }
 }
+cpSync(path('otel/register.js'), path('dist/register.js'));
 for (const name of ['LICENSE-APACHE', 'LICENSE-MIT'])
     cpSync(path(`../${name}`), path(`dist/${name}`));

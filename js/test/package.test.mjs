@@ -89,7 +89,7 @@ test('the types name what each module exports, no more and no less', () => {
         [ORDER, { ...order, default: null }],
     ]) {
         const types = readFileSync(file.replace(/js$/, 'd.ts'), 'utf8');
-        const named = types.matchAll(/^export (?:class|const) (\w+)/gm);
+        const named = types.matchAll(/^export (?:class|const|function) (\w+)/gm);
         const names = [...named].map(([, name]) => name);
         assert.deepEqual([...names, 'default'].sort(), Object.keys(exported).sort());
     }

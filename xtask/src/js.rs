@@ -1,5 +1,5 @@
 //! `cargo xtask js`: the core's wasm and js/ become one module that pip and npm ship, and a page;
-//! order between clocks becomes another module.
+//! order between clocks becomes another module, and OpenTelemetry's part a third.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,8 @@ use crate::command::{Job, answer, answer_of, cargo};
 use crate::project::Project;
 use crate::python::section;
 
-/// Builds ntp-clock.js, its page and order.js in portacode/static/js from js/ and the wasm crates.
+/// Builds ntp-clock.js, its page, order.js and otel.js in portacode/static/js from js/ and the wasm
+/// crates.
 #[derive(clap::Args, Debug)]
 pub(crate) struct JsArgs {
     /// Build nothing; fail where what is committed is not of these sources
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &JsArgs) -> Result<bool> {
     let project = Project::here();
     if args.check {
         check_fresh(&project)?;
-        println!("{MODULE}, {PAGE} and {ORDER_MODULE} are of these sources");
+        println!("{MODULE}, {PAGE}, {ORDER_MODULE} and {OTEL_MODULE} are of these sources");
         return Ok(true);
     }
     let job = Job::start(&project, "js")?;
@@ -41,6 +42,7 @@ pub(crate) fn build(job: &Job) -> Result<String> {
     install(job)?;
     let wasm = compile(job, CLOCK, &[])?;
     let order = compile(job, ORDER, &[])?;
+    let history = compile(job, HISTORY, &[])?;
     let example = ["run", "--quiet", "--package", "ntp-clock-wasm", "--example", "layout"];
     let layout = answer_of(job, &mut cargo(&example))?;
     let mut node = Command::new("node");
@@ -51,13 +53,16 @@ pub(crate) fn build(job: &Job) -> Result<String> {
         .arg(project.path(PAGE))
         .arg(order)
         .arg(project.path(ORDER_MODULE))
+        .arg(history)
+        .arg(project.path(OTEL_MODULE))
         .env("NTP_CLOCK_LAYOUT", layout)
         .env("NTP_CLOCK_VERSION", env!("CARGO_PKG_VERSION"))
         .env("NTP_CLOCK_SOURCES", module_hash(project)?)
         .env("NTP_CLOCK_PAGE_SOURCES", page_hash(project)?)
-        .env("NTP_CLOCK_ORDER_SOURCES", order_hash(project)?);
+        .env("NTP_CLOCK_ORDER_SOURCES", order_hash(project)?)
+        .env("NTP_CLOCK_OTEL_SOURCES", otel_hash(project)?);
     let told = answer_of(job, &mut node)?;
-    for (types, source) in TYPES {
+    for (types, source) in COPIES {
         fs::copy(project.path(source), project.path(types))?;
     }
     Ok(told.trim().to_owned())
@@ -97,6 +102,7 @@ pub(crate) fn check_fresh(project: &Project) -> Result<()> {
         (MODULE, module_hash(project)?, ""),
         (PAGE, page_hash(project)?, " -->"),
         (ORDER_MODULE, order_hash(project)?, ""),
+        (OTEL_MODULE, otel_hash(project)?, ""),
     ];
     for (file, hash, end) in built {
         let text = fs::read_to_string(project.path(file)).context(file)?;
@@ -105,7 +111,7 @@ pub(crate) fn check_fresh(project: &Project) -> Result<()> {
             bail!("{file} is stale: run cargo xtask js and commit what it writes");
         }
     }
-    for (types, source) in TYPES {
+    for (types, source) in COPIES {
         if fs::read(project.path(types)).context(*types)? != fs::read(project.path(source))? {
             bail!("{types} is stale: run cargo xtask js and commit what it writes");
         }
@@ -125,6 +131,10 @@ fn page_hash(project: &Project) -> Result<String> {
 
 fn order_hash(project: &Project) -> Result<String> {
     hash_of(project, ORDER_FOLDERS, &[ORDER_FILES, SHARED_FILES].concat())
+}
+
+fn otel_hash(project: &Project) -> Result<String> {
+    hash_of(project, OTEL_FOLDERS, &[OTEL_FILES, SHARED_FILES].concat())
 }
 
 /// A hash over all that decides what is built, whatever the order of the file system.
@@ -193,13 +203,17 @@ pub(crate) struct Wasm {
 pub(crate) const CLOCK: Wasm = Wasm { package: "ntp-clock-wasm", stack: 65_536 };
 pub(crate) const ORDER: Wasm = Wasm { package: "ntp-clock-order-wasm", stack: 1_048_576 };
 
+const HISTORY: Wasm = Wasm { package: "ntp-clock-history-wasm", stack: 65_536 };
+
 pub(crate) const MODULE: &str = "portacode/static/js/utils/ntp-clock.js";
 const PAGE: &str = "portacode/static/js/test-ntp-clock.html";
 const ORDER_MODULE: &str = "portacode/static/js/utils/order.js";
-/// Each beside its source.
-const TYPES: &[(&str, &str)] = &[
+const OTEL_MODULE: &str = "portacode/static/js/utils/otel.js";
+/// What is copied as it is, each beside its source.
+const COPIES: &[(&str, &str)] = &[
     ("portacode/static/js/utils/ntp-clock.d.ts", "js/src/ntp-clock.d.ts"),
     ("portacode/static/js/utils/order.d.ts", "js/order/order.d.ts"),
+    ("portacode/static/js/utils/otel.d.ts", "js/otel/otel.d.ts"),
 ];
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 const SOURCE_FOLDERS: &[&str] =
@@ -211,6 +225,8 @@ const ORDER_FOLDERS: &[&str] = &[
     "crates/ntp-clock-order-wasm/src",
     "js/order",
 ];
+const OTEL_FOLDERS: &[&str] =
+    &["crates/ntp-clock-history/src", "crates/ntp-clock-history-wasm/src", "js/otel"];
 const SOURCE_SECTIONS: &[&str] = &["[workspace.package]", "[profile.release]", "[profile.wasm]"];
 const SHARED_FILES: &[&str] = &[
     "crates/ntp-clock-core/Cargo.toml",
@@ -225,6 +241,12 @@ const ORDER_FILES: &[&str] = &[
     "crates/ntp-clock-order-wasm/Cargo.toml",
     "js/src/base85.js",
     "js/src/failure.js",
+    "js/src/inflate.js",
+];
+const OTEL_FILES: &[&str] = &[
+    "crates/ntp-clock-history/Cargo.toml",
+    "crates/ntp-clock-history-wasm/Cargo.toml",
+    "js/src/base85.js",
     "js/src/inflate.js",
 ];
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

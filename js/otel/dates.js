@@ -1,0 +1,201 @@
+// Dates the SDK's times: samples both clocks, and asks the history, the ledger and the clock.
+
+import { History, toNs } from './history.js';
+import { Ledger } from './ledger.js';
+
+/** A sample stands for the present this long. */
+const DUE_MS = 50;
+const TICK_MS = 1000;
+/** `Date.now()` is rounded down to this. */
+const RESOLUTION_NS = 1_000_000n;
+/** Epochs whose ledgers are kept. */
+const MOST_LEDGERS = 16;
+
+const toMs = (ns) => Number(ns / 1_000_000n) + Number(ns % 1_000_000n) / 1e6;
+const inNs = ({ timeMs, maxErrorMs, estErrorMs, epoch }) => ({
+    timeNs: toNs(timeMs),
+    // Upwards, for an error must not become smaller; a double of milliseconds is off by 123 ns.
+    maxErrorNs: toNs(maxErrorMs) + 250n,
+    estErrorNs: toNs(estErrorMs) + 1n,
+    epoch,
+});
+
+/** A reading of somewhere between two: its error reaches what is possible by either. */
+export function between(first, last) {
+    if (first === null || last === null) return null;
+    const low = Math.min(first.timeMs - first.maxErrorMs, last.timeMs - last.maxErrorMs);
+    const high = Math.max(first.timeMs + first.maxErrorMs, last.timeMs + last.maxErrorMs);
+    const timeMs = (first.timeMs + last.timeMs) / 2;
+    return {
+        timeMs,
+        maxErrorMs: Math.max(high - timeMs, timeMs - low),
+        estErrorMs:
+            Math.max(first.estErrorMs, last.estErrorMs) + Math.abs(last.timeMs - first.timeMs) / 4,
+        epoch: Math.max(first.epoch, last.epoch),
+    };
+}
+
+/** All that dates times by one clock. */
+export class Dates {
+    #clock;
+    #history = new History();
+    #ledgers = new Map();
+    /** Counters' names by their numbers in the history, from 1 on. */
+    #counters = [];
+    #sampledMs = -Infinity;
+    #synchronised = false;
+    #waiting = new Set();
+    #timer;
+
+    constructor(clock) {
+        this.#clock = clock;
+        clock.addEventListener('sync', () => this.sample());
+        this.sample();
+        this.#timer = setInterval(() => this.sample(), TICK_MS);
+        this.#timer.unref?.();
+    }
+
+    /** No more samples by itself. */
+    close() {
+        clearInterval(this.#timer);
+    }
+
+    /** Whether the clock has been synchronised at any time. */
+    get synchronised() {
+        if (!this.#synchronised && this.#clock.read() !== null) this.sample();
+        return this.#synchronised;
+    }
+
+    /** Calls back at the first synchronisation. */
+    whenSynchronised(callback) {
+        if (this.#synchronised) callback();
+        else this.#waiting.add(callback);
+    }
+
+    get server() {
+        return this.#clock.getStatus().server;
+    }
+
+    get counter() {
+        return this.#clock.stamp().counter;
+    }
+
+    /** Looks at both clocks, where the last look is too long ago to stand for this moment. */
+    sampleIfDue(nowMs) {
+        const age = nowMs - this.#sampledMs;
+        if (age >= DUE_MS || age < 0) this.sample();
+    }
+
+    sample() {
+        // In a sleep between the looks the counter loses time, and gets another name.
+        for (let tries = 0; tries < 3; tries++) {
+            const { counter, resolutionNs } = this.#clock.stamp();
+            const before = performance.now();
+            const shown = Date.now();
+            const widthMs = performance.now() - before;
+            const reading = this.#clock.at(before);
+            if (this.#clock.stamp().counter !== counter) continue;
+            this.#history.sample({
+                counterNs: toNs(before),
+                widthNs: toNs(widthMs) + BigInt(resolutionNs),
+                systemNs: BigInt(Math.floor(shown)) * 1_000_000n,
+                resolutionNs: RESOLUTION_NS,
+                counter: this.#numberOf(counter),
+                reading: reading && inNs(reading),
+            });
+            this.#sampledMs = before;
+            if (reading !== null) this.#isSynchronised();
+            return;
+        }
+    }
+
+    /** True time of a moment of performance.now(), or null. */
+    moment(ms) {
+        const reading = this.#said(ms);
+        if (reading !== null) return reading;
+        // From before a sleep, or readings have run out.
+        const counterNs = toNs(ms);
+        const traced = this.#history.moment(counterNs);
+        return traced && this.#dated(traced);
+    }
+
+    /** The same of a moment somewhere from one to another. */
+    somewhere(fromMs, toMs) {
+        const first = this.moment(fromMs);
+        return toMs === fromMs ? first : between(first, this.moment(toMs));
+    }
+
+    /**
+     * True time of what Date.now() showed at a moment within a window of performance.now(); null
+     * where it did not show that, or where nobody knows what time it was.
+     */
+    shown(systemNs, { fromMs = -Infinity, toMs: lastMs = Infinity } = {}) {
+        const window = {};
+        if (fromMs > -Infinity) window.notBeforeNs = toNs(fromMs);
+        if (lastMs < Infinity) window.notAfterNs = toNs(lastMs);
+        const traced = this.#history.trace(systemNs, RESOLUTION_NS, window);
+        return traced && this.#dated(traced);
+    }
+
+    /** The name of the counter at a moment; null where that is not certain. */
+    counterAt(ms) {
+        const traced = this.#history.moment(toNs(ms));
+        if (traced === null || traced.earliest.counter !== traced.latest.counter) return null;
+        return this.#counters[Number(traced.earliest.counter) - 1] ?? null;
+    }
+
+    /** What the clock says, at the place where the ledger has it. */
+    #said(ms) {
+        const reading = this.#clock.at(ms);
+        if (reading === null) return null;
+        const { epoch } = reading;
+        let ledger = this.#ledgers.get(epoch);
+        if (ledger === undefined) {
+            ledger = new Ledger(epoch);
+            this.#ledgers.set(epoch, ledger);
+            if (this.#ledgers.size > MOST_LEDGERS) {
+                this.#ledgers.delete(this.#ledgers.keys().next().value);
+            }
+        }
+        const nowMs = Math.max(ms, performance.now());
+        const timeMs = ledger.timeMs(ms, nowMs, (moment) => {
+            const said = this.#clock.at(moment);
+            return said?.epoch === epoch ? said : null;
+        });
+        if (timeMs === null) return null;
+        const apart = Math.abs(timeMs - reading.timeMs);
+        return {
+            timeMs,
+            maxErrorMs: reading.maxErrorMs + apart,
+            estErrorMs: reading.estErrorMs + apart,
+            epoch,
+        };
+    }
+
+    #dated(traced) {
+        const dated = this.#history.date(traced, (counterNs) => {
+            const said = this.#said(toMs(counterNs));
+            return said && inNs(said);
+        });
+        if (dated === null) return null;
+        return {
+            timeMs: toMs(dated.timeNs),
+            maxErrorMs: toMs(dated.maxErrorNs) + 0.000_25,
+            estErrorMs: toMs(dated.estErrorNs),
+            epoch: dated.epoch,
+        };
+    }
+
+    #numberOf(counter) {
+        let place = this.#counters.lastIndexOf(counter);
+        if (place < 0) place = this.#counters.push(counter) - 1;
+        return BigInt(place + 1);
+    }
+
+    #isSynchronised() {
+        if (this.#synchronised) return;
+        this.#synchronised = true;
+        for (const callback of this.#waiting) callback();
+        this.#waiting.clear();
+    }
+}

@@ -1,0 +1,54 @@
+// Times as the SDK has them: [seconds, nanoseconds] since 1970; and what is said of them.
+
+/** A Unix time in milliseconds, as fine as its double is. */
+export function hrTime(ms) {
+    const seconds = Math.floor(ms / 1000);
+    const ns = Math.round((ms - seconds * 1000) * 1e6);
+    return ns < 1e9 ? [seconds, ns] : [seconds + 1, ns - 1e9];
+}
+
+export const millis = ([seconds, ns]) => seconds * 1000 + ns / 1e6;
+export const nanos = ([seconds, ns]) => BigInt(seconds) * 1_000_000_000n + BigInt(ns);
+/** From one time to another, without the rounding of times since 1970. */
+export const elapsedMs = (from, to) => (to[0] - from[0]) * 1000 + (to[1] - from[1]) / 1e6;
+export const isSame = (a, b) => a[0] === b[0] && a[1] === b[1];
+/** As Date.now() gives them. */
+export const isWholeMs = ([, ns]) => ns % 1_000_000 === 0;
+
+/** Whether an item was dated already, or said to be undatable. */
+export const isDated = ({ attributes }) => 'ntp_clock.synchronised' in attributes;
+
+/** The largest errors of several readings, and the last epoch. */
+export class Worst {
+    maxErrorMs = 0;
+    estErrorMs = 0;
+    epoch = 0;
+
+    add({ maxErrorMs, estErrorMs, epoch }) {
+        this.maxErrorMs = Math.max(this.maxErrorMs, maxErrorMs);
+        this.estErrorMs = Math.max(this.estErrorMs, estErrorMs);
+        this.epoch = Math.max(this.epoch, epoch);
+    }
+
+    attributes(server) {
+        // Upwards, for an error must not become smaller.
+        return {
+            'ntp_clock.synchronised': true,
+            'ntp_clock.server': server,
+            'ntp_clock.max_error_ns': Math.ceil(this.maxErrorMs * 1e6),
+            'ntp_clock.est_error_ns': Math.ceil(this.estErrorMs * 1e6),
+            'ntp_clock.epoch': this.epoch,
+        };
+    }
+}
+
+export const UNSYNCHRONISED = Object.freeze({ 'ntp_clock.synchronised': false });
+
+/** The program may still hold the item, and another exporter gets it too: it stays untouched. */
+export function copy(item, changed) {
+    const descriptors = {};
+    for (const name in changed) {
+        descriptors[name] = { value: changed[name], enumerable: true };
+    }
+    return Object.create(item, descriptors);
+}

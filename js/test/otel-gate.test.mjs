@@ -1,0 +1,147 @@
+// The gate around an exporter, under the SDK's own processors.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+    BasicTracerProvider,
+    BatchSpanProcessor,
+    SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-base';
+import { Gate } from '../otel/gate.js';
+import { wrapTracerProvider } from '../otel/wrap.js';
+
+/** An exporter that answers when it is let. */
+class Receiver {
+    batches = [];
+    most = 0;
+    #running = 0;
+
+    export(items, done) {
+        this.batches.push(items);
+        this.#running += 1;
+        this.most = Math.max(this.most, this.#running);
+        setImmediate(() => {
+            this.#running -= 1;
+            done({ code: 0 });
+        });
+    }
+
+    get names() {
+        return this.batches.flat().map(({ name }) => name);
+    }
+
+    async shutdown() {}
+}
+
+function set(Processor, options = {}) {
+    const receiver = new Receiver();
+    const clock = { synchronised: false };
+    const provider = new BasicTracerProvider({ spanProcessors: [new Processor(receiver)] });
+    const gateOf = (exporter) =>
+        new Gate(exporter, {
+            prepare: (spans) =>
+                spans.map(({ name }) => ({ name, synchronised: clock.synchronised })),
+            synchronised: () => clock.synchronised,
+            size: () => 1000,
+            ...options,
+        });
+    const [gate, ...others] = wrapTracerProvider(provider, gateOf);
+    assert.deepEqual(others, []);
+    assert.deepEqual(wrapTracerProvider(provider, gateOf), [], 'wrapped twice');
+    const tracer = provider.getTracer('test');
+    const spans = (from, to) => {
+        for (let i = from; i < to; i += 1) tracer.startSpan(`${i}`).end();
+    };
+    return { receiver, clock, gate, provider, spans };
+}
+
+const numbers = (count) => Array.from({ length: count }, (_, i) => `${i}`);
+const settled = (milliseconds = 50) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+test('spans from before the first synchronisation wait and leave once, in order, before newer ones', async () => {
+    const { receiver, clock, gate, provider, spans } = set(SimpleSpanProcessor);
+    spans(0, 1500);
+    await settled();
+    assert.equal(gate.waiting, 1500);
+    assert.deepEqual(receiver.batches, []);
+    clock.synchronised = true;
+    gate.open();
+    spans(1500, 1600);
+    await provider.forceFlush();
+    await settled();
+    assert.deepEqual(receiver.names, numbers(1600));
+    assert.equal(receiver.most, 1);
+    assert.ok(receiver.batches.flat().every((span) => span.synchronised));
+    await provider.shutdown();
+});
+
+test('after the time-out everything leaves as it is, and the gate stays open', async () => {
+    const { receiver, gate, provider, spans } = set(SimpleSpanProcessor, {
+        limits: { waitMs: 20 },
+    });
+    spans(0, 3);
+    await settled(100);
+    assert.equal(gate.waiting, 0);
+    spans(3, 5);
+    await settled();
+    assert.deepEqual(receiver.names, numbers(5));
+    assert.ok(receiver.batches.flat().every((span) => !span.synchronised));
+    await provider.shutdown();
+});
+
+for (const limits of [{ items: 10 }, { bytes: 10_000 }]) {
+    test(`a gate that is full by ${Object.keys(limits)} lets the oldest go and loses none`, async () => {
+        const { receiver, gate, provider, spans } = set(SimpleSpanProcessor, { limits });
+        spans(0, 35);
+        await settled();
+        assert.equal(gate.waiting, 10);
+        assert.deepEqual(
+            receiver.names.sort((a, b) => a - b),
+            numbers(25),
+        );
+        await provider.shutdown();
+        assert.deepEqual(
+            receiver.names.sort((a, b) => a - b),
+            numbers(35),
+        );
+    });
+}
+
+test('shutdown lets everything leave at once', async () => {
+    const { receiver, provider, spans } = set(BatchSpanProcessor);
+    spans(0, 1000);
+    await provider.shutdown();
+    assert.deepEqual(receiver.names, numbers(1000));
+});
+
+test('a flush waits for the synchronisation and then for the exporter', async () => {
+    const { receiver, clock, gate, provider, spans } = set(BatchSpanProcessor);
+    spans(0, 5);
+    setTimeout(() => {
+        clock.synchronised = true;
+        gate.open();
+    }, 30);
+    await provider.forceFlush();
+    assert.deepEqual(receiver.names, numbers(5));
+    assert.ok(receiver.batches.flat().every((span) => span.synchronised));
+    await provider.shutdown();
+});
+
+test('an inner exporter that raises loses its batch once, and the next batch leaves', async () => {
+    const failures = [];
+    const { receiver, gate, provider, spans } = set(SimpleSpanProcessor, {
+        failed: (error) => failures.push(error.message),
+    });
+    const whole = receiver.export.bind(receiver);
+    receiver.export = (items, done) => {
+        if (items.some(({ name }) => name === '0')) throw new Error('broken');
+        whole(items, done);
+    };
+    spans(0, 600);
+    await settled();
+    gate.open();
+    await provider.forceFlush();
+    assert.deepEqual(failures, ['broken']);
+    assert.deepEqual(receiver.names, numbers(600).slice(512));
+    await provider.shutdown();
+});

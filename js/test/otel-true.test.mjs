@@ -1,0 +1,159 @@
+// OpenTelemetry's own SDK and exporters, with a system clock that is wrong, against the truth.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { collector, hasFaketime, missNs, run } from './otel-support.mjs';
+import { faultyServer } from './support.mjs';
+
+const skip = hasFaketime;
+
+/** All times that arrived, each with when it happened and its stated error. */
+function compared(got, told) {
+    const { attributesOf } = got;
+    const found = [];
+    const add = (what, timeNs, when, attributes) => {
+        const missedNs = missNs(timeNs, when);
+        found.push({ what, missedNs, attributes });
+    };
+    const named = new Map(told.filter(({ name }) => name).map((line) => [line.name, line]));
+    for (const span of got.spans) {
+        const when = named.get(span.name);
+        const attributes = attributesOf(span);
+        add(`${span.name}: start`, span.startTimeUnixNano, when.start, attributes);
+        add(`${span.name}: end`, span.endTimeUnixNano, when.end, attributes);
+        for (const { timeUnixNano } of span.events) {
+            add(`${span.name}: event`, timeUnixNano, when.event, attributes);
+        }
+    }
+    for (const record of got.logs) {
+        const { log } = named.get(record.body.stringValue);
+        const attributes = attributesOf(record);
+        add(`${record.body.stringValue}: log`, record.timeUnixNano, log, attributes);
+        add(`${record.body.stringValue}: seen`, record.observedTimeUnixNano, log, attributes);
+    }
+    const collected = told.filter(({ metrics }) => metrics);
+    got.metrics.slice(0, collected.length).forEach((point, place) => {
+        const attributes = attributesOf(point);
+        add(`metrics ${place}: end`, point.timeUnixNano, collected[place].end, attributes);
+        const { startTimeUnixNano } = point;
+        add(`metrics ${place}: start`, startTimeUnixNano, collected[place].start, attributes);
+    });
+    return found;
+}
+
+function assertWhole(got, told) {
+    const names = told.filter(({ name }) => name).map(({ name }) => name);
+    assert.deepEqual(got.spans.map(({ name }) => name).sort(), [...names].sort());
+    const logged = told.filter(({ log }) => log).map(({ name }) => name);
+    assert.deepEqual(got.logs.map(({ body }) => body.stringValue).sort(), logged.sort());
+    assert.ok(got.metrics.length >= 2, `${got.metrics.length} points of metrics`);
+}
+
+const CASES = [
+    ['2 s slow', { fake: '-2s' }],
+    ['3 h fast', { fake: '+3h' }],
+    ['stepped forward in mid-span', { fake: '-2s', step: '+3h' }],
+    ['stepped back in mid-span', { fake: '+3h', step: '-2s' }],
+    ['200 ppm fast and an hour off', { fake: '+1h x1.0002' }],
+];
+for (const [what, clock] of CASES) {
+    test(
+        `with a system clock ${what}, all that arrives is within its stated error of the truth, and without the clock it is not`,
+        { skip },
+        async (t) => {
+            const server = await faultyServer(t, '--delay', '5ms + exp 2ms');
+            const env = { PORTACODE_NTP_SERVER: server };
+            const [got, bare] = [await collector(t), await collector(t)];
+            const [ran, control] = await Promise.all([
+                run(t, { ...clock, installed: true, env: { ...env, COLLECTOR: got.url } }),
+                run(t, { ...clock, env: { ...env, COLLECTOR: bare.url } }),
+            ]);
+            assert.equal(ran.code, 0, ran.err);
+            assertWhole(got, ran.told);
+            for (const { what, missedNs, attributes } of compared(got, ran.told)) {
+                const statedNs = attributes['ntp_clock.max_error_ns'];
+                assert.equal(attributes['ntp_clock.synchronised'], true, what);
+                assert.ok(
+                    missedNs <= statedNs,
+                    `${what}: ${missedNs} ns off, ${statedNs} ns stated`,
+                );
+                // Far less than any of these clocks is wrong by; how much depends on the first replies.
+                assert.ok(statedNs < 1_000_000_000, `${what}: ${statedNs} ns stated`);
+            }
+            const starts = new Set(got.metrics.map(({ startTimeUnixNano }) => startTimeUnixNano));
+            assert.equal(starts.size, 1, 'a cumulative start is repeated');
+
+            assert.equal(control.code, 0, control.err);
+            assertWhole(bare, control.told);
+            const off = compared(bare, control.told).filter(({ missedNs }) => missedNs > 1e9);
+            assert.ok(off.length > 0, 'the control is right');
+        },
+    );
+}
+
+const marks = (got, items) => items.map((item) => got.attributesOf(item)['ntp_clock.synchronised']);
+
+test('without a server all leaves after the time-out, as it is and marked', { skip }, async (t) => {
+    const got = await collector(t);
+    const options = { OTEL_OPTIONS: '{"waitMs": 200}', PORTACODE_NTP_SERVER: '127.0.0.1:1' };
+    const ran = await run(t, {
+        fake: '+3h',
+        installed: true,
+        env: { ...options, COLLECTOR: got.url },
+    });
+    assert.equal(ran.code, 0, ran.err);
+    assertWhole(got, ran.told);
+    const all = [got.spans, got.logs, got.metrics].flatMap((items) => marks(got, items));
+    assert.deepEqual([...new Set(all)], [false]);
+    const threeHours = 3 * 3600e9;
+    for (const { what, missedNs } of compared(got, ran.told)) {
+        assert.ok(Math.abs(missedNs - threeHours) < 2e9, `${what} was changed: ${missedNs} ns off`);
+    }
+});
+
+test(
+    'what comes after a first synchronisation that was later than the time-out is true',
+    { skip },
+    async (t) => {
+        const server = await faultyServer(t, '--delay', '150ms');
+        const got = await collector(t);
+        const options = { OTEL_OPTIONS: '{"waitMs": 50}', PORTACODE_NTP_SERVER: server };
+        const ran = await run(t, {
+            fake: '+3h',
+            installed: true,
+            env: { ...options, COLLECTOR: got.url },
+        });
+        assert.equal(ran.code, 0, ran.err);
+        assertWhole(got, ran.told);
+        assert.ok(marks(got, got.spans).includes(true), 'some are dated');
+        for (const { what, missedNs, attributes } of compared(got, ran.told)) {
+            if (attributes['ntp_clock.synchronised'] === false) continue;
+            const statedNs = attributes['ntp_clock.max_error_ns'];
+            assert.ok(missedNs <= statedNs, `${what}: ${missedNs} ns off, ${statedNs} ns stated`);
+        }
+    },
+);
+
+for (const [what, faults] of [
+    ['the clock is synchronised', ['--delay', '20ms']],
+    ['the clock is never synchronised', ['--loss', '1']],
+]) {
+    test(`of 100 000 spans none is lost or doubled where ${what}`, async (t) => {
+        const server = await faultyServer(t, ...faults);
+        const got = await collector(t);
+        const ran = await run(t, {
+            program: 'otel-many.mjs',
+            installed: true,
+            env: {
+                OTEL_OPTIONS: '{"waitMs": 500}',
+                PORTACODE_NTP_SERVER: server,
+                COLLECTOR: got.url,
+            },
+        });
+        assert.equal(ran.code, 0, ran.err);
+        assert.equal(got.spans.length, 100_000);
+        assert.equal(new Set(got.spans.map(({ name }) => name)).size, 100_000);
+        const said = new Set(marks(got, got.spans));
+        assert.ok([...said].every((mark) => typeof mark === 'boolean'));
+    });
+}
