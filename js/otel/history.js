@@ -48,6 +48,11 @@ export class History {
         return this.#wasm.samples();
     }
 
+    /** How much memory it takes. */
+    get bytes() {
+        return this.#wasm.memory.buffer.byteLength;
+    }
+
     /**
      * The SDK's clock showed `systemNs` at a moment from `counterNs` to `counterNs + widthNs` of
      * the counter with this number; the synchronised clock said `reading` at `counterNs`, or null.

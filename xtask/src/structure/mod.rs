@@ -36,11 +36,8 @@ const PLACES: &[(&str, Read)] = &[
     ("crates/ntp-clock-python/src", rust),
     ("crates/ntp-clock-wasm/src", rust),
     ("crates/ntp-clock-history/src", rust),
-<<<<<<< HEAD
     ("crates/ntp-clock-opentelemetry/src", rust),
-=======
     ("crates/ntp-clock-history-wasm/src", rust),
->>>>>>> dd9cafd (JavaScript: OpenTelemetry's spans, logs and metrics in true time)
     ("crates/ntp-clock-order/src", rust),
     ("crates/ntp-clock-order-wasm/src", rust),
     ("crates/ntp-clock-relay/src", rust),
