@@ -52,7 +52,10 @@ for (const { name, samples, clock, asks } of cases) {
             return { ...known, timeNs: known.timeNs + passed };
         };
         for (const ask of asks) {
-            const window = { notBeforeNs: big(ask.not_before_ns), notAfterNs: big(ask.not_after_ns) };
+            const window = {
+                notBeforeNs: big(ask.not_before_ns),
+                notAfterNs: big(ask.not_after_ns),
+            };
             const traced = history.trace(BigInt(ask.system_ns), BigInt(ask.resolution_ns), window);
             const found = traced && {
                 earliest: end(traced.earliest),
