@@ -104,7 +104,11 @@ export class Dates {
                 reading: reading && inNs(reading),
             });
             this.#sampledMs = before;
-            if (reading !== null) this.#isSynchronised();
+            if (reading !== null) {
+                // A knot for the ledger, while the error is small.
+                this.#said(before);
+                this.#isSynchronised();
+            }
             return;
         }
     }
@@ -151,25 +155,16 @@ export class Dates {
         const { epoch } = reading;
         let ledger = this.#ledgers.get(epoch);
         if (ledger === undefined) {
-            ledger = new Ledger(epoch);
+            ledger = new Ledger();
             this.#ledgers.set(epoch, ledger);
             if (this.#ledgers.size > MOST_LEDGERS) {
                 this.#ledgers.delete(this.#ledgers.keys().next().value);
             }
         }
-        const nowMs = Math.max(ms, performance.now());
-        const timeMs = ledger.timeMs(ms, nowMs, (moment) => {
-            const said = this.#clock.at(moment);
+        return ledger.reading(ms, Math.max(ms, performance.now()), (moment) => {
+            const said = moment === ms ? reading : this.#clock.at(moment);
             return said?.epoch === epoch ? said : null;
         });
-        if (timeMs === null) return null;
-        const apart = Math.abs(timeMs - reading.timeMs);
-        return {
-            timeMs,
-            maxErrorMs: reading.maxErrorMs + apart,
-            estErrorMs: reading.estErrorMs + apart,
-            epoch,
-        };
     }
 
     #dated(traced) {

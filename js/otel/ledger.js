@@ -6,36 +6,47 @@ const STRAIGHT_MS = 0.0005;
 /** A knot stands at the end of no longer a line than this. */
 const LONGEST_MS = 10_000;
 const MOST_KNOTS = 4096;
+/** How far the counter's rate may be from that of true time: steered by its system, and by itself. */
+const COUNTER_RATE = 0.0006;
 /** How far before the first knot the clock's own line is followed: 1 s, 2 s, ... 68 min. */
 const FIRST_BACK = 13;
 
 /**
  * A line through what the clock said at some moments, once and for all: each knot has its moment
- * (`ms`) and its true time (`timeMs`). Times never go back with moments.
+ * (`ms`), its true time (`timeMs`), and the errors that the clock stated then. Times never go back
+ * with moments.
  *
  * It is of one epoch of the clock; the next one has another ledger.
  */
 export class Ledger {
     #knots = [];
 
-    constructor(epoch) {
-        this.epoch = epoch;
-    }
-
     /**
-     * The true time of a moment that is not later than `nowMs`; `at(ms)` is what the clock says now.
-     * Null where it says nothing.
+     * What is said of a moment that is not later than `nowMs`; `at(ms)` is what the clock says now.
+     * Null where it says nothing. The error is the one by what it says now, or said then.
      */
-    timeMs(ms, nowMs, at) {
+    reading(ms, nowMs, at) {
+        const said = at(ms);
         const knots = this.#knots;
-        if (knots.length === 0 && !this.#begin(nowMs, at)) return null;
-        if (ms > knots[knots.length - 1].ms && !this.#add(nowMs, at)) return null;
+        if (said === null) return null;
+        if (knots.length === 0) this.#begin(nowMs, at);
+        else if (ms > knots[knots.length - 1].ms) this.#add(nowMs, at);
+        if (knots.length < 2) return said;
         const after = Math.max(1, this.#after(ms));
-        const from = knots[after - 1];
-        const to = knots[after] ?? from;
-        if (to === from) return from.timeMs + (ms - from.ms);
-        const rate = (to.timeMs - from.timeMs) / (to.ms - from.ms);
-        return from.timeMs + (ms - from.ms) * rate;
+        const [from, to] = [knots[after - 1], knots[after]];
+        // Before the first knot there is no line.
+        const rate = ms < from.ms ? 1 : (to.timeMs - from.timeMs) / (to.ms - from.ms);
+        const timeMs = from.timeMs + (ms - from.ms) * rate;
+        const knot = Math.abs(ms - from.ms) < Math.abs(ms - to.ms) ? from : to;
+        const awayMs = ms - knot.ms;
+        const since = Math.abs(timeMs - knot.timeMs - awayMs) + COUNTER_RATE * Math.abs(awayMs);
+        const apart = Math.abs(timeMs - said.timeMs);
+        return {
+            timeMs,
+            maxErrorMs: Math.min(said.maxErrorMs + apart, knot.maxErrorMs + since),
+            estErrorMs: Math.min(said.estErrorMs + apart, knot.estErrorMs + since),
+            epoch: said.epoch,
+        };
     }
 
     /** The first knot that is not before a moment; the last where all are. */
@@ -51,23 +62,26 @@ export class Ledger {
     }
 
     #begin(nowMs, at) {
-        const reading = at(nowMs);
-        if (reading === null) return false;
         for (let power = FIRST_BACK - 1; power >= 0; power--) {
-            const ms = nowMs - 1000 * 2 ** power;
-            const then = ms < 0 ? null : at(ms);
-            if (then !== null) this.#knots.push({ ms, timeMs: then.timeMs });
+            this.#put(Math.max(0, nowMs - 1000 * 2 ** power), at);
         }
-        this.#knots.push({ ms: nowMs, timeMs: reading.timeMs });
-        return true;
+        this.#put(nowMs, at);
+    }
+
+    #put(ms, at) {
+        const knots = this.#knots;
+        const reading = knots.length > 0 && ms <= knots[knots.length - 1].ms ? null : at(ms);
+        if (reading !== null) knots.push({ ms, ...reading });
     }
 
     #add(nowMs, at) {
         const knots = this.#knots;
         const reading = at(nowMs);
-        if (reading === null) return false;
+        if (reading === null) return;
         const last = knots[knots.length - 1];
-        const next = { ms: nowMs, timeMs: Math.max(reading.timeMs, last.timeMs) };
+        const back = Math.max(0, last.timeMs - reading.timeMs);
+        const next = { ms: nowMs, ...reading, timeMs: reading.timeMs + back };
+        next.maxErrorMs += back;
         const before = knots[knots.length - 2];
         if (before !== undefined && next.ms - before.ms <= LONGEST_MS) {
             const rate = (next.timeMs - before.timeMs) / (next.ms - before.ms);
@@ -76,6 +90,5 @@ export class Ledger {
         }
         knots.push(next);
         if (knots.length > MOST_KNOTS) knots.splice(0, MOST_KNOTS / 8);
-        return true;
     }
 }

@@ -1,7 +1,7 @@
 // OpenTelemetry's own SDK and exporters, with a system clock that is wrong, against the truth.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { collector, hasFaketime, missNs, run } from './otel-support.mjs';
 import { faultyServer } from './support.mjs';
 
@@ -56,104 +56,123 @@ const CASES = [
     ['stepped back in mid-span', { fake: '+3h', step: '-2s' }],
     ['200 ppm fast and an hour off', { fake: '+1h x1.0002' }],
 ];
-for (const [what, clock] of CASES) {
+// Programs wait more than they work.
+describe('programs of the SDK', { concurrency: 4 }, () => {
+    for (const [what, clock] of CASES) {
+        test(
+            `with a system clock ${what}, all that arrives is within its stated error of the truth, and without the clock it is not`,
+            { skip },
+            async (t) => {
+                const server = await faultyServer(t, '--delay', '5ms + exp 2ms');
+                const env = { PORTACODE_NTP_SERVER: server };
+                const [got, bare] = [await collector(t), await collector(t)];
+                const [ran, control] = await Promise.all([
+                    run(t, { ...clock, installed: true, env: { ...env, COLLECTOR: got.url } }),
+                    run(t, { ...clock, env: { ...env, COLLECTOR: bare.url } }),
+                ]);
+                assert.equal(ran.code, 0, ran.err);
+                assertWhole(got, ran.told);
+                for (const { what, missedNs, attributes } of compared(got, ran.told)) {
+                    const statedNs = attributes['ntp_clock.max_error_ns'];
+                    assert.equal(attributes['ntp_clock.synchronised'], true, what);
+                    assert.ok(
+                        missedNs <= statedNs,
+                        `${what}: ${missedNs} ns off, ${statedNs} ns stated`,
+                    );
+                    // Far less than any of these clocks is wrong by; how much depends on the first replies.
+                    assert.ok(statedNs < 1_000_000_000, `${what}: ${statedNs} ns stated`);
+                }
+                const starts = new Set(
+                    got.metrics.map(({ startTimeUnixNano }) => startTimeUnixNano),
+                );
+                assert.equal(starts.size, 1, 'a cumulative start is repeated');
+
+                assert.equal(control.code, 0, control.err);
+                assertWhole(bare, control.told);
+                const off = compared(bare, control.told).filter(({ missedNs }) => missedNs > 1e9);
+                assert.ok(off.length > 0, 'the control is right');
+            },
+        );
+    }
+
+    const marks = (got, items) =>
+        items.map((item) => got.attributesOf(item)['ntp_clock.synchronised']);
+
     test(
-        `with a system clock ${what}, all that arrives is within its stated error of the truth, and without the clock it is not`,
+        'without a server all leaves after the time-out, as it is and marked',
         { skip },
         async (t) => {
-            const server = await faultyServer(t, '--delay', '5ms + exp 2ms');
-            const env = { PORTACODE_NTP_SERVER: server };
-            const [got, bare] = [await collector(t), await collector(t)];
-            const [ran, control] = await Promise.all([
-                run(t, { ...clock, installed: true, env: { ...env, COLLECTOR: got.url } }),
-                run(t, { ...clock, env: { ...env, COLLECTOR: bare.url } }),
-            ]);
+            const got = await collector(t);
+            const options = {
+                OTEL_OPTIONS: '{"waitMs": 200}',
+                PORTACODE_NTP_SERVER: '127.0.0.1:1',
+            };
+            const ran = await run(t, {
+                fake: '+3h',
+                installed: true,
+                env: { ...options, COLLECTOR: got.url },
+            });
             assert.equal(ran.code, 0, ran.err);
             assertWhole(got, ran.told);
+            const all = [got.spans, got.logs, got.metrics].flatMap((items) => marks(got, items));
+            assert.deepEqual([...new Set(all)], [false]);
+            const threeHours = 3 * 3600e9;
+            for (const { what, missedNs } of compared(got, ran.told)) {
+                assert.ok(
+                    Math.abs(missedNs - threeHours) < 2e9,
+                    `${what} was changed: ${missedNs} ns off`,
+                );
+            }
+        },
+    );
+
+    test(
+        'what comes after a first synchronisation that was later than the time-out is true',
+        { skip },
+        async (t) => {
+            const server = await faultyServer(t, '--delay', '150ms');
+            const got = await collector(t);
+            const options = { OTEL_OPTIONS: '{"waitMs": 50}', PORTACODE_NTP_SERVER: server };
+            const ran = await run(t, {
+                fake: '+3h',
+                installed: true,
+                env: { ...options, COLLECTOR: got.url },
+            });
+            assert.equal(ran.code, 0, ran.err);
+            assertWhole(got, ran.told);
+            assert.ok(marks(got, got.spans).includes(true), 'some are dated');
             for (const { what, missedNs, attributes } of compared(got, ran.told)) {
+                if (attributes['ntp_clock.synchronised'] === false) continue;
                 const statedNs = attributes['ntp_clock.max_error_ns'];
-                assert.equal(attributes['ntp_clock.synchronised'], true, what);
                 assert.ok(
                     missedNs <= statedNs,
                     `${what}: ${missedNs} ns off, ${statedNs} ns stated`,
                 );
-                // Far less than any of these clocks is wrong by; how much depends on the first replies.
-                assert.ok(statedNs < 1_000_000_000, `${what}: ${statedNs} ns stated`);
             }
-            const starts = new Set(got.metrics.map(({ startTimeUnixNano }) => startTimeUnixNano));
-            assert.equal(starts.size, 1, 'a cumulative start is repeated');
-
-            assert.equal(control.code, 0, control.err);
-            assertWhole(bare, control.told);
-            const off = compared(bare, control.told).filter(({ missedNs }) => missedNs > 1e9);
-            assert.ok(off.length > 0, 'the control is right');
         },
     );
-}
 
-const marks = (got, items) => items.map((item) => got.attributesOf(item)['ntp_clock.synchronised']);
-
-test('without a server all leaves after the time-out, as it is and marked', { skip }, async (t) => {
-    const got = await collector(t);
-    const options = { OTEL_OPTIONS: '{"waitMs": 200}', PORTACODE_NTP_SERVER: '127.0.0.1:1' };
-    const ran = await run(t, {
-        fake: '+3h',
-        installed: true,
-        env: { ...options, COLLECTOR: got.url },
-    });
-    assert.equal(ran.code, 0, ran.err);
-    assertWhole(got, ran.told);
-    const all = [got.spans, got.logs, got.metrics].flatMap((items) => marks(got, items));
-    assert.deepEqual([...new Set(all)], [false]);
-    const threeHours = 3 * 3600e9;
-    for (const { what, missedNs } of compared(got, ran.told)) {
-        assert.ok(Math.abs(missedNs - threeHours) < 2e9, `${what} was changed: ${missedNs} ns off`);
+    for (const [what, faults] of [
+        ['the clock is synchronised', ['--delay', '20ms']],
+        ['the clock is never synchronised', ['--loss', '1']],
+    ]) {
+        test(`of 100 000 spans none is lost or doubled where ${what}`, async (t) => {
+            const server = await faultyServer(t, ...faults);
+            const got = await collector(t);
+            const ran = await run(t, {
+                program: 'otel-many.mjs',
+                installed: true,
+                env: {
+                    OTEL_OPTIONS: '{"waitMs": 500}',
+                    PORTACODE_NTP_SERVER: server,
+                    COLLECTOR: got.url,
+                },
+            });
+            assert.equal(ran.code, 0, ran.err);
+            assert.equal(got.spans.length, 100_000);
+            assert.equal(new Set(got.spans.map(({ name }) => name)).size, 100_000);
+            const said = new Set(marks(got, got.spans));
+            assert.ok([...said].every((mark) => typeof mark === 'boolean'));
+        });
     }
 });
-
-test(
-    'what comes after a first synchronisation that was later than the time-out is true',
-    { skip },
-    async (t) => {
-        const server = await faultyServer(t, '--delay', '150ms');
-        const got = await collector(t);
-        const options = { OTEL_OPTIONS: '{"waitMs": 50}', PORTACODE_NTP_SERVER: server };
-        const ran = await run(t, {
-            fake: '+3h',
-            installed: true,
-            env: { ...options, COLLECTOR: got.url },
-        });
-        assert.equal(ran.code, 0, ran.err);
-        assertWhole(got, ran.told);
-        assert.ok(marks(got, got.spans).includes(true), 'some are dated');
-        for (const { what, missedNs, attributes } of compared(got, ran.told)) {
-            if (attributes['ntp_clock.synchronised'] === false) continue;
-            const statedNs = attributes['ntp_clock.max_error_ns'];
-            assert.ok(missedNs <= statedNs, `${what}: ${missedNs} ns off, ${statedNs} ns stated`);
-        }
-    },
-);
-
-for (const [what, faults] of [
-    ['the clock is synchronised', ['--delay', '20ms']],
-    ['the clock is never synchronised', ['--loss', '1']],
-]) {
-    test(`of 100 000 spans none is lost or doubled where ${what}`, async (t) => {
-        const server = await faultyServer(t, ...faults);
-        const got = await collector(t);
-        const ran = await run(t, {
-            program: 'otel-many.mjs',
-            installed: true,
-            env: {
-                OTEL_OPTIONS: '{"waitMs": 500}',
-                PORTACODE_NTP_SERVER: server,
-                COLLECTOR: got.url,
-            },
-        });
-        assert.equal(ran.code, 0, ran.err);
-        assert.equal(got.spans.length, 100_000);
-        assert.equal(new Set(got.spans.map(({ name }) => name)).size, 100_000);
-        const said = new Set(marks(got, got.spans));
-        assert.ok([...said].every((mark) => typeof mark === 'boolean'));
-    });
-}
