@@ -196,11 +196,23 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             super().finish()
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = self.body()
             is_json = self.headers.get_content_type() == "application/json"
             encoding = self.headers.get("Content-Encoding", "")
             status, content = receiver.take(self.path, is_json, encoding, body)
             self.answer(status, content, "json" if is_json else "x-protobuf")
+
+        def body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            chunks = []
+            # RFC 9112 section 7.1; Node's exporters send so.
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                chunks.append(self.rfile.read(size))
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                pass
+            return b"".join(chunks)
 
         def do_GET(self) -> None:
             if self.path == "/raw":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import json
 import socket
 import time
@@ -181,6 +182,19 @@ def test_json_and_protobuf_say_the_same() -> None:
         assert post(receiver, written.encode(), **{"Content-Type": "application/json"}) == 200
         first, second = (item._replace(arrived_raw_ns=0) for item in receiver.items())
     assert first == second
+
+
+def test_a_body_in_chunks_is_read_whole() -> None:
+    body = spans(["a"], 1_700_000_000_123_456_789)
+    with Receiver() as receiver:
+        connection = http.client.HTTPConnection(receiver.endpoint.split("//")[1], timeout=10)
+        for _ in range(2):
+            connection.request("POST", "/v1/traces", iter([body[:7], body[7:]]))
+            with connection.getresponse() as answer:
+                assert answer.status == 200
+                answer.read()
+        connection.close()
+        assert [item.name for item in receiver.items()] == ["a", "a"]
 
 
 def test_a_page_of_another_origin_may_post() -> None:
