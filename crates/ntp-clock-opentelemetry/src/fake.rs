@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use ntp_clock_history::Dated;
+use ntp_clock_history::{Dated, Traced};
 
 use crate::times::{Times, unix_ns};
 
@@ -44,6 +44,10 @@ impl Times for Fake {
 
     fn date_after(&self, system_ns: i64, _: i64) -> Option<Dated> {
         self.date(system_ns)
+    }
+
+    fn trace(&self, _: i64) -> Option<Traced> {
+        None
     }
 
     fn server(&self) -> String {

@@ -144,6 +144,10 @@ impl Times for Keeper {
         self.date_traced(&seen.history, seen.history.trace(system_ns, 1, window)?)
     }
 
+    fn trace(&self, system_ns: i64) -> Option<Traced> {
+        self.seen().history.trace(system_ns, 1, Window::default())
+    }
+
     fn server(&self) -> String {
         self.server.clone()
     }

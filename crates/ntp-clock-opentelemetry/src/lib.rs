@@ -12,6 +12,7 @@
 //! | `ntp_clock.max_error_ns` | hard bound on the error of each of its times |
 //! | `ntp_clock.est_error_ns` | one standard deviation of the worst of them |
 //! | `ntp_clock.epoch` | times of one epoch never decrease with the counter |
+//! | `ntp_clock.parent_order`, `.parent_gap_ns`, `.parent_gap_max_error_ns` | the span's start to the sending by its remote parent ([`Exchanges`]) |
 //! | `ntp_clock.time_source` | `program`: a time that the program passed in stays as it is |
 //!
 //! ```
@@ -58,9 +59,9 @@ pub use logs::LogExporter;
 pub use metrics::Metrics;
 #[cfg(feature = "metrics")]
 pub use metrics_client::MetricsClient;
-pub use order::{Answer, Exchanged, Member, MemberError, Propagator, Received};
+pub use order::{Answer, Exchanged, Exchanges, Member, MemberError, Peer, Propagator, Received};
 #[cfg(feature = "tower")]
-pub use order::{ExchangeLayer, ExchangeService};
+pub use order::{ClientLayer, ClientService, ServerLayer, ServerService};
 pub use processors::{LogProcessor, SpanProcessor};
 pub use spans::SpanExporter;
 pub use timekeeper::{Timekeeper, install};
@@ -73,5 +74,7 @@ mod keeper_tests;
 mod log_tests;
 #[cfg(all(test, feature = "metrics"))]
 mod metric_tests;
+#[cfg(all(test, feature = "tower"))]
+mod order_tests;
 #[cfg(test)]
 mod span_tests;

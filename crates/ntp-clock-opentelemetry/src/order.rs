@@ -2,12 +2,18 @@
 //! anybody's clock being right.
 
 #[cfg(feature = "tower")]
-mod layer;
+mod client;
+mod exchanges;
 mod member;
 mod propagator;
+#[cfg(feature = "tower")]
+mod server;
 mod tracestate;
 
 #[cfg(feature = "tower")]
-pub use layer::{ExchangeLayer, ExchangeService};
+pub use client::{ClientLayer, ClientService};
+pub use exchanges::Exchanges;
 pub use member::{Answer, Exchanged, Member, MemberError};
-pub use propagator::{Propagator, Received};
+pub use propagator::{Peer, Propagator, Received};
+#[cfg(feature = "tower")]
+pub use server::{ServerLayer, ServerService};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opentelemetry::logs::Severity;
+use opentelemetry::trace::{Span as _, TraceContextExt as _};
 use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -14,6 +15,7 @@ use opentelemetry_sdk::logs::{self, BatchLogProcessor, SdkLogRecord};
 use opentelemetry_sdk::trace::{self, BatchSpanProcessor, Span, SpanData};
 
 use crate::gated::Door;
+use crate::order::{Exchanges, Received};
 use crate::times::Times;
 
 /// The SDK's own limit for a flush.
@@ -30,6 +32,7 @@ pub struct SpanProcessor {
     pub(crate) batches: BatchSpanProcessor,
     pub(crate) door: Arc<Door<SpanData>>,
     pub(crate) times: Arc<dyn Times>,
+    pub(crate) exchanges: Exchanges,
 }
 
 /// A batch processor of log records whose flush also lets out what waits for the clock, after
@@ -51,6 +54,14 @@ fn flush<T>(door: &Door<T>, begun: Instant) -> OTelSdkResult {
 impl trace::SpanProcessor for SpanProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
         self.times.look();
+        let parent = cx.span();
+        let parent = parent.span_context();
+        if parent.is_remote()
+            && let Some(received) = cx.get::<Received>()
+            && received.parent == parent.span_id()
+        {
+            self.exchanges.began(span.span_context().span_id(), received.member.clone());
+        }
         self.batches.on_start(span, cx);
     }
 

@@ -10,8 +10,9 @@ use opentelemetry_sdk::trace::{self, SpanData};
 
 use crate::gate::GateLimits;
 use crate::gated::{Door, Gated, Sink};
+use crate::order::Exchanges;
 use crate::processors::{FLUSH, ONE_SECOND};
-use crate::times::{Redating, SYNCHRONISED, Times};
+use crate::times::{Redating, SYNCHRONISED, Times, unix_ns};
 
 /// The program's span exporter, with times that are true.
 ///
@@ -25,11 +26,18 @@ where
 struct Spans<E> {
     exporter: E,
     times: Arc<dyn Times>,
+    exchanges: Exchanges,
 }
 
 impl<E: trace::SpanExporter + 'static> SpanExporter<E> {
-    pub(crate) fn new(exporter: E, times: Arc<dyn Times>, limits: GateLimits) -> Self {
-        SpanExporter(Gated::new(Spans { exporter, times: Arc::clone(&times) }, times, limits))
+    pub(crate) fn new(
+        exporter: E,
+        times: Arc<dyn Times>,
+        exchanges: Exchanges,
+        limits: GateLimits,
+    ) -> Self {
+        let spans = Spans { exporter, times: Arc::clone(&times), exchanges };
+        SpanExporter(Gated::new(spans, times, limits))
     }
 
     pub(crate) fn door(&self) -> Arc<Door<SpanData>> {
@@ -84,7 +92,11 @@ impl<E: trace::SpanExporter + 'static> Sink for Spans<E> {
     async fn send(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
         self.times.look_now();
         for span in &mut batch {
+            let start = unix_ns(span.start_time);
+            let order =
+                self.exchanges.order(span.span_context.span_id(), || self.times.trace(start?));
             redate(span, &*self.times);
+            span.attributes.extend(order);
         }
         self.exporter.export(batch).await
     }

@@ -13,6 +13,9 @@ use crate::logs::LogExporter;
 use crate::metrics::Metrics;
 #[cfg(feature = "metrics")]
 use crate::metrics_client::MetricsClient;
+#[cfg(feature = "tower")]
+use crate::order::{ClientLayer, ServerLayer};
+use crate::order::{Exchanges, Propagator};
 use crate::processors::{LogProcessor, SpanProcessor};
 use crate::spans::SpanExporter;
 use crate::times::Times;
@@ -25,19 +28,24 @@ use crate::times::Times;
 /// ```
 #[must_use]
 pub fn install(clock: &Clock) -> Timekeeper {
-    Timekeeper::new(Keeper::begin(clock.clone(), Box::new(SystemTime::now)))
+    let times = Keeper::begin(clock.clone(), Box::new(SystemTime::now));
+    let exchanges = Exchanges::new(clock.clone());
+    Timekeeper { times, exchanges, limits: GateLimits::default() }
 }
 
 /// Wraps exporters so that what they send has true times.
 #[derive(Clone, Debug)]
 pub struct Timekeeper {
     times: Arc<dyn Times>,
+    exchanges: Exchanges,
     limits: GateLimits,
 }
 
 impl Timekeeper {
+    #[cfg(test)]
     pub(crate) fn new(times: Arc<dyn Times>) -> Self {
-        Timekeeper { times, limits: GateLimits::default() }
+        let exchanges = Exchanges::new(ntp_clock::ManualClock::new().clock());
+        Timekeeper { times, exchanges, limits: GateLimits::default() }
     }
 
     /// With other limits for what waits for the first synchronisation, in exporters wrapped
@@ -50,7 +58,7 @@ impl Timekeeper {
     /// A span exporter in front of the program's own, for `with_batch_exporter` and the like.
     #[must_use]
     pub fn span_exporter<E: trace::SpanExporter + 'static>(&self, exporter: E) -> SpanExporter<E> {
-        SpanExporter::new(exporter, Arc::clone(&self.times), self.limits)
+        SpanExporter::new(exporter, Arc::clone(&self.times), self.exchanges.clone(), self.limits)
     }
 
     /// A log exporter in front of the program's own, for `with_batch_exporter` and the like.
@@ -66,7 +74,7 @@ impl Timekeeper {
         let exporter = self.span_exporter(exporter);
         let (door, times) = (exporter.door(), Arc::clone(&self.times));
         let batches = trace::BatchSpanProcessor::builder(exporter).build();
-        SpanProcessor { batches, door, times }
+        SpanProcessor { batches, door, times, exchanges: self.exchanges.clone() }
     }
 
     /// A batch processor of log records in front of the program's exporter, for
@@ -78,6 +86,33 @@ impl Timekeeper {
         let (door, times) = (exporter.door(), Arc::clone(&self.times));
         let batches = logs::BatchLogProcessor::builder(exporter).build();
         LogProcessor { batches, door, times }
+    }
+
+    /// A propagator around the program's own, for requests that say when they left, and servers
+    /// that learn from it.
+    #[must_use]
+    pub fn propagator<P>(&self, inner: P) -> Propagator<P> {
+        Propagator::new(inner, self.exchanges.clone())
+    }
+
+    /// What exchanges say of this process's counter and those of others.
+    #[must_use]
+    pub fn exchanges(&self) -> &Exchanges {
+        &self.exchanges
+    }
+
+    /// A layer for servers, which tells who asks of this process's counter.
+    #[cfg(feature = "tower")]
+    #[must_use]
+    pub fn server_layer(&self) -> ServerLayer {
+        ServerLayer::new(self.exchanges.clock().clone())
+    }
+
+    /// A layer for clients, which learns from servers that tell of theirs.
+    #[cfg(feature = "tower")]
+    #[must_use]
+    pub fn client_layer(&self) -> ClientLayer {
+        ClientLayer::new(self.exchanges.clone())
     }
 
     /// An HTTP client in front of the program's own, for the OTLP exporter of metrics alone: its

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ntp_clock_history::Dated;
+use ntp_clock_history::{Dated, Traced};
 use opentelemetry::KeyValue;
 
 /// What knows true time.
@@ -19,6 +19,8 @@ pub(crate) trait Times: fmt::Debug + Send + Sync {
     /// The same, of a moment that was not earlier than another one, at which the clock showed
     /// `before_ns`.
     fn date_after(&self, system_ns: i64, before_ns: i64) -> Option<Dated>;
+    /// The moments of the counter at which the SDK's clock can have shown this.
+    fn trace(&self, system_ns: i64) -> Option<Traced>;
     /// The time server.
     fn server(&self) -> String;
 }

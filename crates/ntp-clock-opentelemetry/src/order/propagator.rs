@@ -4,30 +4,33 @@ use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 
-use ntp_clock::{Clock, LocalTime};
+use opentelemetry::trace::{SpanId, TraceContextExt as _};
 
+use super::exchanges::Exchanges;
 use super::member::Member;
 use super::tracestate::{member_of, with_member};
 
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
+pub(super) const TRACEPARENT: &str = "traceparent";
+pub(super) const TRACESTATE: &str = "tracestate";
 
 /// Adds to what the program's own propagator sends the `tracestate` member `ntpclock`: when the
 /// request left, by the clock's counter, whether the clock is synchronised or not.
 ///
-/// It adds nothing where the inner propagator sends no `traceparent`, or where other members leave
+/// Made by [`Timekeeper::propagator`](crate::Timekeeper::propagator). A [`Peer`] in the context
+/// says whom the request is for; only with it there is an exchange in the member. With a
+/// [`ClientLayer`](crate::ClientLayer) neither is needed. It adds nothing where the inner propagator sends no `traceparent`, or where other members leave
 /// no room in `tracestate`: those stay as they are.
 ///
 /// ```
 /// use std::collections::HashMap;
 /// use ntp_clock::ManualClock;
-/// use ntp_clock_opentelemetry::{Propagator, Received};
+/// use ntp_clock_opentelemetry::{Peer, Received, install};
 /// use opentelemetry::Context;
 /// use opentelemetry::propagation::TextMapPropagator;
 /// use opentelemetry_sdk::propagation::TraceContextPropagator;
 ///
 /// let clock = ManualClock::new().clock(); // a program has `Clock::global().clone()`
-/// let propagator = Propagator::new(TraceContextPropagator::new(), clock.clone());
+/// let propagator = install(&clock).propagator(TraceContextPropagator::new());
 /// let headers = HashMap::from([
 ///     ("traceparent".into(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
 ///     ("tracestate".into(), "ntpclock=1.5e884898da280471.1200,vendor=x".to_string()),
@@ -36,31 +39,38 @@ const TRACESTATE: &str = "tracestate";
 /// assert_eq!(context.get::<Received>().unwrap().member.sent.as_nanos(), 1_200);
 ///
 /// let mut sent = HashMap::new();
-/// propagator.inject_context(&context, &mut sent);
+/// propagator.inject_context(&context.with_value(Peer("mail:8080".into())), &mut sent);
 /// let ours = format!("ntpclock=1.{}.", clock.counter_id());
 /// assert!(sent["tracestate"].starts_with(&ours) && sent["tracestate"].ends_with(",vendor=x"));
 /// ```
 #[derive(Debug)]
 pub struct Propagator<P> {
     inner: P,
-    clock: Clock,
+    exchanges: Exchanges,
 }
+
+/// Whom a request is for, in the [`Context`] that is injected: host and port, or any other name
+/// that [`Exchanges::answered`](crate::Exchanges::answered) is called with.
+///
+/// See [`Propagator`] for an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer(pub String);
 
 /// What came with a request, in the [`Context`] that the propagator extracted.
 ///
 /// See [`Propagator`] for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Received {
     /// What the sender said. It came from the network and may be a lie.
     pub member: Member,
-    /// When the headers were read here, by this clock's counter.
-    pub at: LocalTime,
+    /// The span that it came with: a context that is derived from this one may have another.
+    pub(crate) parent: SpanId,
 }
 
 impl<P> Propagator<P> {
-    /// A propagator around `inner`, with the counter of `clock`.
-    pub fn new(inner: P, clock: Clock) -> Self {
-        Propagator { inner, clock }
+    pub(crate) fn new(inner: P, exchanges: Exchanges) -> Self {
+        Propagator { inner, exchanges }
     }
 }
 
@@ -70,10 +80,8 @@ impl<P: TextMapPropagator> TextMapPropagator for Propagator<P> {
         self.inner.inject_context(cx, &mut watched);
         let Watched { injector, traced, others } = watched;
         if traced {
-            let stamp = self.clock.stamp();
-            let counter = stamp.counter_id.to_string();
-            let member = Member { counter, sent: stamp.counter, exchange: None };
-            let state = with_member(&others, &member);
+            let peer = cx.get::<Peer>().map(|peer| peer.0.as_str());
+            let state = with_member(&others, &self.exchanges.member(peer));
             if !state.is_empty() {
                 injector.set(TRACESTATE, state);
             }
@@ -83,16 +91,12 @@ impl<P: TextMapPropagator> TextMapPropagator for Propagator<P> {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        let at = self.clock.local_now();
         let context = self.inner.extract_with_context(cx, extractor);
-        let received = extractor.get(TRACESTATE).and_then(|state| {
-            let member = member_of(state)?.parse().ok()?;
-            Some(Received { member, at })
-        });
-        match received {
-            Some(received) => context.with_value(received),
-            None => context,
-        }
+        let member = extractor.get(TRACESTATE).and_then(|state| member_of(state)?.parse().ok());
+        let Some(member) = member else { return context };
+        self.exchanges.received(&member);
+        let parent = context.span().span_context().span_id();
+        context.with_value(Received { member, parent })
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -133,8 +137,12 @@ mod tests {
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
+    fn exchanges() -> Exchanges {
+        Exchanges::new(ManualClock::new().clock())
+    }
+
     fn passed_on(state: &str) -> (Option<Received>, HashMap<String, String>) {
-        let propagator = Propagator::new(TraceContextPropagator::new(), ManualClock::new().clock());
+        let propagator = Propagator::new(TraceContextPropagator::new(), exchanges());
         let headers = HashMap::from(
             [(TRACEPARENT, PARENT), (TRACESTATE, state)].map(|(k, v)| (k.into(), v.to_string())),
         );
@@ -174,10 +182,10 @@ mod tests {
     #[test]
     fn where_nothing_is_traced_nothing_is_added() {
         let mut sent = HashMap::new();
-        let clock = ManualClock::new().clock();
-        Propagator::new(TraceContextPropagator::new(), clock.clone())
+        Propagator::new(TraceContextPropagator::new(), exchanges())
             .inject_context(&Context::new(), &mut sent);
-        Propagator::new(BaggagePropagator::new(), clock).inject_context(&Context::new(), &mut sent);
+        Propagator::new(BaggagePropagator::new(), exchanges())
+            .inject_context(&Context::new(), &mut sent);
         assert!(sent.is_empty(), "{sent:?}");
     }
 }

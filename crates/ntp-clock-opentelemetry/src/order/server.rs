@@ -11,23 +11,25 @@ use tower_service::Service;
 
 use super::member::Answer;
 
-const HEADER: HeaderName = HeaderName::from_static("ntp-clock-exchange");
+pub(super) const HEADER: HeaderName = HeaderName::from_static("ntp-clock-exchange");
 
 /// A layer of tower, and so of axum, that answers with the header `ntp-clock-exchange`: when the
 /// request arrived and when the response left, by the clock's counter. The caller learns from it
 /// how the two counters stand to each other.
 ///
+/// Made by [`Timekeeper::server_layer`](crate::Timekeeper::server_layer). Put it outermost.
+///
 /// ```
 /// use std::convert::Infallible;
 /// use axum::{Router, routing::get};
 /// use ntp_clock::ManualClock;
-/// use ntp_clock_opentelemetry::{Answer, ExchangeLayer};
+/// use ntp_clock_opentelemetry::{Answer, install};
 /// use tower::ServiceExt;
 ///
 /// let clock = ManualClock::new().clock(); // a program has `Clock::global().clone()`
 /// let app: Router = Router::new()
 ///     .route("/", get(|| async { "hello" }))
-///     .layer(ExchangeLayer::new(clock.clone()));
+///     .layer(install(&clock).server_layer());
 /// let request = http::Request::get("/").body(axum::body::Body::empty())?;
 /// let response = futures_executor::block_on(app.oneshot(request))?;
 /// let answer: Answer = response.headers()["ntp-clock-exchange"].to_str()?.parse()?;
@@ -36,36 +38,34 @@ const HEADER: HeaderName = HeaderName::from_static("ntp-clock-exchange");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct ExchangeLayer {
+pub struct ServerLayer {
     clock: Clock,
 }
 
-/// A service with an [`ExchangeLayer`] around it.
+/// A service with an [`ServerLayer`] around it.
 #[derive(Clone, Debug)]
-pub struct ExchangeService<S> {
+pub struct ServerService<S> {
     inner: S,
     clock: Clock,
 }
 
-impl ExchangeLayer {
-    /// A layer that answers with the counter of `clock`.
-    #[must_use]
-    pub fn new(clock: Clock) -> Self {
-        ExchangeLayer { clock }
+impl ServerLayer {
+    pub(crate) fn new(clock: Clock) -> Self {
+        ServerLayer { clock }
     }
 }
 
-impl<S> Layer<S> for ExchangeLayer {
-    type Service = ExchangeService<S>;
+impl<S> Layer<S> for ServerLayer {
+    type Service = ServerService<S>;
 
-    fn layer(&self, inner: S) -> ExchangeService<S> {
-        ExchangeService { inner, clock: self.clock.clone() }
+    fn layer(&self, inner: S) -> ServerService<S> {
+        ServerService { inner, clock: self.clock.clone() }
     }
 }
 
 type Answering<B> = Box<dyn FnOnce(Response<B>) -> Response<B> + Send>;
 
-impl<S, A, B> Service<Request<A>> for ExchangeService<S>
+impl<S, A, B> Service<Request<A>> for ServerService<S>
 where
     S: Service<Request<A>, Response = Response<B>>,
 {
