@@ -5,6 +5,8 @@ import { Dates } from './dates.js';
 import { Exporters } from './exporters.js';
 import { listen } from './globals.js';
 import { logHook, spanHook } from './marks.js';
+import { Relative } from './relative.js';
+import { wireFetch, wireNode } from './wires.js';
 import { wrapLoggerProvider, wrapMeterProvider, wrapTracerProvider } from './wrap.js';
 
 const KEY = Symbol.for('portacode.ntp-clock.otel');
@@ -24,15 +26,26 @@ class Installation {
                 throw new TypeError(`${name} is a number from 0 on, not ${limit}`);
             }
         }
-        this.dates = dates;
-        this.#exporters = new Exporters({ dates, limits, order: () => null, failed });
+        const stamp = () => clock.stamp();
+        const relative = new Relative({
+            stamp,
+            counterAt: (ms) => dates.counterAt(ms),
+            load: async () => (await import('./order.js')).Links,
+        });
+        const order = (span) => relative.attributes(span);
+        this.#exporters = new Exporters({ dates, limits, order, failed });
         this.#hooks = { spans: spanHook(dates), logs: logHook(dates) };
         listen({
             tracers: (provider) => this.tracers(provider),
             loggers: (provider) => this.loggers(provider),
             meters: (provider) => this.meters(provider),
-            propagator: (propagator) => propagator,
+            propagator: (propagator) => relative.propagator(propagator),
         });
+        const isNode = typeof process === 'object' && process.versions?.node !== undefined;
+        if (isNode) {
+            const channels = process.getBuiltinModule?.('node:diagnostics_channel');
+            if (channels !== undefined) wireNode(channels, relative, stamp);
+        } else wireFetch(relative);
         if (typeof addEventListener === 'function' && typeof document === 'object') {
             addEventListener('pagehide', () => this.#exporters.leaveNow());
         }

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { folder } from './support.mjs';
 
@@ -98,10 +99,11 @@ export async function collector(t) {
 }
 
 /**
- * Runs the program with a system clock that is wrong by `fake` (faketime's words), and is stepped to
- * `step`; gives the lines that it told. `installed`: with the one line more.
+ * Starts the program with a system clock that is wrong by `fake` (faketime's words), and is stepped
+ * to `step`; `installed`: with the one line more. `line(test)` gives the first line that it tells
+ * for which the test holds, and `ended` all lines.
  */
-export async function run(t, { program = 'otel-program.mjs', fake, step, installed, env = {} }) {
+export function start(t, { program = 'otel-program.mjs', fake, step, installed, env = {} }) {
     const stepFile = join(folder(t), 'faketime');
     if (fake !== undefined) writeFileSync(stepFile, fake);
     const args = installed ? ['--import', here('otel-register.mjs')] : [];
@@ -121,10 +123,21 @@ export async function run(t, { program = 'otel-program.mjs', fake, step, install
         },
     });
     t.after(() => child.kill('SIGKILL'));
-    const parts = { out: '', err: '' };
-    child.stdout.on('data', (part) => (parts.out += part));
-    child.stderr.on('data', (part) => (parts.err += part));
-    const [code, signal] = await once(child, 'close');
-    const lines = parts.out.split('\n').filter((line) => line.startsWith('{'));
-    return { code, signal, err: parts.err, told: lines.map((line) => JSON.parse(line)) };
+    let err = '';
+    const told = [];
+    const lines = createInterface(child.stdout);
+    lines.on('line', (line) => line.startsWith('{') && told.push(JSON.parse(line)));
+    child.stderr.on('data', (part) => (err += part));
+    const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, err, told }));
+    async function line(wanted) {
+        for (;;) {
+            const found = told.find(wanted);
+            if (found !== undefined) return found;
+            await Promise.race([once(lines, 'line'), ended.then(() => Promise.reject(err))]);
+        }
+    }
+    return { child, ended, line };
 }
+
+/** Runs it to its end. */
+export const run = (t, options) => start(t, options).ended;

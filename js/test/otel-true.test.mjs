@@ -95,6 +95,20 @@ describe('programs of the SDK', { concurrency: 4 }, () => {
         );
     }
 
+    test('a delta of metrics starts where the one before it ended', { skip }, async (t) => {
+        const server = await faultyServer(t, '--delay', '5ms');
+        const got = await collector(t);
+        const env = { PORTACODE_NTP_SERVER: server, COLLECTOR: got.url, TEMPORALITY: '0' };
+        const ran = await run(t, { fake: '-2s', step: '+3h', installed: true, env });
+        assert.equal(ran.code, 0, ran.err);
+        const [one, two] = got.metrics;
+        assert.equal(two.startTimeUnixNano, one.timeUnixNano);
+        for (const { what, missedNs, attributes } of compared(got, ran.told)) {
+            const statedNs = attributes['ntp_clock.max_error_ns'];
+            assert.ok(missedNs <= statedNs, `${what}: ${missedNs} ns off, ${statedNs} ns stated`);
+        }
+    });
+
     const marks = (got, items) =>
         items.map((item) => got.attributesOf(item)['ntp_clock.synchronised']);
 

@@ -32,7 +32,7 @@ window.trueMs = () => origin + performance.now() + slept;
 def bundle() -> str:
     if not ESBUILD.exists():
         pytest.skip("needs js/node_modules: npm ci --prefix js")
-    command = [ESBUILD, JS / "test/otel-page.mjs", "--bundle", "--format=esm"]
+    command = [str(ESBUILD), str(JS / "test/otel-page.mjs"), "--bundle", "--format=esm"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -72,7 +72,7 @@ def test_spans_of_a_page_that_was_asleep_are_within_their_error_of_the_truth(
     slept = 0.0
 
     def answer(request_id: object, received_ms: float) -> dict[str, Any]:
-        told = standin.honest(request_id, received_ms + slept)
+        told: dict[str, Any] = standin.honest(request_id, received_ms + slept)
         told["server_send_time"] += slept
         told["server_time"] += slept
         return told

@@ -1,0 +1,74 @@
+// Where requests arrive and answers come back: Node's HTTP server and clients, and fetch in a browser.
+
+import { HEADER } from './member.js';
+
+/** A header's value in what undici has: text of lines, or names and values in turn, also as bytes. */
+function header(headers, name) {
+    if (typeof headers === 'string') {
+        const lines = headers.split('\r\n').map((line) => line.split(/: ?(.*)/s));
+        return lines.find(([key]) => key.toLowerCase() === name)?.[1];
+    }
+    const found = [];
+    for (let place = 0; place + 1 < headers.length; place += 2) {
+        if (String(headers[place]).toLowerCase() === name) found.push(String(headers[place + 1]));
+    }
+    // Of a header that came twice both are told, and neither is read.
+    return found.length === 0 ? undefined : found.join(',');
+}
+
+/** Whatever goes wrong in here is not the program's. */
+const safely = (work) => (message) => {
+    try {
+        work(message);
+    } catch {
+        // A request of a kind that is not known here.
+    }
+};
+
+/** Hears of Node's requests; `stamp()` is the clock's. */
+export function wireNode({ subscribe }, relative, stamp) {
+    const channels = {
+        'http.server.request.start'({ request, response }) {
+            const { tracestate } = request.headers;
+            if (tracestate === undefined) return;
+            const arrived = stamp();
+            const { writeHead } = response;
+            response.writeHead = function (...args) {
+                safely(() => {
+                    const answer = relative.answer(tracestate, arrived);
+                    if (answer !== null && !response.headersSent)
+                        response.setHeader(HEADER, answer);
+                })();
+                return writeHead.apply(this, args);
+            };
+        },
+        'http.client.response.finish'({ request, response }) {
+            const tracestate = request.getHeader('tracestate');
+            const told = response.headers[HEADER];
+            if (tracestate !== undefined) relative.answered(tracestate, told);
+        },
+        'undici:request:headers'({ request, response }) {
+            const told = header(response.headers, HEADER);
+            if (told === undefined) return;
+            relative.answered(header(request.headers, 'tracestate'), told);
+        },
+    };
+    for (const [name, hear] of Object.entries(channels)) subscribe(name, safely(hear));
+}
+
+/** The page's fetch; what wraps it later, as instrumentations do, is heard with what it adds. */
+export function wireFetch(relative) {
+    const { fetch } = globalThis;
+    if (typeof fetch !== 'function') return;
+    globalThis.fetch = async function (...args) {
+        const [input, init] = args;
+        const response = await fetch.apply(this, args);
+        safely(() => {
+            const told = response.headers.get(HEADER);
+            if (told === null) return;
+            const headers = new Headers(init?.headers ?? input?.headers);
+            relative.answered(headers.get('tracestate'), told);
+        })();
+        return response;
+    };
+}
