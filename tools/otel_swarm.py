@@ -72,7 +72,8 @@ def worlds(spans: int, down_s: float, silent_s: float) -> dict[str, World]:
     # Long enough to be synchronised: who ends before lets out what waits as it is.
     brief = {"REST_MS": "2000"}
     lasting = {"SPANS": str(int(down_s * 4) + 40), "PAUSE_MS": "250"}
-    late = {"SPANS": str(int(silent_s * 10) + 30), "PAUSE_MS": "100"}
+    # The clock asks a silent server again after 14 s at most.
+    late = {"SPANS": str(int(silent_s * 10) + 200), "PAUSE_MS": "100"}
     return {
         "right": World("the system's clock is right", variables=brief),
         "behind": World("the system's clock is 2 s behind", "-2", variables=brief),
@@ -252,6 +253,8 @@ def faults(world: World, ours: Outcome, control: Outcome) -> list[str]:
         found.append(f"wrong: {report}")
     if report.untold:
         found.append(f"arrived and never sent: {report.untold[:5]}")
+    if world.silent_s < NEVER_S and not world.kill_after and not report.synchronised:
+        found.append("nothing is synchronised")
     if report.admitted and not world.may_admit:
         found.append(f"{len(report.admitted)} times left as they were: {report.admitted[:3]}")
     if len(report.lost) > len(without.lost) + world.may_lose:
@@ -267,6 +270,8 @@ def programs() -> dict[str, str]:
     """The project's own: those that are built."""
     python = ROOT / "tests/python/programs/otel_program.py"
     found = {"python": f"{sys.executable} {python}"}
+    if (ROOT / "js/node_modules/@opentelemetry").exists():
+        found["node"] = f"node {ROOT / 'js/test/otel-world.mjs'}"
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     for profile in ("debug", "release"):
         rust = target / profile / "examples/truth"

@@ -11,7 +11,7 @@ BEHIND = World("behind", "-2")
 
 
 def outcome(code: int = 0, **found: object) -> Outcome:
-    return Outcome(Report(items=3, times=6, **found), 3, 1.0, code, "")  # type: ignore[arg-type]
+    return Outcome(Report(items=3, times=6, synchronised=3, **found), 3, 1.0, code, "")  # type: ignore[arg-type]
 
 
 WRONG = outcome(misses=[MISS])
