@@ -1,6 +1,7 @@
 // Log records as they leave: in true time, with what is known of the error.
 
-import { copy, hrTime, isDated, isSame, nanos, UNSYNCHRONISED, Worst } from './times.js';
+import { LogCopy } from './copies.js';
+import { hrTime, isDated, isSame, nanos, UNSYNCHRONISED, Worst } from './times.js';
 
 /** A time that lies further than this before the hook saw it was passed in by the program. */
 const NEAR_MS = 1000;
@@ -47,6 +48,8 @@ function readingOf(time, dates, emitted) {
     return dates.shown(nanos(time), { fromMs: nowMs - NEAR_MS, toMs: nowMs });
 }
 
-function marked(record, attributes, changed = {}) {
-    return copy(record, { ...changed, attributes: { ...record.attributes, ...attributes } });
+function marked(record, more, times = record) {
+    const { hrTime, hrTimeObserved } = times;
+    const attributes = { ...record.attributes, ...more };
+    return new LogCopy(record, { hrTime, hrTimeObserved, attributes });
 }

@@ -1,6 +1,7 @@
 // Metrics as they leave: points in true time, with what is known of the error on the resource.
 
-import { copy, hrTime, isDated, nanos, UNSYNCHRONISED, Worst } from './times.js';
+import { withAttributes } from './copies.js';
+import { hrTime, isDated, nanos, UNSYNCHRONISED, Worst } from './times.js';
 
 /** Of one exporter, which remembers what it made of the SDK's times. */
 export class DatedMetrics {
@@ -42,8 +43,9 @@ export class DatedMetrics {
         }));
         const attributes = undated ? UNSYNCHRONISED : worst.attributes(server);
         if (used.size > 0) this.#known = used;
-        const resource = copy(metrics.resource, {
-            attributes: { ...metrics.resource.attributes, ...attributes },
+        const resource = withAttributes(metrics.resource, {
+            ...metrics.resource.attributes,
+            ...attributes,
         });
         return undated ? { ...metrics, resource } : { ...metrics, resource, scopeMetrics };
     }

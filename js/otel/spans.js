@@ -1,7 +1,7 @@
 // Spans as they leave: in true time, with what is known of the error.
 
+import { SpanCopy } from './copies.js';
 import {
-    copy,
     elapsedMs,
     hrTime,
     isDated,
@@ -17,9 +17,9 @@ import {
 const NEAR_MS = 1000;
 /** The SDK rounds what performance.now() says. */
 const CLOSE_MS = 0.001;
-/** Instrumentations that pass in times of the local clock, by the end of their scope's name. */
+/** Instrumentations that pass in times of the local clock. */
 const KNOWN =
-    /(?:^|[/-])(?:instrumentation-)?(?:fetch|xml-http-request|document-load|user-interaction|http|undici)$/;
+    /^@opentelemetry\/instrumentation-(?:fetch|xml-http-request|document-load|user-interaction|http|undici)$/;
 
 export const isKnownScope = (name) => KNOWN.test(name);
 
@@ -55,7 +55,7 @@ export function datedSpan(span, { dates, endedMs, server, extra = null }) {
     const startTime = hrTime(start.timeMs);
     // The readings of two epochs may go back.
     const endTime = hrTime(Math.max(start.timeMs, end.timeMs));
-    return copy(span, {
+    return new SpanCopy(span, {
         startTime,
         endTime,
         duration: difference(startTime, endTime),
@@ -130,7 +130,7 @@ function difference([fromSeconds, fromNs], [seconds, ns]) {
 
 /** The span as it is, but for what it says about its times. */
 function marked(span, why, extra) {
-    return copy(span, {
-        attributes: { ...span.attributes, ...UNSYNCHRONISED, ...why, ...extra },
-    });
+    const { startTime, endTime, duration, events } = span;
+    const attributes = { ...span.attributes, ...UNSYNCHRONISED, ...why, ...extra };
+    return new SpanCopy(span, { startTime, endTime, duration, events, attributes });
 }

@@ -43,12 +43,3 @@ export class Worst {
 }
 
 export const UNSYNCHRONISED = Object.freeze({ 'ntp_clock.synchronised': false });
-
-/** The program may still hold the item, and another exporter gets it too: it stays untouched. */
-export function copy(item, changed) {
-    const descriptors = {};
-    for (const name in changed) {
-        descriptors[name] = { value: changed[name], enumerable: true };
-    }
-    return Object.create(item, descriptors);
-}
