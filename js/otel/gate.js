@@ -8,14 +8,14 @@ export const LIMITS = Object.freeze({
     bytes: 4 * 1024 * 1024,
     /** From when the first item was held. */
     waitMs: 10_000,
+    /** How long held items wait for an exporter's answer: as the SDK's batch processors do. */
+    exportMs: 30_000,
 });
 
 /** As many as the SDK's own batches have; an exporter that is given more may refuse them. */
 const BATCH = 512;
 /** So many times the limit may be on its way, for whoever exports without waiting for the answer. */
 const HELD_UP = 4;
-/** As long as the SDK's batch processors wait for an exporter. */
-const EXPORT_LIMIT_MS = 30_000;
 /** A flush's caller gives up after 10 s by habit; a second is left for the export itself. */
 const FLUSH_WAIT_MS = 9_000;
 /** ExportResultCode.FAILED, by its value so that this needs no package of OpenTelemetry. */
@@ -184,9 +184,11 @@ export class Gate {
 
     #exported(items) {
         return new Promise((resolve) => {
-            const timer = later(EXPORT_LIMIT_MS, () =>
-                resolve({ code: FAILED, error: new Error('the exporter did not answer in 30 s') }),
-            );
+            const { exportMs } = this.#limits;
+            const timer = later(exportMs, () => {
+                const error = new Error(`the exporter did not answer in ${exportMs} ms`);
+                resolve({ code: FAILED, error });
+            });
             const finish = (result) => {
                 clearTimeout(timer);
                 resolve(result);

@@ -28,13 +28,13 @@ export function datedLog(record, { dates, emitted, server }) {
     };
     const { hrTime: taken, hrTimeObserved: observed } = record;
     const hrTimeObserved = dated(observed);
-    if (undated) return marked(record, UNSYNCHRONISED);
+    if (undated) return marked(record, { ...record.attributes, ...UNSYNCHRONISED });
     if (isSame(taken, observed)) {
-        const attributes = worst.attributes(server);
+        const attributes = worst.attributes(record.attributes, server);
         return marked(record, attributes, { hrTime: hrTimeObserved, hrTimeObserved });
     }
     const own = dated(taken);
-    const attributes = worst.attributes(server);
+    const attributes = worst.attributes(record.attributes, server);
     if (undated) attributes['ntp_clock.time_source'] = 'program';
     return marked(record, attributes, { hrTime: own, hrTimeObserved });
 }
@@ -48,8 +48,6 @@ function readingOf(time, dates, emitted) {
     return dates.shown(nanos(time), { fromMs: nowMs - NEAR_MS, toMs: nowMs });
 }
 
-function marked(record, more, times = record) {
-    const { hrTime, hrTimeObserved } = times;
-    const attributes = { ...record.attributes, ...more };
+function marked(record, attributes, { hrTime, hrTimeObserved } = record) {
     return new LogCopy(record, { hrTime, hrTimeObserved, attributes });
 }

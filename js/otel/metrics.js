@@ -41,12 +41,10 @@ export class DatedMetrics {
                 dataPoints: metric.dataPoints.map(point),
             })),
         }));
-        const attributes = undated ? UNSYNCHRONISED : worst.attributes(server);
+        const { attributes: own } = metrics.resource;
+        const attributes = undated ? { ...own, ...UNSYNCHRONISED } : worst.attributes(own, server);
         if (used.size > 0) this.#known = used;
-        const resource = withAttributes(metrics.resource, {
-            ...metrics.resource.attributes,
-            ...attributes,
-        });
+        const resource = withAttributes(metrics.resource, attributes);
         return undated ? { ...metrics, resource } : { ...metrics, resource, scopeMetrics };
     }
 }

@@ -55,18 +55,11 @@ export function datedSpan(span, { dates, endedMs, server, extra = null }) {
     const startTime = hrTime(start.timeMs);
     // The readings of two epochs may go back.
     const endTime = hrTime(Math.max(start.timeMs, end.timeMs));
-    return new SpanCopy(span, {
-        startTime,
-        endTime,
-        duration: difference(startTime, endTime),
-        events,
-        attributes: {
-            ...span.attributes,
-            ...worst.attributes(server),
-            ...(given ? BY_PROGRAM : null),
-            ...extra,
-        },
-    });
+    const attributes = worst.attributes(span.attributes, server);
+    if (given) Object.assign(attributes, BY_PROGRAM);
+    if (extra !== null) Object.assign(attributes, extra);
+    const duration = difference(startTime, endTime);
+    return new SpanCopy(span, { startTime, endTime, duration, events, attributes });
 }
 
 const PROGRAM = Symbol('a time that the program passed in');

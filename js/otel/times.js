@@ -30,15 +30,16 @@ export class Worst {
         this.epoch = Math.max(this.epoch, epoch);
     }
 
-    attributes(server) {
+    /** The attributes of an item, and what is known of its times. */
+    attributes(own, server) {
+        const all = { ...own };
+        all['ntp_clock.synchronised'] = true;
+        all['ntp_clock.server'] = server;
         // Upwards, for an error must not become smaller.
-        return {
-            'ntp_clock.synchronised': true,
-            'ntp_clock.server': server,
-            'ntp_clock.max_error_ns': Math.ceil(this.maxErrorMs * 1e6),
-            'ntp_clock.est_error_ns': Math.ceil(this.estErrorMs * 1e6),
-            'ntp_clock.epoch': this.epoch,
-        };
+        all['ntp_clock.max_error_ns'] = Math.ceil(this.maxErrorMs * 1e6);
+        all['ntp_clock.est_error_ns'] = Math.ceil(this.estErrorMs * 1e6);
+        all['ntp_clock.epoch'] = this.epoch;
+        return all;
     }
 }
 

@@ -145,3 +145,42 @@ test('an inner exporter that raises loses its batch once, and the next batch lea
     assert.deepEqual(receiver.names, numbers(600).slice(512));
     await provider.shutdown();
 });
+
+test('an inner exporter that hangs loses what it holds, and the next batch leaves', async () => {
+    const failures = [];
+    const { receiver, gate, provider, spans } = set(SimpleSpanProcessor, {
+        limits: { exportMs: 30 },
+        failed: (error) => failures.push(error.message),
+    });
+    const whole = receiver.export.bind(receiver);
+    receiver.export = (items, done) => {
+        if (items.every(({ name }) => name !== '0')) whole(items, done);
+    };
+    spans(0, 600);
+    await settled();
+    gate.open();
+    await provider.forceFlush();
+    assert.deepEqual(failures, ['the exporter did not answer in 30 ms']);
+    assert.deepEqual(receiver.names, numbers(600).slice(512));
+    await provider.shutdown();
+});
+
+test('an exporter that is slow holds up whoever exports, and no batch is dropped for that', async () => {
+    const { receiver, gate } = set(SimpleSpanProcessor, { limits: { items: 10 } });
+    const answers = [];
+    receiver.export = (items, done) => answers.push(() => done({ code: 0 }));
+    let answered = 0;
+    const items = (from, to) =>
+        numbers(to)
+            .slice(from)
+            .map((name) => ({ name }));
+    for (let i = 0; i < 30; i += 1) gate.export(items(i, i + 1), () => (answered += 1));
+    assert.ok(answered >= 10 && answered < 30, `${answered} of 30 are answered`);
+    while (answers.length > 0) {
+        answers.shift()();
+        await settled(5);
+    }
+    assert.equal(answered, 30);
+    assert.equal(gate.waiting, 10);
+    gate.open();
+});

@@ -1,9 +1,15 @@
 // Spans of the real SDK, re-dated by a clock that is known here.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { datedSpan } from '../otel/spans.js';
+
+const realNow = Date.now;
+// Of a method that was mocked twice the runner puts the first mock back.
+beforeEach(() => {
+    Date.now = realNow;
+});
 
 /** True time is this much after performance.now(). */
 const TRUE_MS = 1_900_000_000_000;
@@ -17,9 +23,8 @@ const somewhere = (from, to) => moment((from + to) / 2);
 const dates = { moment, somewhere, shown: () => null };
 
 /** What the program did within `use`, and when the SDK passed the span on. */
-function spanOf(t, use, { wrongMs = 0, options = {} } = {}) {
-    const { now } = Date;
-    t.mock.method(Date, 'now', () => now() + wrongMs);
+function spanOf(t, use, { wrongMs = 0, options = {}, scope = 'test' } = {}) {
+    t.mock.method(Date, 'now', () => realNow() + wrongMs);
     const ended = {};
     const provider = new BasicTracerProvider({
         spanProcessors: [
@@ -35,7 +40,7 @@ function spanOf(t, use, { wrongMs = 0, options = {} } = {}) {
         ],
     });
     const beforeMs = performance.now();
-    const span = provider.getTracer('test').startSpan('work', options);
+    const span = provider.getTracer(scope).startSpan('work', options);
     const startedMs = performance.now();
     use(span);
     return { ...ended, beforeMs, startedMs, afterMs: performance.now() };
@@ -111,4 +116,69 @@ test('a span without a reading stays as it is and is marked', (t) => {
     });
     assert.deepEqual(dated.startTime, span.startTime);
     assert.deepEqual(dated.attributes, { 'ntp_clock.synchronised': false });
+});
+
+const SCOPE = '@opentelemetry/instrumentation-';
+const WRONG_MS = -2000;
+/** Where Date.now() is wrong by a constant. */
+const steady = {
+    ...dates,
+    shown(ns, { fromMs, toMs }) {
+        const least = Number(ns) / 1e6 - WRONG_MS - performance.timeOrigin;
+        // The wall clock is steered, and performance.timeOrigin is not.
+        if (least + 3 < fromMs || least > toMs + 2) return null;
+        return { ...moment(least + 0.5), maxErrorMs: 4 };
+    },
+};
+const hr = (ms) => [Math.floor(ms / 1000), Math.round((ms % 1000) * 1e6)];
+
+for (const [what, scope, startTime, endTime] of [
+    ['numbers of performance.now()', 'document-load', (now) => now, (now) => now],
+    ['times of Date.now()', 'xml-http-request', () => Date.now(), () => Date.now()],
+    ['a start of the SDK and an end of Date.now()', 'fetch', () => undefined, () => Date.now()],
+    [
+        'times counted from timeOrigin',
+        'user-interaction',
+        (now) => hr(performance.timeOrigin + now),
+        (now) => hr(performance.timeOrigin + now),
+    ],
+]) {
+    test(`a span of instrumentation-${scope} with ${what} is true`, (t) => {
+        let from;
+        // What the page did long before the span was made, as document-load reads from the browser.
+        const old = scope === 'document-load' ? 5 : performance.now();
+        t.mock.method(
+            Date,
+            'now',
+            (
+                (real) => () =>
+                    real() + WRONG_MS
+            )(Date.now),
+        );
+        const options = { startTime: startTime(old) };
+        const { span, endedMs, afterMs } = spanOf(
+            t,
+            (open) => {
+                from = performance.now();
+                open.end(endTime(performance.now()));
+            },
+            { options, scope: SCOPE + scope, wrongMs: WRONG_MS },
+        );
+        const dated = datedSpan(span, { dates: steady, endedMs, server: 'test' });
+        assert.equal(dated.attributes['ntp_clock.synchronised'], true);
+        assert.equal(dated.attributes['ntp_clock.time_source'], undefined);
+        assert.ok(ms(dated.startTime) >= old - 2, `${ms(dated.startTime)} from ${old}`);
+        if (options.startTime !== undefined) assert.ok(ms(dated.startTime) <= old + 2);
+        assert.ok(ms(dated.endTime) >= from - 2 && ms(dated.endTime) <= afterMs + 2);
+    });
+}
+
+test("the same times in a span of another scope are the program's, where they are of long ago", (t) => {
+    const { span, endedMs } = spanOf(t, (open) => open.end(), {
+        options: { startTime: Date.now() - 60_000 },
+        scope: 'shop/http',
+    });
+    const dated = datedSpan(span, { dates: steady, endedMs, server: 'test' });
+    assert.deepEqual(dated.startTime, span.startTime);
+    assert.equal(dated.attributes['ntp_clock.time_source'], 'program');
 });
