@@ -224,10 +224,10 @@ class LinkTable:
 
 @final
 class SdkHistory:
-    """From a time that `time.time_ns()` gave to true time, also from before the first synchronisation.
+    """From a time that `time.time_ns()` gave to true time.
 
-    It remembers what the system's clock showed beside a counter that nobody sets: at most 4096
-    samples and one hour. Its numbers are nanoseconds.
+    Also from before the first synchronisation. It remembers what the system's clock showed beside
+    a counter that nobody sets: at most 4096 samples and one hour. Its numbers are nanoseconds.
     """
 
     def __new__(cls, clock: Clock) -> Self: ...
@@ -279,6 +279,8 @@ class SdkHistory:
         The earliest and the latest, each with the name of its counter, and whether the clock was
         stepped back and showed this more than once. None as for `date()`.
         """
+    def synchronised(self) -> bool:
+        """Whether the clock is synchronised, or has been at one of the looks."""
     def survived(self) -> bool:
         """Whether a forked child can use it: False where another thread held the lock."""
     def __len__(self) -> int: ...

@@ -14,7 +14,7 @@ import pytest
 from support import PROGRAMS, ROOT, environment, eventually, run_python
 
 from portacode import otel
-from portacode._otel_spans import span_id
+from portacode.otel._spans import span_id
 from portacode.trace import KEYS
 
 pytest.importorskip("oteltap", reason="no oteltap: pip install oteltap")

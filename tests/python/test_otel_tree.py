@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portacode._otel_spans import SpanData, nearest_span, span_id, spans_of
+from portacode.otel._spans import SpanData, nearest_span, span_id, spans_of
 from portacode.trace import CLIENT_KEYS, DEVICE_KEYS, KEYS, SERVER_KEYS, Trace
 from portacode.traceparent import TraceParent
 

@@ -1,5 +1,6 @@
 //! The clock that OpenTelemetry's SDK stamps with, remembered beside the clock's counter.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,14 +12,16 @@ use pyo3::prelude::*;
 use crate::clock::Clock;
 use crate::reading::Reading;
 
-/// From a time that `time.time_ns()` gave to true time, also from before the first synchronisation.
+/// From a time that `time.time_ns()` gave to true time.
 ///
-/// It remembers what the system's clock showed beside a counter that nobody sets: at most 4096
-/// samples and one hour. Its numbers are nanoseconds.
+/// Also from before the first synchronisation. It remembers what the system's clock showed beside
+/// a counter that nobody sets: at most 4096 samples and one hour. Its numbers are nanoseconds.
 #[pyclass(frozen, module = "portacode._native")]
 pub(crate) struct SdkHistory {
     clock: Py<Clock>,
     history: Mutex<History>,
+    /// Whether a look found the clock synchronised.
+    synchronised: AtomicBool,
 }
 
 /// The earliest moment and the latest, each with the name of its counter; whether the clock showed
@@ -29,7 +32,8 @@ type PlainTraced = ((i64, String), (i64, String), bool);
 impl SdkHistory {
     #[new]
     fn new(clock: Py<Clock>) -> Self {
-        SdkHistory { clock, history: Mutex::new(History::new(Limits::default())) }
+        let history = Mutex::new(History::new(Limits::default()));
+        SdkHistory { clock, history, synchronised: AtomicBool::new(false) }
     }
 
     /// Looks at both clocks, if the last look is more than 50 ms ago.
@@ -40,7 +44,7 @@ impl SdkHistory {
 
     /// Looks at both clocks. Times up to now can be dated then.
     fn sample(&self, py: Python<'_>) -> PyResult<()> {
-        let sample = take(self.clock(py)?);
+        let sample = self.take(self.clock(py)?);
         self.history().sample(sample);
         Ok(())
     }
@@ -67,10 +71,10 @@ impl SdkHistory {
         Ok(())
     }
 
-    /// The counter now, if the system's clock showed this within the last second; else None: who
-    /// gives such a time has not just taken it. Looks at both clocks as `look()` does.
+    /// The counter now, if the system's clock showed this within the last second; else None.
     ///
-    /// Up to 1 µs after the clock's time now it counts as taken just now: seconds as floating-point
+    /// Who gives such a time has not just taken it. Looks at both clocks as `look()` does. Up to
+    /// 1 µs after the clock's time now it counts as taken just now: seconds as floating-point
     /// numbers are that coarse.
     fn moment_of(&self, py: Python<'_>, system_ns: i64) -> PyResult<Option<i64>> {
         let counter = self.clock(py)?.local_now();
@@ -79,9 +83,9 @@ impl SdkHistory {
         Ok((-FLOAT_NS..JUST_NOW_NS).contains(&ago_ns).then_some(counter.as_nanos()))
     }
 
-    /// True time of the moment at which the system's clock showed this, or None: from before the
-    /// first sample, from after the last one, or where the clock cannot say.
+    /// True time of the moment at which the system's clock showed this.
     ///
+    /// None from before the first sample, from after the last one, or where the clock cannot say.
     /// The time is known to `resolution_ns`, rounded down; the moment was not before and not after
     /// these readings of the counter.
     #[pyo3(signature = (
@@ -103,8 +107,10 @@ impl SdkHistory {
         Ok(traced.and_then(|traced| history.date(traced, at)).map(Reading::from))
     }
 
-    /// The moments of the counter at which the system's clock can have shown this, as `date()` has
-    /// them.
+    /// The moments of the counter at which the system's clock can have shown this.
+    ///
+    /// The earliest and the latest, each with the name of its counter, and whether the clock was
+    /// stepped back and showed this more than once. None as for `date()`.
     #[pyo3(signature = (
         system_ns, resolution_ns = 1, *, not_before_ns = None, not_after_ns = None
     ))]
@@ -121,7 +127,16 @@ impl SdkHistory {
         Some((plain(traced.earliest), plain(traced.latest), traced.ambiguous))
     }
 
-    /// Whether a forked child can use it: False where another thread of its parent held the lock.
+    /// Whether the clock is synchronised, or has been at one of the looks.
+    fn synchronised(&self, py: Python<'_>) -> PyResult<bool> {
+        let clock = self.clock(py)?;
+        if !self.synchronised.load(Ordering::Relaxed) && clock.now().is_some() {
+            self.synchronised.store(true, Ordering::Relaxed);
+        }
+        Ok(self.synchronised.load(Ordering::Relaxed))
+    }
+
+    /// Whether a forked child can use it: False where another thread held the lock.
     fn survived(&self) -> bool {
         !matches!(self.history.try_lock(), Err(TryLockError::WouldBlock))
     }
@@ -141,29 +156,32 @@ impl SdkHistory {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The narrowest of a few looks: a thread may lose the processor in the midst of one.
+    fn take(&self, clock: &ntp_clock::Clock) -> Sample {
+        let mut best = look(clock);
+        for _ in 1..LOOKS {
+            if best.width_ns <= NARROW_NS {
+                break;
+            }
+            let next = look(clock);
+            if next.width_ns < best.width_ns {
+                best = next;
+            }
+        }
+        if best.reading.is_some() {
+            self.synchronised.store(true, Ordering::Relaxed);
+        }
+        best
+    }
+
     fn look_at(&self, py: Python<'_>, counter: LocalTime) {
         // Who finds it locked need not look: another one does.
         if let (Ok(mut history), Ok(clock)) = (self.history.try_lock(), self.clock(py))
             && history.is_due(counter.as_nanos())
         {
-            history.sample(take(clock));
+            history.sample(self.take(clock));
         }
     }
-}
-
-/// The narrowest of a few looks: a thread may lose the processor in the midst of one.
-fn take(clock: &ntp_clock::Clock) -> Sample {
-    let mut best = look(clock);
-    for _ in 1..LOOKS {
-        if best.width_ns <= NARROW_NS {
-            break;
-        }
-        let next = look(clock);
-        if next.width_ns < best.width_ns {
-            best = next;
-        }
-    }
-    best
 }
 
 fn look(clock: &ntp_clock::Clock) -> Sample {

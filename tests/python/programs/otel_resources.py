@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from portacode._otel_sdk import _resource
+from portacode.otel._backend import _resource
 from portacode.utils.ntp_clock import ntp_clock
 
 source = ntp_clock.get_status()["server"]

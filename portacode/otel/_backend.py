@@ -8,13 +8,12 @@ import os
 import re
 import socket
 import threading
-import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
@@ -29,18 +28,16 @@ from opentelemetry.trace import (
 )
 
 import portacode
-from portacode._otel_end import Patience
-from portacode._otel_environment import OtelMissingError, timeout_s
-from portacode.utils.ntp_clock import Reading, ntp_clock
+from portacode.otel._end import Patience
+from portacode.otel._environment import OtelMissingError, timeout_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from opentelemetry.sdk.trace.export import SpanExporter
 
-    from portacode._otel_spans import SpanData
+    from portacode.otel._spans import SpanData
     from portacode.traceparent import TraceParent
-    from portacode.utils.ntp_clock import NTPClock
 
 logger = logging.getLogger("portacode.otel")
 
@@ -108,84 +105,6 @@ def flush(timeout_ms: int) -> bool:
     return patience.done_within(send, timeout_ms / 1000)
 
 
-class SynchronisedSpanProcessor(SpanProcessor):
-    """Gives spans of your own, from whatever instrumentation, synchronised times.
-
-        provider.add_span_processor(SynchronisedSpanProcessor(BatchSpanProcessor(exporter)))
-
-    The SDK dates spans by the system's clock. At a span's start and end this reads the synchronised
-    clock as well, and passes on a copy with those times, its events moved alongside, and attributes
-    that say how good they are. Left as they are, with `ntp_clock.synchronised` false:
-
-    - spans that ended while the clock was not synchronised, or began when it cannot tell the time;
-    - spans that were given a `start_time` or an `end_time` of their own, which only their maker can
-      interpret.
-
-    Spans that say `ntp_clock.synchronised` themselves are passed on untouched.
-
-    Args:
-        following: Where the spans go, say a BatchSpanProcessor.
-        clock: The shared one by default.
-    """
-
-    def __init__(self, following: SpanProcessor, clock: NTPClock | None = None) -> None:
-        self._following = following
-        self._clock = clock or ntp_clock
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Notes the start, in attributes, so that nothing is kept for spans that never end."""
-        ago_ns = _ago_ns(span.start_time)
-        if ago_ns is not None and _SYNCHRONISED not in (span.attributes or {}):
-            # Also on the counter: before the first synchronisation there is nothing else.
-            span.set_attribute(_COUNTER, time.perf_counter_ns() - ago_ns)
-            start = self._clock.read()
-            if start is not None:
-                noted = (
-                    start.time_ns - ago_ns,
-                    start.max_error_ns,
-                    start.est_error_ns,
-                    start.epoch,
-                )
-                span.set_attribute(_START, noted)
-        self._following.on_start(span, parent_context)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Passes on the copy."""
-        attributes = dict(span.attributes or {})
-        if _SYNCHRONISED in attributes:
-            self._following.on_end(span)
-            return
-        start, counter_ns = attributes.pop(_START, None), attributes.pop(_COUNTER, None)
-        ago_ns = _ago_ns(span.end_time)
-        end = None if ago_ns is None else self._clock.read()
-        began = None
-        if isinstance(start, tuple):
-            began = Reading(*start)
-        elif end is not None and isinstance(counter_ns, int):
-            began = self._clock.at_perf_counter_ns(counter_ns)
-        attributes["ntp_clock.server"] = self._clock.get_status()["server"]
-        attributes[_SYNCHRONISED] = began is not None and end is not None
-        if began is None or end is None or ago_ns is None:
-            self._following.on_end(_copy(span, attributes, span.start_time, span.end_time))
-            return
-        attributes["ntp_clock.max_error_ns"] = max(began.max_error_ns, end.max_error_ns)
-        attributes["ntp_clock.est_error_ns"] = max(began.est_error_ns, end.est_error_ns)
-        attributes["ntp_clock.epoch"] = end.epoch
-        if began.epoch != end.epoch:
-            attributes["ntp_clock.start_epoch"] = began.epoch
-        # A new epoch may begin earlier than the old one ended.
-        end_ns = max(end.time_ns - ago_ns, began.time_ns)
-        self._following.on_end(_copy(span, attributes, began.time_ns, end_ns))
-
-    def shutdown(self) -> None:
-        """Shuts down what follows."""
-        self._following.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Flushes what follows."""
-        return self._following.force_flush(timeout_millis)
-
-
 class _Ids(IdGenerator, threading.local):
     """The ids that the next span of this thread is to have."""
 
@@ -197,40 +116,6 @@ class _Ids(IdGenerator, threading.local):
 
     def generate_trace_id(self) -> int:
         return self.trace_id
-
-
-def _ago_ns(system_ns: int | None) -> int | None:
-    """How long ago the SDK took this time of the system's clock; None where it is not of just now.
-
-    To be called before the synchronised clock is read: what is lost between the two then makes a
-    span's times later, up to the reading, and never puts a child before its parent.
-    """
-    ago_ns = time.time_ns() - (system_ns or 0)
-    return ago_ns if 0 <= ago_ns < _JUST_NOW_NS else None
-
-
-def _copy(
-    span: ReadableSpan, attributes: dict[str, Any], start_ns: int | None, end_ns: int | None
-) -> ReadableSpan:
-    moved_ns = (start_ns or 0) - (span.start_time or 0)
-    events = [
-        type(event)(event.name, event.attributes, event.timestamp + moved_ns)
-        for event in span.events
-    ]
-    return ReadableSpan(
-        name=span.name,
-        context=span.get_span_context(),
-        parent=span.parent,
-        resource=span.resource,
-        attributes=attributes,
-        events=events,
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=start_ns,
-        end_time=end_ns,
-        instrumentation_scope=span.instrumentation_scope,
-    )
 
 
 def _remote(trace_id: int, parent_id: int) -> Context:
@@ -329,11 +214,6 @@ def _exporter_class() -> type[SpanExporter]:
 
 
 _KINDS = {"client": SpanKind.CLIENT, "server": SpanKind.SERVER, "internal": SpanKind.INTERNAL}
-_SYNCHRONISED = "ntp_clock.synchronised"
-_START = "ntp_clock.start"
-_COUNTER = "ntp_clock.start_counter_ns"
-# Further away, a time was not taken by the SDK but given to it.
-_JUST_NOW_NS = 1_000_000_000
 _ids = _Ids()
 _making = threading.Lock()
 _providers: dict[str, TracerProvider] = {}

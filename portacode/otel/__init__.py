@@ -11,7 +11,8 @@ unless OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) names
 Browser, server and device export their own parts, apart from one another, into one tree: a span's
 id follows from the request's id and the span's name.
 
-For spans of your own there are `now_ns()` and `SynchronisedSpanProcessor`.
+`install()` gives true times to all that the program's OpenTelemetry exports; for times of your own
+there is `now_ns()`.
 """
 
 from __future__ import annotations
@@ -20,30 +21,59 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from portacode import _wire
-from portacode._otel_environment import OtelMissingError, active
-from portacode._otel_spans import nearest_span, spans_of
+from portacode.otel._environment import OtelMissingError, active
+from portacode.otel._gate import GateLimits
+from portacode.otel._spans import nearest_span, spans_of
 from portacode.traceparent import TraceParent
 from portacode.utils.ntp_clock import ntp_clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
-    from portacode._otel_sdk import SynchronisedSpanProcessor as SynchronisedSpanProcessor
     from portacode.trace import Trace
     from portacode.utils.ntp_clock import NTPClock
 
 __all__ = [
+    "GateLimits",
     "OtelMissingError",
-    "SynchronisedSpanProcessor",
     "TraceParent",
     "active",
     "export_trace",
     "extract",
     "flush",
     "inject",
+    "install",
     "now_ns",
     "require",
+    "uninstall",
 ]
+
+
+def install(clock: NTPClock | None = None, *, gate: GateLimits | None = None) -> None:
+    """Gives all that the program's OpenTelemetry exports true times, and says how true they are.
+
+        portacode.otel.install()
+
+    Spans, log records and metrics of all providers, whether they are there already or come later,
+    and whichever processors, readers and exporters they have. What ends before the clock is
+    synchronised for the first time waits a while. docs/OPENTELEMETRY.md says what is dated, and
+    what cannot be.
+
+    To be called early: a time from before it cannot be dated. Does nothing when called again.
+
+    Args:
+        clock: The shared one by default.
+        gate: How much may wait for the first synchronisation, and how long.
+
+    Raises:
+        OtelMissingError: OpenTelemetry's SDK is not installed.
+    """
+    _installing().install(clock or ntp_clock, gate or GateLimits())
+
+
+def uninstall(timeout_s: float = 10.0) -> None:
+    """Undoes `install()`, and lets out what waits, for as long as this."""
+    _installing().uninstall(timeout_s)
 
 
 def require(*entities: str, clock: NTPClock | None = None) -> None:
@@ -199,13 +229,24 @@ def _source(clock: NTPClock | None) -> str:
 
 def _sdk() -> Any:
     try:
-        from portacode import _otel_sdk
+        from portacode.otel import _backend
     except ImportError as missing:
         raise OtelMissingError(
             "OTEL_EXPORTER_OTLP_ENDPOINT asks for OpenTelemetry, but it is not installed "
             f"({missing}): pip install 'portacode[otel]'"
         ) from missing
-    return _otel_sdk
+    return _backend
+
+
+def _installing() -> Any:
+    try:
+        from portacode.otel import _install
+    except ImportError as missing:
+        raise OtelMissingError(
+            f"OpenTelemetry's SDK is not installed, or too old ({missing}): "
+            "pip install 'portacode[otel]'"
+        ) from missing
+    return _install
 
 
 def _tell_once(kind: str, what: str) -> None:
@@ -216,15 +257,6 @@ def _tell_once(kind: str, what: str) -> None:
     import logging
 
     logging.getLogger("portacode.otel").error("no spans are exported: %s", what)
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        # Its base class is OpenTelemetry's, which is not imported before somebody asks.
-        if name == "SynchronisedSpanProcessor":
-            return _sdk().SynchronisedSpanProcessor
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 _PARTS = ("browser", "server", "device")
