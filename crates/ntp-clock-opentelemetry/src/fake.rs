@@ -50,7 +50,7 @@ impl Times for Fake {
         None
     }
 
-    fn server(&self) -> String {
+    fn server(&self) -> Arc<str> {
         "time.test".into()
     }
 }

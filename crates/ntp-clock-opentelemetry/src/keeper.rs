@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::{self, Thread};
 use std::time::{Duration, SystemTime};
 
 use ntp_clock::{Clock, LocalTime, Reading};
@@ -12,9 +12,10 @@ use ntp_clock_history::{Dated, History, Limits, Sample, Traced, Window};
 use crate::knots::Knots;
 use crate::times::{Times, unix_ns};
 
-/// How often the thread looks at both clocks. A time later than the last look can be dated for
-/// some seconds more.
+/// How often the thread looks at both clocks where nobody else does.
 const TICK: Duration = Duration::from_secs(1);
+/// How old a look may be where a span or record begins or ends.
+const OLD: Duration = Duration::from_millis(50);
 
 /// Reads the clock that the SDK stamps with.
 type SdkClock = Box<dyn Fn() -> SystemTime + Send + Sync>;
@@ -22,9 +23,13 @@ type SdkClock = Box<dyn Fn() -> SystemTime + Send + Sync>;
 pub(crate) struct Keeper {
     clock: Clock,
     sdk_clock: SdkClock,
-    server: String,
+    server: Arc<str>,
     seen: Mutex<Seen>,
     synchronised: AtomicBool,
+    /// The last look is old. It is the thread that finds this out, so that a span's beginning and
+    /// end cost no look at any clock.
+    due: AtomicBool,
+    thread: OnceLock<Thread>,
 }
 
 /// What was seen of the SDK's clock.
@@ -45,17 +50,22 @@ impl fmt::Debug for Keeper {
 impl Keeper {
     /// Looks at both clocks from now on, until the last holder is gone.
     pub(crate) fn begin(clock: Clock, sdk_clock: SdkClock) -> Arc<Self> {
-        let server = clock.server().map(ToString::to_string).unwrap_or_default();
+        let server = clock.server().map(ToString::to_string).unwrap_or_default().into();
         let history = History::new(Limits::default());
         let seen =
             Mutex::new(Seen { history, last: None, lowest_ns: i64::MAX, knots: Knots::default() });
         let synchronised = AtomicBool::new(false);
-        let keeper = Arc::new(Keeper { clock, sdk_clock, server, seen, synchronised });
-        keeper.look();
+        let (due, thread) = (AtomicBool::new(false), OnceLock::new());
+        let keeper = Arc::new(Keeper { clock, sdk_clock, server, seen, synchronised, due, thread });
+        keeper.look_now();
         let weak = Arc::downgrade(&keeper);
         let name = String::from("ntp-clock-look");
-        // Without the thread, looks are those of spans, records and exports.
-        let _thread = thread::Builder::new().name(name).spawn(move || look_on(&weak));
+        // Without the thread every span and record looks.
+        if let Ok(begun) = thread::Builder::new().name(name).spawn(move || look_on(&weak)) {
+            keeper.thread.get_or_init(|| begun.thread().clone());
+        } else {
+            keeper.due.store(true, Ordering::Relaxed);
+        }
         keeper
     }
 
@@ -105,11 +115,16 @@ impl Keeper {
 
 impl Times for Keeper {
     fn look(&self) {
+        if !self.due.load(Ordering::Relaxed) {
+            return;
+        }
         // Who finds it locked need not look: another one does.
-        if let Ok(mut seen) = self.seen.try_lock()
-            && seen.history.is_due(self.clock.local_now().as_nanos())
-        {
+        if let Ok(mut seen) = self.seen.try_lock() {
             self.sample(&mut seen);
+            if let Some(thread) = self.thread.get() {
+                self.due.store(false, Ordering::Relaxed);
+                thread.unpark();
+            }
         }
     }
 
@@ -148,16 +163,28 @@ impl Times for Keeper {
         self.seen().history.trace(system_ns, 1, Window::default())
     }
 
-    fn server(&self) -> String {
-        self.server.clone()
+    fn server(&self) -> Arc<str> {
+        Arc::clone(&self.server)
     }
 }
 
+/// Says when a look is due, and looks where nobody else does: once more after the last span or
+/// record, so that what followed it is not taken for it, and once a second.
 fn look_on(keeper: &Weak<Keeper>) {
-    while let Some(keeper) = keeper.upgrade() {
-        keeper.look();
-        drop(keeper);
-        thread::sleep(TICK);
+    let mut due = false;
+    loop {
+        if due {
+            // Who looks wakes this thread.
+            thread::park_timeout(TICK);
+        } else {
+            thread::sleep(OLD);
+        }
+        let Some(keeper) = keeper.upgrade() else { return };
+        if !due || keeper.due.load(Ordering::Relaxed) {
+            keeper.look_now();
+            keeper.due.store(true, Ordering::Relaxed);
+        }
+        due = keeper.due.load(Ordering::Relaxed);
     }
 }
 

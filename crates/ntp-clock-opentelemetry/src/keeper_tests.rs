@@ -1,10 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use ntp_clock::Clock;
 use ntp_test_server::{Delay, TestServer};
 
+use crate::fake::eventually;
 use crate::keeper::Keeper;
 use crate::times::{Times as _, system_time, unix_ns};
 
@@ -48,4 +49,32 @@ fn times_from_before_the_first_synchronisation_and_a_step_are_within_their_error
         assert!(dated.max_error_ns < 1_000_000_000, "{dated:?}");
     }
     assert_eq!(keeper.date(now() - 86_400_000_000_000), None);
+}
+
+#[test]
+fn where_spans_begin_and_end_both_clocks_are_looked_at_every_50_ms_and_no_oftener() {
+    let clock = ntp_clock::ManualClock::new().clock();
+    let looks = Arc::new(AtomicI64::new(0));
+    let counted = Arc::clone(&looks);
+    let keeper = Keeper::begin(
+        clock,
+        Box::new(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            SystemTime::now()
+        }),
+    );
+    let begun = Instant::now();
+    eventually("it looks five times", || {
+        (0..1_000).for_each(|_| keeper.look());
+        looks.load(Ordering::SeqCst) >= 5
+    });
+    // One is that of the beginning, and of each two later ones one is the thread's.
+    let most = 3 + 2 * begun.elapsed().as_millis() / 50;
+    assert!(
+        u128::from(looks.load(Ordering::SeqCst).unsigned_abs()) <= most,
+        "{looks:?} in {:?}",
+        begun.elapsed()
+    );
+    let before = looks.load(Ordering::SeqCst);
+    eventually("it looks by itself", || looks.load(Ordering::SeqCst) > before);
 }

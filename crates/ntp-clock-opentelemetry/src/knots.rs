@@ -21,6 +21,8 @@ const MOST_DISTURBED: usize = 64;
 pub(crate) struct Knots {
     known: HashMap<i64, Dated>,
     order: VecDeque<i64>,
+    /// The last line, and where it begins: times come close together.
+    last: Option<(i64, Line)>,
     /// From when to when, by the SDK's clock, there is no line.
     disturbed: VecDeque<(i64, i64)>,
 }
@@ -40,8 +42,7 @@ impl Knots {
         let begin_ns = system_ns.div_euclid(CELL_NS) * CELL_NS;
         let end_ns = begin_ns.checked_add(CELL_NS)?;
         let since_ns = system_ns - begin_ns;
-        let known = |knots: &Self| knots.line(begin_ns, end_ns);
-        if let Some(line) = known(self) {
+        if let Some(line) = self.line(begin_ns, end_ns) {
             return Some(line.at(since_ns));
         }
         let (here, width_ns) = find(system_ns)?;
@@ -66,13 +67,14 @@ impl Knots {
                 None => self.keep(knot_ns, on_the_line),
             }
         }
-        Some(known(self).map_or(here, |line| line.at(since_ns)))
+        Some(self.line(begin_ns, end_ns).map_or(here, |line| line.at(since_ns)))
     }
 
     /// The SDK's clock may have shown these times more than once, or in no straight line.
     pub(crate) fn disturb(&mut self, from_ns: i64, to_ns: i64) {
         let from_ns = from_ns.saturating_sub(CELL_NS);
         let to_ns = to_ns.saturating_add(CELL_NS);
+        self.last = None;
         self.known.retain(|knot_ns, _| !(from_ns..=to_ns).contains(knot_ns));
         self.order.retain(|knot_ns| self.known.contains_key(knot_ns));
         self.disturbed.push_back((from_ns, to_ns));
@@ -94,13 +96,20 @@ impl Knots {
     }
 
     /// The line between two knots, if it does not go back, or on for much longer than the cell.
-    fn line(&self, begin_ns: i64, end_ns: i64) -> Option<Line> {
+    fn line(&mut self, begin_ns: i64, end_ns: i64) -> Option<Line> {
+        if let Some((_, line)) = self.last.filter(|last| last.0 == begin_ns) {
+            return Some(line);
+        }
         let (begin, end) = (*self.known.get(&begin_ns)?, *self.known.get(&end_ns)?);
         let passed_ns = end.time_ns.checked_sub(begin.time_ns)?;
-        (0..=2 * CELL_NS).contains(&passed_ns).then_some(Line { begin, end, passed_ns })
+        let line = Line { begin, end, passed_ns };
+        let line = (0..=2 * CELL_NS).contains(&passed_ns).then_some(line)?;
+        self.last = Some((begin_ns, line));
+        Some(line)
     }
 }
 
+#[derive(Clone, Copy, Debug)]
 struct Line {
     begin: Dated,
     end: Dated,

@@ -38,6 +38,8 @@
 
 #![forbid(unsafe_code)]
 
+mod bounded;
+mod families;
 mod gate;
 mod gated;
 mod keeper;

@@ -1,13 +1,14 @@
 //! Spans.
 
 use std::mem::size_of;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{self, SpanData};
 
+use crate::families::Families;
 use crate::gate::GateLimits;
 use crate::gated::{Door, Gated, Sink};
 use crate::order::Exchanges;
@@ -27,6 +28,7 @@ struct Spans<E> {
     exporter: E,
     times: Arc<dyn Times>,
     exchanges: Exchanges,
+    families: Mutex<Families>,
 }
 
 impl<E: trace::SpanExporter + 'static> SpanExporter<E> {
@@ -36,7 +38,8 @@ impl<E: trace::SpanExporter + 'static> SpanExporter<E> {
         exchanges: Exchanges,
         limits: GateLimits,
     ) -> Self {
-        let spans = Spans { exporter, times: Arc::clone(&times), exchanges };
+        let families = Mutex::new(Families::new());
+        let spans = Spans { exporter, times: Arc::clone(&times), exchanges, families };
         SpanExporter(Gated::new(spans, times, limits))
     }
 
@@ -95,7 +98,7 @@ impl<E: trace::SpanExporter + 'static> Sink for Spans<E> {
             let start = unix_ns(span.start_time);
             let order =
                 self.exchanges.order(span.span_context.span_id(), || self.times.trace(start?));
-            redate(span, &*self.times);
+            redate(span, &*self.times, &self.families);
             span.attributes.extend(order);
         }
         self.exporter.export(batch).await
@@ -105,7 +108,7 @@ impl<E: trace::SpanExporter + 'static> Sink for Spans<E> {
 /// What an attribute takes, with its text, by estimate.
 pub(crate) const ATTRIBUTE_BYTES: usize = 128;
 
-fn redate(span: &mut SpanData, times: &dyn Times) {
+fn redate(span: &mut SpanData, times: &dyn Times, families: &Mutex<Families>) {
     if span.attributes.iter().any(|attribute| attribute.key.as_str() == SYNCHRONISED) {
         return;
     }
@@ -122,6 +125,9 @@ fn redate(span: &mut SpanData, times: &dyn Times) {
         redating.moved(start.duration_since(end).unwrap_or_default());
         span.end_time = start;
     }
+    let mut families = families.lock().unwrap_or_else(PoisonError::into_inner);
+    redating.moved(families.hold(span, was));
+    drop(families);
     let mut program = false;
     for event in &mut span.events.events {
         let stepped = was.1 < was.0;

@@ -1,6 +1,7 @@
 //! From a time that the SDK took to true time.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ntp_clock_history::{Dated, Traced};
@@ -22,7 +23,7 @@ pub(crate) trait Times: fmt::Debug + Send + Sync {
     /// The moments of the counter at which the SDK's clock can have shown this.
     fn trace(&self, system_ns: i64) -> Option<Traced>;
     /// The time server.
-    fn server(&self) -> String;
+    fn server(&self) -> Arc<str>;
 }
 
 pub(crate) fn unix_ns(time: SystemTime) -> Option<i64> {

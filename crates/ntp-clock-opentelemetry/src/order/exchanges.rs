@@ -1,7 +1,5 @@
 //! What exchanges say of this process's counter and those of others.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ntp_clock::{Clock, LocalTime};
@@ -12,6 +10,7 @@ use opentelemetry::trace::SpanId;
 
 use super::member::{Answer, Exchanged, Member};
 use super::tracestate::member_of;
+use crate::bounded::Bounded;
 
 /// Links are some 4 KiB each. They are apart from the program's own, because members come from
 /// strangers.
@@ -223,46 +222,6 @@ impl Gap {
     }
 }
 
-/// A map of so many; the one that was put in first makes room.
-#[derive(Debug)]
-struct Bounded<K, V> {
-    most: usize,
-    map: HashMap<K, (u64, V)>,
-    order: VecDeque<(u64, K)>,
-    count: u64,
-}
-
-impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
-    fn new(most: usize) -> Self {
-        Bounded { most, map: HashMap::new(), order: VecDeque::new(), count: 0 }
-    }
-
-    fn insert(&mut self, key: K, value: V) {
-        self.count += 1;
-        self.map.insert(key.clone(), (self.count, value));
-        self.order.push_back((self.count, key));
-        // Also what was taken out or put in once more has an entry in the order.
-        while self.map.len() > self.most || self.order.len() > 2 * self.most {
-            let Some((count, key)) = self.order.pop_front() else { break };
-            if self.map.get(&key).is_some_and(|(newest, _)| *newest == count) {
-                self.map.remove(&key);
-            }
-        }
-    }
-
-    fn get<Q: ?Sized + Eq + Hash>(&self, key: &Q) -> Option<&V>
-    where
-        K: std::borrow::Borrow<Q>,
-    {
-        self.map.get(key).map(|(_, value)| value)
-    }
-
-    fn remove(&mut self, key: &K) -> Option<V> {
-        // Nothing to hash where no span has a remote parent that said something.
-        if self.map.is_empty() { None } else { self.map.remove(key).map(|(_, value)| value) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ntp_clock::ManualClock;
@@ -389,7 +348,6 @@ mod tests {
         }
         let known = exchanges.known();
         assert!(known.links.len() <= MOST_LINKS);
-        assert!(known.parents.map.len() <= MOST_SPANS);
-        assert!(known.parents.order.len() <= 2 * MOST_SPANS);
+        assert!(known.parents.len() <= MOST_SPANS);
     }
 }
