@@ -71,7 +71,7 @@ def worlds(spans: int, down_s: float, silent_s: float) -> dict[str, World]:
     many = {"SPANS": str(spans), "OTEL_BSP_MAX_QUEUE_SIZE": str(2 * spans + 1000)}
     # Long enough to be synchronised: who ends before lets out what waits as it is.
     brief = {"REST_MS": "2000"}
-    lasting = {"SPANS": str(int(down_s * 4) + 40), "PAUSE_MS": "250"}
+    lasting = {"SPANS": str(int(down_s * 4) + 12), "PAUSE_MS": "250"}
     # The clock asks a silent server again after 14 s at most.
     late = {"SPANS": str(int(silent_s * 10) + 200), "PAUSE_MS": "100"}
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import importlib
 import inspect
 import logging
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import portacode
+from portacode import otel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Each connection, closed or not: ours says it already.
     logging.getLogger("websockets").setLevel(logging.WARNING)
     try:
+        if otel.active():
+            # Spans, logs and metrics of whatever instruments this device. A package that is missing
+            # is told with the first request.
+            with contextlib.suppress(otel.OtelMissingError):
+                otel.install()
         client = _client(options)
         _serve_metrics(options.metrics)
     except (UsageError, ValueError, ImportError) as error:

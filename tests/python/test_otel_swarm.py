@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import otel_swarm
 import pytest
 from otel_swarm import Outcome, World, faults
 from otel_truth import Miss, Report
@@ -40,3 +41,33 @@ def test_each_fault_is_found(ours: Outcome, control: Outcome, what: str) -> None
     found = faults(BEHIND, ours, control)
     assert len(found) == 1
     assert what in found[0]
+
+
+@pytest.mark.parametrize(
+    ("program", "world"),
+    [
+        ("python", "behind"),
+        ("python", "stepped"),
+        ("python", "many at once"),
+        ("rust", "behind"),
+        ("rust", "stepped ahead"),
+        ("node", "behind"),
+    ],
+)
+def test_times_are_true_in_a_world_whose_clock_is_wrong(
+    program: str, world: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if program not in otel_swarm.programs():
+        pytest.skip(f"the program of {program} is not built: cargo xtask test builds it")
+    code = otel_swarm.main(["--program", program, "--world", world, "--spans", "320"])
+    table = capfd.readouterr().out
+    assert code == 0, table
+    assert table.count("\n") == 3, "titles, and two runs"
+
+
+@pytest.mark.parametrize("world", ["down", "killed"])
+def test_where_things_are_lost_no_more_of_them_are_with_our_line(
+    world: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = otel_swarm.main(["--program", "python", "--world", world, "--down", "2"])
+    assert code == 0, capfd.readouterr().out

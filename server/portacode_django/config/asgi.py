@@ -22,10 +22,13 @@ from sockets.origin import OriginGuard
 from sockets.places import of_scope
 from sockets.refusal import NotFound
 
-from portacode.otel import require
+from portacode.otel import active, install, require
 from portacode.relay.asgi import route_path, with_relay
 
-require("server", "browser")
+if active():
+    # Spans, logs and metrics of whatever instruments this server.
+    install()
+    require("server", "browser")
 
 
 def _view(consumer: Any) -> Any:
