@@ -109,10 +109,25 @@ struct Collector(Arc<Mutex<Vec<ExportMetricsServiceRequest>>>);
 #[async_trait::async_trait]
 impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let decoded = ExportMetricsServiceRequest::decode(request.into_body())?;
+        let packed = request.headers().contains_key("content-encoding");
+        let body = if packed { unpacked(request.body()) } else { request.into_body() };
+        let decoded = ExportMetricsServiceRequest::decode(body)?;
         self.0.lock().expect("no panic").push(decoded);
         Ok(Response::new(Bytes::new()))
     }
+}
+
+#[cfg(feature = "gzip")]
+fn unpacked(body: &[u8]) -> Bytes {
+    let mut plain = Vec::new();
+    let mut decoder = flate2::read::GzDecoder::new(body);
+    std::io::Read::read_to_end(&mut decoder, &mut plain).expect("gzip");
+    plain.into()
+}
+
+#[cfg(not(feature = "gzip"))]
+fn unpacked(_: &[u8]) -> Bytes {
+    panic!("nothing is compressed")
 }
 
 impl Collector {
@@ -164,4 +179,27 @@ fn metrics_that_wait_at_shutdown_leave_before_it_ends_and_say_that_they_are_not_
     assert_eq!(requests.len(), 1);
     let synchronised = said(&requests[0], "ntp_clock.synchronised");
     assert_eq!(synchronised, Some(any_value::Value::BoolValue(false)));
+}
+
+#[cfg(feature = "gzip")]
+#[test]
+fn what_the_exporter_of_otlp_compresses_is_re_dated_too() {
+    use opentelemetry_otlp::Compression;
+
+    let (fake, collector) = (Fake::new(true), Collector::default());
+    let client = Timekeeper::new(fake).metrics_client(collector.clone());
+    let exporter = MetricExporter::builder()
+        .with_http()
+        .with_compression(Compression::Gzip)
+        .with_http_client(client)
+        .build()
+        .expect("an exporter");
+    let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter).build();
+    let before = unix_ns(SystemTime::now()).expect("a time");
+    provider.meter("test").u64_counter("count").build().add(1, &[]);
+    provider.shutdown().expect("all went");
+    let requests = collector.received();
+    assert!(times(&requests[0]).1 >= (before + HOUR_NS).unsigned_abs());
+    let synchronised = said(&requests[0], "ntp_clock.synchronised");
+    assert_eq!(synchronised, Some(any_value::Value::BoolValue(true)));
 }

@@ -1,10 +1,14 @@
 //! The HTTP client of an OTLP exporter of metrics.
 
+#[cfg(feature = "gzip")]
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+#[cfg(feature = "gzip")]
+use flate2::Compression;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response};
 use opentelemetry_http::{HttpClient, HttpError};
@@ -21,7 +25,8 @@ use crate::times::Times;
 ///
 /// Made by [`Timekeeper::metrics_client`](crate::Timekeeper::metrics_client), for
 /// `MetricExporter::builder().with_http().with_http_client(..)` of `opentelemetry-otlp`. It
-/// re-dates requests in protobuf ([`Metrics`]); what is compressed, or in JSON, is sent as it is.
+/// re-dates requests in protobuf ([`Metrics`]), with the feature `gzip` also those that the exporter
+/// compressed with it; what is in JSON is sent as it is.
 ///
 /// Requests from before the first synchronisation wait, and are answered as taken meanwhile. They
 /// leave in a thread outside of any runtime, so the client has to be one that blocks, as the SDK's
@@ -85,17 +90,60 @@ impl<C> Requests<C> {
         let protobuf = headers
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-protobuf"));
-        if !protobuf || headers.contains_key(CONTENT_ENCODING) {
+        let packing = match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+            None => Packing::Plain,
+            #[cfg(feature = "gzip")]
+            Some(b"gzip") => Packing::Gzip,
+            Some(_) => return request,
+        };
+        if !protobuf {
             return request;
         }
-        let decoded = ExportMetricsServiceRequest::decode(request.body().clone());
-        let Ok(mut message) = decoded else { return request };
+        let message = packing.unpacked(request.body());
+        let message = message.and_then(|body| ExportMetricsServiceRequest::decode(body).ok());
+        let Some(mut message) = message else { return request };
         self.metrics.redate(&mut message);
         let (mut parts, _) = request.into_parts();
-        let body = Bytes::from(message.encode_to_vec());
+        let body = packing.packed(message.encode_to_vec());
         if let Some(length) = parts.headers.get_mut(CONTENT_LENGTH) {
             *length = HeaderValue::from(body.len());
         }
         Request::from_parts(parts, body)
+    }
+}
+
+/// How a request is compressed.
+#[derive(Clone, Copy)]
+enum Packing {
+    Plain,
+    #[cfg(feature = "gzip")]
+    Gzip,
+}
+
+impl Packing {
+    fn unpacked(self, body: &Bytes) -> Option<Bytes> {
+        match self {
+            Packing::Plain => Some(body.clone()),
+            #[cfg(feature = "gzip")]
+            Packing::Gzip => {
+                let mut plain = Vec::new();
+                flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).ok()?;
+                Some(plain.into())
+            }
+        }
+    }
+
+    fn packed(self, plain: Vec<u8>) -> Bytes {
+        match self {
+            Packing::Plain => plain.into(),
+            #[cfg(feature = "gzip")]
+            Packing::Gzip => {
+                let packed = Vec::new();
+                let mut encoder = flate2::write::GzEncoder::new(packed, Compression::default());
+                // A vector takes whatever is written.
+                let written = encoder.write_all(&plain).and_then(|()| encoder.finish());
+                written.unwrap_or_default().into()
+            }
+        }
     }
 }
