@@ -82,9 +82,7 @@ pub(crate) fn compile(job: &Job, of: Wasm, features: &[&str]) -> Result<std::pat
 
 /// The tools that js/package-lock.json pins, in js/node_modules.
 pub(crate) fn install(job: &Job) -> Result<()> {
-    if answer("npm", &["--version"]).is_none() {
-        bail!("node and npm are missing: Node 20 or newer, from https://nodejs.org");
-    }
+    check_npm()?;
     let project = job.project();
     let lock = fs::read(project.path("js/package-lock.json"))?;
     let marker = project.path("js/node_modules/.of-lock");
@@ -93,6 +91,14 @@ pub(crate) fn install(job: &Job) -> Result<()> {
     }
     job.must(Command::new("npm").args(["ci", "--prefix", "js", "--no-audit", "--no-fund"]))?;
     fs::write(marker, lock)?;
+    Ok(())
+}
+
+/// Fails where there is no npm; says where to get it.
+pub(crate) fn check_npm() -> Result<()> {
+    if answer("npm", &["--version"]).is_none() {
+        bail!("node and npm are missing: Node 20 or newer, from https://nodejs.org");
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! get it and with what the reference server asks for.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -44,7 +44,7 @@ fn steps(job: &Job, live: bool) -> Result<Venv> {
         && answer(venv.python(), &["-c", ""]).is_some();
     let install = ["install", "--no-input", "--constraint", CONSTRAINTS];
     if !made {
-        make(job, &venv)?;
+        make(job, &venv, &project.work("demo/venv"))?;
         job.must(venv.module("pip").args(install).arg("maturin"))?;
     }
     // The package first: it is among what the server asks for.
@@ -57,18 +57,19 @@ fn steps(job: &Job, live: bool) -> Result<Venv> {
     Ok(venv)
 }
 
-fn make(job: &Job, venv: &Venv) -> Result<()> {
+/// An environment in a directory, with a recent pip.
+pub(super) fn make(job: &Job, venv: &Venv, dir: &Path) -> Result<()> {
     let python = python::system_python();
     let recent = "import sys; sys.exit(sys.version_info < (3, 10))";
     if answer(&python, &["-c", recent]).is_none() {
-        bail!("the reference server needs Python 3.10 or newer: set PYTHON to one");
+        bail!("the demo needs Python 3.10 or newer: set PYTHON to one");
     }
-    let dir = job.project().work("demo/venv");
-    job.must(Command::new(&python).args(["-m", "venv", "--clear"]).arg(&dir))?;
+    job.must(Command::new(&python).args(["-m", "venv", "--clear"]).arg(dir))?;
     job.must(venv.module("pip").args(["install", "--no-input", "--upgrade", "pip>=25.1"]))
 }
 
-fn install_package(job: &Job, venv: &Venv) -> Result<()> {
+/// The package as users get it.
+pub(super) fn install_package(job: &Job, venv: &Venv) -> Result<()> {
     let project = job.project();
     let wheels = project.work("demo/wheels");
     if wheels.exists() {

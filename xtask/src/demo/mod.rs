@@ -2,6 +2,7 @@
 
 mod build;
 mod lock;
+mod otel;
 mod path;
 mod process;
 mod system;
@@ -42,6 +43,11 @@ pub(crate) struct DemoArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     requests: u32,
 
+    /// Instead of the system: three services in Rust, Python and Node, instrumented with
+    /// OpenTelemetry, in a trace store, without our line and with it
+    #[arg(long, conflicts_with_all = ["live", "path", "requests", "json", "port"])]
+    otel: bool,
+
     /// Print what they show as JSON
     #[arg(long, requires = "once")]
     json: bool,
@@ -60,6 +66,10 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
     let project = Project::here();
     // First of all: building alone would harm one that runs.
     let _lock = Lock::take(&project.work("demo"))?;
+    if args.otel {
+        ctrlc::set_handler(|| ENDED.store(true, Ordering::Relaxed)).context("signals")?;
+        return otel::run(&project, args.once, &is_ended);
+    }
     let venv = build::all(&project, args.live)?;
     ctrlc::set_handler(|| ENDED.store(true, Ordering::Relaxed)).context("signals")?;
     let server = if args.live { None } else { Some(args.path.time_server(&project, BUILD)?) };

@@ -223,7 +223,7 @@ fn in_server(command: &mut Command, plan: &Plan) {
 }
 
 /// The port wanted, else 8000, else any.
-fn port(wanted: Option<Option<u16>>) -> Result<u16> {
+pub(super) fn port(wanted: Option<Option<u16>>) -> Result<u16> {
     let free = |port: u16| {
         TcpListener::bind(here(port)).and_then(|l| l.local_addr()).map(|address| address.port())
     };
@@ -236,7 +236,8 @@ fn port(wanted: Option<Option<u16>>) -> Result<u16> {
     }
 }
 
-fn wait(
+/// Waits for something, for at most a minute.
+pub(super) fn wait(
     is_ended: &dyn Fn() -> bool,
     otherwise: &str,
     mut ready: impl FnMut() -> Result<bool>,

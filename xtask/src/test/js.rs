@@ -44,7 +44,11 @@ pub(super) fn prettier(job: &Job) -> Result<Outcome> {
         return Ok(ours);
     }
     let style = ["--config", "js/.prettierrc.json"];
-    let others = ["portacode/static/js/utils/trace*", "server/portacode_django/dashboard/static"];
+    let others = [
+        "portacode/static/js/utils/trace*",
+        "server/portacode_django/dashboard/static",
+        "demos/otel/node/*.cjs",
+    ];
     passes(job, prettier().args(style).args(others))
 }
 
