@@ -18,26 +18,31 @@ there is `now_ns()`.
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from portacode import _wire
+from portacode.otel._asgi import ExchangeMiddleware
 from portacode.otel._environment import OtelMissingError, active
+from portacode.otel._exchanges import Asked, asked
 from portacode.otel._gate import GateLimits
 from portacode.otel._spans import nearest_span, spans_of
 from portacode.traceparent import TraceParent
 from portacode.utils.ntp_clock import ntp_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Iterator, Mapping, MutableMapping
 
     from portacode.trace import Trace
     from portacode.utils.ntp_clock import NTPClock
 
 __all__ = [
+    "ExchangeMiddleware",
     "GateLimits",
     "OtelMissingError",
     "TraceParent",
     "active",
+    "asking",
     "export_trace",
     "extract",
     "flush",
@@ -74,6 +79,29 @@ def install(clock: NTPClock | None = None, *, gate: GateLimits | None = None) ->
 def uninstall(timeout_s: float = 10.0) -> None:
     """Undoes `install()`, and lets out what waits, for as long as this."""
     _installing().uninstall(timeout_s)
+
+
+@contextmanager
+def asking(peer: str) -> Iterator[Asked]:
+    """While a request is sent to a peer: what was learned of its counter goes with it.
+
+        with otel.asking("mail:8080") as request:
+            response = httpx.post("http://mail:8080/send")
+            request.answered(response.headers)
+
+    The peer's next span can then say whether it began after this was sent, by exchanges between
+    the two counters alone. The peer answers by `ExchangeMiddleware`, or as docs/OPENTELEMETRY.md
+    says. Without `install()` it does nothing.
+
+    Args:
+        peer: Any name that is the same for the same process.
+    """
+    request = Asked(peer)
+    token = asked.set(request)
+    try:
+        yield request
+    finally:
+        asked.reset(token)
 
 
 def require(*entities: str, clock: NTPClock | None = None) -> None:

@@ -10,6 +10,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Callable
 
+from opentelemetry import propagate
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk._logs import _internal as logs_internal
 from opentelemetry.sdk._logs.export import LogRecordExporter
@@ -24,6 +25,7 @@ from opentelemetry.sdk.trace import (
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from portacode.otel._exporters import DatedLogExporter, DatedMetricExporter, DatedSpanExporter
+from portacode.otel._propagator import Propagator
 from portacode.otel._redate_logs import LogHook
 from portacode.otel._redate_spans import SpanHook
 from portacode.otel._times import Times
@@ -70,6 +72,7 @@ class Installation:
         for name in ("SynchronousMultiLogRecordProcessor", "ConcurrentMultiLogRecordProcessor"):
             many_logs = getattr(logs_internal, name)
             before(many_logs, "add_log_record_processor", lambda added: self._enter(added, _LOGS))
+        self._propagate()
         for provider in _living((TracerProvider, LoggerProvider, MeterProvider)):
             if isinstance(provider, TracerProvider):
                 self._adopt(provider, _SPANS)
@@ -96,6 +99,28 @@ class Installation:
         self.times.after_fork()
         for exporter in self._wrapped:
             exporter.after_fork()
+
+    def _propagate(self) -> None:
+        """Puts ours around the program's propagator, and around one that is set later."""
+
+        def around(inner: Any) -> Propagator:
+            return Propagator(inner, self.times.exchanges)
+
+        original = propagate.set_global_textmap
+
+        @functools.wraps(original)
+        def set_global_textmap(http_text_format: Any) -> None:
+            original(around(http_text_format))
+
+        self._patch(propagate, "set_global_textmap", original, set_global_textmap)
+        original(around(propagate.get_global_textmap()))
+
+        def take_out() -> None:
+            there = propagate.get_global_textmap()
+            if isinstance(there, Propagator):
+                original(there.inner)
+
+        self._undo.append(take_out)
 
     def _adopt(self, provider: Any, signal: _Signal) -> None:
         """Puts the hook before a provider's processors, and gates before their exporters."""
@@ -213,7 +238,7 @@ class Installation:
 
         self._patch(owner, name, original, method)
 
-    def _patch(self, owner: type, name: str, original: Any, method: Any) -> None:
+    def _patch(self, owner: Any, name: str, original: Any, method: Any) -> None:
         setattr(owner, name, method)
 
         def take_out() -> None:

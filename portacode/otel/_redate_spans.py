@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
 
+from portacode.otel._member import KEY
 from portacode.otel._times import (
     SYNCHRONISED,
     TIME_SOURCE,
@@ -34,7 +35,13 @@ class SpanHook(SpanProcessor):
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:  # noqa: ARG002
         """Notes when it was by the counter; None for a time that the program gave."""
         # The attributes are what a span and its readable copy share.
-        span._attributes.ntp_clock_start = self._times.moment_of(span._start_time)
+        shared = span._attributes
+        shared.ntp_clock_start = self._times.moment_of(span._start_time)
+        parent = span.parent
+        if parent is not None and parent.is_remote:
+            member = self._times.exchanges.received(parent.trace_state.get(KEY))
+            if member is not None:
+                shared.ntp_clock_parent = member
 
     def on_end(self, span: Any) -> None:
         """Notes it of the end."""
@@ -132,7 +139,7 @@ class SpanRedater:
             start, end = self._around_children(span, redating, (starts, ends), (start, end))
             window = (starts, ends)
         events, program = self._events(span, redating, (start, end), window)
-        ours = redating.attributes()
+        ours = {**redating.attributes(), **self._order(span, start_ns, starts)}
         if program:
             ours[TIME_SOURCE] = "program"
         return DatedSpan(span, start, end, events, ours)
@@ -179,8 +186,19 @@ class SpanRedater:
             events.append(_moved(event, time_ns))
         return tuple(events), program
 
+    def _order(self, span: ReadableSpan, start_ns: int, moment: int | None) -> dict[str, Any]:
+        """How its start stands to what its remote parent sent; nothing where that said nothing."""
+        parent = getattr(span._attributes, "ntp_clock_parent", None)
+        if parent is None:
+            return {}
+        traced = self._times.traced(start_ns, just_before(moment))
+        return self._times.exchanges.order(parent, traced)
+
     def _left(self, span: ReadableSpan, program: bool) -> ReadableSpan:
         ours: dict[str, Any] = {SYNCHRONISED: False}
+        start_moment = getattr(span._attributes, "ntp_clock_start", None)
+        if span.start_time is not None and start_moment is not None:
+            ours |= self._order(span, span.start_time, start_moment)
         if program:
             ours[TIME_SOURCE] = "program"
         return DatedSpan(span, span.start_time, span.end_time, span.events, ours)

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Optional
 
 from portacode._native import SdkHistory
+from portacode.otel._exchanges import Exchanges
 
 if TYPE_CHECKING:
     from portacode.utils.ntp_clock import NTPClock, Reading
@@ -21,6 +22,7 @@ class Times:
 
     def __init__(self, clock: NTPClock) -> None:
         self.clock = clock
+        self.exchanges = Exchanges(clock)
         self._history = SdkHistory(clock)
         self._server: str | None = None
         self._history.sample()
@@ -30,6 +32,7 @@ class Times:
         """In a child: the thread is gone, and perhaps held the lock."""
         if not self._history.survived():
             self._history = SdkHistory(self.clock)
+        self.exchanges.after_fork()
         if not self._ended.is_set():
             self._begin()
 
@@ -63,6 +66,12 @@ class Times:
         return self._history.date(
             system_ns, resolution_ns, not_before_ns=window[0], not_after_ns=window[1]
         )
+
+    def traced(self, system_ns: int, window: Window) -> Any:
+        """The moments of the counter at which the system's clock can have shown this."""
+        if window is None:
+            return self._history.trace(system_ns)
+        return self._history.trace(system_ns, not_before_ns=window[0], not_after_ns=window[1])
 
     def _begin(self) -> None:
         self._ended = threading.Event()

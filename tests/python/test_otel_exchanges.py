@@ -1,0 +1,181 @@
+"""Which of two services' spans came first, by exchanges between their counters."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import PROGRAMS, ROOT, environment, eventually
+
+from portacode import otel
+from portacode.otel._exchanges import Asked, Exchanges, asked
+from portacode.otel._member import Answer, Member, member_of, with_member
+from portacode.utils.ntp_clock import ManualClock, NTPClock
+
+pytest.importorskip("opentelemetry.sdk", reason="no SDK: pip install 'portacode[otel]'")
+pytest.importorskip("httpx")
+import httpx
+from opentelemetry import propagate, trace
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CASES = json.loads((ROOT / "tests/vectors/otel-exchange.json").read_text("utf-8"))["cases"]
+
+
+@pytest.fixture(autouse=True)
+def _uninstalled() -> Iterator[None]:
+    yield
+    otel.uninstall()
+
+
+def pick(kind: str) -> list[Any]:
+    return [pytest.param(case, id=case["name"]) for case in CASES if kind in case]
+
+
+def told(read: Member | Answer | None) -> dict[str, Any] | None:
+    if read is None:
+        return None
+    if isinstance(read, Answer):
+        counter, received_ns, answered_ns = read
+        moments = {"received_ns": received_ns, "answered_ns": answered_ns}
+        return {"counter": counter, **{name: str(ns) for name, ns in moments.items()}}
+    exchange: dict[str, str] | None = None
+    if read.exchange is not None:
+        peer, *stamps = read.exchange
+        names = ("sent_ns", "received_ns", "answered_ns", "returned_ns")
+        exchange = {"counter": peer, **dict(zip(names, map(str, stamps)))}
+    return {"counter": read.counter, "sent_ns": str(read.sent_ns), "exchange": exchange}
+
+
+@pytest.mark.parametrize("case", pick("member"))
+def test_a_member_is_read_as_every_language_reads_it(case: dict[str, Any]) -> None:
+    read = Member.parse(case["member"])
+    assert told(read) == case["outcome"]
+    assert read is None or str(read) == case["member"]
+
+
+@pytest.mark.parametrize("case", pick("header"))
+def test_a_header_is_read_as_every_language_reads_it(case: dict[str, Any]) -> None:
+    read = Answer.parse(case["header"])
+    assert told(read) == case["outcome"]
+    assert read is None or str(read) == case["header"]
+
+
+@pytest.mark.parametrize("case", pick("tracestate"))
+def test_our_member_is_found_among_others(case: dict[str, Any]) -> None:
+    assert member_of(case["tracestate"]) == case["member_of_it"]
+
+
+@pytest.mark.parametrize("case", pick("before"))
+def test_our_member_goes_first_and_others_stay(case: dict[str, Any]) -> None:
+    assert with_member(case["before"], case["long"], case["short"]) == case["becomes"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_programs_propagator_writes_our_member_whenever_it_was_set(when: str) -> None:
+    before = propagate.get_global_textmap()
+    own = CompositePropagator([TraceContextTextMapPropagator()])
+    try:
+        if when == "before":
+            propagate.set_global_textmap(own)
+        otel.install(ManualClock())
+        if when == "after":
+            propagate.set_global_textmap(own)
+        carrier: dict[str, str] = {}
+        provider = TracerProvider(shutdown_on_exit=False)
+        with trace.use_span(provider.get_tracer("tests").start_span("asks")):
+            propagate.inject(carrier)
+        assert Member.parse(member_of(carrier["tracestate"])) is not None
+        otel.uninstall()
+        assert propagate.get_global_textmap() is own
+    finally:
+        propagate.set_global_textmap(before)
+
+
+def test_what_a_liar_says_bounds_nothing_and_is_no_error() -> None:
+    clock = ManualClock()
+    exchanges = Exchanges(clock)
+    own = clock.counter_id
+    # In no time to a peer that needed an hour.
+    lie = f"1.0f3a6c5d9be2714f.400.{own}.100.0.3600000000000.300"
+    member = exchanges.received(lie)
+    assert member is not None
+    started = ((500, own), (500, own), False)
+    assert exchanges.order(member, started) == {"ntp_clock.parent_order": "unknown"}
+    assert exchanges.received("1.0f3a") is None
+    request = Asked("mail")
+    assert not request.answered({})
+    exchanges.member(request)
+    assert not request.answered({"ntp-clock-exchange": f"1.{own}.1.2"})
+    assert not request.answered({"ntp-clock-exchange": "nonsense"})
+
+
+def test_peers_and_links_are_bounded() -> None:
+    exchanges = Exchanges(ManualClock())
+    for number in range(1100):
+        request = Asked(f"peer {number}")
+        exchanges.member(request)
+        assert request.answered({"ntp-clock-exchange": f"1.{number:016x}.7.7"})
+    assert len(exchanges._peers) == 1024
+
+
+def test_a_service_says_that_its_span_is_after_what_its_client_sent(chrony: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    # As on another machine: its counter has another name.
+    service = subprocess.Popen(
+        [sys.executable, str(PROGRAMS / "otel_exchanges.py"), str(port)],
+        env={**environment(chrony), "PORTACODE_MACHINE": "another"},
+    )
+    clock = NTPClock(chrony)
+    otel.install(clock)
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
+    url = f"http://127.0.0.1:{port}/"
+
+    def ask() -> tuple[dict[str, Any], int]:
+        carrier: dict[str, str] = {}
+        with tracer.start_as_current_span("asks"), otel.asking("service") as request:
+            propagate.inject(carrier)
+            begun_ns = time.monotonic_ns()
+            response = httpx.get(url, headers=carrier)
+            took_ns = time.monotonic_ns() - begun_ns
+            assert request.answered(response.headers)
+        said = response.json()
+        assert said["state"] == carrier["tracestate"]
+        return said["attributes"], took_ns
+
+    try:
+        assert eventually(lambda: answers(port), 20)
+        first, _ = ask()
+        assert first["ntp_clock.parent_order"] == "unknown"
+        assert "ntp_clock.parent_gap_ns" not in first
+        # The first request made the second's exchange, the link's bound is as wide as that took.
+        gaps = [ask() for _ in range(5)]
+    finally:
+        service.terminate()
+        service.wait(10)
+    for said, took_ns in gaps:
+        gap_ns, error_ns = (
+            said["ntp_clock.parent_gap_ns"],
+            said["ntp_clock.parent_gap_max_error_ns"],
+        )
+        # The span truly began between the sending and the answer.
+        assert gap_ns + error_ns >= 0
+        assert gap_ns - error_ns <= took_ns
+        assert said["ntp_clock.parent_order"] in ("after", "unknown")
+    assert asked.get() is None
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
