@@ -55,15 +55,15 @@ class Door(Generic[T]):
         """Sends a batch, or has it wait, which is a success."""
         synchronised = self._synchronised()
         with self._changed:
-            admitted = self._gate.admit(batch, time.monotonic(), synchronised)
-            if not admitted.passes and len(self._gate) and self._waiter is None:
+            passes, leaving = self._gate.admit(batch, time.monotonic(), synchronised)
+            if not passes and len(self._gate) and self._waiter is None:
                 self._begin_waiting()
             behind = len(self._gate) > 0 or self._letting_out
             is_open = self._gate.is_open(time.monotonic(), synchronised)
-        if not admitted.passes:
-            if admitted.leaving:
+        if not passes:
+            if leaving:
                 with self._turn:
-                    self._send(admitted.leaving)
+                    self._send(leaving)
             if is_open:
                 self._let_out()
             return self._success

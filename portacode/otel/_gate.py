@@ -19,15 +19,6 @@ class GateLimits(NamedTuple):
     """How long the oldest waits, in seconds. After that the gate stays open."""
 
 
-class Admitted(NamedTuple, Generic[T]):
-    """What becomes of a batch that came to the gate."""
-
-    passes: bool
-    """The gate is open: what waited goes first, and then the batch. Else it waits."""
-    leaving: list[T]
-    """The oldest, which had to leave for it."""
-
-
 class Gate(Generic[T]):
     """The queue before an exporter. Moments are seconds of any clock that is never set."""
 
@@ -40,12 +31,17 @@ class Gate(Generic[T]):
         self._since_s: float | None = None
         self._open = False
 
-    def admit(self, batch: list[T], now_s: float, synchronised: bool) -> Admitted[T]:
-        """Takes a batch, which waits or passes."""
+    def admit(self, batch: list[T], now_s: float, synchronised: bool) -> tuple[bool, list[T]]:
+        """Takes a batch.
+
+        Returns:
+            Whether it passes: the gate is open, what waited goes first, and then the batch. Else it
+            waits, and these, the oldest, have to leave for it.
+        """
         if self.is_open(now_s, synchronised):
-            return Admitted(True, [])
+            return True, []
         if not batch:
-            return Admitted(False, [])
+            return False, []
         if self._since_s is None:
             self._since_s = now_s
         sized = deque((self._size_of(item), item) for item in batch)
@@ -61,7 +57,7 @@ class Gate(Generic[T]):
             self._size_bytes -= size
             if not oldest:
                 self._batches.popleft()
-        return Admitted(False, leaving)
+        return False, leaving
 
     def is_open(self, now_s: float, synchronised: bool) -> bool:
         """Whether what waits may leave; once open, it stays so."""

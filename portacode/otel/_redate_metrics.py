@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from opentelemetry.sdk.resources import Resource
 
 from portacode.otel._times import SYNCHRONISED, Redating, Times, just_before
-
-if TYPE_CHECKING:
-    from portacode.utils.ntp_clock import Reading
+from portacode.utils.ntp_clock import Reading
 
 
 class Collected(NamedTuple):
@@ -79,18 +77,24 @@ class MetricRedater:
 
     def _point(self, point: Any, redating: Redating, moments: dict[int, int | None]) -> Any:
         """The point in true time; None where it is not known."""
-        time = self._once(point.time_unix_nano, redating, moments.get(point.time_unix_nano))
-        if time is None:
-            return None
-        changed: dict[str, Any] = {"time_unix_nano": time}
-        if point.start_time_unix_nano:
-            start = self._once(point.start_time_unix_nano, redating, None)
-            if start is None:
+        start_ns, time_ns = point.start_time_unix_nano, point.time_unix_nano
+        with self._lock:
+            start_is_new = bool(start_ns) and start_ns not in self._dated
+            time = self._once(time_ns, moments.get(time_ns))
+            start = self._once(start_ns, None) if start_ns else None
+            if time is None or (start_ns and start is None):
                 return None
-            changed["start_time_unix_nano"] = start
-            if time < start:
-                redating.moved(start - time)
-                changed["time_unix_nano"] = start
+            if start is not None and time.time_ns < start.time_ns:
+                # What is repeated later is what leaves now.
+                if start_is_new:
+                    start = self._dated[start_ns] = _covering(time, start)
+                else:
+                    time = self._dated[time_ns] = _covering(start, time)
+        changed: dict[str, Any] = {"time_unix_nano": time.time_ns}
+        redating.take(time)
+        if start is not None:
+            redating.take(start)
+            changed["start_time_unix_nano"] = start.time_ns
         exemplars = []
         for exemplar in getattr(point, "exemplars", None) or ():
             taken = redating.date(exemplar.time_unix_nano, None)
@@ -101,21 +105,29 @@ class MetricRedater:
             changed["exemplars"] = exemplars
         return dataclasses.replace(point, **changed)
 
-    def _once(self, system_ns: int, redating: Redating, moment_ns: int | None) -> int | None:
-        with self._lock:
-            reading = self._dated.get(system_ns)
-            if reading is None:
-                reading = self._times.date(system_ns, just_before(moment_ns))
-                if reading is None:
-                    return None
-                self._dated[system_ns] = reading
-                if len(self._dated) > _DATED:
-                    self._dated.popitem(last=False)
-            else:
-                # Asked for as long as the SDK repeats it.
-                self._dated.move_to_end(system_ns)
-        redating.take(reading)
-        return reading.time_ns
+    def _once(self, system_ns: int, moment_ns: int | None) -> Reading | None:
+        reading = self._dated.get(system_ns)
+        if reading is not None:
+            # Asked for as long as the SDK repeats it.
+            self._dated.move_to_end(system_ns)
+            return reading
+        reading = self._times.date(system_ns, just_before(moment_ns))
+        if reading is not None:
+            self._dated[system_ns] = reading
+            if len(self._dated) > _DATED:
+                self._dated.popitem(last=False)
+        return reading
+
+
+def _covering(reading: Reading, other: Reading) -> Reading:
+    """The first one's time, with an error that covers what the other one says."""
+    moved_ns = abs(reading.time_ns - other.time_ns)
+    return Reading(
+        reading.time_ns,
+        max(reading.max_error_ns, other.max_error_ns + moved_ns),
+        max(reading.est_error_ns, other.est_error_ns),
+        reading.epoch,
+    )
 
 
 def size_of(collected: Collected) -> int:

@@ -164,6 +164,7 @@ class Kept(MetricExporter):
             for resource in self.resources
             for scope in resource.scope_metrics
             for metric in scope.metrics
+            if metric.name == "counted"
             for point in metric.data.data_points
         ]
 
@@ -179,6 +180,17 @@ def counted(kept: Kept, clock: NTPClock) -> list[Any]:
         assert provider.force_flush(5000)
     provider.shutdown()
     return kept.points()
+
+
+def test_the_first_start_is_not_after_its_time_and_what_follows_repeats_it(
+    ahead: NTPClock,
+) -> None:
+    # Both are dated apart, with an error that is wider than the point is long.
+    for _ in range(20):
+        points = counted(Kept(AggregationTemporality.DELTA), ahead)
+        assert all(point.start_time_unix_nano <= point.time_unix_nano for point in points)
+        for before, after in zip(points, points[1:]):
+            assert after.start_time_unix_nano == before.time_unix_nano
 
 
 def test_a_cumulative_start_is_dated_once_and_repeated(ahead: NTPClock) -> None:
