@@ -8,6 +8,13 @@ const DUE_MS = 50;
 const TICK_MS = 1000;
 /** `Date.now()` is rounded down to this. */
 const RESOLUTION_NS = 1_000_000n;
+/**
+ * The first reply waits while a program starts, which blocks its event loop, so the first reading can
+ * be off by half a second, and what is dated by it stays so. Nothing is dated before an error is
+ * this small, or this long after the first reading.
+ */
+const SETTLED_MS = 50;
+const UNSETTLED_MS = 1000;
 /** Epochs whose ledgers are kept. */
 const MOST_LEDGERS = 16;
 
@@ -44,6 +51,7 @@ export class Dates {
     #counters = [];
     #sampledMs = -Infinity;
     #synchronised = false;
+    #firstReadMs;
     #waiting = new Set();
     #timer;
 
@@ -60,13 +68,13 @@ export class Dates {
         clearInterval(this.#timer);
     }
 
-    /** Whether the clock has been synchronised at any time. */
+    /** Whether the clock has been synchronised at any time, and its first readings have settled. */
     get synchronised() {
         if (!this.#synchronised && this.#clock.read() !== null) this.sample();
         return this.#synchronised;
     }
 
-    /** Calls back at the first synchronisation. */
+    /** Calls back when `synchronised` becomes true. */
     whenSynchronised(callback) {
         if (this.#synchronised) callback();
         else this.#waiting.add(callback);
@@ -104,7 +112,7 @@ export class Dates {
                 reading: reading && inNs(reading),
             });
             this.#sampledMs = before;
-            if (reading !== null) {
+            if (reading !== null && this.#isSettled(reading, before)) {
                 // A knot for the ledger, while the error is small.
                 this.#said(before);
                 this.#isSynchronised();
@@ -185,6 +193,12 @@ export class Dates {
         let place = this.#counters.lastIndexOf(counter);
         if (place < 0) place = this.#counters.push(counter) - 1;
         return BigInt(place + 1);
+    }
+
+    #isSettled({ maxErrorMs }, nowMs) {
+        this.#firstReadMs ??= nowMs;
+        const settled = maxErrorMs <= SETTLED_MS || nowMs - this.#firstReadMs >= UNSETTLED_MS;
+        return this.#synchronised || settled;
     }
 
     #isSynchronised() {
