@@ -42,6 +42,7 @@ mod bounded;
 mod families;
 mod gate;
 mod gated;
+mod hooked;
 mod keeper;
 mod knots;
 mod logs;

@@ -12,6 +12,7 @@ use opentelemetry_sdk::logs::{self, LogBatch, SdkLogRecord};
 
 use crate::gate::GateLimits;
 use crate::gated::{Door, Gated, Sink};
+use crate::hooked::{TIME_SOURCE, is_passed_in};
 use crate::spans::ATTRIBUTE_BYTES;
 use crate::times::{Redating, SYNCHRONISED, Times};
 
@@ -96,10 +97,13 @@ fn redate(record: &mut SdkLogRecord, times: &dyn Times) {
     }
     let mut redating = Redating::new(times);
     let mut program = false;
-    if let Some(time) = record.observed_timestamp().and_then(|time| redating.date(time)) {
+    if let Some(observed) = record.observed_timestamp()
+        && let Some(time) = redating.date(observed)
+    {
         record.set_observed_timestamp(time);
         if let Some(was) = record.timestamp() {
-            match redating.date(was) {
+            let dated = if is_passed_in(was, observed) { None } else { redating.date(was) };
+            match dated {
                 Some(time) => record.set_timestamp(time),
                 None => program = true,
             }
@@ -109,7 +113,7 @@ fn redate(record: &mut SdkLogRecord, times: &dyn Times) {
         record.add_attribute(attribute.key, any(attribute.value));
     }
     if program {
-        record.add_attribute("ntp_clock.time_source", "program");
+        record.add_attribute(TIME_SOURCE, "program");
     }
 }
 

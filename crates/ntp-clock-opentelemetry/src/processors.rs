@@ -15,6 +15,7 @@ use opentelemetry_sdk::logs::{self, BatchLogProcessor, SdkLogRecord};
 use opentelemetry_sdk::trace::{self, BatchSpanProcessor, Span, SpanData};
 
 use crate::gated::Door;
+use crate::hooked::Hooked;
 use crate::order::{Exchanges, Received};
 use crate::times::Times;
 
@@ -33,6 +34,7 @@ pub struct SpanProcessor {
     pub(crate) door: Arc<Door<SpanData>>,
     pub(crate) times: Arc<dyn Times>,
     pub(crate) exchanges: Exchanges,
+    pub(crate) hooked: Hooked,
 }
 
 /// A batch processor of log records whose flush also lets out what waits for the clock, after
@@ -54,6 +56,7 @@ fn flush<T>(door: &Door<T>, begun: Instant) -> OTelSdkResult {
 impl trace::SpanProcessor for SpanProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
         self.times.look();
+        self.hooked.began(span.span_context().span_id());
         let parent = cx.span();
         let parent = parent.span_context();
         if parent.is_remote()
@@ -65,8 +68,9 @@ impl trace::SpanProcessor for SpanProcessor {
         self.batches.on_start(span, cx);
     }
 
-    fn on_end(&self, span: SpanData) {
+    fn on_end(&self, mut span: SpanData) {
         self.times.look();
+        self.hooked.ended(&mut span);
         self.batches.on_end(span);
     }
 

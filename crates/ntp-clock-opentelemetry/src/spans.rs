@@ -4,6 +4,7 @@ use std::mem::size_of;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{self, SpanData};
@@ -11,6 +12,7 @@ use opentelemetry_sdk::trace::{self, SpanData};
 use crate::families::Families;
 use crate::gate::GateLimits;
 use crate::gated::{Door, Gated, Sink};
+use crate::hooked::TIME_SOURCE;
 use crate::order::Exchanges;
 use crate::processors::{FLUSH, ONE_SECOND};
 use crate::times::{Redating, SYNCHRONISED, Times, unix_ns};
@@ -112,6 +114,11 @@ fn redate(span: &mut SpanData, times: &dyn Times, families: &Mutex<Families>) {
     if span.attributes.iter().any(|attribute| attribute.key.as_str() == SYNCHRONISED) {
         return;
     }
+    let is_program = |attribute: &KeyValue| attribute.key.as_str() == TIME_SOURCE;
+    if span.attributes.iter().any(is_program) {
+        span.attributes.extend(Redating::new(times).attributes());
+        return;
+    }
     let mut redating = Redating::new(times);
     let was = (span.start_time, span.end_time);
     let both = times_of(&mut redating, was);
@@ -141,7 +148,7 @@ fn redate(span: &mut SpanData, times: &dyn Times, families: &Mutex<Families>) {
     }
     span.attributes.extend(redating.attributes());
     if program {
-        span.attributes.push(opentelemetry::KeyValue::new("ntp_clock.time_source", "program"));
+        span.attributes.push(KeyValue::new(TIME_SOURCE, "program"));
     }
 }
 

@@ -7,6 +7,7 @@ use ntp_clock::Clock;
 use opentelemetry_sdk::{logs, trace};
 
 use crate::gate::GateLimits;
+use crate::hooked::Hooked;
 use crate::keeper::Keeper;
 use crate::logs::LogExporter;
 #[cfg(feature = "metrics")]
@@ -74,7 +75,8 @@ impl Timekeeper {
         let exporter = self.span_exporter(exporter);
         let (door, times) = (exporter.door(), Arc::clone(&self.times));
         let batches = trace::BatchSpanProcessor::builder(exporter).build();
-        SpanProcessor { batches, door, times, exchanges: self.exchanges.clone() }
+        let (exchanges, hooked) = (self.exchanges.clone(), Hooked::default());
+        SpanProcessor { batches, door, times, exchanges, hooked }
     }
 
     /// A batch processor of log records in front of the program's exporter, for
