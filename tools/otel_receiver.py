@@ -75,6 +75,7 @@ class Receiver:
         self.posts = 0  # requests that arrived, whatever became of them
         self._mood = mood
         self._items: list[Item] = []
+        self._unread: list[tuple[Signal, Any, int]] = []
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._release = threading.Event()
@@ -104,7 +105,13 @@ class Receiver:
 
     def items(self) -> list[Item]:
         """All that has arrived, in its order."""
+        # Not as it arrives: programs would wait for it, and give up what is late.
         with self._lock:
+            for signal, request, now in self._unread:
+                self._items.extend(
+                    item._replace(arrived_raw_ns=now) for item in signal.items(request)
+                )
+            self._unread.clear()
             return list(self._items)
 
     def __enter__(self) -> Self:
@@ -162,9 +169,8 @@ class Receiver:
         except (DecodeError, json_format.ParseError, OSError, EOFError, zlib.error, ValueError):
             return 400, b""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-        parts = [item._replace(arrived_raw_ns=now) for item in signal.items(request)]
         with self._lock:
-            self._items.extend(parts)
+            self._unread.append((signal, request, now))
         return 200, b"{}" if is_json else signal.response().SerializeToString()
 
     def met(self, connection: socket.socket, *, left: bool) -> None:

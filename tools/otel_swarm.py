@@ -68,7 +68,12 @@ class World:
 def worlds(spans: int, down_s: float, silent_s: float) -> dict[str, World]:
     """All of them, by name."""
     # The queue of a batch processor is what loses otherwise, with our line or without.
-    many = {"SPANS": str(spans), "OTEL_BSP_MAX_QUEUE_SIZE": str(2 * spans + 1000)}
+    many = {
+        "SPANS": str(spans),
+        "OTEL_BSP_MAX_QUEUE_SIZE": str(2 * spans + 1000),
+        # And its exporter, where all leaves at once: in milliseconds, or Python's in seconds.
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "120000",
+    }
     # Long enough to be synchronised: who ends before lets out what waits as it is.
     brief = {"REST_MS": "2000"}
     lasting = {"SPANS": str(int(down_s * 4) + 12), "PAUSE_MS": "250"}
@@ -81,6 +86,12 @@ def worlds(spans: int, down_s: float, silent_s: float) -> dict[str, World]:
         "stepped": World("the clock is set back by 2 s in mid-span", "+0", "-2", variables=brief),
         "stepped ahead": World(
             "the clock is set ahead by 2 s in mid-span", "+0", "+2", variables=brief
+        ),
+        "stepped later": World(
+            "the same back by 2 s, when the clock was synchronised",
+            "+0",
+            "-2",
+            variables={**brief, "SYNCHRONISE": "1"},
         ),
         "drifting": World("200 ppm fast", "+0 x1.0002", variables={"REST_MS": "3000"}),
         "many": World("many spans", "-2", variables={**many, "SYNCHRONISE": "1"}),
