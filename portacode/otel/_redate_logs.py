@@ -9,7 +9,15 @@ from typing import Any
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk._logs import LogRecordProcessor
 
-from portacode.otel._times import SYNCHRONISED, TIME_SOURCE, Redating, Times, is_known, just_before
+from portacode.otel._times import (
+    SYNCHRONISED,
+    TIME_SOURCE,
+    Redating,
+    Times,
+    is_known,
+    just_before,
+    safely,
+)
 
 
 class LogHook(LogRecordProcessor):
@@ -20,7 +28,10 @@ class LogHook(LogRecordProcessor):
 
     def on_emit(self, log_record: Any) -> None:
         """Notes when it was by the counter; None for a time that the program gave."""
-        record, moment_of = log_record.log_record, self._times.moment_of
+        safely(self._emitted, log_record.log_record, None)
+
+    def _emitted(self, record: Any) -> None:
+        moment_of = self._times.moment_of
         stamped, observed = record.timestamp, record.observed_timestamp
         record.ntp_clock_moments = (
             moment_of(stamped) if stamped else None,
@@ -51,7 +62,7 @@ class LogRedater:
     def redate(self, records: list[Any]) -> list[Any]:
         """The records in true time, as far as it is known; the program's own are not changed."""
         self._times.sample()
-        return [self._redated(record) for record in records]
+        return [safely(self._redated, record, record) for record in records]
 
     def _redated(self, readable: Any) -> Any:
         record = readable.log_record

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from opentelemetry.sdk.resources import Resource
 
-from portacode.otel._times import SYNCHRONISED, Redating, Times, just_before
+from portacode.otel._times import SYNCHRONISED, Redating, Times, just_before, safely
 from portacode.utils.ntp_clock import Reading
 
 
@@ -45,7 +45,7 @@ class MetricRedater:
         """The metrics in true time, as far as it is known; the program's own are not changed."""
         self._times.sample()
         resources = [
-            self._resource(resource, collected.moments)
+            safely(lambda metrics: self._resource(metrics, collected.moments), resource, resource)
             for resource in collected.data.resource_metrics
         ]
         return dataclasses.replace(collected.data, resource_metrics=resources)

@@ -18,6 +18,8 @@ from portacode.otel._times import (
     Window,
     is_known,
     just_before,
+    safely,
+    tell_of_a_fault,
 )
 
 if TYPE_CHECKING:
@@ -34,18 +36,24 @@ class SpanHook(SpanProcessor):
 
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:  # noqa: ARG002
         """Notes when it was by the counter; None for a time that the program gave."""
-        # The attributes are what a span and its readable copy share.
-        shared = span._attributes
-        shared.ntp_clock_start = self._times.moment_of(span._start_time)
-        parent = span.parent
-        if parent is not None and parent.is_remote:
-            member = self._times.exchanges.received(parent.trace_state.get(KEY))
-            if member is not None:
-                shared.ntp_clock_parent = member
+        try:
+            # The attributes are what a span and its readable copy share.
+            shared = span._attributes
+            shared.ntp_clock_start = self._times.history.moment_of(span._start_time)
+            parent = span.parent
+            if parent is not None and parent.is_remote:
+                member = self._times.exchanges.received(parent.trace_state.get(KEY))
+                if member is not None:
+                    shared.ntp_clock_parent = member
+        except Exception:
+            tell_of_a_fault()
 
     def on_end(self, span: Any) -> None:
         """Notes it of the end."""
-        span.ntp_clock_end = self._times.moment_of(span._end_time)
+        try:
+            span.ntp_clock_end = self._times.history.moment_of(span._end_time)
+        except Exception:
+            tell_of_a_fault()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002
         """Nothing is held; said, because older SDKs take the base's None for a failure."""
@@ -110,7 +118,7 @@ class SpanRedater:
     def redate(self, spans: list[ReadableSpan]) -> list[ReadableSpan]:
         """The spans in true time, as far as it is known; the program's own are not changed."""
         self._times.sample()
-        return [self._redated(span) for span in spans]
+        return [safely(self._redated, span, span) for span in spans]
 
     def _redated(self, span: ReadableSpan) -> ReadableSpan:
         attributes = span.attributes or {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
 from portacode._native import SdkHistory
 from portacode.otel._exchanges import Exchanges
@@ -11,6 +12,9 @@ from portacode.otel._exchanges import Exchanges
 if TYPE_CHECKING:
     from portacode.utils.ntp_clock import NTPClock, Reading
 
+logger = logging.getLogger("portacode.otel")
+T = TypeVar("T")
+R = TypeVar("R")
 # From when to when by the counter a time was taken; None: nobody knows.
 Window = Optional[tuple[int, int]]
 SYNCHRONISED = "ntp_clock.synchronised"
@@ -23,15 +27,15 @@ class Times:
     def __init__(self, clock: NTPClock) -> None:
         self.clock = clock
         self.exchanges = Exchanges(clock)
-        self._history = SdkHistory(clock)
+        self.history = SdkHistory(clock)
         self._server: str | None = None
-        self._history.sample()
+        self.history.sample()
         self._begin()
 
     def after_fork(self) -> None:
         """In a child: the thread is gone, and perhaps held the lock."""
-        if not self._history.survived():
-            self._history = SdkHistory(self.clock)
+        if not self.history.survived():
+            self.history = SdkHistory(self.clock)
         self.exchanges.after_fork()
         if not self._ended.is_set():
             self._begin()
@@ -49,29 +53,29 @@ class Times:
 
     def synchronised(self) -> bool:
         """Whether the clock has ever been synchronised in this process."""
-        return self._history.synchronised()
+        return self.history.synchronised()
 
     def sample(self) -> None:
         """Looks at both clocks: times up to now can be dated then."""
-        self._history.sample()
+        self.history.sample()
 
     def moment_of(self, system_ns: int) -> int | None:
         """The counter now, if the SDK has just taken this time; None if the program gave it."""
-        return self._history.moment_of(system_ns)
+        return self.history.moment_of(system_ns)
 
     def date(self, system_ns: int, window: Window, resolution_ns: int = 1) -> Reading | None:
         """True time of a time that the SDK took, or None where nobody knows."""
         if window is None:
-            return self._history.date(system_ns, resolution_ns)
-        return self._history.date(
+            return self.history.date(system_ns, resolution_ns)
+        return self.history.date(
             system_ns, resolution_ns, not_before_ns=window[0], not_after_ns=window[1]
         )
 
     def traced(self, system_ns: int, window: Window) -> Any:
         """The moments of the counter at which the system's clock can have shown this."""
         if window is None:
-            return self._history.trace(system_ns)
-        return self._history.trace(system_ns, not_before_ns=window[0], not_after_ns=window[1])
+            return self.history.trace(system_ns)
+        return self.history.trace(system_ns, not_before_ns=window[0], not_after_ns=window[1])
 
     def _begin(self) -> None:
         self._ended = threading.Event()
@@ -81,7 +85,21 @@ class Times:
 
     def _look_on(self, ended: threading.Event) -> None:
         while not ended.wait(1.0):
-            self._history.look()
+            self.history.look()
+
+
+def safely(work: Callable[[T], R], item: T, otherwise: R) -> R:
+    """What the work gives; where it fails, which would be our fault, something else and a line."""
+    try:
+        return work(item)
+    except Exception:
+        tell_of_a_fault()
+        return otherwise
+
+
+def tell_of_a_fault() -> None:
+    """Logs the exception that is being handled."""
+    logger.exception("an item of OpenTelemetry keeps its times")
 
 
 class Redating:

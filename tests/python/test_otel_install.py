@@ -12,6 +12,7 @@ from otel_receiver import Receiver
 from support import PROGRAMS, eventually, run_python
 
 from portacode import otel
+from portacode._native import SdkHistory
 from portacode.utils.ntp_clock import ManualClock
 
 pytest.importorskip("opentelemetry.sdk", reason="no SDK: pip install 'portacode[otel]'")
@@ -28,6 +29,8 @@ from opentelemetry.sdk.trace.export import (
     SpanExportResult,
 )
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from portacode.otel import _install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -229,6 +232,28 @@ def test_a_forked_child_sends_its_own_spans_and_none_of_its_parents(silent: str)
         assert (ran.code, ran.err) == (0, ""), ran
         names = [item.name for item in receiver.items()]
     assert sorted(names) == ["child 0", "child 1", "child 2", "parent after", "parent before"]
+
+
+class Faulty:
+    """A history that looks at the clocks, and fails when it is asked."""
+
+    def __init__(self, history: SdkHistory) -> None:
+        self.look, self.sample = history.look, history.sample
+        self.synchronised = history.synchronised
+
+
+def test_a_fault_of_ours_costs_neither_a_span_nor_the_program_anything(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    otel.install(clock)
+    assert _install._installation is not None
+    times: Any = _install._installation.times
+    times.history = Faulty(times.history)
+    kept = Bare()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    assert [span.name for span in spans_of(provider, kept)] == ["one"]
+    assert "an item of OpenTelemetry keeps its times" in caplog.text
 
 
 def test_without_the_sdk_it_says_what_to_install() -> None:
