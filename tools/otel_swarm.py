@@ -282,7 +282,7 @@ def programs() -> dict[str, str]:
     python = ROOT / "tests/python/programs/otel_program.py"
     found = {"python": f"{sys.executable} {python}"}
     if (ROOT / "js/node_modules/@opentelemetry").exists():
-        found["node"] = f"node {ROOT / 'js/test/otel-world.mjs'}"
+        found["node"] = f"node {ROOT / 'js/programs/otel-world.mjs'}"
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     for profile in ("debug", "release"):
         rust = target / profile / "examples/truth"

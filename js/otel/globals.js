@@ -49,6 +49,8 @@ export function listen({ tracers, loggers, meters, propagator }) {
     watch(globalThis, API, (registry) => {
         watch(registry, 'trace', (proxy) => watchTracers(proxy, tracers));
         watch(registry, 'metrics', passed(meters));
+        // Here the API keeps it from 1.10 on, and its logs apart before that.
+        watch(registry, 'logs', passed(loggers));
         watch(registry, 'propagation', propagator);
         return registry;
     });

@@ -42,10 +42,19 @@ class Installation {
             propagator: (propagator) => relative.propagator(propagator),
         });
         const isNode = typeof process === 'object' && process.versions?.node !== undefined;
-        if (isNode) {
-            const channels = process.getBuiltinModule?.('node:diagnostics_channel');
-            if (channels !== undefined) wireNode(channels, relative, stamp);
-        } else wireFetch(relative);
+        if (isNode) this.#inNode(relative, stamp);
+        else this.#inPage(relative);
+    }
+
+    #inNode(relative, stamp) {
+        const channels = process.getBuiltinModule?.('node:diagnostics_channel');
+        if (channels !== undefined) wireNode(channels, relative, stamp);
+        // A program that ends of itself has nothing left to wait with.
+        process.on('beforeExit', () => this.#exporters.leaveNow());
+    }
+
+    #inPage(relative) {
+        wireFetch(relative);
         if (typeof addEventListener === 'function' && typeof document === 'object') {
             addEventListener('pagehide', () => this.#exporters.leaveNow());
         }

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { folder } from './support.mjs';
 
-const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+const here = (name) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
 const MACHINE = { x64: 'x86_64', arm64: 'aarch64' }[process.arch];
 const FAKETIME = `/usr/lib/${MACHINE}-linux-gnu/faketime/libfaketime.so.1`;
 

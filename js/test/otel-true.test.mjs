@@ -166,6 +166,17 @@ describe('programs of the SDK', { concurrency: 4 }, () => {
         },
     );
 
+    test('a program that ends at once, without a flush, loses none that it does not lose by itself', async (t) => {
+        const [got, bare] = [await collector(t), await collector(t)];
+        const program = { program: 'otel-short.mjs' };
+        const env = { PORTACODE_NTP_SERVER: '127.0.0.1:1' };
+        await run(t, { ...program, env: { ...env, COLLECTOR: bare.url } });
+        await run(t, { ...program, installed: true, env: { ...env, COLLECTOR: got.url } });
+        assert.equal(bare.spans.length, 3);
+        assert.equal(got.spans.length, 3);
+        assert.deepEqual(marks(got, got.spans), [false, false, false]);
+    });
+
     for (const [what, faults] of [
         ['the clock is synchronised', ['--delay', '20ms']],
         ['the clock is never synchronised', ['--loss', '1']],

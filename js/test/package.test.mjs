@@ -145,7 +145,7 @@ test("what docs/OPENTELEMETRY.md shows for Node puts a program's spans, logs and
     const command = commands.split('\n').find((line) => line.startsWith('node '));
     const [code] = blocks('Node', 'js');
     for (const block of [commands, code]) assert.ok(block.split('\n').length <= 5, block);
-    const program = readFileSync(join(JS, 'test/otel-program.mjs'), 'utf8');
+    const program = readFileSync(join(JS, 'programs/otel-program.mjs'), 'utf8');
     writeFileSync(join(here, 'app.js'), program);
     writeFileSync(join(here, 'before.js'), `${code}\nawait import('./app.js');`);
     // After the providers are there, as a last line.

@@ -32,7 +32,7 @@ window.trueMs = () => origin + performance.now() + slept;
 def bundle() -> str:
     if not ESBUILD.exists():
         pytest.skip("needs js/node_modules: npm ci --prefix js")
-    command = [str(ESBUILD), str(JS / "test/otel-page.mjs"), "--bundle", "--format=esm"]
+    command = [str(ESBUILD), str(JS / "programs/otel-page.mjs"), "--bundle", "--format=esm"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

@@ -37,8 +37,9 @@ pub(super) fn prettier(job: &Job) -> Result<Outcome> {
         command.args(["js/node_modules/prettier/bin/prettier.cjs", "--check"]);
         command
     };
-    let files =
-        ["js/src", "js/order", "js/page", "js/test", "js/bench", "js/*.mjs", "js/package.json"];
+    let folders = ["src", "order", "otel", "page", "programs", "test", "bench"];
+    let folders = folders.map(|folder| format!("js/{folder}"));
+    let files = folders.iter().map(String::as_str).chain(["js/*.mjs", "js/package.json"]);
     let ours = passes(job, prettier().args(files))?;
     if ours.counts.failed > 0 {
         return Ok(ours);
