@@ -52,7 +52,10 @@ export class Dates {
     #sampledMs = -Infinity;
     #synchronised = false;
     #firstReadMs;
-    #waiting = new Set();
+    /** The counter when there was a reading last. */
+    #readCounter = null;
+    #awaited = false;
+    #listeners = new Set();
     #timer;
 
     constructor(clock) {
@@ -74,10 +77,19 @@ export class Dates {
         return this.#synchronised;
     }
 
-    /** Calls back when `synchronised` becomes true. */
+    /**
+     * Whether there was a sleep, or a step that looks like one, and the clock has not been
+     * synchronised since: what is dated now would soon be dated better.
+     */
+    get awaited() {
+        this.sample();
+        return this.#awaited;
+    }
+
+    /** Calls back whenever there are readings, for the first time or again. */
     whenSynchronised(callback) {
         if (this.#synchronised) callback();
-        else this.#waiting.add(callback);
+        this.#listeners.add(callback);
     }
 
     get server() {
@@ -115,8 +127,9 @@ export class Dates {
             if (reading !== null && this.#isSettled(reading, before)) {
                 // A knot for the ledger, while the error is small.
                 this.#said(before);
+                this.#readCounter = counter;
                 this.#isSynchronised();
-            }
+            } else if (this.#synchronised && counter !== this.#readCounter) this.#awaited = true;
             return;
         }
     }
@@ -202,9 +215,9 @@ export class Dates {
     }
 
     #isSynchronised() {
-        if (this.#synchronised) return;
+        if (this.#synchronised && !this.#awaited) return;
         this.#synchronised = true;
-        for (const callback of this.#waiting) callback();
-        this.#waiting.clear();
+        this.#awaited = false;
+        for (const callback of this.#listeners) callback();
     }
 }

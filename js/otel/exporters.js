@@ -104,6 +104,7 @@ export class Exporters {
                 return items.map((item) => dated(item, server));
             },
             synchronised: () => dates.synchronised,
+            awaited: () => dates.awaited,
             size,
             limits: this.#limits,
             failed: this.#failed,

@@ -32,17 +32,21 @@ function later(milliseconds, action) {
  * An exporter around another one.
  *
  * `prepare(items)` gives the items as they leave: re-dated, or marked where that is not possible.
- * `synchronised()` says whether the clock has ever been synchronised; whoever hears that it was for
- * the first time calls `open()`.
+ * `synchronised()` says whether the clock has ever been synchronised, and `awaited()` whether it has
+ * lost its readings by a sleep or a step since, and asks its server again; whoever hears that there
+ * are readings calls `open()`.
  */
 export class Gate {
     #inner;
     #prepare;
     #synchronised;
+    #awaited;
     #size;
     #limits;
     #failed;
     #open = false;
+    /** The time was up before there were readings again, or there is no more to wait for. */
+    #tired = false;
     #timer;
     #deadlineMs = Infinity;
     /** Those that wait: { item, bytes }, oldest first. */
@@ -56,10 +60,14 @@ export class Gate {
     #openers = new Set();
 
     /** `failed(error)` hears of held items that the inner exporter has not taken. */
-    constructor(inner, { prepare, synchronised, size, limits = {}, failed = () => {} }) {
+    constructor(
+        inner,
+        { prepare, synchronised, awaited = () => false, size, limits = {}, failed = () => {} },
+    ) {
         this.#inner = inner;
         this.#prepare = prepare;
         this.#synchronised = synchronised;
+        this.#awaited = awaited;
         this.#size = size;
         this.#limits = { ...LIMITS, ...limits };
         this.#failed = failed;
@@ -71,7 +79,8 @@ export class Gate {
     }
 
     export(items, done) {
-        if (!this.#open && this.#synchronised()) this.open();
+        if (this.#open && !this.#tired && this.#awaited()) this.#open = false;
+        else if (!this.#open && this.#synchronised() && !this.#awaited()) this.open();
         if (this.#open) {
             if (this.#pumping === null) this.#inner.export(this.#prepare(items), done);
             else this.#behind(items, done);
@@ -85,6 +94,11 @@ export class Gate {
 
     /** From now on nothing waits; what did leaves first. */
     open() {
+        this.#tired = false;
+        this.#release();
+    }
+
+    #release() {
         if (this.#open) return;
         this.#open = true;
         clearTimeout(this.#timer);
@@ -93,7 +107,7 @@ export class Gate {
     }
 
     async forceFlush() {
-        if (!this.#open && this.#synchronised()) this.open();
+        if (!this.#open && this.#synchronised() && !this.#awaited()) this.open();
         if (!this.#open && this.#held.length > 0) {
             const left = Math.max(0, this.#deadlineMs - performance.now());
             await this.#opened(Math.min(FLUSH_WAIT_MS, left));
@@ -104,9 +118,15 @@ export class Gate {
     }
 
     async shutdown() {
-        this.open();
+        this.#tire();
         await this.#pumping;
         await this.#inner.shutdown();
+    }
+
+    /** Nothing waits any more, until there are readings. */
+    #tire() {
+        this.#tired = true;
+        this.#release();
     }
 
     /** What waits leaves now: the page is about to be hidden, and may never run again. */
@@ -118,7 +138,7 @@ export class Gate {
         if (this.#held.length === 0) {
             clearTimeout(this.#timer);
             this.#deadlineMs = performance.now() + this.#limits.waitMs;
-            this.#timer = later(this.#limits.waitMs, () => this.open());
+            this.#timer = later(this.#limits.waitMs, () => this.#tire());
         }
         const bytes = this.#size(item);
         this.#held.push({ item, bytes });

@@ -107,6 +107,33 @@ for (const limits of [{ items: 10 }, { bytes: 10_000 }]) {
     });
 }
 
+test('after a sleep the gate closes until there are readings again, or its time is up', async () => {
+    let awaited = false;
+    const { receiver, clock, gate, provider, spans } = set(SimpleSpanProcessor, {
+        awaited: () => awaited,
+        limits: { waitMs: 30 },
+    });
+    clock.synchronised = true;
+    spans(0, 2);
+    awaited = true;
+    spans(2, 4);
+    await settled(5);
+    assert.deepEqual(receiver.names, numbers(2));
+    awaited = false;
+    gate.open();
+    spans(4, 5);
+    await settled();
+    assert.deepEqual(receiver.names, numbers(5));
+    awaited = true;
+    spans(5, 6);
+    await settled(100);
+    // It does not wait twice for the same.
+    spans(6, 7);
+    await settled(5);
+    assert.deepEqual(receiver.names, numbers(7));
+    await provider.shutdown();
+});
+
 test('shutdown lets everything leave at once', async () => {
     const { receiver, provider, spans } = set(BatchSpanProcessor);
     spans(0, 1000);

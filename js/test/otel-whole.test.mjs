@@ -29,6 +29,7 @@ for (const Processor of [SimpleSpanProcessor, BatchSpanProcessor]) {
             sampleIfDue() {},
             whenSynchronised() {},
             server: 'test',
+            awaited: false,
             get synchronised() {
                 return synchronised;
             },
