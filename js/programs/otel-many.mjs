@@ -7,9 +7,17 @@ import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 const exporter = new OTLPTraceExporter({
     url: `${process.env.COLLECTOR}/v1/traces`,
     concurrencyLimit: 1000,
+    // However busy the machine is: what is lost to a time limit is not what is counted here.
+    timeoutMillis: 120_000,
 });
-const processor = new BatchSpanProcessor(exporter, { maxQueueSize: 100_000 });
-const provider = new NodeTracerProvider({ spanProcessors: [processor] });
+const processor = new BatchSpanProcessor(exporter, {
+    maxQueueSize: 100_000,
+    exportTimeoutMillis: 120_000,
+});
+const provider = new NodeTracerProvider({
+    spanProcessors: [processor],
+    forceFlushTimeoutMillis: 120_000,
+});
 provider.register();
 const tracer = provider.getTracer('many');
 for (let i = 0; i < 100_000; i += 1) {
