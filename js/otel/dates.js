@@ -82,7 +82,7 @@ export class Dates {
      * synchronised since: what is dated now would soon be dated better.
      */
     get awaited() {
-        this.sample();
+        if (this.#awaited || (this.#synchronised && this.#clock.read() === null)) this.sample();
         return this.#awaited;
     }
 
