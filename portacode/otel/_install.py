@@ -59,6 +59,7 @@ class Installation:
         self._limits = limits
         self._lock = threading.RLock()
         self._wrapped: list[Any] = []
+        self._hooks: list[weakref.ref[Any]] = []
         self._undo: list[Callable[[], None]] = []
 
     def begin(self) -> None:
@@ -99,6 +100,10 @@ class Installation:
         self.times.after_fork()
         for exporter in self._wrapped:
             exporter.after_fork()
+        for found in self._hooks:
+            hook = found()
+            if hook is not None:
+                hook.after_fork()
 
     def _propagate(self) -> None:
         """Puts ours around the program's propagator, and around one that is set later."""
@@ -131,6 +136,8 @@ class Installation:
         for processor in held:
             self._enter(processor, signal)
         hook = SpanHook(self.times) if signal is _SPANS else LogHook(self.times)
+        with self._lock:
+            self._hooks.append(weakref.ref(hook))
         with many._lock if hasattr(many, "_lock") else self._lock:
             setattr(many, signal.processors, (hook, *getattr(many, signal.processors)))
         found = weakref.ref(many)

@@ -26,6 +26,9 @@ class LogHook(LogRecordProcessor):
     def __init__(self, times: Times) -> None:
         self._times = times
 
+    def after_fork(self) -> None:
+        """Nothing is held."""
+
     def on_emit(self, log_record: Any) -> None:
         """Notes when it was by the counter; None for a time that the program gave."""
         safely(self._emitted, log_record.log_record, None)

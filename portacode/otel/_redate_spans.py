@@ -33,25 +33,24 @@ class SpanHook(SpanProcessor):
 
     def __init__(self, times: Times) -> None:
         self._times = times
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a child the history may be another."""
+        self._moment_of = self._times.history.moment_of
 
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:  # noqa: ARG002
         """Notes when it was by the counter; None for a time that the program gave."""
         try:
             # The attributes are what a span and its readable copy share.
-            shared = span._attributes
-            shared.ntp_clock_start = self._times.history.moment_of(span._start_time)
-            parent = span.parent
-            if parent is not None and parent.is_remote:
-                member = self._times.exchanges.received(parent.trace_state.get(KEY))
-                if member is not None:
-                    shared.ntp_clock_parent = member
+            span._attributes.ntp_clock_start = self._moment_of(span._start_time)
         except Exception:
             tell_of_a_fault()
 
     def on_end(self, span: Any) -> None:
         """Notes it of the end."""
         try:
-            span.ntp_clock_end = self._times.history.moment_of(span._end_time)
+            span.ntp_clock_end = self._moment_of(span._end_time)
         except Exception:
             tell_of_a_fault()
 
@@ -196,11 +195,14 @@ class SpanRedater:
 
     def _order(self, span: ReadableSpan, start_ns: int, moment: int | None) -> dict[str, Any]:
         """How its start stands to what its remote parent sent; nothing where that said nothing."""
-        parent = getattr(span._attributes, "ntp_clock_parent", None)
-        if parent is None:
+        parent = span.parent
+        if parent is None or not parent.is_remote:
+            return {}
+        member = self._times.exchanges.received(parent.trace_state.get(KEY))
+        if member is None:
             return {}
         traced = self._times.traced(start_ns, just_before(moment))
-        return self._times.exchanges.order(parent, traced)
+        return self._times.exchanges.order(member, traced)
 
     def _left(self, span: ReadableSpan, program: bool) -> ReadableSpan:
         ours: dict[str, Any] = {SYNCHRONISED: False}

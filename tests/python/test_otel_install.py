@@ -241,6 +241,9 @@ class Faulty:
         self.look, self.sample = history.look, history.sample
         self.synchronised = history.synchronised
 
+    def moment_of(self, _: int) -> int:
+        raise RuntimeError("no such moment")
+
 
 def test_a_fault_of_ours_costs_neither_a_span_nor_the_program_anything(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
