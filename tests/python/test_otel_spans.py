@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -276,3 +277,25 @@ def test_16_threads_lose_nothing_and_double_nothing(ahead: NTPClock) -> None:
     )
     assert {attributes_of(span)["ntp_clock.synchronised"] for span in spans} == {True}
     assert all(times_of(span)[0] <= times_of(span)[1] for span in spans)
+
+
+def test_tasks_of_asyncio_lose_nothing_and_children_stay_inside(ahead: NTPClock) -> None:
+    otel.install(ahead)
+    traced = Traced()
+
+    async def work(number: int) -> None:
+        with traced.tracer.start_as_current_span(f"{number} outer"):
+            await asyncio.sleep(0.001)
+            with traced.tracer.start_as_current_span(f"{number} inner"):
+                await asyncio.sleep(0.001)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(work(number) for number in range(100)))
+
+    asyncio.run(all_of_them())
+    spans = traced.spans()
+    assert len(spans) == len(traced._kept.get_finished_spans()) == 200
+    for number in range(100):
+        outer, inner = times_of(spans[f"{number} outer"]), times_of(spans[f"{number} inner"])
+        assert outer[0] <= inner[0] <= inner[1] <= outer[1]
+        assert attributes_of(spans[f"{number} outer"])["ntp_clock.synchronised"] is True
