@@ -32,6 +32,14 @@ impl Times for Fake {
 
     fn look_now(&self) {}
 
+    fn last_look_ms(&self) -> i64 {
+        unix_ns(SystemTime::now()).expect("before 2262") / 1_000_000
+    }
+
+    fn stepped_after(&self, _: &dyn Fn(i64) -> bool) -> bool {
+        false
+    }
+
     fn synchronised(&self) -> bool {
         self.synchronised.load(Ordering::SeqCst)
     }

@@ -2,19 +2,21 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanId;
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::times::unix_ns;
+use crate::times::{Times, unix_ns};
 
 /// Of so many spans at a time it is known when they were seen to begin. Of others a start counts
 /// as the SDK's.
 const SLOTS: usize = 8_192;
 /// A time that lies longer than this before the hook saw it was passed in by the program.
 const LONGEST_MS: i64 = 1_000;
+/// An end this near to the last look counts as the SDK's without a look at its clock.
+const NEAR_MS: i64 = 200;
 /// `tracing-opentelemetry` passes in every start, and begins the span when it is first entered. Its
 /// spans have these attributes, unless the program turned both off.
 const TRACING: [&str; 2] = ["busy_ns", "thread.id"];
@@ -38,31 +40,35 @@ impl fmt::Debug for Hooked {
 }
 
 impl Hooked {
-    /// A span begins.
-    pub(crate) fn began(&self, span: SpanId) {
-        if let Some(now_ms) = unix_ms(SystemTime::now()) {
-            let (slot, tag) = self.place(span);
-            slot.store(tag | u64::from(low_half(now_ms)), Ordering::Relaxed);
-        }
+    /// A span begins. The last look at the SDK's clock stands for the time: to read that clock
+    /// would cost more than all else that a span's beginning does.
+    pub(crate) fn began(&self, span: SpanId, times: &dyn Times) {
+        let (slot, tag) = self.place(span);
+        slot.store(tag | u64::from(low_half(times.last_look_ms())), Ordering::Relaxed);
     }
 
     /// A span has ended: says so where the program passed in its start or its end.
-    pub(crate) fn ended(&self, span: &mut SpanData) {
-        let Some(now_ms) = unix_ms(SystemTime::now()) else { return };
-        let end_passed_in = unix_ms(span.end_time).is_none_or(|ms| !is_seen(now_ms - ms));
-        if end_passed_in || self.start_passed_in(span) {
+    pub(crate) fn ended(&self, span: &mut SpanData, times: &dyn Times) {
+        if end_passed_in(span, times) || self.start_passed_in(span, times) {
             span.attributes.push(KeyValue::new(TIME_SOURCE, "program"));
         }
     }
 
-    fn start_passed_in(&self, span: &SpanData) -> bool {
+    fn start_passed_in(&self, span: &SpanData, times: &dyn Times) -> bool {
+        let Some(start_ms) = unix_ms(span.start_time) else { return true };
+        if start_ms >= times.last_look_ms().saturating_sub(LONGEST_MS) {
+            return false;
+        }
         let (slot, tag) = self.place(span.span_context.span_id());
         let known = slot.load(Ordering::Relaxed);
-        let Some(start_ms) = unix_ms(span.start_time) else { return true };
         // The other half is that of the time.
         let same = known & !u64::from(u32::MAX) == tag && known != 0;
-        let age = (known as u32).wrapping_sub(low_half(start_ms)).cast_signed();
-        same && !is_seen(i64::from(age)) && !is_of_tracing(span)
+        let look = known as u32;
+        let age_ms = look.wrapping_sub(low_half(start_ms)).cast_signed();
+        same && i64::from(age_ms) > LONGEST_MS
+            && !is_of_tracing(span)
+            // Stepped back after that look, the clock itself showed such a start.
+            && !times.stepped_after(&|look_ms| low_half(look_ms) == look)
     }
 
     fn place(&self, span: SpanId) -> (&AtomicU64, u64) {
@@ -70,6 +76,13 @@ impl Hooked {
         let slot = usize::try_from(id % SLOTS as u64).unwrap_or_default();
         (&self.0[slot], id & !u64::from(u32::MAX))
     }
+}
+
+fn end_passed_in(span: &SpanData, times: &dyn Times) -> bool {
+    let Some(end_ms) = unix_ms(span.end_time) else { return true };
+    // A look is 50 ms old at most, or a little more where the machine is busy.
+    let near = (-NEAR_MS..=LONGEST_MS - NEAR_MS).contains(&(times.last_look_ms() - end_ms));
+    !near && unix_ms(SystemTime::now()).is_none_or(|now_ms| !is_seen(now_ms - end_ms))
 }
 
 fn is_of_tracing(span: &SpanData) -> bool {
@@ -89,7 +102,14 @@ pub(crate) fn is_passed_in(timestamp: SystemTime, observed: SystemTime) -> bool 
 }
 
 fn unix_ms(time: SystemTime) -> Option<i64> {
-    unix_ns(time).map(|ns| ns.div_euclid(1_000_000))
+    match time.duration_since(UNIX_EPOCH) {
+        // Quicker than by nanoseconds, which need 128 bits.
+        Ok(since) => {
+            let whole = i64::try_from(since.as_secs()).ok()?.checked_mul(1_000)?;
+            whole.checked_add(i64::from(since.subsec_millis()))
+        }
+        Err(_) => unix_ns(time).map(|ns| ns.div_euclid(1_000_000)),
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "modulo 2^32")]
@@ -166,7 +186,8 @@ mod tests {
         let hooked = Hooked::default();
         let id = |n: u64| SpanId::from_bytes(n.to_be_bytes());
         let first = (1 << 40) | 7;
-        hooked.began(id(first));
+        let times = Fake::new(true);
+        hooked.began(id(first), &*times);
         let mut span = left(named().with_start_time(SystemTime::UNIX_EPOCH), None);
         span.span_context = opentelemetry::trace::SpanContext::new(
             span.span_context.trace_id(),
@@ -175,9 +196,9 @@ mod tests {
             false,
             span.span_context.trace_state().clone(),
         );
-        assert!(hooked.start_passed_in(&span));
-        hooked.began(id(first + (1 << 50)));
-        assert!(!hooked.start_passed_in(&span));
+        assert!(hooked.start_passed_in(&span, &*times));
+        hooked.began(id(first + (1 << 50)), &*times);
+        assert!(!hooked.start_passed_in(&span, &*times));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The history of this process: the SDK's clock beside the clock's counter.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::{Duration, SystemTime};
@@ -17,6 +18,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// How old a look may be where a span or record begins or ends.
 const OLD: Duration = Duration::from_millis(50);
 
+const MOST_STEPS: usize = 256;
+
 /// Reads the clock that the SDK stamps with.
 type SdkClock = Box<dyn Fn() -> SystemTime + Send + Sync>;
 
@@ -29,6 +32,7 @@ pub(crate) struct Keeper {
     /// The last look is old. It is the thread that finds this out, so that a span's beginning and
     /// end cost no look at any clock.
     due: AtomicBool,
+    last_look_ms: AtomicI64,
     thread: OnceLock<Thread>,
 }
 
@@ -39,6 +43,8 @@ struct Seen {
     /// The earliest time that the clock was seen to show.
     lowest_ns: i64,
     knots: Knots,
+    /// The looks after which the clock was disturbed, by what it showed: the last few.
+    stepped_ms: VecDeque<i64>,
 }
 
 impl fmt::Debug for Keeper {
@@ -52,11 +58,26 @@ impl Keeper {
     pub(crate) fn begin(clock: Clock, sdk_clock: SdkClock) -> Arc<Self> {
         let server = clock.server().map(ToString::to_string).unwrap_or_default().into();
         let history = History::new(Limits::default());
-        let seen =
-            Mutex::new(Seen { history, last: None, lowest_ns: i64::MAX, knots: Knots::default() });
+        let seen = Mutex::new(Seen {
+            history,
+            last: None,
+            lowest_ns: i64::MAX,
+            knots: Knots::default(),
+            stepped_ms: VecDeque::new(),
+        });
         let synchronised = AtomicBool::new(false);
+        let last_look_ms = AtomicI64::new(0);
         let (due, thread) = (AtomicBool::new(false), OnceLock::new());
-        let keeper = Arc::new(Keeper { clock, sdk_clock, server, seen, synchronised, due, thread });
+        let keeper = Arc::new(Keeper {
+            clock,
+            sdk_clock,
+            server,
+            seen,
+            synchronised,
+            due,
+            last_look_ms,
+            thread,
+        });
         keeper.look_now();
         let weak = Arc::downgrade(&keeper);
         let name = String::from("ntp-clock-look");
@@ -86,6 +107,10 @@ impl Keeper {
         if let Some(last) = seen.last
             && is_disturbed(&last, &sample)
         {
+            if seen.stepped_ms.len() >= MOST_STEPS {
+                seen.stepped_ms.pop_front();
+            }
+            seen.stepped_ms.push_back(last.system_ns.div_euclid(1_000_000));
             // Around both looks the clock may have gone any way; after a step back it goes once
             // more over what it has shown.
             let counted_ns = sample.counter_ns.saturating_sub(last.counter_ns);
@@ -99,6 +124,7 @@ impl Keeper {
             }
         }
         seen.last = Some(sample);
+        self.last_look_ms.store(system_ns.div_euclid(1_000_000), Ordering::Relaxed);
         seen.lowest_ns = seen.lowest_ns.min(sample.system_ns);
         seen.history.sample(sample);
     }
@@ -130,6 +156,16 @@ impl Times for Keeper {
 
     fn look_now(&self) {
         self.sample(&mut self.seen());
+    }
+
+    fn last_look_ms(&self) -> i64 {
+        self.last_look_ms.load(Ordering::Relaxed)
+    }
+
+    fn stepped_after(&self, is_look: &dyn Fn(i64) -> bool) -> bool {
+        // It may be the last look after which it was stepped.
+        self.look_now();
+        self.seen().stepped_ms.iter().any(|&look_ms| is_look(look_ms))
     }
 
     fn synchronised(&self) -> bool {

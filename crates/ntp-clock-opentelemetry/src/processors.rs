@@ -56,7 +56,7 @@ fn flush<T>(door: &Door<T>, begun: Instant) -> OTelSdkResult {
 impl trace::SpanProcessor for SpanProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
         self.times.look();
-        self.hooked.began(span.span_context().span_id());
+        self.hooked.began(span.span_context().span_id(), &*self.times);
         let parent = cx.span();
         let parent = parent.span_context();
         if parent.is_remote()
@@ -70,7 +70,7 @@ impl trace::SpanProcessor for SpanProcessor {
 
     fn on_end(&self, mut span: SpanData) {
         self.times.look();
-        self.hooked.ended(&mut span);
+        self.hooked.ended(&mut span, &*self.times);
         self.batches.on_end(span);
     }
 

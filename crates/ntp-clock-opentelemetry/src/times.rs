@@ -13,6 +13,10 @@ pub(crate) trait Times: fmt::Debug + Send + Sync {
     fn look(&self);
     /// Looks at both clocks, so that what is dated next lies between two looks.
     fn look_now(&self);
+    /// What the SDK's clock showed at the last look, milliseconds.
+    fn last_look_ms(&self) -> i64;
+    /// Whether the SDK's clock was stepped between a look of which this is true and the next one.
+    fn stepped_after(&self, is_look: &dyn Fn(i64) -> bool) -> bool;
     /// Whether the clock has ever been synchronised in this process.
     fn synchronised(&self) -> bool;
     /// True time of the moment at which the SDK's clock showed this.
