@@ -42,6 +42,35 @@ export function between(first, last) {
     };
 }
 
+/** Where the history may not be compiled: nothing is dated, and nothing waits. */
+export class NoDates {
+    synchronised = true;
+    awaited = false;
+    server = '';
+
+    whenSynchronised() {}
+
+    sampleIfDue() {}
+
+    sample() {}
+
+    moment() {
+        return null;
+    }
+
+    somewhere() {
+        return null;
+    }
+
+    shown() {
+        return null;
+    }
+
+    counterAt() {
+        return null;
+    }
+}
+
 /** All that dates times by one clock. */
 export class Dates {
     #clock;

@@ -1,7 +1,7 @@
 // Metrics as they leave: points in true time, with what is known of the error on the resource.
 
 import { withAttributes } from './copies.js';
-import { hrTime, isDated, nanos, UNSYNCHRONISED, Worst } from './times.js';
+import { elapsedMs, hrTime, isDated, nanos, UNSYNCHRONISED, Worst } from './times.js';
 
 /** Of one exporter, which remembers what it made of the SDK's times. */
 export class DatedMetrics {
@@ -19,6 +19,7 @@ export class DatedMetrics {
         const worst = new Worst();
         const used = new Map();
         let undated = false;
+        let moved = 0;
         const time = (given) => {
             const ns = nanos(given);
             const reading = used.get(ns) ?? this.#known.get(ns) ?? dates.shown(ns);
@@ -32,7 +33,10 @@ export class DatedMetrics {
         };
         const point = (given) => {
             const startTime = time(given.startTime);
-            return { ...given, startTime, endTime: notBefore(startTime, time(given.endTime)) };
+            const endTime = time(given.endTime);
+            const backMs = Math.max(0, elapsedMs(endTime, startTime));
+            moved = Math.max(moved, backMs);
+            return { ...given, startTime, endTime: backMs > 0 ? startTime : endTime };
         };
         const scopeMetrics = metrics.scopeMetrics.map((scope) => ({
             ...scope,
@@ -42,14 +46,12 @@ export class DatedMetrics {
             })),
         }));
         const { attributes: own } = metrics.resource;
-        const attributes = undated ? { ...own, ...UNSYNCHRONISED } : worst.attributes(own, server);
+        worst.moved(moved);
+        const attributes = undated
+            ? { ...own, ...UNSYNCHRONISED }
+            : worst.rounded().attributes(own, server);
         if (used.size > 0) this.#known = used;
         const resource = withAttributes(metrics.resource, attributes);
         return undated ? { ...metrics, resource } : { ...metrics, resource, scopeMetrics };
     }
-}
-
-function notBefore(least, time) {
-    const apart = time[0] - least[0] || time[1] - least[1];
-    return apart < 0 ? least : time;
 }

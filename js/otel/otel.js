@@ -1,7 +1,7 @@
 // OpenTelemetry's spans, logs and metrics in true time: install() finds the SDK's providers.
 
 import ntpClock from './ntp-clock.js';
-import { Dates } from './dates.js';
+import { Dates, NoDates } from './dates.js';
 import { Exporters } from './exporters.js';
 import { listen } from './globals.js';
 import { logHook, spanHook } from './marks.js';
@@ -16,8 +16,7 @@ class Installation {
     #exporters;
     #hooks;
 
-    constructor({ clock = ntpClock, waitMs, maxItems, maxBytes } = {}) {
-        const dates = new Dates(clock);
+    constructor({ clock = ntpClock, waitMs, maxItems, maxBytes, exchanges = true } = {}) {
         const limits = { waitMs, items: maxItems, bytes: maxBytes };
         for (const name in limits) {
             const limit = limits[name];
@@ -26,37 +25,34 @@ class Installation {
                 throw new TypeError(`${name} is a number from 0 on, not ${limit}`);
             }
         }
+        const dates = datesBy(clock);
         const stamp = () => clock.stamp();
         const relative = new Relative({
             stamp,
             counterAt: (ms) => dates.counterAt(ms),
             load: async () => (await import('./order.js')).Links,
         });
-        const order = (span) => relative.attributes(span);
+        const order = exchanges ? (span) => relative.attributes(span) : () => null;
         this.#exporters = new Exporters({ dates, limits, order, failed });
         this.#hooks = { spans: spanHook(dates), logs: logHook(dates) };
         listen({
             tracers: (provider) => this.tracers(provider),
             loggers: (provider) => this.loggers(provider),
             meters: (provider) => this.meters(provider),
-            propagator: (propagator) => relative.propagator(propagator),
+            propagator: (own) => (exchanges ? relative.propagator(own) : own),
         });
         const isNode = typeof process === 'object' && process.versions?.node !== undefined;
-        if (isNode) this.#inNode(relative, stamp);
-        else this.#inPage(relative);
-    }
-
-    #inNode(relative, stamp) {
-        const channels = process.getBuiltinModule?.('node:diagnostics_channel');
-        if (channels !== undefined) wireNode(channels, relative, stamp);
-        // A program that ends of itself has nothing left to wait with.
-        process.on('beforeExit', () => this.#exporters.leaveNow());
-    }
-
-    #inPage(relative) {
-        wireFetch(relative);
-        if (typeof addEventListener === 'function' && typeof document === 'object') {
+        if (isNode) {
+            // A program that ends of itself has nothing left to wait with.
+            process.on('beforeExit', () => this.#exporters.leaveNow());
+        } else if (typeof addEventListener === 'function' && typeof document === 'object') {
             addEventListener('pagehide', () => this.#exporters.leaveNow());
+        }
+        if (!exchanges) return;
+        if (!isNode) wireFetch(relative);
+        else {
+            const channels = process.getBuiltinModule?.('node:diagnostics_channel');
+            if (channels !== undefined) wireNode(channels, relative, stamp);
         }
     }
 
@@ -73,6 +69,19 @@ class Installation {
     meters(provider) {
         const gateOf = (exporter) => this.#exporters.ofMetrics(exporter);
         return wrapMeterProvider(provider, gateOf) !== null;
+    }
+}
+
+/** A page goes on without true times where it does not let WebAssembly be compiled. */
+function datesBy(clock) {
+    try {
+        return new Dates(clock);
+    } catch (error) {
+        if (!(error instanceof WebAssembly.CompileError)) throw error;
+        console.warn(
+            `ntp-clock: no time of OpenTelemetry is corrected, because this page forbids WebAssembly (${error.message}): add 'wasm-unsafe-eval' to script-src of its Content-Security-Policy`,
+        );
+        return new NoDates();
     }
 }
 

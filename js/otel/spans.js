@@ -55,6 +55,7 @@ export function datedSpan(span, { dates, endedMs, server, extra = null }) {
     const startTime = hrTime(start.timeMs);
     // The readings of two epochs may go back.
     const endTime = hrTime(Math.max(start.timeMs, end.timeMs));
+    worst.moved(Math.max(0, start.timeMs - end.timeMs));
     const attributes = worst.attributes(span.attributes, server);
     if (given) Object.assign(attributes, BY_PROGRAM);
     if (extra !== null) Object.assign(attributes, extra);

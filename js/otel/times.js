@@ -30,6 +30,20 @@ export class Worst {
         this.epoch = Math.max(this.epoch, epoch);
     }
 
+    /** A time moved so that an order is kept is that much farther from what was measured. */
+    moved(ms) {
+        this.maxErrorMs += ms;
+    }
+
+    /** Errors up to powers of two of nanoseconds, where each other value makes new series. */
+    rounded() {
+        const rounded = new Worst();
+        rounded.maxErrorMs = powerOfTwo(this.maxErrorMs);
+        rounded.estErrorMs = powerOfTwo(this.estErrorMs);
+        rounded.epoch = this.epoch;
+        return rounded;
+    }
+
     /** The attributes of an item, and what is known of its times. */
     attributes(own, server) {
         const all = { ...own };
@@ -42,5 +56,7 @@ export class Worst {
         return all;
     }
 }
+
+const powerOfTwo = (ms) => 2 ** Math.ceil(Math.log2(Math.max(1, Math.ceil(ms * 1e6)))) / 1e6;
 
 export const UNSYNCHRONISED = Object.freeze({ 'ntp_clock.synchronised': false });
