@@ -1,8 +1,8 @@
 import type { Clock } from './ntp-clock.js';
 
-/** What `install()` is told. All of it may be left out. */
+/** Options of `install()`; all are optional. */
 export interface InstallOptions {
-    /** The clock whose time it is; the shared one by itself. */
+    /** The clock whose time it is; the shared one by default. */
     clock?: Clock;
     /** How long the oldest item waits for the first synchronisation, milliseconds; 10 000. */
     waitMs?: number;
@@ -10,6 +10,11 @@ export interface InstallOptions {
     maxItems?: number;
     /** How much of one exporter waits at most, bytes as estimated; 4 MiB. */
     maxBytes?: number;
+    /**
+     * Whether requests carry a member in `tracestate`, and answers a header, from which spans learn
+     * whether they began after what their remote parent sent; true.
+     */
+    exchanges?: boolean;
     /** Providers that are not registered with OpenTelemetry's API: those that are, are found. */
     tracerProvider?: object;
     loggerProvider?: object;
@@ -17,9 +22,10 @@ export interface InstallOptions {
 }
 
 /**
- * Spans, log records and metrics of OpenTelemetry's SDK leave in true time, with how wrong that may
- * be: of the providers that are registered and of those that will be. Once is enough; a second call
- * changes no options, and takes the providers that it names.
+ * Puts the times of the SDK's spans, log records and metrics into true time (UTC), and adds their
+ * errors in nanoseconds (`ntp_clock.*`). It covers the providers that are registered and those that
+ * will be. Call it once: later calls ignore options, and take the providers that they name.
+ * @example install({ waitMs: 5000 });
  * @throws TypeError where a provider is not one of the SDK's, or a limit is no number.
  */
 export function install(options?: InstallOptions): void;
