@@ -54,7 +54,9 @@ __all__ = [
 ]
 
 
-def install(clock: NTPClock | None = None, *, gate: GateLimits | None = None) -> None:
+def install(
+    clock: NTPClock | None = None, *, gate: GateLimits | None = None, exchanges: bool = True
+) -> None:
     """Gives all that the program's OpenTelemetry exports true times, and says how true they are.
 
         portacode.otel.install()
@@ -69,15 +71,26 @@ def install(clock: NTPClock | None = None, *, gate: GateLimits | None = None) ->
     Args:
         clock: The shared one by default.
         gate: How much may wait for the first synchronisation, and how long.
+        exchanges: Whether requests carry a member in `tracestate`, from which spans learn whether
+            they began after what their remote parent sent.
 
     Raises:
+        ValueError: A limit of the gate is negative.
         OtelMissingError: OpenTelemetry's SDK is not installed.
     """
-    _installing().install(clock or ntp_clock, gate or GateLimits())
+    limits = gate or GateLimits()
+    for name, limit in zip(limits._fields, limits):
+        if not limit >= 0:
+            raise ValueError(f"GateLimits.{name} is {limit}: give a number from 0 on")
+    _installing().install(clock or ntp_clock, limits, exchanges)
 
 
 def uninstall(timeout_s: float = 10.0) -> None:
-    """Undoes `install()`, and lets out what waits, for as long as this."""
+    """Undoes `install()`, and lets out what waits.
+
+    Args:
+        timeout_s: How long it waits for the exporters at most, in seconds.
+    """
     _installing().uninstall(timeout_s)
 
 

@@ -62,7 +62,7 @@ class Installation:
         self._hooks: list[weakref.ref[Any]] = []
         self._undo: list[Callable[[], None]] = []
 
-    def begin(self) -> None:
+    def begin(self, exchanges: bool) -> None:
         """Puts hooks and gates where providers are, and sees to those that come later."""
         after, before = self._after, self._before
         after(TracerProvider, "__init__", lambda provider: self._adopt(provider, _SPANS))
@@ -73,7 +73,8 @@ class Installation:
         for name in ("SynchronousMultiLogRecordProcessor", "ConcurrentMultiLogRecordProcessor"):
             many_logs = getattr(logs_internal, name)
             before(many_logs, "add_log_record_processor", lambda added: self._enter(added, _LOGS))
-        self._propagate()
+        if exchanges:
+            self._propagate()
         for provider in _living((TracerProvider, LoggerProvider, MeterProvider)):
             if isinstance(provider, TracerProvider):
                 self._adopt(provider, _SPANS)
@@ -256,13 +257,13 @@ class Installation:
         self._undo.append(take_out)
 
 
-def install(clock: NTPClock, limits: GateLimits) -> None:
+def install(clock: NTPClock, limits: GateLimits, exchanges: bool) -> None:
     """Begins, unless it has begun."""
     global _installation
     with _changing:
         if _installation is None:
             _installation = Installation(clock, limits)
-            _installation.begin()
+            _installation.begin(exchanges)
 
 
 def uninstall(limit_s: float) -> None:

@@ -101,6 +101,19 @@ def test_the_programs_propagator_writes_our_member_whenever_it_was_set(when: str
         propagate.set_global_textmap(before)
 
 
+def test_without_exchanges_the_programs_propagator_is_left_alone() -> None:
+    before = propagate.get_global_textmap()
+    try:
+        otel.install(ManualClock(), exchanges=False)
+        assert propagate.get_global_textmap() is before
+        own = CompositePropagator([TraceContextTextMapPropagator()])
+        propagate.set_global_textmap(own)
+        assert propagate.get_global_textmap() is own
+    finally:
+        otel.uninstall()
+        propagate.set_global_textmap(before)
+
+
 def test_what_a_liar_says_bounds_nothing_and_is_no_error() -> None:
     clock = ManualClock()
     exchanges = Exchanges(clock)

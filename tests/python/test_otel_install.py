@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 from otel_receiver import Receiver
 from support import PROGRAMS, eventually, run_python
 
-from portacode import otel
+from portacode import _otel_auto, otel
 from portacode._native import SdkHistory
 from portacode.utils.ntp_clock import ManualClock
 
@@ -49,6 +50,21 @@ def clock() -> ManualClock:
     clock = ManualClock()
     clock.set(NOON_NS)
     return clock
+
+
+def test_a_negative_limit_is_refused_before_anything_is_installed() -> None:
+    with pytest.raises(ValueError, match="GateLimits.wait_s is -1: give a number from 0 on"):
+        otel.install(gate=otel.GateLimits(wait_s=-1))
+    assert _install._installation is None
+
+
+def test_automatic_instrumentation_goes_on_where_this_package_cannot_be_imported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delattr("portacode.otel")
+    monkeypatch.setitem(sys.modules, "portacode.otel", None)
+    _otel_auto.begin()
+    assert "times stay as they are" in caplog.text
 
 
 class Filter(SpanProcessor):

@@ -1,11 +1,13 @@
-"""What `opentelemetry-instrument` calls after it has set the providers, before it instruments."""
+"""What `opentelemetry-instrument` calls after it has set the providers, before it instruments.
+
+It imports `portacode.otel` as late as this, because an exception would end all of the automatic
+instrumentation.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-
-from portacode import otel
 
 
 def begin() -> None:
@@ -14,7 +16,8 @@ def begin() -> None:
     if "portacode" in (name.strip() for name in disabled.split(",")):
         return
     try:
+        from portacode import otel
+
         otel.install()
-    except otel.OtelMissingError as missing:
-        # An exception here would end all of the automatic instrumentation.
+    except ImportError as missing:
         logging.getLogger("portacode.otel").error("times stay as they are: %s", missing)
