@@ -64,12 +64,14 @@ def test_a_header_is_read_where_grammar_and_order_allow_it(case: dict[str, Any])
     text, outcome = case["header"], case["outcome"]
     matched = rule("header").fullmatch(text) is not None
     if outcome is None:
-        t2, t3 = map(int, text.split(".")[2:]) if matched else (1, 0)
+        t2, t3 = map(int, text.split(".")[3:]) if matched else (1, 0)
         assert not t2 <= t3 <= LARGEST_NS
         return
     assert matched
     assert ".".join(["1", *outcome.values()]) == text
-    assert moments(outcome) == sorted(moments(outcome))
+    # T1 is by another counter.
+    received, answered = moments(outcome)[1:]
+    assert received <= answered
 
 
 @pytest.mark.parametrize("case", pick("tracestate"))
