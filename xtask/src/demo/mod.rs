@@ -34,7 +34,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_enum, value_name = "KIND", default_value = "internet")]
     path: Profile,
 
-    /// Without a browser: send traced requests, draw one, sum up what all show, and end
+    /// Without a browser: send requests, print what they show, and end
     #[arg(long)]
     once: bool,
 
@@ -43,8 +43,8 @@ pub(crate) struct DemoArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     requests: u32,
 
-    /// Instead of the system: three services in Rust, Python and Node, instrumented with
-    /// OpenTelemetry, in a trace store, without our line and with it
+    /// Run three OpenTelemetry services (Rust, Python, Node) with wrong clocks instead, and show
+    /// their traces without our line and with it; Linux only
     #[arg(long, conflicts_with_all = ["live", "path", "requests", "json", "port"])]
     otel: bool,
 
