@@ -13,7 +13,7 @@ const COUNTER = '[0-9a-f]{16}(?:~[1-9][0-9]{0,5})?';
 const MOMENT = '0|[1-9][0-9]{0,18}';
 const EXCHANGE = `(${COUNTER})\\.(${MOMENT})\\.(${MOMENT})\\.(${MOMENT})\\.(${MOMENT})`;
 const MEMBER = new RegExp(`^1\\.(${COUNTER})\\.(${MOMENT})(?:\\.${EXCHANGE})?$`);
-const ANSWER = new RegExp(`^1\\.(${COUNTER})\\.(${MOMENT})\\.(${MOMENT})$`);
+const ANSWER = new RegExp(`^1\\.(${COUNTER})\\.(${MOMENT})\\.(${MOMENT})\\.(${MOMENT})$`);
 
 /**
  * The member's value. `exchange` is a whole one: `{ peer, t1, t2, t3, t4 }`, t1 and t4 by the
@@ -40,15 +40,19 @@ export function parseMember(value) {
     return { counter, sentNs, exchange: { peer, t1, t2, t3, t4 } };
 }
 
-/** The header's value: when the request arrived and the answer left, by the server's counter. */
-export const formatAnswer = ({ counter, t2, t3 }) => `1.${counter}.${t2}.${t3}`;
+/**
+ * The header's value: when the request was sent, as its member said, and when it arrived and the
+ * answer left, by the server's counter.
+ */
+export const formatAnswer = ({ counter, t1, t2, t3 }) => `1.${counter}.${t1}.${t2}.${t3}`;
 
 /** What the header says; null as with the member. */
 export function parseAnswer(value) {
     const found = ANSWER.exec(value);
     if (found === null) return null;
-    const [t2, t3] = found.slice(2).map(BigInt);
-    return t2 > t3 || t3 > MOST_NS ? null : { counter: found[1], t2, t3 };
+    const [t1, t2, t3] = found.slice(2).map(BigInt);
+    if (t1 > MOST_NS || t2 > t3 || t3 > MOST_NS) return null;
+    return { counter: found[1], t1, t2, t3 };
 }
 
 const membersOf = (tracestate) =>

@@ -56,9 +56,11 @@ export class Relative {
 
     /** What to answer a request that arrived at `t2`, as the answer leaves; null without a member. */
     answer(tracestate, { counter, counterNs: t2 }) {
-        if (this.#memberIn(tracestate) === null) return null;
+        const asked = this.#memberIn(tracestate);
+        if (asked === null) return null;
         const left = this.#stamp();
-        return left.counter === counter ? formatAnswer({ counter, t2, t3: left.counterNs }) : null;
+        if (left.counter !== counter) return null;
+        return formatAnswer({ counter, t1: asked.sentNs, t2, t3: left.counterNs });
     }
 
     /** An answer came to a request that had this tracestate. */
@@ -69,6 +71,8 @@ export class Relative {
         const told = parseAnswer(header);
         if (sent === null || told === null || sent.counter !== counter) return;
         const [t1, t4] = [sent.sentNs, BigInt(counterNs)];
+        // A cache may have kept the answer to another request.
+        if (told.t1 !== t1) return;
         if (told.counter === counter || t4 < t1) return;
         const exchange = { peer: told.counter, t1, t2: told.t2, t3: told.t3, t4 };
         this.#exchanges.delete(told.counter);

@@ -16,6 +16,26 @@ function header(headers, name) {
     return found.length === 0 ? undefined : found.join(',');
 }
 
+/**
+ * The arguments of writeHead with our header among those that the program passes. With a header set
+ * before, Node would join them by name, and of lines that come twice send the last. Where the program
+ * has set some itself, Node does so anyway.
+ */
+function withHeader(response, args, value) {
+    const place = typeof args[1] === 'string' || args[2] != null ? 2 : 1;
+    const headers = args[place];
+    const passed = headers !== null && typeof headers === 'object';
+    if (!passed || response.getHeaderNames().length > 0) {
+        response.setHeader(HEADER, value);
+        return args;
+    }
+    const all = [...args];
+    if (!Array.isArray(headers)) all[place] = { ...headers, [HEADER]: value };
+    else if (Array.isArray(headers[0])) all[place] = [...headers, [HEADER, value]];
+    else all[place] = [...headers, HEADER, value];
+    return all;
+}
+
 /** Whatever goes wrong in here is not the program's. */
 const safely = (work) => (message) => {
     try {
@@ -34,12 +54,14 @@ export function wireNode({ subscribe }, relative, stamp) {
             const arrived = stamp();
             const { writeHead } = response;
             response.writeHead = function (...args) {
+                let given = args;
                 safely(() => {
-                    const answer = relative.answer(tracestate, arrived);
-                    if (answer !== null && !response.headersSent)
-                        response.setHeader(HEADER, answer);
+                    const answer = response.headersSent
+                        ? null
+                        : relative.answer(tracestate, arrived);
+                    if (answer !== null) given = withHeader(response, args, answer);
                 })();
-                return writeHead.apply(this, args);
+                return writeHead.apply(this, given);
             };
         },
         'http.client.response.finish'({ request, response }) {

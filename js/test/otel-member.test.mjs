@@ -38,8 +38,13 @@ const told = {
         const found = parseAnswer(value);
         if (found === null) return null;
         assert.equal(formatAnswer(found), value, 'it is written as it was read');
-        const { counter, t2, t3 } = found;
-        return { counter, received_ns: String(t2), answered_ns: String(t3) };
+        const { counter, t1, t2, t3 } = found;
+        return {
+            counter,
+            sent_ns: String(t1),
+            received_ns: String(t2),
+            answered_ns: String(t3),
+        };
     },
 };
 

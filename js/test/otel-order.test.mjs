@@ -27,7 +27,9 @@ test(
 
         const sent = asked.told.filter((line) => line.sent);
         assert.equal(sent.length, 12);
-        for (const { answer } of sent) assert.match(answer, /^1\.[0-9a-f]{16}(~\d+)?\.\d+\.\d+$/);
+        for (const { answer } of sent) {
+            assert.match(answer, /^1\.[0-9a-f]{16}(~\d+)?\.\d+\.\d+\.\d+$/);
+        }
         const ordered = { fetch: 0, http: 0 };
         for (const span of got.spans.filter(({ kind }) => kind === SPAN_KIND_SERVER)) {
             const attributes = Object.fromEntries(

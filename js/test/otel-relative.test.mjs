@@ -100,17 +100,32 @@ test('a member that stands twice, a lie of an exchange, and an answer to nobody 
         const said = here.relative.attributes({ ...span, _performanceStartTime: 1 });
         assert.ok(said === null || said['ntp_clock.parent_order'] === 'unknown');
     }
-    here.relative.answered(`ntpclock=1.${counter}.5`, `1.${counter}.1.2`);
+    here.relative.answered(`ntpclock=1.${counter}.5`, `1.${counter}.5.1.2`);
     here.relative.answered(undefined, 'x');
     assert.doesNotMatch(injected(here, parent()).tracestate, /aaaa/);
 });
 
+test('an answer that a cache kept of another request teaches nothing', () => {
+    const [client, server] = [program('aaaaaaaaaaaaaaaa', 0), program('bbbbbbbbbbbbbbbb', 1e3)];
+    const first = injected(client, parent());
+    const kept = server.relative.answer(first.tracestate, server.stamp());
+    const { sentNs } = parseMember(memberOf(first.tracestate));
+    assert.ok(kept.startsWith(`1.bbbbbbbbbbbbbbbb.${sentNs}.`), kept);
+    const second = injected(client, parent());
+    client.relative.answered(second.tracestate, kept);
+    assert.equal(parseMember(memberOf(injected(client, parent()).tracestate)).exchange, null);
+    client.relative.answered(first.tracestate, kept);
+    const { exchange } = parseMember(memberOf(injected(client, parent()).tracestate));
+    assert.equal(exchange.t1, sentNs);
+});
+
 test("a page's fetch learns by what an instrumentation adds that came later", async (t) => {
     const page = program('aaaaaaaaaaaaaaaa~500', 0);
-    t.mock.method(globalThis, 'fetch', async () => {
+    t.mock.method(globalThis, 'fetch', async (url, { headers }) => {
+        const { sentNs } = parseMember(memberOf(headers.tracestate));
         const at = Math.floor(performance.now() * 1e6);
         return new Response('', {
-            headers: { 'ntp-clock-exchange': `1.bbbbbbbbbbbbbbbb.${at}.${at}` },
+            headers: { 'ntp-clock-exchange': `1.bbbbbbbbbbbbbbbb.${sentNs}.${at}.${at}` },
         });
     });
     wireFetch(page.relative);
