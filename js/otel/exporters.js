@@ -56,6 +56,11 @@ export class Exporters {
     }
 
     /** The page is about to be hidden, and may never run again. */
+    leaveAtOnce() {
+        for (const gate of this.#gates) gate.leaveAtOnce();
+    }
+
+    /** The program ends of itself, and has nothing left to wait with. */
     leaveNow() {
         for (const gate of this.#gates) gate.leaveNow();
     }
@@ -79,7 +84,7 @@ export class Exporters {
     ofMetrics(inner) {
         const dates = this.#dates;
         const points = new DatedMetrics();
-        const gate = this.#gate(new OneByOne(inner), metricsSize, (metrics, server) =>
+        const gate = this.#gate(new OfOne(inner), metricsSize, (metrics, server) =>
             points.dated(metrics, { dates, server }),
         );
         return new MetricExporter(inner, gate);
@@ -115,23 +120,16 @@ export class Exporters {
     }
 }
 
-/** A list of collections goes to an exporter of metrics one after another. */
-class OneByOne {
+/** For the gate, whose batches of metrics are of one collection. */
+class OfOne {
     #inner;
 
     constructor(inner) {
         this.#inner = inner;
     }
 
-    export(items, done) {
-        let place = 0;
-        let worst = { code: 0 };
-        const next = (result) => {
-            if (result.code !== 0) worst = result;
-            if (place === items.length) done(worst);
-            else this.#inner.export(items[place++], next);
-        };
-        next(worst);
+    export([metrics], done) {
+        this.#inner.export(metrics, done);
     }
 
     forceFlush() {

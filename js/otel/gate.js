@@ -1,5 +1,7 @@
 // The gate: what a program exports before the clock's first synchronisation waits here for it.
 
+import { contextNow } from './globals.js';
+
 /** What waits at most, of one exporter. */
 export const LIMITS = Object.freeze({
     /** Spans, log records or metric batches. */
@@ -12,10 +14,10 @@ export const LIMITS = Object.freeze({
     exportMs: 30_000,
 });
 
-/** As many as the SDK's own batches have; an exporter that is given more may refuse them. */
-const BATCH = 512;
-/** So many times the limit may be on its way, for whoever exports without waiting for the answer. */
+/** So many times the limits may be on their way, for whoever exports without waiting for the answer. */
 const HELD_UP = 4;
+/** What a page sends at once that is left; an exporter of OTLP refuses more than 30 by default. */
+const AT_ONCE = 16;
 /** A flush's caller gives up after 10 s by habit; a second is left for the export itself. */
 const FLUSH_WAIT_MS = 9_000;
 /** ExportResultCode.FAILED, by its value so that this needs no package of OpenTelemetry. */
@@ -26,6 +28,54 @@ function later(milliseconds, action) {
     const timer = setTimeout(action, milliseconds);
     timer.unref?.();
     return timer;
+}
+
+/**
+ * Batches in their order, as the SDK made them, for an exporter may refuse larger ones:
+ * { items, sizes, run, done }, where `run` calls in the context of who exported.
+ */
+class Queue {
+    #batches = [];
+    items = 0;
+    bytes = 0;
+
+    get isEmpty() {
+        return this.#batches.length === 0;
+    }
+
+    push(batch) {
+        this.#batches.push(batch);
+        this.#count(batch, 1);
+    }
+
+    shift() {
+        const batch = this.#batches.shift();
+        this.#count(batch, -1);
+        return batch;
+    }
+
+    /** Takes the oldest items of the oldest batch, and no more than `isTooMuch()` asks for. */
+    shiftWhile(isTooMuch) {
+        const [{ items, sizes, ...rest }] = this.#batches;
+        let count = 0;
+        while (count < items.length && isTooMuch()) {
+            this.items -= 1;
+            this.bytes -= sizes[count];
+            count += 1;
+        }
+        if (count === items.length) this.#batches.shift();
+        else this.#batches[0] = { items: items.slice(count), sizes: sizes.slice(count), ...rest };
+        return { items: items.slice(0, count), sizes: sizes.slice(0, count), ...rest };
+    }
+
+    exceeds({ items, bytes }, times = 1) {
+        return this.items > times * items || this.bytes > times * bytes;
+    }
+
+    #count({ items, sizes }, sign) {
+        this.items += sign * items.length;
+        for (const size of sizes) this.bytes += sign * size;
+    }
 }
 
 /**
@@ -49,11 +99,10 @@ export class Gate {
     #tired = false;
     #timer;
     #deadlineMs = Infinity;
-    /** Those that wait: { item, bytes }, oldest first. */
-    #held = [];
-    #bytes = 0;
-    /** Those that leave as soon as those before them have: { items, done }. */
-    #leaving = [];
+    /** Those that wait. */
+    #held = new Queue();
+    /** Those that leave as soon as those before them have. */
+    #leaving = new Queue();
     #pumping = null;
     /** Who waits for room. */
     #heldUp = [];
@@ -75,7 +124,7 @@ export class Gate {
 
     /** How many items wait or are on their way to the inner exporter behind others. */
     get waiting() {
-        return this.#held.length + this.#leaving.length;
+        return this.#held.items + this.#leaving.items;
     }
 
     export(items, done) {
@@ -83,13 +132,23 @@ export class Gate {
         else if (!this.#open && this.#synchronised() && !this.#awaited()) this.open();
         if (this.#open) {
             if (this.#pumping === null) this.#inner.export(this.#prepare(items), done);
-            else this.#behind(items, done);
+            else this.#behind(this.#batch(items, done));
             return;
         }
-        for (const item of items) this.#hold(item);
+        this.#hold(this.#batch(items, null));
         // A slow exporter holds up the SDK as it would without a gate, so that the SDK's own queue fills.
-        if (this.#leaving.length < this.#limits.items) done({ code: 0 });
+        if (this.#isFree()) done({ code: 0 });
         else this.#heldUp.push(done);
+    }
+
+    #batch(items, done) {
+        return { items, sizes: items.map(this.#size), run: contextNow(), done };
+    }
+
+    /** Whether there is room behind the exporter. */
+    #isFree() {
+        const { items, bytes } = this.#limits;
+        return this.#leaving.isEmpty || (this.#leaving.items < items && this.#leaving.bytes < bytes);
     }
 
     /** From now on nothing waits; what did leaves first. */
@@ -102,16 +161,16 @@ export class Gate {
         if (this.#open) return;
         this.#open = true;
         clearTimeout(this.#timer);
-        this.#leave(this.#held.length);
+        this.leaveNow();
         for (const opener of this.#openers) opener();
     }
 
     async forceFlush() {
         if (!this.#open && this.#synchronised() && !this.#awaited()) this.open();
-        if (!this.#open && this.#held.length > 0) {
+        if (!this.#open && !this.#held.isEmpty) {
             const left = Math.max(0, this.#deadlineMs - performance.now());
             await this.#opened(Math.min(FLUSH_WAIT_MS, left));
-            this.#leave(this.#held.length);
+            this.leaveNow();
         }
         await this.#pumping;
         await this.#inner.forceFlush?.();
@@ -129,51 +188,52 @@ export class Gate {
         this.#release();
     }
 
-    /** What waits leaves now: the page is about to be hidden, and may never run again. */
-    leaveNow() {
-        this.#leave(this.#held.length);
+    /** The page is about to be hidden, and may never run again to hear an answer. */
+    leaveAtOnce() {
+        for (let count = 0; count < AT_ONCE && !this.#held.isEmpty; count += 1) {
+            this.#beside(this.#held.shift());
+        }
+        this.leaveNow();
     }
 
-    #hold(item) {
-        if (this.#held.length === 0) {
+    /** What waits leaves now. */
+    leaveNow() {
+        while (!this.#held.isEmpty) this.#behind(this.#held.shift());
+        this.#pump();
+    }
+
+    #hold(batch) {
+        if (this.#held.isEmpty) {
             clearTimeout(this.#timer);
             this.#deadlineMs = performance.now() + this.#limits.waitMs;
             this.#timer = later(this.#limits.waitMs, () => this.#tire());
         }
-        const bytes = this.#size(item);
-        this.#held.push({ item, bytes });
-        this.#bytes += bytes;
-        while (this.#held.length > this.#limits.items || this.#bytes > this.#limits.bytes) {
-            this.#leave(1);
-        }
-    }
-
-    /** The oldest of those that wait. */
-    #leave(count) {
-        for (const { item, bytes } of this.#held.splice(0, count)) {
-            this.#bytes -= bytes;
-            this.#behind([item], null);
-        }
+        this.#held.push(batch);
+        const isTooMuch = () => this.#held.exceeds(this.#limits);
+        while (isTooMuch()) this.#behind(this.#held.shiftWhile(isTooMuch));
         this.#pump();
     }
 
     /** Behind those that leave, unless an exporter that is slow has let too many gather. */
-    #behind(items, done) {
-        const most = HELD_UP * this.#limits.items + BATCH;
-        if (this.#leaving.length < most) this.#leaving.push({ items, done });
-        else this.#exported(items).then((result) => this.#answer(result, done));
+    #behind(batch) {
+        if (!this.#leaving.exceeds(this.#limits, HELD_UP)) this.#leaving.push(batch);
+        else this.#beside(batch);
+    }
+
+    #beside(batch) {
+        this.#exported(batch).then((result) => this.#answer(result, batch.done));
     }
 
     #pump() {
-        if (this.#pumping !== null || this.#leaving.length === 0) return;
+        if (this.#pumping !== null || this.#leaving.isEmpty) return;
         this.#pumping = this.#pumpAll();
     }
 
     async #pumpAll() {
-        while (this.#leaving.length > 0) {
-            const { items, done } = this.#batch();
-            this.#answer(await this.#exported(items), done);
-            if (this.#leaving.length < this.#limits.items) {
+        while (!this.#leaving.isEmpty) {
+            const batch = this.#leaving.shift();
+            this.#answer(await this.#exported(batch), batch.done);
+            if (this.#isFree()) {
                 for (const heldUp of this.#heldUp.splice(0)) this.#answer({ code: 0 }, heldUp);
             }
         }
@@ -193,16 +253,7 @@ export class Gate {
         }
     }
 
-    /** Held items join into batches; one that somebody waits for stays as the SDK made it. */
-    #batch() {
-        if (this.#leaving[0].done !== null) return this.#leaving.shift();
-        let count = 0;
-        while (count < BATCH && this.#leaving[count]?.done === null) count += 1;
-        const items = this.#leaving.splice(0, count).flatMap((entry) => entry.items);
-        return { items, done: null };
-    }
-
-    #exported(items) {
+    #exported({ items, run }) {
         return new Promise((resolve) => {
             const { exportMs } = this.#limits;
             const timer = later(exportMs, () => {
@@ -214,7 +265,7 @@ export class Gate {
                 resolve(result);
             };
             try {
-                this.#inner.export(this.#prepare(items), finish);
+                run(() => this.#inner.export(this.#prepare(items), finish));
             } catch (error) {
                 finish({ code: FAILED, error });
             }

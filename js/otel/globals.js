@@ -24,6 +24,18 @@ function watch(object, key, take) {
     });
 }
 
+const asNow = (work) => work();
+
+/**
+ * What runs work in the context that is active now: the SDK exports in one in which nothing is
+ * traced, for else each request of an exporter would make spans, and these more requests.
+ */
+export function contextNow() {
+    const manager = globalThis[API]?.context;
+    const context = manager?.active();
+    return context === undefined ? asNow : (work) => manager.with(context, work);
+}
+
 /** `setGlobalTracerProvider` registers a proxy, and tells it the provider afterwards. */
 function watchTracers(proxy, take) {
     if (typeof proxy.getDelegate !== 'function' || typeof proxy.setDelegate !== 'function') {

@@ -43,10 +43,9 @@ class Installation {
         });
         const isNode = typeof process === 'object' && process.versions?.node !== undefined;
         if (isNode) {
-            // A program that ends of itself has nothing left to wait with.
             process.on('beforeExit', () => this.#exporters.leaveNow());
         } else if (typeof addEventListener === 'function' && typeof document === 'object') {
-            addEventListener('pagehide', () => this.#exporters.leaveNow());
+            addEventListener('pagehide', () => this.#exporters.leaveAtOnce());
         }
         if (!exchanges) return;
         if (!isNode) wireFetch(relative);

@@ -2,6 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
+import { isTracingSuppressed } from '@opentelemetry/core';
 import {
     BasicTracerProvider,
     BatchSpanProcessor,
@@ -33,10 +36,12 @@ class Receiver {
     async shutdown() {}
 }
 
-function set(Processor, options = {}) {
+function set(Processor, { processor, ...options } = {}) {
     const receiver = new Receiver();
     const clock = { synchronised: false };
-    const provider = new BasicTracerProvider({ spanProcessors: [new Processor(receiver)] });
+    const provider = new BasicTracerProvider({
+        spanProcessors: [new Processor(receiver, processor)],
+    });
     const gateOf = (exporter) =>
         new Gate(exporter, {
             prepare: (spans) =>
@@ -156,7 +161,8 @@ test('a flush waits for the synchronisation and then for the exporter', async ()
 
 test('an inner exporter that raises loses its batch once, and the next batch leaves', async () => {
     const failures = [];
-    const { receiver, gate, provider, spans } = set(SimpleSpanProcessor, {
+    const { receiver, gate, provider, spans } = set(BatchSpanProcessor, {
+        processor: { scheduledDelayMillis: 10 },
         failed: (error) => failures.push(error.message),
     });
     const whole = receiver.export.bind(receiver);
@@ -175,7 +181,8 @@ test('an inner exporter that raises loses its batch once, and the next batch lea
 
 test('an inner exporter that hangs loses what it holds, and the next batch leaves', async () => {
     const failures = [];
-    const { receiver, gate, provider, spans } = set(SimpleSpanProcessor, {
+    const { receiver, gate, provider, spans } = set(BatchSpanProcessor, {
+        processor: { scheduledDelayMillis: 10 },
         limits: { exportMs: 30 },
         failed: (error) => failures.push(error.message),
     });
@@ -210,4 +217,99 @@ test('an exporter that is slow holds up whoever exports, and no batch is dropped
     assert.equal(answered, 30);
     assert.equal(gate.waiting, 10);
     gate.open();
+});
+
+test('held batches leave as the SDK made them', async () => {
+    const { receiver, gate, provider, spans } = set(BatchSpanProcessor, {
+        processor: { scheduledDelayMillis: 10, maxExportBatchSize: 50 },
+    });
+    spans(0, 120);
+    await settled();
+    assert.equal(gate.waiting, 120);
+    gate.open();
+    await provider.forceFlush();
+    assert.deepEqual(
+        receiver.batches.map(({ length }) => length),
+        [50, 50, 20],
+    );
+    assert.deepEqual(receiver.names, numbers(120));
+    await provider.shutdown();
+});
+
+for (const limits of [{ items: 10 }, { bytes: 10_000 }]) {
+    test(`of a batch that is too large by ${Object.keys(limits)} the oldest items leave, and no more`, async () => {
+        const { receiver, gate, provider, spans } = set(BatchSpanProcessor, {
+            processor: { scheduledDelayMillis: 10, maxExportBatchSize: 20 },
+            limits,
+        });
+        spans(0, 15);
+        await settled();
+        assert.deepEqual(receiver.names, numbers(5));
+        assert.equal(gate.waiting, 10);
+        spans(15, 19);
+        await settled();
+        assert.deepEqual(receiver.names, numbers(9));
+        await provider.shutdown();
+        assert.deepEqual(receiver.names, numbers(19));
+    });
+}
+
+test('held items are exported in the context of their export, in which nothing is traced', async (t) => {
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+    t.after(() => context.disable());
+    const { receiver, gate, provider, spans } = set(BatchSpanProcessor, {
+        processor: { scheduledDelayMillis: 10, maxExportBatchSize: 5 },
+    });
+    const seen = [];
+    const whole = receiver.export.bind(receiver);
+    receiver.export = async (items, done) => {
+        const suppressed = [isTracingSuppressed(context.active())];
+        await null;
+        seen.push([...suppressed, isTracingSuppressed(context.active())]);
+        whole(items, done);
+    };
+    spans(0, 12);
+    await settled();
+    assert.deepEqual(seen, []);
+    // Whoever opens the gate is in the midst of something else.
+    context.with(trace.setSpan(ROOT_CONTEXT, provider.getTracer('').startSpan('other')), () =>
+        gate.open(),
+    );
+    await provider.forceFlush();
+    assert.deepEqual(seen, Array(3).fill([true, true]));
+    await provider.shutdown();
+});
+
+test('what waits behind a slow exporter is limited in bytes too', async () => {
+    const { receiver, gate } = set(SimpleSpanProcessor, {
+        size: ({ bytes }) => bytes,
+        limits: { bytes: 1000 },
+    });
+    const answers = [];
+    receiver.export = (items, done) => answers.push(() => done({ code: 0 }));
+    let answered = 0;
+    for (let i = 0; i < 4; i += 1) gate.export([{ bytes: 1000 }], () => (answered += 1));
+    // One waits, one is with the exporter, and one behind it is enough.
+    assert.equal(answered, 2);
+    for (let i = 0; i < 20; i += 1) gate.export([{ bytes: 1000 }], () => {});
+    assert.ok(gate.waiting <= 7, `${gate.waiting} of 1000 bytes each wait here`);
+    while (answers.length > 0) {
+        answers.shift()();
+        await settled(1);
+    }
+    assert.equal(answered, 4);
+    gate.open();
+});
+
+test('a page that is left sends what waits without waiting for answers', async () => {
+    const { receiver, gate, provider, spans } = set(BatchSpanProcessor, {
+        processor: { scheduledDelayMillis: 10, maxExportBatchSize: 50 },
+    });
+    receiver.export = (items) => receiver.batches.push(items);
+    spans(0, 120);
+    await settled();
+    gate.leaveAtOnce();
+    assert.deepEqual(receiver.names, numbers(120));
+    receiver.export = Receiver.prototype.export;
+    await provider.shutdown();
 });
