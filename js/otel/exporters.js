@@ -1,10 +1,10 @@
 // Exporters around the program's own: a gate, and behind it what dates spans, logs or metrics.
 
 import { Gate } from './gate.js';
-import { datedLog } from './logs.js';
+import { datedLog, undatedLog } from './logs.js';
 import { emitted, endedMs } from './marks.js';
-import { DatedMetrics } from './metrics.js';
-import { datedSpan } from './spans.js';
+import { DatedMetrics, undatedMetrics } from './metrics.js';
+import { datedSpan, undatedSpan } from './spans.js';
 
 /** Estimates, bytes: an item's own, and one attribute's. */
 const ITEM_BYTES = 400;
@@ -67,37 +67,45 @@ export class Exporters {
 
     ofSpans(inner) {
         const [dates, order] = [this.#dates, this.#order];
-        return this.#gate(inner, spanSize, (span, server) => {
+        const dated = (span, server) => {
             const ended = endedMs(span) ?? performance.now();
             return datedSpan(span, { dates, endedMs: ended, server, extra: order(span) });
-        });
+        };
+        return this.#gate(inner, { size: spanSize, dated, undated: undatedSpan });
     }
 
     ofLogs(inner) {
         const dates = this.#dates;
-        return this.#gate(inner, logSize, (record, server) =>
-            datedLog(record, { dates, emitted: emitted(record), server }),
-        );
+        const dated = (record, server) =>
+            datedLog(record, { dates, emitted: emitted(record), server });
+        return this.#gate(inner, { size: logSize, dated, undated: undatedLog });
     }
 
     /** Of metrics an exporter gets one collection at a time. */
     ofMetrics(inner) {
         const dates = this.#dates;
         const points = new DatedMetrics();
-        const gate = this.#gate(new OfOne(inner), metricsSize, (metrics, server) =>
-            points.dated(metrics, { dates, server }),
-        );
+        const dated = (metrics, server) => points.dated(metrics, { dates, server });
+        const gate = this.#gate(new OfOne(inner), {
+            size: metricsSize,
+            dated,
+            undated: undatedMetrics,
+        });
         return new MetricExporter(inner, gate);
     }
 
-    #gate(inner, size, date) {
+    #gate(inner, { size, dated, undated }) {
         const dates = this.#dates;
-        const dated = (item, server) => {
+        // Nobody's telemetry is lost over its times.
+        const leaving = (item, server) => {
             try {
-                return date(item, server);
+                return dated(item, server);
             } catch (error) {
-                // Nobody's telemetry is lost over its times.
                 this.#failed(error);
+            }
+            try {
+                return undated(item);
+            } catch {
                 return item;
             }
         };
@@ -106,7 +114,7 @@ export class Exporters {
                 // What was just taken lies after the last sample.
                 dates.sample();
                 const { server } = dates;
-                return items.map((item) => dated(item, server));
+                return items.map((item) => leaving(item, server));
             },
             synchronised: () => dates.synchronised,
             awaited: () => dates.awaited,

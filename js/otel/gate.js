@@ -148,7 +148,9 @@ export class Gate {
     /** Whether there is room behind the exporter. */
     #isFree() {
         const { items, bytes } = this.#limits;
-        return this.#leaving.isEmpty || (this.#leaving.items < items && this.#leaving.bytes < bytes);
+        return (
+            this.#leaving.isEmpty || (this.#leaving.items < items && this.#leaving.bytes < bytes)
+        );
     }
 
     /** From now on nothing waits; what did leaves first. */

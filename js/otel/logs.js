@@ -28,7 +28,7 @@ export function datedLog(record, { dates, emitted, server }) {
     };
     const { hrTime: taken, hrTimeObserved: observed } = record;
     const hrTimeObserved = dated(observed);
-    if (undated) return marked(record, { ...record.attributes, ...UNSYNCHRONISED });
+    if (undated) return undatedLog(record);
     if (isSame(taken, observed)) {
         const attributes = worst.attributes(record.attributes, server);
         return marked(record, attributes, { hrTime: hrTimeObserved, hrTimeObserved });
@@ -38,6 +38,9 @@ export function datedLog(record, { dates, emitted, server }) {
     if (undated) attributes['ntp_clock.time_source'] = 'program';
     return marked(record, attributes, { hrTime: own, hrTimeObserved });
 }
+
+/** The record as it is, and that nobody knows its times. */
+export const undatedLog = (record) => marked(record, { ...record.attributes, ...UNSYNCHRONISED });
 
 function readingOf(time, dates, emitted) {
     if (emitted === undefined) return dates.shown(nanos(time));

@@ -122,6 +122,9 @@ function difference([fromSeconds, fromNs], [seconds, ns]) {
     return rest < 0 ? [seconds - fromSeconds - 1, rest + 1e9] : [seconds - fromSeconds, rest];
 }
 
+/** The span as it is, and that nobody knows its times. */
+export const undatedSpan = (span) => marked(span, null, null);
+
 /** The span as it is, but for what it says about its times. */
 function marked(span, why, extra) {
     const { startTime, endTime, duration, events } = span;

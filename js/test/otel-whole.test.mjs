@@ -8,9 +8,14 @@ import {
     InMemorySpanExporter,
     SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
+import {
+    InMemoryLogRecordExporter,
+    LoggerProvider,
+    SimpleLogRecordProcessor,
+} from '@opentelemetry/sdk-logs';
 import { Exporters } from '../otel/exporters.js';
-import { spanHook } from '../otel/marks.js';
-import { wrapTracerProvider } from '../otel/wrap.js';
+import { logHook, spanHook } from '../otel/marks.js';
+import { wrapLoggerProvider, wrapTracerProvider } from '../otel/wrap.js';
 
 const TRUE_MS = 1_900_000_000_000;
 
@@ -72,3 +77,40 @@ for (const Processor of [SimpleSpanProcessor, BatchSpanProcessor]) {
         await provider.shutdown();
     });
 }
+
+test('a span and a log record whose dating fails leave as they are, and say that they are not synchronised', async () => {
+    const broken = () => {
+        throw new Error('no history');
+    };
+    const dates = {
+        ...{ moment: broken, somewhere: broken, shown: broken },
+        ...{ sample() {}, sampleIfDue() {}, whenSynchronised() {} },
+        ...{ server: 'test', awaited: false, synchronised: true },
+    };
+    const failures = [];
+    const failed = (error) => failures.push(error.message);
+    const exporters = new Exporters({ dates, limits: {}, order: () => null, failed });
+
+    const spans = new InMemorySpanExporter();
+    const tracers = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] });
+    wrapTracerProvider(tracers, (inner) => exporters.ofSpans(inner), spanHook(dates));
+    const span = tracers.getTracer('test').startSpan('work', { attributes: { own: 1 } });
+    span.end();
+
+    const records = new InMemoryLogRecordExporter();
+    const processors = [new SimpleLogRecordProcessor({ exporter: records })];
+    const loggers = new LoggerProvider({ processors });
+    wrapLoggerProvider(loggers, (inner) => exporters.ofLogs(inner), logHook(dates));
+    loggers.getLogger('test').emit({ body: 'line', attributes: { own: 1 } });
+
+    await Promise.all([tracers.forceFlush(), loggers.forceFlush()]);
+    const left = [...spans.getFinishedSpans(), ...records.getFinishedLogRecords()];
+    assert.deepEqual(
+        left.map(({ attributes }) => attributes),
+        Array(2).fill({ own: 1, 'ntp_clock.synchronised': false }),
+    );
+    assert.deepEqual(left[0].startTime, span.startTime);
+    assert.deepEqual(failures, ['no history', 'no history']);
+    assert.deepEqual(span.attributes, { own: 1 }, "the program's own stays as it was");
+    await Promise.all([tracers.shutdown(), loggers.shutdown()]);
+});
