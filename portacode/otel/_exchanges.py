@@ -20,23 +20,36 @@ Traced = tuple[tuple[int, str], tuple[int, str], bool]
 
 
 class Asked:
-    """A request to a peer: what was sent with it, and what is learned from its answer."""
+    """Requests to a peer: what was sent with them, and what is learned from their answers.
+
+    There may be several: a redirect, a new attempt.
+    """
 
     def __init__(self, peer: str) -> None:
         self.peer = peer
-        self.sent: Member | None = None
-        self.exchanges: Exchanges | None = None
+        self._exchanges: Exchanges | None = None
+        # Those that wait for an answer, by when they were sent.
+        self._waiting: OrderedDict[int, Member] = OrderedDict()
+
+    def sent(self, member: Member, exchanges: Exchanges) -> None:
+        """Notes a request that leaves; of too many the oldest are forgotten."""
+        self._exchanges = exchanges
+        self._waiting[member.sent_ns] = member
+        if len(self._waiting) > _MOST:
+            self._waiting.popitem(last=False)
 
     def answered(self, headers: Mapping[str, str]) -> bool:
         """Learns from the answer's headers; tells whether they say something.
 
-        To be called as soon as the answer is there.
+        To be called as soon as the answer is there. One that a cache kept, of another request,
+        says nothing.
         """
         value = next((text for name, text in headers.items() if name.lower() == HEADER), None)
         answer = Answer.parse(value)
-        if answer is None or self.sent is None or self.exchanges is None:
+        if answer is None or self._exchanges is None:
             return False
-        return self.exchanges.answered(self.peer, self.sent, answer)
+        sent = self._waiting.pop(answer.sent_ns, None)
+        return sent is not None and self._exchanges.answered(self.peer, sent, answer)
 
 
 asked: ContextVar[Asked | None] = ContextVar("portacode.otel.asked", default=None)
@@ -62,7 +75,7 @@ class Exchanges:
         member = Member(stamp.counter, stamp.counter_ns)
         if request is None:
             return member
-        request.sent, request.exchanges = member, self
+        request.sent(member, self)
         with self._lock:
             exchange = self._peers.get(request.peer)
         # Of an exchange before a sleep the stamps are another counter's.

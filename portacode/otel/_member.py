@@ -53,9 +53,13 @@ class Member(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A server's counter, when the request arrived, and when the answer left."""
+    """A server's counter; when the request was sent, arrived, and when the answer left.
+
+    The first of these is by the counter of who asked, as the request's member said.
+    """
 
     counter: str
+    sent_ns: int
     received_ns: int
     answered_ns: int
 
@@ -65,13 +69,13 @@ class Answer(NamedTuple):
         matched = _ANSWER.fullmatch(text or "")
         if matched is None:
             return None
-        received_ns, answered_ns = int(matched[2]), int(matched[3])
-        if not received_ns <= answered_ns <= _LARGEST_NS:
+        sent_ns, received_ns, answered_ns = (int(matched[place]) for place in (2, 3, 4))
+        if sent_ns > _LARGEST_NS or not received_ns <= answered_ns <= _LARGEST_NS:
             return None
-        return cls(matched[1], received_ns, answered_ns)
+        return cls(matched[1], sent_ns, received_ns, answered_ns)
 
     def __str__(self) -> str:
-        return f"1.{self.counter}.{self.received_ns}.{self.answered_ns}"
+        return "1." + ".".join(map(str, self))
 
 
 def member_of(tracestate: str) -> str | None:
@@ -107,7 +111,7 @@ _MEMBER = re.compile(
     rf"(?:\.(?P<peer>{_COUNTER})\.(?P<t1>{_MOMENT})\.(?P<t2>{_MOMENT})"
     rf"\.(?P<t3>{_MOMENT})\.(?P<t4>{_MOMENT}))?"
 )
-_ANSWER = re.compile(rf"1\.({_COUNTER})\.({_MOMENT})\.({_MOMENT})")
+_ANSWER = re.compile(rf"1\.({_COUNTER})\.({_MOMENT})\.({_MOMENT})\.({_MOMENT})")
 _LARGEST_NS = 2**63 - 1
 _MOST_MEMBERS = 32
 _MOST_CHARACTERS = 512

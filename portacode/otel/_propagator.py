@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.propagators.textmap import TextMapPropagator, default_getter, default_setter
-from opentelemetry.trace import (
-    NonRecordingSpan,
-    SpanContext,
-    TraceState,
-    get_current_span,
-    set_span_in_context,
+from opentelemetry.propagators.textmap import (
+    Setter,
+    TextMapPropagator,
+    default_getter,
+    default_setter,
 )
 
 from portacode.otel._exchanges import asked
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Propagator(TextMapPropagator):
-    """Injects what the program's own does, of a span context that says when this was sent."""
+    """Injects what the program's own does, and says in `tracestate` when this was sent."""
 
     def __init__(self, inner: TextMapPropagator, exchanges: Exchanges) -> None:
         self.inner = inner
@@ -38,21 +36,15 @@ class Propagator(TextMapPropagator):
     def inject(
         self, carrier: Any, context: Context | None = None, setter: Any = default_setter
     ) -> None:
-        """With the member in front."""
-        span_context = get_current_span(context).get_span_context()
-        if span_context.is_valid:
+        """With the member in front, where the program's own writes W3C's context."""
+        held = _HoldsBack(setter)
+        self.inner.inject(carrier, context, held)
+        state = held.state
+        if held.is_w3c:
             member = self._exchanges.member(asked.get())
-            state = span_context.trace_state.to_header()
-            whole = with_member(state, str(member), str(member._replace(exchange=None)))
-            sent = SpanContext(
-                span_context.trace_id,
-                span_context.span_id,
-                span_context.is_remote,
-                span_context.trace_flags,
-                TraceState([_pair(member) for member in whole.split(",") if member]),
-            )
-            context = set_span_in_context(NonRecordingSpan(sent), context)
-        self.inner.inject(carrier, context, setter)
+            state = with_member(state or "", str(member), str(member._replace(exchange=None)))
+        if state or held.state is not None:
+            setter.set(carrier, _STATE, state)
 
     @property
     def fields(self) -> set[str]:
@@ -60,6 +52,22 @@ class Propagator(TextMapPropagator):
         return self.inner.fields
 
 
-def _pair(member: str) -> tuple[str, str]:
-    key, _, value = member.partition("=")
-    return key, value
+class _HoldsBack(Setter[Any]):
+    """Sets all but `tracestate`."""
+
+    def __init__(self, setter: Any) -> None:
+        self._setter = setter
+        self.is_w3c = False
+        self.state: str | None = None
+
+    def set(self, carrier: Any, key: str, value: str) -> None:
+        """Sets it, or keeps it."""
+        name = key.lower()
+        if name == _STATE:
+            self.state = value
+            return
+        self.is_w3c = self.is_w3c or name == "traceparent"
+        self._setter.set(carrier, key, value)
+
+
+_STATE = "tracestate"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -22,8 +23,11 @@ pytest.importorskip("httpx")
 import httpx
 from opentelemetry import propagate, trace
 from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import TextMapPropagator, default_setter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from portacode.otel._propagator import Propagator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,9 +49,7 @@ def told(read: Member | Answer | None) -> dict[str, Any] | None:
     if read is None:
         return None
     if isinstance(read, Answer):
-        counter, received_ns, answered_ns = read
-        moments = {"received_ns": received_ns, "answered_ns": answered_ns}
-        return {"counter": counter, **{name: str(ns) for name, ns in moments.items()}}
+        return {name: str(value) for name, value in read._asdict().items()}
     exchange: dict[str, str] | None = None
     if read.exchange is not None:
         peer, *stamps = read.exchange
@@ -127,8 +129,8 @@ def test_what_a_liar_says_bounds_nothing_and_is_no_error() -> None:
     assert exchanges.received("1.0f3a") is None
     request = Asked("mail")
     assert not request.answered({})
-    exchanges.member(request)
-    assert not request.answered({"ntp-clock-exchange": f"1.{own}.1.2"})
+    sent_ns = exchanges.member(request).sent_ns
+    assert not request.answered({"ntp-clock-exchange": f"1.{own}.{sent_ns}.1.2"})
     assert not request.answered({"ntp-clock-exchange": "nonsense"})
 
 
@@ -136,9 +138,124 @@ def test_peers_and_links_are_bounded() -> None:
     exchanges = Exchanges(ManualClock())
     for number in range(1100):
         request = Asked(f"peer {number}")
-        exchanges.member(request)
-        assert request.answered({"ntp-clock-exchange": f"1.{number:016x}.7.7"})
+        sent_ns = exchanges.member(request).sent_ns
+        assert request.answered({"ntp-clock-exchange": f"1.{number:016x}.{sent_ns}.7.7"})
     assert len(exchanges._peers) == 1024
+
+
+def test_a_cached_answer_of_another_request_teaches_nothing() -> None:
+    clock = ManualClock()
+    exchanges = Exchanges(clock)
+    earlier, request = Asked("mail"), Asked("mail")
+    earlier_ns = exchanges.member(earlier).sent_ns
+    clock.advance(0.001)
+    sent_ns = exchanges.member(request).sent_ns
+    assert not request.answered({"ntp-clock-exchange": f"1.0f3a6c5d9be2714f.{earlier_ns}.7.7"})
+    assert exchanges.member(None).exchange is exchanges.member(Asked("mail")).exchange is None
+    answer = {"ntp-clock-exchange": f"1.0f3a6c5d9be2714f.{sent_ns}.7.7"}
+    assert request.answered(answer)
+    learned = exchanges.member(Asked("mail")).exchange
+    assert learned is not None
+    assert learned.sent_ns == sent_ns
+    # It waits no longer.
+    assert not request.answered(answer)
+
+
+def test_each_answer_in_a_block_belongs_to_the_request_that_it_repeats() -> None:
+    clock = ManualClock()
+    exchanges = Exchanges(clock)
+    request = Asked("mail")
+    sent_ns = []
+    for _ in range(3):
+        sent_ns.append(exchanges.member(request).sent_ns)
+        clock.advance(0.001)
+    # The first one's answer comes after two others were sent.
+    for this_ns in (sent_ns[0], sent_ns[2]):
+        assert request.answered({"ntp-clock-exchange": f"1.0f3a6c5d9be2714f.{this_ns}.7.7"})
+        learned = exchanges.member(Asked("mail")).exchange
+        assert learned is not None
+        assert learned.sent_ns == this_ns
+
+
+def test_requests_that_wait_for_an_answer_are_bounded() -> None:
+    clock = ManualClock()
+    exchanges, request = Exchanges(clock), Asked("mail")
+    for _ in range(1100):
+        exchanges.member(request)
+        clock.advance(0.000001)
+    assert len(request._waiting) == 1024
+
+
+@pytest.mark.parametrize("state", [None, b"rojo=1", b"ntpclock=1.5e884898da280471.1000", b"both"])
+def test_a_server_answers_only_requests_that_carry_a_member(state: bytes | None) -> None:
+    clock = ManualClock()
+    member = b"ntpclock=1.5e884898da280471.1000"
+    lines = [member, b"rojo=1"] if state == b"both" else [state] if state else []
+    carries = member in lines
+    answers: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001
+        clock.advance(0.001)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    scope = {"type": "http", "headers": [(b"tracestate", line) for line in lines]}
+    before = clock.stamp()
+    asyncio.run(otel.ExchangeMiddleware(app, clock)(scope, None, send))
+    headers = [(b"a", b"b")]
+    if carries:
+        said = f"1.{before.counter}.1000.{before.counter_ns}.{before.counter_ns + 1_000_000}"
+        headers.append((b"ntp-clock-exchange", said.encode()))
+    assert answers[0]["headers"] == headers
+
+
+class ReadsTheSpan(TextMapPropagator):
+    """As B3's: reads the span itself, and writes no W3C context."""
+
+    def extract(self, carrier: Any, context: Any = None, getter: Any = None) -> Any:  # noqa: ARG002
+        return context
+
+    def inject(self, carrier: Any, context: Any = None, setter: Any = default_setter) -> None:
+        parent = getattr(trace.get_current_span(context), "parent", None)
+        if parent is not None:
+            setter.set(carrier, "x-b3-parentspanid", f"{parent.span_id:016x}")
+
+    @property
+    def fields(self) -> set[str]:
+        return {"x-b3-parentspanid"}
+
+
+def test_the_programs_propagator_sees_the_span_itself() -> None:
+    exchanges = Exchanges(ManualClock())
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
+    both = CompositePropagator([ReadsTheSpan(), TraceContextTextMapPropagator()])
+    with tracer.start_as_current_span("outer") as outer, tracer.start_as_current_span("inner"):
+        alone: dict[str, str] = {}
+        Propagator(ReadsTheSpan(), exchanges).inject(alone)
+        carrier: dict[str, str] = {}
+        Propagator(both, exchanges).inject(carrier)
+    parent = f"{outer.get_span_context().span_id:016x}"
+    # Where no W3C context goes, `tracestate` would say nothing.
+    assert alone == {"x-b3-parentspanid": parent}
+    assert carrier["x-b3-parentspanid"] == parent
+    assert sorted(carrier) == ["traceparent", "tracestate", "x-b3-parentspanid"]
+    assert Member.parse(member_of(carrier["tracestate"])) is not None
+
+
+def test_members_of_others_go_on_behind_ours() -> None:
+    exchanges = Exchanges(ManualClock())
+    came = {
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "rojo=1,ntpclock=1.0f3a6c5d9be2714f.5,congo=2",
+    }
+    propagator = Propagator(TraceContextTextMapPropagator(), exchanges)
+    carrier: dict[str, str] = {}
+    propagator.inject(carrier, propagator.extract(came))
+    ours, *others = carrier["tracestate"].split(",")
+    assert others == ["rojo=1", "congo=2"]
+    assert Member.parse(ours.removeprefix("ntpclock=")) == exchanges.member(None)
 
 
 def test_a_service_says_that_its_span_is_after_what_its_client_sent(chrony: str) -> None:
