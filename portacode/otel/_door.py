@@ -74,21 +74,33 @@ class Door(Generic[T]):
         return self._send(batch)
 
     def flush(self, wait_s: float, limit_s: float) -> bool:
-        """Waits for synchronisation, lets all out, and tells whether it was in time."""
+        """Waits for synchronisation, lets out what waits, and tells whether it was in time.
+
+        A gate whose time is not over stays closed for what comes later.
+        """
         begun_s = time.monotonic()
+        released = False
         while True:
             synchronised = self._synchronised()
             passed_s = time.monotonic() - begun_s
             with self._changed:
-                if not len(self._gate) and not self._letting_out:
-                    return True
                 is_open = self._gate.is_open(time.monotonic(), synchronised)
-                if is_open or passed_s >= wait_s:
-                    self._gate.open()
-                    self._changed.notify_all()
+                if not is_open and passed_s >= wait_s and not released:
+                    self._gate.release()
+                    released = True
+                self._changed.notify_all()
+                left = self._gate.leaving if is_open or released else len(self._gate)
+                if not left and not self._letting_out:
+                    return True
                 if passed_s >= limit_s:
                     return False
                 self._changed.wait(min(_LOOK_S, limit_s - passed_s))
+
+    def end(self, limit_s: float) -> bool:
+        """Lets all out, from now on, and tells whether what waited left in time."""
+        with self._changed:
+            self._gate.open()
+        return self.flush(0.0, limit_s)
 
     def left_s(self) -> float:
         """How long the oldest item still waits, if nothing happens."""
@@ -111,10 +123,13 @@ class Door(Generic[T]):
             while True:
                 synchronised = self._synchronised()
                 with self._changed:
-                    if self._gate.is_open(time.monotonic(), synchronised):
-                        break
-                    self._changed.wait(_LOOK_S)
-            self._let_out()
+                    is_open = self._gate.is_open(time.monotonic(), synchronised)
+                    if not is_open and not self._gate.leaving:
+                        self._changed.wait(_LOOK_S)
+                        continue
+                self._let_out()
+                if is_open:
+                    break
         finally:
             detach(token)
             with self._changed:

@@ -34,7 +34,7 @@ class _Wrapped:
         self._redater.after_fork()
 
     def force_flush(self, timeout_millis: float = 30_000) -> bool:
-        """Waits for synchronisation while the limit allows it; then all leaves."""
+        """Waits for synchronisation while the limit allows it; then what waits leaves."""
         begun_s, limit_s = time.monotonic(), timeout_millis / 1000
         flushed = self.flush_gate(limit_s)
         left_ms = max(0.0, limit_s - (time.monotonic() - begun_s)) * 1000
@@ -50,7 +50,7 @@ class _Wrapped:
         """Lets all out at once."""
         limit_ms = others.get("timeout", timeout_millis)
         begun_s = time.monotonic()
-        self.door.flush(0.0, max(0.0, limit_ms / 1000))
+        self.door.end(max(0.0, limit_ms / 1000))
         left_ms = max(0.0, limit_ms - (time.monotonic() - begun_s) * 1000)
         taken = _takes(self.inner.shutdown)
         limits: dict[str, float] = {}

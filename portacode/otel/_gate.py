@@ -30,6 +30,7 @@ class Gate(Generic[T]):
         self._size_bytes = 0
         self._since_s: float | None = None
         self._open = False
+        self._released = 0
 
     def admit(self, batch: list[T], now_s: float, synchronised: bool) -> tuple[bool, list[T]]:
         """Takes a batch.
@@ -56,7 +57,7 @@ class Gate(Generic[T]):
             self._items -= 1
             self._size_bytes -= size
             if not oldest:
-                self._batches.popleft()
+                self._left()
         return False, leaving
 
     def is_open(self, now_s: float, synchronised: bool) -> bool:
@@ -75,14 +76,27 @@ class Gate(Generic[T]):
         """Lets all out, from now on."""
         self._open = True
 
+    def release(self) -> None:
+        """Lets out what waits now; what comes later waits as before."""
+        self._released = len(self._batches)
+
+    @property
+    def leaving(self) -> int:
+        """How many batches may leave, and have not yet."""
+        return len(self._batches) if self._open else self._released
+
     def next(self) -> list[T] | None:
-        """The oldest batch as it came, from an open gate."""
-        if not self._open or not self._batches:
+        """The oldest batch as it came, if it may leave."""
+        if not self.leaving:
             return None
-        batch = self._batches.popleft()
+        batch = self._left()
         self._items -= len(batch)
         self._size_bytes -= sum(size for size, _ in batch)
         return [item for _, item in batch]
+
+    def _left(self) -> deque[tuple[int, T]]:
+        self._released = max(0, self._released - 1)
+        return self._batches.popleft()
 
     def __len__(self) -> int:
         return self._items

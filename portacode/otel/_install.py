@@ -92,7 +92,7 @@ class Installation:
             step()
         end_s = time.monotonic() + limit_s
         for exporter in wrapped:
-            exporter.door.flush(0.0, max(0.0, end_s - time.monotonic()))
+            exporter.door.end(max(0.0, end_s - time.monotonic()))
         self.times.end()
 
     def after_fork(self) -> None:

@@ -49,6 +49,18 @@ def test_a_gate_that_opened_after_its_time_stays_open() -> None:
     assert queue.admit([3], 0.0, False)[0]
 
 
+def test_what_was_released_leaves_a_gate_that_stays_closed() -> None:
+    queue = gate(items=3)
+    queue.admit([1, 2], 0.0, False)
+    queue.admit([3], 0.0, False)
+    queue.release()
+    # Of a full gate the oldest leave, so that one batch less is to be let out.
+    assert queue.admit([4, 5], 1.0, False) == (False, [1, 2])
+    assert queue.leaving == 1
+    assert [queue.next(), queue.next()] == [[3], None]
+    assert len(queue) == 2
+
+
 class Behind:
     """A door before an exporter that keeps what it got, blocks or raises."""
 
@@ -99,6 +111,31 @@ def test_a_flush_waits_no_longer_than_it_may(wait_s: float, least_s: float) -> N
     assert behind.door.flush(wait_s, 5.0)
     assert least_s <= time.monotonic() - begun_s < least_s + 2
     assert behind.got == [[1]]
+
+
+def test_an_early_flush_lets_out_what_waits_and_leaves_the_gate_closed() -> None:
+    behind = Behind()
+    behind.door.export([1])
+    assert behind.door.flush(0.0, 5.0)
+    assert behind.got == [[1]]
+    assert behind.door.export([2]) == "success"
+    time.sleep(0.1)
+    assert behind.got == [[1]]
+    # Twice, so that what lets it out is there still.
+    assert behind.door.flush(0.0, 5.0)
+    assert behind.got == [[1], [2]]
+    behind.door.export([3])
+    behind.synchronised = True
+    assert behind.door.export([4]) == "sent"
+    assert behind.got == [[1], [2], [3], [4]]
+
+
+def test_a_door_that_ended_lets_pass_what_comes_later() -> None:
+    behind = Behind()
+    behind.door.export([1])
+    assert behind.door.end(5.0)
+    assert behind.door.export([2]) == "sent"
+    assert behind.got == [[1], [2]]
 
 
 def test_a_flush_ends_at_its_limit_while_the_exporter_blocks() -> None:
