@@ -16,7 +16,8 @@ from portacode.otel._times import (
     Times,
     is_known,
     just_before,
-    safely,
+    redated,
+    tell_of_a_fault,
 )
 
 
@@ -31,7 +32,10 @@ class LogHook(LogRecordProcessor):
 
     def on_emit(self, log_record: Any) -> None:
         """Notes when it was by the counter; None for a time that the program gave."""
-        safely(self._emitted, log_record.log_record, None)
+        try:
+            self._emitted(log_record.log_record)
+        except Exception:
+            tell_of_a_fault()
 
     def _emitted(self, record: Any) -> None:
         moment_of = self._times.moment_of
@@ -65,7 +69,7 @@ class LogRedater:
     def redate(self, records: list[Any]) -> list[Any]:
         """The records in true time, as far as it is known; the program's own are not changed."""
         self._times.sample()
-        return [safely(self._redated, record, record) for record in records]
+        return [redated(self._redated, _unknown, record) for record in records]
 
     def _redated(self, readable: Any) -> Any:
         record = readable.log_record
@@ -103,9 +107,19 @@ class LogRedater:
             ours = {SYNCHRONISED: False}
         if program:
             ours[TIME_SOURCE] = "program"
-        dated.attributes = BoundedAttributes(attributes={**attributes, **ours}, immutable=True)
-        dated.attributes.dropped = readable.dropped_attributes
-        return dataclasses.replace(readable, log_record=dated)
+        return _with(readable, dated, ours)
+
+
+def _with(readable: Any, record: Any, ours: dict[str, Any]) -> Any:
+    """The same with a copy of its record, and with attributes more."""
+    attributes = {**(record.attributes or {}), **ours}
+    record.attributes = BoundedAttributes(attributes=attributes, immutable=True)
+    record.attributes.dropped = readable.dropped_attributes
+    return dataclasses.replace(readable, log_record=record)
+
+
+def _unknown(readable: Any) -> Any:
+    return _with(readable, copy.copy(readable.log_record), {SYNCHRONISED: False})
 
 
 def size_of(readable: Any) -> int:

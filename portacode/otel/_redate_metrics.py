@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from opentelemetry.sdk.resources import Resource
 
-from portacode.otel._times import SYNCHRONISED, Redating, Times, just_before, safely
+from portacode.otel._times import SYNCHRONISED, Redating, Times, just_before, redated
 from portacode.utils.ntp_clock import Reading
 
 
@@ -45,7 +45,7 @@ class MetricRedater:
         """The metrics in true time, as far as it is known; the program's own are not changed."""
         self._times.sample()
         resources = [
-            safely(lambda metrics: self._resource(metrics, collected.moments), resource, resource)
+            redated(lambda metrics: self._resource(metrics, collected.moments), _unknown, resource)
             for resource in collected.data.resource_metrics
         ]
         return dataclasses.replace(collected.data, resource_metrics=resources)
@@ -71,9 +71,7 @@ class MetricRedater:
             for name in ("ntp_clock.max_error_ns", "ntp_clock.est_error_ns"):
                 # Rounded up, so that the resource is the same for long.
                 ours[name] = 1 << max(0, ours[name] - 1).bit_length()
-        resource = Resource({**attributes, **ours}, metrics.resource.schema_url)
-        scopes = scopes if all_known else metrics.scope_metrics
-        return dataclasses.replace(metrics, resource=resource, scope_metrics=scopes)
+        return _with(metrics, scopes if all_known else metrics.scope_metrics, ours)
 
     def _point(self, point: Any, redating: Redating, moments: dict[int, int | None]) -> Any:
         """The point in true time; None where it is not known."""
@@ -128,6 +126,17 @@ def _covering(reading: Reading, other: Reading) -> Reading:
         max(reading.est_error_ns, other.est_error_ns),
         reading.epoch,
     )
+
+
+def _with(metrics: Any, scopes: Any, ours: dict[str, Any]) -> Any:
+    """The same with these scopes, and with attributes more of its resource."""
+    resource = metrics.resource
+    resource = Resource({**resource.attributes, **ours}, resource.schema_url)
+    return dataclasses.replace(metrics, resource=resource, scope_metrics=scopes)
+
+
+def _unknown(metrics: Any) -> Any:
+    return _with(metrics, metrics.scope_metrics, {SYNCHRONISED: False})
 
 
 def size_of(collected: Collected) -> int:

@@ -18,7 +18,7 @@ from portacode.otel._times import (
     Window,
     is_known,
     just_before,
-    safely,
+    redated,
     tell_of_a_fault,
 )
 
@@ -117,7 +117,7 @@ class SpanRedater:
     def redate(self, spans: list[ReadableSpan]) -> list[ReadableSpan]:
         """The spans in true time, as far as it is known; the program's own are not changed."""
         self._times.sample()
-        return [safely(self._redated, span, span) for span in spans]
+        return [redated(self._redated, _unknown, span) for span in spans]
 
     def _redated(self, span: ReadableSpan) -> ReadableSpan:
         attributes = span.attributes or {}
@@ -258,6 +258,10 @@ def size_of(span: ReadableSpan) -> int:
     links = sum(_PART_BYTES * (1 + len(link.attributes or {})) for link in span.links)
     texts = sum(len(value) for value in (span.attributes or {}).values() if isinstance(value, str))
     return _SPAN_BYTES + _PART_BYTES * len(span.attributes or {}) + texts + events + links
+
+
+def _unknown(span: ReadableSpan) -> ReadableSpan:
+    return DatedSpan(span, span.start_time, span.end_time, span.events, {SYNCHRONISED: False})
 
 
 def _moved(event: Event, time_ns: int) -> Event:

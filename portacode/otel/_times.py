@@ -25,6 +25,8 @@ class Times:
     """The history of this process, and a thread that looks at both clocks once a second."""
 
     def __init__(self, clock: NTPClock) -> None:
+        global _told
+        _told = False
         self.clock = clock
         self.exchanges = Exchanges(clock)
         self.history = SdkHistory(clock)
@@ -88,18 +90,26 @@ class Times:
             self.history.look()
 
 
-def safely(work: Callable[[T], R], item: T, otherwise: R) -> R:
-    """What the work gives; where it fails, which would be our fault, something else and a line."""
-    try:
-        return work(item)
-    except Exception:
-        tell_of_a_fault()
-        return otherwise
+def redated(work: Callable[[T], R], marked: Callable[[T], R], item: T) -> T | R:
+    """What the work gives; where it fails, which would be our fault, the item as not dated."""
+    for attempt in (work, marked):
+        try:
+            return attempt(item)
+        except Exception:
+            tell_of_a_fault()
+    return item
 
 
 def tell_of_a_fault() -> None:
-    """Logs the exception that is being handled."""
-    logger.exception("an item of OpenTelemetry keeps its times")
+    """Logs the exception that is being handled, once since `install()`: hooks are called often."""
+    global _told
+    if not _told:
+        # First: what is logged may come here again.
+        _told = True
+        logger.exception(
+            "an item of OpenTelemetry keeps its times; further ones are not logged. "
+            "This is a fault of portacode.otel: please report it"
+        )
 
 
 class Redating:
@@ -151,5 +161,6 @@ def is_known(scope: Any) -> bool:
     return isinstance(name, str) and name.startswith(_KNOWN)
 
 
+_told = False
 _KNOWN = "opentelemetry.instrumentation."
 _TAKEN_WITHIN_NS = 1_001_000_000

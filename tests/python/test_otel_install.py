@@ -17,6 +17,11 @@ from portacode._native import SdkHistory
 from portacode.utils.ntp_clock import ManualClock
 
 pytest.importorskip("opentelemetry.sdk", reason="no SDK: pip install 'portacode[otel]'")
+from opentelemetry._logs import LogRecord
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import (
     ConcurrentMultiSpanProcessor,
     ReadableSpan,
@@ -32,6 +37,7 @@ from opentelemetry.sdk.trace.export import (
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from portacode.otel import _install
+from portacode.otel._redate_metrics import Collected, MetricRedater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -273,6 +279,44 @@ def test_a_fault_of_ours_costs_neither_a_span_nor_the_program_anything(
     provider.add_span_processor(SimpleSpanProcessor(kept))
     assert [span.name for span in spans_of(provider, kept)] == ["one"]
     assert "an item of OpenTelemetry keeps its times" in caplog.text
+
+
+def test_a_fault_of_ours_is_logged_once_and_items_that_it_left_undated_say_so(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    otel.install(clock)
+    assert _install._installation is not None
+    times: Any = _install._installation.times
+    times.history = Faulty(times.history)
+    kept = Bare()
+    traces = TracerProvider(shutdown_on_exit=False)
+    traces.add_span_processor(SimpleSpanProcessor(kept))
+    records: Any = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+    logs = LoggerProvider(shutdown_on_exit=False)
+    logs.add_log_record_processor(SimpleLogRecordProcessor(records))
+    for _ in range(100):
+        spans_of(traces, kept)
+        logs.get_logger("tests").emit(LogRecord(body="one", observed_timestamp=time.time_ns()))
+    points = InMemoryMetricReader()
+    meters = MeterProvider([points], shutdown_on_exit=False)
+    meters.get_meter("tests").create_counter("count").add(1)
+    redater = MetricRedater(times)
+    collected = redater.redate(Collected(points.get_metrics_data(), {}))
+    said = [
+        *(span.attributes or {} for span in kept.spans),
+        *(readable.log_record.attributes for readable in records.get_finished_logs()),
+        *(metrics.resource.attributes for metrics in collected.resource_metrics),
+    ]
+    assert len(said) == 201
+    assert [told["ntp_clock.synchronised"] for told in said] == [False] * 201
+    assert caplog.text.count("an item of OpenTelemetry keeps its times") == 1
+    # After another `install()` it is said again.
+    otel.uninstall()
+    otel.install(clock)
+    again: Any = _install._installation.times
+    again.history = Faulty(times.history)
+    spans_of(traces, kept)
+    assert caplog.text.count("an item of OpenTelemetry keeps its times") == 2
 
 
 def test_without_the_sdk_it_says_what_to_install() -> None:
