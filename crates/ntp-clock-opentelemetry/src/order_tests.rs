@@ -15,7 +15,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use tower::{Layer as _, ServiceExt as _};
 
-use crate::{GateLimits, install};
+use crate::{Answer, GateLimits, install};
 
 fn attribute(span: &SpanData, key: &str) -> Option<Value> {
     span.attributes.iter().find(|one| one.key.as_str() == key).map(|one| one.value.clone())
@@ -67,4 +67,24 @@ fn a_servers_span_says_that_it_is_after_the_request_once_both_know_of_an_exchang
     let error = attribute(&spans[2], "ntp_clock.parent_gap_max_error_ns");
     let Some(Value::I64(error_ns)) = error else { panic!("{error:?}") };
     assert!(error_ns < 40_000_000, "{error_ns}");
+}
+
+#[test]
+fn a_request_without_our_member_gets_no_header_and_one_with_it_gets_its_time_back() {
+    let server = Router::new().route("/", get(|| async {}));
+    let server = server.layer(install(&ManualClock::new().clock()).server_layer());
+    let answered = |states: &[&str]| {
+        let request = states
+            .iter()
+            .fold(Request::get("/"), |request, state| request.header("tracestate", *state));
+        let request = request.body(Body::empty()).expect("a request");
+        let response = block_on(server.clone().oneshot(request)).expect("served");
+        let header = response.headers().get("ntp-clock-exchange")?;
+        header.to_str().ok()?.parse().ok().map(|answer: Answer| answer.sent.as_nanos())
+    };
+    let member = "ntpclock=1.0f3a6c5d9be2714f.1200";
+    assert_eq!(answered(&["vendor=x", member]), Some(1_200));
+    for other in [&[][..], &["vendor=x"], &["ntpclock=1.0f3a6c5d9be2714f"], &[member, member]] {
+        assert_eq!(answered(other), None, "{other:?}");
+    }
 }

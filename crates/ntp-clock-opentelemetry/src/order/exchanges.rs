@@ -30,10 +30,14 @@ const MOST_SPANS: usize = 4_096;
 /// let clock = ManualClock::new().clock(); // a program has `Clock::global().clone()`
 /// let exchanges = install(&clock).exchanges().clone();
 /// // What was sent to "mail:8080" in tracestate, and the header of its answer.
-/// let sent = format!("ntpclock=1.{}.{}", clock.counter_id(), clock.local_now().as_nanos());
-/// assert!(exchanges.answered("mail:8080", &sent, "1.0f3a6c5d9be2714f.7000.7050"));
+/// let t1 = clock.local_now().as_nanos();
+/// let sent = format!("ntpclock=1.{}.{t1}", clock.counter_id());
+/// let header = format!("1.0f3a6c5d9be2714f.{t1}.7000.7050");
+/// assert!(exchanges.answered("mail:8080", &sent, &header));
+/// // A cache kept the answer to another request.
+/// assert!(!exchanges.answered("mail:8080", &sent, "1.0f3a6c5d9be2714f.5.7000.7050"));
 /// // Nobody has the counter of this process but itself.
-/// let own = format!("1.{}.7000.7050", clock.counter_id());
+/// let own = format!("1.{}.{t1}.7000.7050", clock.counter_id());
 /// assert!(!exchanges.answered("mail:8080", &sent, &own));
 /// ```
 #[derive(Clone, Debug)]
@@ -78,24 +82,15 @@ impl Exchanges {
         let returned = self.0.clock.stamp();
         let member = member_of(sent).and_then(|member| member.parse::<Member>().ok());
         let (Some(member), Ok(answer)) = (member, header.parse::<Answer>()) else { return false };
-        // After a sleep in between it is another counter.
-        if member.counter != returned.counter_id.to_string() {
+        // After a sleep in between it is another counter; and a cache may have kept the answer to
+        // another request.
+        if member.counter != returned.counter_id.to_string() || member.sent != answer.sent {
             return false;
         }
-        self.exchange(peer, &member.counter, member.sent, answer, returned.counter)
-    }
-
-    pub(super) fn exchange(
-        &self,
-        peer: &str,
-        own: &str,
-        sent: LocalTime,
-        answer: Answer,
-        returned: LocalTime,
-    ) -> bool {
-        let stamps = [sent, answer.received, answer.sent, returned];
+        let stamps = [answer.sent, answer.received, answer.answered, returned.counter];
         let mut known = self.known();
-        let fed = known.links.exchange(own, &answer.counter, &link_stamps(stamps)).is_ok();
+        let link = link_stamps(stamps);
+        let fed = known.links.exchange(&member.counter, &answer.counter, &link).is_ok();
         if fed {
             let exchanged = Exchanged { peer: answer.counter, stamps };
             known.peers.insert(peer.to_owned(), exchanged);
@@ -326,13 +321,29 @@ mod tests {
         let clock = ManualClock::new().clock();
         let exchanges = Exchanges::new(clock.clone());
         let own = clock.counter_id().to_string();
-        let sent = format!("ntpclock=1.{own}.{}", clock.local_now().as_nanos());
-        assert!(exchanges.answered("mail", &sent, &format!("1.{PEER}.7000.7000")));
+        let t1 = clock.local_now().as_nanos();
+        let sent = format!("ntpclock=1.{own}.{t1}");
+        assert!(exchanges.answered("mail", &sent, &format!("1.{PEER}.{t1}.7000.7000")));
         let member = exchanges.member(Some("mail"));
         assert_eq!(member.to_string().parse(), Ok(member.clone()));
         assert_eq!(member.exchange.map(|exchange| exchange.peer), Some(PEER.into()));
         assert_eq!(exchanges.member(Some("shop")).exchange, None);
         assert_eq!(exchanges.member(None).exchange, None);
+    }
+
+    #[test]
+    fn an_answer_to_another_request_which_a_cache_kept_teaches_nothing() {
+        let manual = ManualClock::new();
+        manual.advance(std::time::Duration::from_millis(1));
+        let clock = manual.clock();
+        let exchanges = Exchanges::new(clock.clone());
+        let t1 = clock.local_now().as_nanos();
+        let sent = format!("ntpclock=1.{}.{t1}", clock.counter_id());
+        for other in [t1 - 1, t1 + 1, 0] {
+            assert!(!exchanges.answered("mail", &sent, &format!("1.{PEER}.{other}.7000.7000")));
+        }
+        assert_eq!(exchanges.member(Some("mail")).exchange, None);
+        assert!(exchanges.known().links.is_empty());
     }
 
     #[test]

@@ -53,18 +53,21 @@ pub struct Exchanged {
 /// ```
 /// use ntp_clock_opentelemetry::Answer;
 ///
-/// let answer: Answer = "1.5e884898da280471.1200.1300".parse()?;
-/// assert_eq!((answer.received.as_nanos(), answer.sent.as_nanos()), (1_200, 1_300));
+/// let answer: Answer = "1.5e884898da280471.40.1200.1300".parse()?;
+/// let stamps = [answer.sent, answer.received, answer.answered];
+/// assert_eq!(stamps.map(|stamp| stamp.as_nanos()), [40, 1_200, 1_300]);
 /// # Ok::<(), ntp_clock_opentelemetry::MemberError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The server's counter.
     pub counter: String,
-    /// When the request arrived, by that counter.
-    pub received: LocalTime,
-    /// When the response left.
+    /// When the request that it answers left, by the sender's counter: what its [`Member`] said.
     pub sent: LocalTime,
+    /// When that request arrived, by the server's counter.
+    pub received: LocalTime,
+    /// When the response left, by the server's counter.
+    pub answered: LocalTime,
 }
 
 /// The text is not what this version writes. It came from the network: go on without it.
@@ -122,19 +125,20 @@ impl FromStr for Answer {
 
     fn from_str(text: &str) -> Result<Self, MemberError> {
         let fields = fields(text)?;
-        let [counter, received, sent] = fields[..] else { return Err(MemberError) };
-        let (received, sent) = (moment(received)?, moment(sent)?);
-        if sent < received {
+        let [counter, sent, received, answered] = fields[..] else { return Err(MemberError) };
+        let (sent, received, answered) = (moment(sent)?, moment(received)?, moment(answered)?);
+        if answered < received {
             return Err(MemberError);
         }
-        Ok(Answer { counter: name(counter)?, received, sent })
+        Ok(Answer { counter: name(counter)?, sent, received, answered })
     }
 }
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (received, sent) = (self.received.as_nanos(), self.sent.as_nanos());
-        write!(f, "1.{}.{received}.{sent}", self.counter)
+        let [sent, received, answered] =
+            [self.sent, self.received, self.answered].map(LocalTime::as_nanos);
+        write!(f, "1.{}.{sent}.{received}.{answered}", self.counter)
     }
 }
 

@@ -10,12 +10,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::member::Answer;
+use super::tracestate::said;
 
 pub(super) const HEADER: HeaderName = HeaderName::from_static("ntp-clock-exchange");
 
-/// A layer of tower, and so of axum, that answers with the header `ntp-clock-exchange`: when the
-/// request arrived and when the response left, by the clock's counter. The caller learns from it
-/// how the two counters stand to each other.
+/// A layer of tower, and so of axum, that answers requests with our `tracestate` member by the
+/// header `ntp-clock-exchange`: which request it is, when it arrived and when the response left, by
+/// the clock's counter. The caller learns from it how the two counters stand to each other.
 ///
 /// Made by [`Timekeeper::server_layer`](crate::Timekeeper::server_layer). Put it outermost.
 ///
@@ -30,11 +31,14 @@ pub(super) const HEADER: HeaderName = HeaderName::from_static("ntp-clock-exchang
 /// let app: Router = Router::new()
 ///     .route("/", get(|| async { "hello" }))
 ///     .layer(install(&clock).server_layer());
-/// let request = http::Request::get("/").body(axum::body::Body::empty())?;
+/// let request = http::Request::get("/")
+///     .header("tracestate", "ntpclock=1.5e884898da280471.1200")
+///     .body(axum::body::Body::empty())?;
 /// let response = futures_executor::block_on(app.oneshot(request))?;
 /// let answer: Answer = response.headers()["ntp-clock-exchange"].to_str()?.parse()?;
 /// assert_eq!(answer.counter, clock.counter_id().to_string());
-/// assert!(answer.received <= answer.sent);
+/// assert_eq!(answer.sent.as_nanos(), 1_200);
+/// assert!(answer.received <= answer.answered);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -79,12 +83,18 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let (received, clock) = (self.clock.stamp(), self.clock.clone());
+        let asked = said(request.headers());
         let answering = move |mut response: Response<B>| {
-            let sent = clock.stamp();
+            let Some(asked) = asked else { return response };
+            let answered = clock.stamp();
             // After a sleep in between it is another counter, and the two stamps have no distance.
-            if sent.counter_id == received.counter_id {
-                let counter = sent.counter_id.to_string();
-                let answer = Answer { counter, received: received.counter, sent: sent.counter };
+            if answered.counter_id == received.counter_id {
+                let answer = Answer {
+                    counter: answered.counter_id.to_string(),
+                    sent: asked.sent,
+                    received: received.counter,
+                    answered: answered.counter,
+                };
                 if let Ok(value) = HeaderValue::try_from(answer.to_string()) {
                     response.headers_mut().insert(HEADER, value);
                 }

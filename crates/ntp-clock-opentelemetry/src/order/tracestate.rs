@@ -15,6 +15,14 @@ pub(super) fn member_of(state: &str) -> Option<&str> {
     second.is_none().then_some(only)
 }
 
+/// What our member says, where `tracestate` has one that can be true.
+#[cfg(feature = "tower")]
+pub(super) fn said(headers: &http::HeaderMap) -> Option<Member> {
+    let values = headers.get_all(super::propagator::TRACESTATE).iter();
+    let values: Result<Vec<_>, _> = values.map(http::HeaderValue::to_str).collect();
+    member_of(&values.ok()?.join(","))?.parse().ok()
+}
+
 /// The list with this member in front of the others, instead of one that was there; without its
 /// exchange where the list would get too long, and without the member where it still would.
 pub(super) fn with_member(state: &str, member: &Member) -> String {
@@ -88,8 +96,8 @@ mod tests {
                 let parsed = header.parse::<Answer>().ok();
                 let told = parsed.as_ref().map_or(Value::Null, |answer| {
                     serde_json::json!({
-                        "counter": answer.counter,
-                        "received_ns": ns(answer.received), "answered_ns": ns(answer.sent),
+                        "counter": answer.counter, "sent_ns": ns(answer.sent),
+                        "received_ns": ns(answer.received), "answered_ns": ns(answer.answered),
                     })
                 });
                 assert_eq!(told, case["outcome"], "{name}");
