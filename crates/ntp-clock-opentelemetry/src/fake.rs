@@ -28,11 +28,9 @@ impl Fake {
 }
 
 impl Times for Fake {
-    fn look(&self) {}
-
     fn look_now(&self) {}
 
-    fn last_look_ms(&self) -> i64 {
+    fn look(&self) -> i64 {
         unix_ns(SystemTime::now()).expect("before 2262") / 1_000_000
     }
 

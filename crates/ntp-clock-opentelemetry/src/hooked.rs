@@ -1,18 +1,17 @@
 //! When spans were seen to begin, so that a start which the program passed in is recognised.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanId;
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::times::{Times, unix_ns};
 
-/// Of so many spans at a time it is known when they were seen to begin. Of others a start counts
-/// as the SDK's.
-const SLOTS: usize = 8_192;
+/// Of so many spans, the last that began, it is known when they were seen to begin. Of others a
+/// start counts as the SDK's.
+const REMEMBERED: usize = 8_192;
 /// A time that lies longer than this before the hook saw it was passed in by the program.
 const LONGEST_MS: i64 = 1_000;
 /// An end this near to the last look counts as the SDK's without a look at its clock.
@@ -23,13 +22,18 @@ const TRACING: [&str; 2] = ["busy_ns", "thread.id"];
 
 pub(crate) const TIME_SOURCE: &str = "ntp_clock.time_source";
 
-/// By the lower half of a span's id, which is random: the other half, and the SDK's time in
-/// milliseconds, modulo 2^32. One word for both, so that threads need no lock.
-pub(crate) struct Hooked(Box<[AtomicU64]>);
+/// A ring: half of a span's id, which is random, and the SDK's time in milliseconds, modulo 2^32.
+/// One word for both, so that threads need no lock; and one behind the other, for a word that is
+/// looked up by the id lies in memory that the processor has not at hand.
+pub(crate) struct Hooked {
+    begun: Box<[AtomicU64]>,
+    next: AtomicUsize,
+}
 
 impl Default for Hooked {
     fn default() -> Self {
-        Hooked((0..SLOTS).map(|_| AtomicU64::new(0)).collect())
+        let begun = (0..REMEMBERED).map(|_| AtomicU64::new(0)).collect();
+        Hooked { begun, next: AtomicUsize::new(0) }
     }
 }
 
@@ -42,47 +46,43 @@ impl fmt::Debug for Hooked {
 impl Hooked {
     /// A span begins. The last look at the SDK's clock stands for the time: to read that clock
     /// would cost more than all else that a span's beginning does.
-    pub(crate) fn began(&self, span: SpanId, times: &dyn Times) {
-        let (slot, tag) = self.place(span);
-        slot.store(tag | u64::from(low_half(times.last_look_ms())), Ordering::Relaxed);
+    pub(crate) fn began(&self, span: SpanId, look_ms: i64) {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        self.begun[next % REMEMBERED]
+            .store(tag(span) | u64::from(low_half(look_ms)), Ordering::Relaxed);
     }
 
-    /// A span has ended: says so where the program passed in its start or its end.
-    pub(crate) fn ended(&self, span: &mut SpanData, times: &dyn Times) {
-        if end_passed_in(span, times) || self.start_passed_in(span, times) {
-            span.attributes.push(KeyValue::new(TIME_SOURCE, "program"));
+    /// Whether the program passed in the start or the end of a span that has just ended.
+    pub(crate) fn passed_in(&self, span: &SpanData, look_ms: i64, times: &dyn Times) -> bool {
+        let both = (unix_ms(span.start_time), unix_ms(span.end_time));
+        let (Some(start_ms), Some(end_ms)) = both else { return true };
+        // A look is 50 ms old at most, or a little more where the machine is busy.
+        let near = (-NEAR_MS..=LONGEST_MS - NEAR_MS).contains(&(look_ms - end_ms));
+        let recent = start_ms >= look_ms.saturating_sub(LONGEST_MS);
+        !(near && recent) && {
+            let now_ms = || unix_ms(SystemTime::now());
+            let end_passed_in = !near && now_ms().is_none_or(|now_ms| !is_seen(now_ms - end_ms));
+            end_passed_in || (!recent && self.start_passed_in(span, start_ms, times))
         }
     }
 
-    fn start_passed_in(&self, span: &SpanData, times: &dyn Times) -> bool {
-        let Some(start_ms) = unix_ms(span.start_time) else { return true };
-        if start_ms >= times.last_look_ms().saturating_sub(LONGEST_MS) {
-            return false;
-        }
-        let (slot, tag) = self.place(span.span_context.span_id());
-        let known = slot.load(Ordering::Relaxed);
+    #[cold]
+    fn start_passed_in(&self, span: &SpanData, start_ms: i64, times: &dyn Times) -> bool {
+        let tag = tag(span.span_context.span_id());
+        let known = self.begun.iter().map(|begun| begun.load(Ordering::Relaxed));
         // The other half is that of the time.
-        let same = known & !u64::from(u32::MAX) == tag && known != 0;
-        let look = known as u32;
+        let same = |known: &u64| known & !u64::from(u32::MAX) == tag && *known != 0;
+        let Some(look) = known.rev().find(same).map(|known| known as u32) else { return false };
         let age_ms = look.wrapping_sub(low_half(start_ms)).cast_signed();
-        same && i64::from(age_ms) > LONGEST_MS
+        i64::from(age_ms) > LONGEST_MS
             && !is_of_tracing(span)
             // Stepped back after that look, the clock itself showed such a start.
             && !times.stepped_after(&|look_ms| low_half(look_ms) == look)
     }
-
-    fn place(&self, span: SpanId) -> (&AtomicU64, u64) {
-        let id = u64::from_be_bytes(span.to_bytes());
-        let slot = usize::try_from(id % SLOTS as u64).unwrap_or_default();
-        (&self.0[slot], id & !u64::from(u32::MAX))
-    }
 }
 
-fn end_passed_in(span: &SpanData, times: &dyn Times) -> bool {
-    let Some(end_ms) = unix_ms(span.end_time) else { return true };
-    // A look is 50 ms old at most, or a little more where the machine is busy.
-    let near = (-NEAR_MS..=LONGEST_MS - NEAR_MS).contains(&(times.last_look_ms() - end_ms));
-    !near && unix_ms(SystemTime::now()).is_none_or(|now_ms| !is_seen(now_ms - end_ms))
+fn tag(span: SpanId) -> u64 {
+    u64::from_be_bytes(span.to_bytes()) & !u64::from(u32::MAX)
 }
 
 fn is_of_tracing(span: &SpanData) -> bool {
@@ -121,6 +121,7 @@ const fn low_half(ms: i64) -> u32 {
 mod tests {
     use std::time::Duration;
 
+    use opentelemetry::KeyValue;
     use opentelemetry::trace::{Span as _, SpanBuilder, TracerProvider as _};
     use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 
@@ -182,23 +183,19 @@ mod tests {
     }
 
     #[test]
-    fn of_more_spans_than_are_remembered_a_start_counts_as_the_sdks() {
-        let hooked = Hooked::default();
-        let id = |n: u64| SpanId::from_bytes(n.to_be_bytes());
-        let first = (1 << 40) | 7;
-        let times = Fake::new(true);
-        hooked.began(id(first), &*times);
+    fn of_the_last_8192_spans_a_start_is_recognised_and_of_others_it_counts_as_the_sdks() {
+        let (hooked, times) = (Hooked::default(), Fake::new(true));
+        let look_ms = || times.look();
         let mut span = left(named().with_start_time(SystemTime::UNIX_EPOCH), None);
-        span.span_context = opentelemetry::trace::SpanContext::new(
-            span.span_context.trace_id(),
-            id(first),
-            span.span_context.trace_flags(),
-            false,
-            span.span_context.trace_state().clone(),
-        );
-        assert!(hooked.start_passed_in(&span, &*times));
-        hooked.began(id(first + (1 << 50)), &*times);
-        assert!(!hooked.start_passed_in(&span, &*times));
+        span.end_time = SystemTime::now();
+        hooked.began(span.span_context.span_id(), look_ms());
+        let mut dice = fastrand::Rng::with_seed(5);
+        for _ in 1..REMEMBERED {
+            hooked.began(SpanId::from(dice.u64(1..)), look_ms());
+        }
+        assert!(hooked.passed_in(&span, look_ms(), &*times));
+        hooked.began(SpanId::from(1), look_ms());
+        assert!(!hooked.passed_in(&span, look_ms(), &*times));
     }
 
     #[test]

@@ -129,6 +129,18 @@ impl Keeper {
         seen.history.sample(sample);
     }
 
+    #[cold]
+    fn look_if_nobody_does(&self) {
+        // Who finds it locked need not look: another one does.
+        if let Ok(mut seen) = self.seen.try_lock() {
+            self.sample(&mut seen);
+            if let Some(thread) = self.thread.get() {
+                self.due.store(false, Ordering::Relaxed);
+                thread.unpark();
+            }
+        }
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,26 +152,15 @@ impl Keeper {
 }
 
 impl Times for Keeper {
-    fn look(&self) {
-        if !self.due.load(Ordering::Relaxed) {
-            return;
+    fn look(&self) -> i64 {
+        if self.due.load(Ordering::Relaxed) {
+            self.look_if_nobody_does();
         }
-        // Who finds it locked need not look: another one does.
-        if let Ok(mut seen) = self.seen.try_lock() {
-            self.sample(&mut seen);
-            if let Some(thread) = self.thread.get() {
-                self.due.store(false, Ordering::Relaxed);
-                thread.unpark();
-            }
-        }
+        self.last_look_ms.load(Ordering::Relaxed)
     }
 
     fn look_now(&self) {
         self.sample(&mut self.seen());
-    }
-
-    fn last_look_ms(&self) -> i64 {
-        self.last_look_ms.load(Ordering::Relaxed)
     }
 
     fn stepped_after(&self, is_look: &dyn Fn(i64) -> bool) -> bool {

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use opentelemetry::logs::Severity;
 use opentelemetry::trace::{Span as _, TraceContextExt as _};
-use opentelemetry::{Context, InstrumentationScope};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{self, BatchLogProcessor, SdkLogRecord};
 use opentelemetry_sdk::trace::{self, BatchSpanProcessor, Span, SpanData};
 
 use crate::gated::Door;
-use crate::hooked::Hooked;
+use crate::hooked::{Hooked, TIME_SOURCE};
 use crate::order::{Exchanges, Received};
 use crate::times::Times;
 
@@ -55,8 +55,7 @@ fn flush<T>(door: &Door<T>, begun: Instant) -> OTelSdkResult {
 
 impl trace::SpanProcessor for SpanProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
-        self.times.look();
-        self.hooked.began(span.span_context().span_id(), &*self.times);
+        self.hooked.began(span.span_context().span_id(), self.times.look());
         let parent = cx.span();
         let parent = parent.span_context();
         if parent.is_remote()
@@ -68,10 +67,12 @@ impl trace::SpanProcessor for SpanProcessor {
         self.batches.on_start(span, cx);
     }
 
-    fn on_end(&self, mut span: SpanData) {
-        self.times.look();
-        self.hooked.ended(&mut span, &*self.times);
-        self.batches.on_end(span);
+    fn on_end(&self, span: SpanData) {
+        if self.hooked.passed_in(&span, self.times.look(), &*self.times) {
+            self.batches.on_end(of_program(span));
+        } else {
+            self.batches.on_end(span);
+        }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -87,6 +88,13 @@ impl trace::SpanProcessor for SpanProcessor {
     fn set_resource(&mut self, resource: &Resource) {
         self.batches.set_resource(resource);
     }
+}
+
+/// Says that the program passed in its start or its end.
+#[cold]
+fn of_program(mut span: SpanData) -> SpanData {
+    span.attributes.push(KeyValue::new(TIME_SOURCE, "program"));
+    span
 }
 
 impl logs::LogProcessor for LogProcessor {

@@ -9,12 +9,11 @@ use opentelemetry::KeyValue;
 
 /// What knows true time.
 pub(crate) trait Times: fmt::Debug + Send + Sync {
-    /// Looks at both clocks, if the last look is some time ago.
-    fn look(&self);
+    /// Looks at both clocks, if the last look is some time ago; gives what the SDK's clock showed
+    /// at the last look, milliseconds.
+    fn look(&self) -> i64;
     /// Looks at both clocks, so that what is dated next lies between two looks.
     fn look_now(&self);
-    /// What the SDK's clock showed at the last look, milliseconds.
-    fn last_look_ms(&self) -> i64;
     /// Whether the SDK's clock was stepped between a look of which this is true and the next one.
     fn stepped_after(&self, is_look: &dyn Fn(i64) -> bool) -> bool;
     /// Whether the clock has ever been synchronised in this process.
