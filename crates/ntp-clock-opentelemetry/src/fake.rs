@@ -1,7 +1,7 @@
 //! A clock of tests: true time is the SDK's plus an hour, from a second before it was made on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use ntp_clock_history::{Dated, Traced};
@@ -14,12 +14,20 @@ pub(crate) const HOUR_NS: i64 = 3_600_000_000_000;
 pub(crate) struct Fake {
     synchronised: AtomicBool,
     since_ns: i64,
+    off_ns: AtomicI64,
 }
 
 impl Fake {
     pub(crate) fn new(synchronised: bool) -> Arc<Self> {
         let since_ns = unix_ns(SystemTime::now()).expect("before 2262") - 1_000_000_000;
-        Arc::new(Fake { synchronised: AtomicBool::new(synchronised), since_ns })
+        let (synchronised, off_ns) = (AtomicBool::new(synchronised), AtomicI64::new(HOUR_NS));
+        Arc::new(Fake { synchronised, since_ns, off_ns })
+    }
+
+    /// From now on other times are true.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn correct(&self, by_ns: i64) {
+        self.off_ns.fetch_add(by_ns, Ordering::SeqCst);
     }
 
     pub(crate) fn synchronise(&self) {
@@ -44,7 +52,7 @@ impl Times for Fake {
 
     fn date(&self, system_ns: i64) -> Option<Dated> {
         let known = self.synchronised() && system_ns >= self.since_ns;
-        let time_ns = system_ns + HOUR_NS;
+        let time_ns = system_ns + self.off_ns.load(Ordering::SeqCst);
         known.then_some(Dated { time_ns, max_error_ns: 1_000, est_error_ns: 10, epoch: 3 })
     }
 

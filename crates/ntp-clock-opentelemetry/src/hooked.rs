@@ -1,5 +1,6 @@
 //! When spans were seen to begin, so that a start which the program passed in is recognised.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use opentelemetry::trace::SpanId;
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::times::{Times, unix_ns};
+use crate::times::{Times, system_time, unix_ns};
 
 /// Of so many spans, the last that began, it is known when they were seen to begin. Of others a
 /// start counts as the SDK's.
@@ -54,20 +55,29 @@ impl Hooked {
 
     /// Whether the program passed in the start or the end of a span that has just ended.
     pub(crate) fn passed_in(&self, span: &SpanData, look_ms: i64, times: &dyn Times) -> bool {
-        let both = (unix_ms(span.start_time), unix_ms(span.end_time));
-        let (Some(start_ms), Some(end_ms)) = both else { return true };
-        // A look is 50 ms old at most, or a little more where the machine is busy.
-        let near = (-NEAR_MS..=LONGEST_MS - NEAR_MS).contains(&(look_ms - end_ms));
-        let recent = start_ms >= look_ms.saturating_sub(LONGEST_MS);
-        !(near && recent) && {
-            let now_ms = || unix_ms(SystemTime::now());
-            let end_passed_in = !near && now_ms().is_none_or(|now_ms| !is_seen(now_ms - end_ms));
-            end_passed_in || (!recent && self.start_passed_in(span, start_ms, times))
-        }
+        !Usual::at(look_ms).has(span) && self.unusual_passed_in(span, look_ms, times)
     }
 
     #[cold]
-    fn start_passed_in(&self, span: &SpanData, start_ms: i64, times: &dyn Times) -> bool {
+    fn unusual_passed_in(&self, span: &SpanData, look_ms: i64, times: &dyn Times) -> bool {
+        let both = (unix_ms(span.start_time), unix_ms(span.end_time));
+        let (Some(start_ms), Some(end_ms)) = both else { return true };
+        let near = (-NEAR_MS..=LONGEST_MS - NEAR_MS).contains(&(look_ms - end_ms));
+        let end_passed_in =
+            !near && unix_ms(SystemTime::now()).is_none_or(|now_ms| !is_seen(now_ms - end_ms));
+        end_passed_in || self.start_passed_in(span, start_ms, look_ms, times)
+    }
+
+    fn start_passed_in(
+        &self,
+        span: &SpanData,
+        start_ms: i64,
+        look_ms: i64,
+        times: &dyn Times,
+    ) -> bool {
+        if start_ms >= look_ms.saturating_sub(LONGEST_MS) {
+            return false;
+        }
         let tag = tag(span.span_context.span_id());
         let known = self.begun.iter().map(|begun| begun.load(Ordering::Relaxed));
         // The other half is that of the time.
@@ -78,6 +88,51 @@ impl Hooked {
             && !is_of_tracing(span)
             // Stepped back after that look, the clock itself showed such a start.
             && !times.stepped_after(&|look_ms| low_half(look_ms) == look)
+    }
+}
+
+/// The times of a span that the SDK took, where it was no longer than a second: three
+/// comparisons, where a number of milliseconds would have to be made of each time.
+#[derive(Clone, Copy)]
+struct Usual {
+    look_ms: i64,
+    first_start: SystemTime,
+    first_end: SystemTime,
+    last_end: SystemTime,
+}
+
+impl Usual {
+    const NEVER: Self = Usual {
+        look_ms: i64::MIN,
+        first_start: UNIX_EPOCH,
+        first_end: UNIX_EPOCH,
+        last_end: UNIX_EPOCH,
+    };
+
+    /// Around a look. It is 50 ms old at most, or a little more where the machine is busy.
+    fn at(look_ms: i64) -> Self {
+        thread_local! {
+            static LAST: Cell<Usual> = const { Cell::new(Usual::NEVER) };
+        }
+        let last = LAST.get();
+        if last.look_ms == look_ms {
+            last
+        } else {
+            Self::new(look_ms).inspect(|new| LAST.set(*new)).unwrap_or(Self::NEVER)
+        }
+    }
+
+    #[cold]
+    fn new(look_ms: i64) -> Option<Self> {
+        let at = |ms: i64| look_ms.checked_add(ms)?.checked_mul(1_000_000).map(system_time);
+        let (first_start, last_end) = (at(-LONGEST_MS)?, at(NEAR_MS)?);
+        Some(Usual { look_ms, first_start, first_end: at(NEAR_MS - LONGEST_MS)?, last_end })
+    }
+
+    fn has(&self, span: &SpanData) -> bool {
+        self.first_start <= span.start_time
+            && self.first_end <= span.end_time
+            && span.end_time <= self.last_end
     }
 }
 

@@ -9,6 +9,9 @@ use opentelemetry_otlp::{MetricExporter, WithHttpConfig as _};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Exemplar, Metric, NumberDataPoint, ResourceMetrics as Resource, ScopeMetrics, Sum,
+};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
@@ -99,6 +102,70 @@ fn the_start_of_a_delta_is_the_end_of_the_one_before() {
 fn without_synchronisation_points_stay_as_they_are() {
     for [plain, redated] in three_exports(&Fake::new(false), Temporality::Cumulative) {
         assert_eq!(plain, redated);
+    }
+}
+
+/// A request with a sum of points from and to these times.
+fn request_of(points: &[(u64, u64)]) -> ExportMetricsServiceRequest {
+    let point = |&(start_time_unix_nano, time_unix_nano): &(u64, u64)| NumberDataPoint {
+        start_time_unix_nano,
+        time_unix_nano,
+        ..NumberDataPoint::default()
+    };
+    let data_points = points.iter().map(point).collect();
+    let data = Some(Data::Sum(Sum { data_points, ..Sum::default() }));
+    let metrics = vec![Metric { data, ..Metric::default() }];
+    let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
+    let resource_metrics = vec![Resource { scope_metrics, ..Resource::default() }];
+    ExportMetricsServiceRequest { resource_metrics }
+}
+
+fn points_of(request: &mut ExportMetricsServiceRequest) -> &mut Vec<NumberDataPoint> {
+    match &mut request.resource_metrics[0].scope_metrics[0].metrics[0].data {
+        Some(Data::Sum(sum)) => &mut sum.data_points,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_start_of_a_delta_is_where_the_end_of_the_one_before_was_moved_to() {
+    let fake = Fake::new(true);
+    let metrics = Timekeeper::new(fake.clone()).metrics();
+    let now = unix_ns(SystemTime::now()).expect("a time").unsigned_abs();
+    let redated = |points: &[(u64, u64)]| {
+        let mut request = request_of(points);
+        metrics.redate(&mut request);
+        let error = said(&request, "ntp_clock.max_error_ns");
+        let times = |point: &NumberDataPoint| (point.start_time_unix_nano, point.time_unix_nano);
+        (points_of(&mut request).iter().map(times).collect::<Vec<_>>(), error)
+    };
+    let (first, _) = redated(&[(now - 5_000, now), (now - 5_000, now)]);
+    fake.correct(-1_000_000);
+    // The later of the two has the time that both end at moved.
+    let (second, error) = redated(&[(now - 5_000, now + 10), (now, now + 10)]);
+    let end = first[0].1;
+    assert_eq!(second, [(first[0].0, end), (end, end)]);
+    // 1 us, and 999,990 ns from being moved, rounded up.
+    assert_eq!(error, Some(any_value::Value::IntValue(1 << 20)));
+    let (third, _) = redated(&[(now + 10, now + 2_000_000), (now + 10, now + 2_000_000)]);
+    assert_eq!([third[0].0, third[1].0], [end, end]);
+}
+
+#[test]
+fn a_scope_with_a_point_or_an_exemplar_that_cannot_be_dated_stays_as_it_is_and_says_so() {
+    let metrics = Timekeeper::new(Fake::new(true)).metrics();
+    let now = unix_ns(SystemTime::now()).expect("a time").unsigned_abs();
+    let good = request_of(&[(now - 5_000, now)]);
+    let point = request_of(&[(now - 5_000, now), (5, now)]);
+    let mut exemplar = good.clone();
+    let old = Exemplar { time_unix_nano: 5, ..Exemplar::default() };
+    points_of(&mut exemplar)[0].exemplars.push(old);
+    for (mut plain, synchronised) in [(good, true), (point, false), (exemplar, false)] {
+        let mut redated = plain.clone();
+        metrics.redate(&mut redated);
+        let told = said(&redated, "ntp_clock.synchronised");
+        assert_eq!(told, Some(any_value::Value::BoolValue(synchronised)));
+        assert_eq!(points_of(&mut redated) == points_of(&mut plain), !synchronised);
     }
 }
 

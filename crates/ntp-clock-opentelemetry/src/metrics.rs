@@ -7,14 +7,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use ntp_clock_history::Dated;
 use opentelemetry::Value;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{Exemplar, Gauge, ScopeMetrics};
+use opentelemetry_proto::tonic::metrics::v1::{Exemplar, Metric, ScopeMetrics};
 
 use crate::times::{Redating, SYNCHRONISED, Times};
 
@@ -25,9 +24,27 @@ const REMEMBERED_REQUESTS: u64 = 16;
 ///
 /// Made by [`Timekeeper::metrics`](crate::Timekeeper::metrics). A start that the SDK repeats is
 /// dated once and repeated unchanged, for else it would look like a reset; the start of a delta is
-/// the end of the one before. Each scope says `ntp_clock.synchronised`, and with true times the other
-/// attributes too. Its errors are rounded up to powers of two: each other value of a scope's
-/// attribute makes new series in a backend.
+/// the end of the one before. A scope's points are re-dated all or none, and it says which:
+/// `ntp_clock.synchronised`, and with true times the other attributes too. Its errors are rounded up
+/// to powers of two: each other value of a scope's attribute makes new series in a backend.
+///
+/// All times are Unix time in nanoseconds, as OTLP has them: before it is the SDK's, afterwards
+/// true time.
+///
+/// ```
+/// use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+/// use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
+///
+/// let clock = ntp_clock::ManualClock::new().clock(); // a program has `Clock::global().clone()`
+/// let metrics = ntp_clock_opentelemetry::install(&clock).metrics();
+/// // What an exporter of the program's own is about to send.
+/// let scope_metrics = vec![ScopeMetrics::default()];
+/// let resource_metrics = vec![ResourceMetrics { scope_metrics, ..Default::default() }];
+/// let mut request = ExportMetricsServiceRequest { resource_metrics };
+/// metrics.redate(&mut request);
+/// let scope = request.resource_metrics[0].scope_metrics[0].scope.as_ref().unwrap();
+/// assert_eq!(scope.attributes[0].key, "ntp_clock.synchronised");
+/// ```
 pub struct Metrics {
     times: Arc<dyn Times>,
     memory: Mutex<Memory>,
@@ -53,84 +70,71 @@ impl Metrics {
 
     /// Re-dates all points of a request; call it once for each, in the order of the exports.
     ///
-    /// Points whose times cannot be dated stay as they are. A request that has been re-dated stays
-    /// unchanged.
+    /// A scope with a point or an exemplar that cannot be dated stays as it is, and says so. A
+    /// request that has been re-dated stays unchanged.
     pub fn redate(&self, request: &mut ExportMetricsServiceRequest) {
         self.times.look_now();
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.requests += 1;
-        for resource in &mut request.resource_metrics {
-            for scope in &mut resource.scope_metrics {
-                self.redate_scope(scope, &mut memory);
-            }
+        let scopes = request.resource_metrics.iter_mut().flat_map(|of| &mut of.scope_metrics);
+        let mut scopes: Vec<_> = scopes.filter(|scope| !is_redated(scope)).collect();
+        // Before any time leaves, for points of several scopes may end at the same.
+        for metric in scopes.iter_mut().flat_map(|scope| &mut scope.metrics) {
+            each_point(metric, &mut |start, time, _| self.order(&mut memory, *start, *time));
+        }
+        for scope in scopes {
+            self.redate_scope(scope, &mut memory);
         }
         let oldest = memory.requests.saturating_sub(REMEMBERED_REQUESTS);
         memory.dated.retain(|_, &mut (_, used)| used > oldest);
     }
 
-    fn redate_scope(&self, metrics: &mut ScopeMetrics, memory: &mut Memory) {
-        let scope = metrics.scope.get_or_insert_default();
-        if scope.attributes.iter().any(|attribute| attribute.key == SYNCHRONISED) {
+    /// Has an end not be before its start. It is remembered where it was moved to, and that much
+    /// less sure: the next delta starts there.
+    fn order(&self, memory: &mut Memory, start: u64, time: u64) {
+        if start == 0 || start > time {
             return;
         }
-        let (mut all, mut redating) = (true, Redating::new(&*self.times));
-        let mut redate = |start: &mut u64, time: &mut u64, exemplars: &mut [Exemplar]| {
-            all &= self.redate_point(memory, &mut redating, start, time, exemplars).is_some();
-        };
-        for data in metrics.metrics.iter_mut().filter_map(|metric| metric.data.as_mut()) {
-            match data {
-                Data::Gauge(Gauge { data_points }) => data_points.iter_mut().for_each(|point| {
-                    let exemplars = &mut point.exemplars;
-                    redate(&mut point.start_time_unix_nano, &mut point.time_unix_nano, exemplars);
-                }),
-                Data::Sum(sum) => sum.data_points.iter_mut().for_each(|point| {
-                    let exemplars = &mut point.exemplars;
-                    redate(&mut point.start_time_unix_nano, &mut point.time_unix_nano, exemplars);
-                }),
-                Data::Histogram(histogram) => histogram.data_points.iter_mut().for_each(|point| {
-                    let exemplars = &mut point.exemplars;
-                    redate(&mut point.start_time_unix_nano, &mut point.time_unix_nano, exemplars);
-                }),
-                Data::ExponentialHistogram(of) => of.data_points.iter_mut().for_each(|point| {
-                    let exemplars = &mut point.exemplars;
-                    redate(&mut point.start_time_unix_nano, &mut point.time_unix_nano, exemplars);
-                }),
-                Data::Summary(summary) => summary.data_points.iter_mut().for_each(|point| {
-                    redate(&mut point.start_time_unix_nano, &mut point.time_unix_nano, &mut []);
-                }),
-            }
+        let began = self.date(memory, start);
+        let ended = self.date(memory, time);
+        if let (Some(began), Some(ended)) = (began, ended)
+            && ended.time_ns < began.time_ns
+            && let Some((ended, _)) = memory.dated.get_mut(&time)
+        {
+            let moved_ns = began.time_ns.saturating_sub(ended.time_ns);
+            ended.time_ns = began.time_ns;
+            ended.max_error_ns = ended.max_error_ns.saturating_add(moved_ns);
         }
-        let said = if all { redating } else { Redating::new(&*self.times) };
-        scope.attributes.extend(said.attributes().into_iter().map(attribute));
     }
 
-    /// Re-dates a point, both its times or none.
-    fn redate_point(
-        &self,
-        memory: &mut Memory,
-        redating: &mut Redating<'_>,
-        start: &mut u64,
-        time: &mut u64,
-        exemplars: &mut [Exemplar],
-    ) -> Option<()> {
-        let began = if *start == 0 { None } else { Some(self.date(memory, *start)?) };
-        let ended = self.date(memory, *time)?;
-        let began_ns = began.map_or(0, |began| began.time_ns);
-        let ended_ns = if *start <= *time { ended.time_ns.max(began_ns) } else { ended.time_ns };
-        (*start, *time) = (u64::try_from(began_ns).ok()?, u64::try_from(ended_ns).ok()?);
-        for dated in began.into_iter().chain([ended]) {
-            redating.keep(dated);
+    fn redate_scope(&self, scope: &mut ScopeMetrics, memory: &mut Memory) {
+        let (mut all, mut redating) = (true, Redating::new(&*self.times));
+        let mut metrics = scope.metrics.clone();
+        let mut date = |time: &mut u64| match self.true_ns(memory, &mut redating, *time) {
+            Some(true_ns) => *time = true_ns,
+            None => all = false,
+        };
+        for metric in &mut metrics {
+            each_point(metric, &mut |start, time, exemplars| {
+                if *start != 0 {
+                    date(start);
+                }
+                date(time);
+                exemplars.iter_mut().for_each(|exemplar| date(&mut exemplar.time_unix_nano));
+            });
         }
-        redating.moved(Duration::from_nanos(ended_ns.abs_diff(ended.time_ns)));
-        for exemplar in exemplars {
-            if let Some(taken) = self.date(memory, exemplar.time_unix_nano)
-                && let Ok(taken_ns) = u64::try_from(taken.time_ns)
-            {
-                exemplar.time_unix_nano = taken_ns;
-                redating.keep(taken);
-            }
+        if all {
+            scope.metrics = metrics;
         }
-        Some(())
+        let said = if all { redating } else { Redating::new(&*self.times) };
+        let attributes = &mut scope.scope.get_or_insert_default().attributes;
+        attributes.extend(said.attributes().into_iter().map(attribute));
+    }
+
+    fn true_ns(&self, memory: &mut Memory, redating: &mut Redating<'_>, ns: u64) -> Option<u64> {
+        let dated = self.date(memory, ns)?;
+        redating.keep(dated);
+        u64::try_from(dated.time_ns).ok()
     }
 
     fn date(&self, memory: &mut Memory, sdk_ns: u64) -> Option<Dated> {
@@ -142,6 +146,33 @@ impl Metrics {
         let dated = self.times.date(i64::try_from(sdk_ns).ok()?)?;
         memory.dated.insert(sdk_ns, (dated, request));
         Some(dated)
+    }
+}
+
+fn is_redated(metrics: &ScopeMetrics) -> bool {
+    let attributes = metrics.scope.iter().flat_map(|scope| &scope.attributes);
+    attributes.into_iter().any(|attribute| attribute.key == SYNCHRONISED)
+}
+
+/// Start, time and exemplars of each point; a start of 0 is none.
+fn each_point(metric: &mut Metric, visit: &mut dyn FnMut(&mut u64, &mut u64, &mut [Exemplar])) {
+    macro_rules! visit {
+        ($points:expr) => {
+            for point in &mut $points.data_points {
+                let times = (&mut point.start_time_unix_nano, &mut point.time_unix_nano);
+                visit(times.0, times.1, &mut point.exemplars);
+            }
+        };
+    }
+    match &mut metric.data {
+        None => {}
+        Some(Data::Gauge(gauge)) => visit!(gauge),
+        Some(Data::Sum(sum)) => visit!(sum),
+        Some(Data::Histogram(histogram)) => visit!(histogram),
+        Some(Data::ExponentialHistogram(histogram)) => visit!(histogram),
+        Some(Data::Summary(summary)) => summary.data_points.iter_mut().for_each(|point| {
+            visit(&mut point.start_time_unix_nano, &mut point.time_unix_nano, &mut []);
+        }),
     }
 }
 
