@@ -44,6 +44,10 @@ pub(crate) enum Admitted<T> {
 pub(crate) struct Gate<T> {
     limits: GateLimits,
     batches: VecDeque<Vec<(usize, T)>>,
+    /// How many batches have ever left the queue.
+    left: u64,
+    /// Of batches that came before this many, all may leave though the gate is shut.
+    released: u64,
     items: usize,
     bytes: usize,
     since: Option<Instant>,
@@ -52,7 +56,16 @@ pub(crate) struct Gate<T> {
 
 impl<T> Gate<T> {
     pub(crate) fn new(limits: GateLimits) -> Self {
-        Gate { limits, batches: VecDeque::new(), items: 0, bytes: 0, since: None, open: false }
+        Gate {
+            limits,
+            batches: VecDeque::new(),
+            left: 0,
+            released: 0,
+            items: 0,
+            bytes: 0,
+            since: None,
+            open: false,
+        }
     }
 
     /// Takes a batch; `bytes` estimates the size of an item.
@@ -94,6 +107,7 @@ impl<T> Gate<T> {
             (self.items, self.bytes) = (items, bytes);
             if oldest.is_empty() {
                 self.batches.pop_front();
+                self.left += 1;
             } else if leaving.len() == before {
                 break;
             }
@@ -112,12 +126,30 @@ impl<T> Gate<T> {
         self.open = true;
     }
 
-    /// The oldest batch, as it came; only from an open gate.
+    /// Lets out what waits now, and leaves the gate as it is; gives the number for
+    /// [`has_left`](Gate::has_left).
+    pub(crate) fn release(&mut self) -> u64 {
+        self.released = self.left + self.batches.len() as u64;
+        self.released
+    }
+
+    /// Whether nothing of what was released then waits here any more.
+    pub(crate) fn has_left(&self, released: u64) -> bool {
+        self.left >= released
+    }
+
+    /// Whether the oldest batch may leave.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.open || self.left < self.released
+    }
+
+    /// The oldest batch, as it came, if it may leave.
     pub(crate) fn next(&mut self) -> Option<Vec<T>> {
-        if !self.open {
+        if !self.is_leaving() {
             return None;
         }
         let batch = self.batches.pop_front()?;
+        self.left += 1;
         self.items -= batch.len();
         self.bytes -= batch.iter().map(|(size, _)| size).sum::<usize>();
         Some(batch.into_iter().map(|(_, item)| item).collect())
@@ -161,6 +193,21 @@ mod tests {
         assert_eq!(admit(&mut items, &[5, 6, 7, 8], now), Admitted::Waits(vec![2, 3, 4, 5]));
         let mut bytes = gate(100, 25);
         assert_eq!(admit(&mut bytes, &[1, 2, 3], now), Admitted::Waits(vec![1]));
+    }
+
+    #[test]
+    fn what_was_released_leaves_and_what_comes_later_waits_until_the_time_of_the_first_is_over() {
+        let (mut gate, now) = (gate(2, 1_000), Instant::now());
+        assert_eq!(admit(&mut gate, &[1], now), Admitted::Waits(vec![]));
+        assert_eq!(admit(&mut gate, &[2], now), Admitted::Waits(vec![]));
+        let released = gate.release();
+        // Also what had to leave for others has left.
+        assert_eq!(admit(&mut gate, &[3], now), Admitted::Waits(vec![1]));
+        assert!(!gate.has_left(released));
+        assert_eq!([gate.next(), gate.next()], [Some(vec![2]), None]);
+        assert!(gate.has_left(released) && !gate.is_empty());
+        assert!(gate.is_open(now + Duration::from_secs(10), false));
+        assert_eq!(gate.next(), Some(vec![3]));
     }
 
     #[test]

@@ -30,8 +30,10 @@ pub(crate) trait Sink: Send + Sync + 'static {
 
 struct State<T> {
     gate: Gate<T>,
-    /// A thread waits for the gate to open, or lets out what waited.
+    /// A thread waits until something may leave, or lets it out.
     thread: bool,
+    /// A batch that waited is on its way to the exporter.
+    sending: bool,
 }
 
 /// The gate as those see it who flush it, whatever is behind it.
@@ -54,7 +56,7 @@ pub(crate) struct Gated<S: Sink>(Arc<Shared<S>>);
 
 impl<S: Sink> Gated<S> {
     pub(crate) fn new(sink: S, times: Arc<dyn Times>, limits: GateLimits) -> Self {
-        let state = Mutex::new(State { gate: Gate::new(limits), thread: false });
+        let state = Mutex::new(State { gate: Gate::new(limits), thread: false, sending: false });
         let door = Arc::new(Door { times, state, changed: Condvar::new() });
         Gated(Arc::new(Shared { sink, door, turn: Turn::new(()) }))
     }
@@ -108,8 +110,7 @@ impl<S: Sink> Gated<S> {
 
 impl<S: Sink> Drop for Gated<S> {
     fn drop(&mut self) {
-        self.0.door.lock().gate.open();
-        self.0.door.changed.notify_all();
+        self.0.door.open();
     }
 }
 
@@ -136,23 +137,38 @@ impl<T> Door<T> {
         state.gate.is_open(Instant::now(), self.times.synchronised())
     }
 
+    fn open(&self) {
+        self.lock().gate.open();
+        self.changed.notify_all();
+    }
+
     /// Waits until the clock is synchronised, at most `wait`, lets out what waits, and is back
-    /// after `limit` even if the exporter is not.
+    /// after `limit` even if the exporter is not. What comes later waits as before.
     pub(crate) fn flush(&self, wait: Duration, limit: Duration) -> OTelSdkResult {
         let begun = Instant::now();
+        let mut released = None;
         let mut state = self.lock();
-        // With a thread there is something that waits or is on its way.
-        while state.thread {
+        // Without these nothing waits and nothing is on its way.
+        while state.thread || state.sending {
+            if released.is_some_and(|batches| state.gate.has_left(batches)) && !state.sending {
+                break;
+            }
             if begun.elapsed() >= limit {
                 return Err(OTelSdkError::Timeout(limit));
             }
-            if begun.elapsed() >= wait || self.is_open(&mut state) {
-                state.gate.open();
+            if released.is_none() && (begun.elapsed() >= wait || self.is_open(&mut state)) {
+                released = Some(state.gate.release());
                 self.changed.notify_all();
             }
             state = self.wait(state, LOOK);
         }
         Ok(())
+    }
+
+    /// Opens the gate for good, lets out what waits, and is back after `limit`.
+    pub(crate) fn shut_down(&self, limit: Duration) -> OTelSdkResult {
+        self.open();
+        self.flush(Duration::ZERO, limit)
     }
 }
 
@@ -168,47 +184,73 @@ impl<S: Sink> Shared<S> {
         while self.let_out_one().await {}
     }
 
-    /// Sends the oldest batch; `false` where there is none. One that the exporter refuses is lost,
-    /// as it would be had it not waited.
+    /// Sends the oldest batch that may leave; `false` where there is none. One that the exporter
+    /// refuses is lost, as it would be had it not waited.
     async fn let_out_one(&self) -> bool {
-        let batch = self.door.lock().gate.next();
-        let Some(batch) = batch else { return false };
+        let Some((batch, _sending)) = self.take_one() else { return false };
         let _refused = self.sink.send(batch).await;
         true
     }
+
+    fn take_one(&self) -> Option<(Vec<S::Item>, Sending<'_, S>)> {
+        let mut state = self.door.lock();
+        let batch = state.gate.next()?;
+        state.sending = true;
+        Some((batch, Sending(self)))
+    }
 }
 
-/// Begins the thread that waits for the gate to open.
+/// Until it is dropped, a batch is on its way.
+struct Sending<'a, S: Sink>(&'a Shared<S>);
+
+impl<S: Sink> Drop for Sending<'_, S> {
+    fn drop(&mut self) {
+        self.0.door.lock().sending = false;
+        self.0.door.changed.notify_all();
+    }
+}
+
+/// Begins the thread that lets out what waits.
 fn begin<S: Sink>(shared: &Arc<Shared<S>>) -> bool {
     let shared = Arc::clone(shared);
     let name = String::from("ntp-clock-otel");
-    thread::Builder::new().name(name).spawn(move || let_out_when_open(&shared)).is_ok()
+    thread::Builder::new().name(name).spawn(move || let_out_all(&shared)).is_ok()
 }
 
-fn let_out_when_open<S: Sink>(shared: &Shared<S>) {
-    // Also if the exporter panics, those who wait for the thread go on.
+/// Lets out what may leave, until nothing waits any more.
+fn let_out_all<S: Sink>(shared: &Shared<S>) {
+    // Should it panic, what comes later gets another thread.
     struct Ended<'a, S: Sink>(&'a Shared<S>);
     impl<S: Sink> Drop for Ended<'_, S> {
         fn drop(&mut self) {
-            self.0.door.lock().thread = false;
-            self.0.door.changed.notify_all();
+            if thread::panicking() {
+                self.0.door.lock().thread = false;
+                self.0.door.changed.notify_all();
+            }
         }
     }
     let _ended = Ended(shared);
     // As in the SDK's own threads: what exporting does is not to be traced itself.
     let _suppressed = Context::enter_telemetry_suppressed_scope();
     let door = &shared.door;
-    let mut state = door.lock();
-    while !door.is_open(&mut state) {
-        state = door.wait(state, LOOK);
-    }
-    drop(state);
     let one = || {
         block_on(async {
             let _turn = shared.turn.lock().await;
             shared.let_out_one().await
         })
     };
-    // An exporter that panics loses its batch, and the others have their turn.
-    while catch_unwind(AssertUnwindSafe(one)).unwrap_or(true) {}
+    let mut state = door.lock();
+    while !state.gate.is_empty() {
+        if door.is_open(&mut state) || state.gate.is_leaving() {
+            drop(state);
+            // An exporter that panics loses its batch, and the others have their turn.
+            let _panicked = catch_unwind(AssertUnwindSafe(one));
+            state = door.lock();
+        } else {
+            state = door.wait(state, LOOK);
+        }
+    }
+    // In the same hold of the lock: what comes from now on gets another thread.
+    state.thread = false;
+    door.changed.notify_all();
 }

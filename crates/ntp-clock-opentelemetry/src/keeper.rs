@@ -30,7 +30,7 @@ pub(crate) struct Keeper {
     seen: Mutex<Seen>,
     synchronised: AtomicBool,
     /// The last look is old. It is the thread that finds this out, so that a span's beginning and
-    /// end cost no look at any clock.
+    /// end read this flag instead of a clock; who finds it set looks at both clocks.
     due: AtomicBool,
     last_look_ms: AtomicI64,
     thread: OnceLock<Thread>,

@@ -15,6 +15,16 @@
 //! | `ntp_clock.parent_order`, `.parent_gap_ns`, `.parent_gap_max_error_ns` | the span's start to the sending by its remote parent ([`Exchanges`]) |
 //! | `ntp_clock.time_source` | `program`: a time that the program passed in stays as it is |
 //!
+//! It is made for `opentelemetry` and `opentelemetry_sdk` 0.33, and tested with
+//! `tracing-opentelemetry` 0.34 and `opentelemetry-appender-tracing` 0.33. Spans and log records need
+//! no feature; the others are
+//!
+//! | feature | for | with |
+//! | --- | --- | --- |
+//! | `metrics` | `metrics_client` and `metrics` of a [`Timekeeper`] | `opentelemetry-otlp` 0.33 over HTTP, or `opentelemetry-proto` 0.33 |
+//! | `gzip` | the same, where the exporter compresses its requests | |
+//! | `tower` | `server_layer` and `client_layer` | `tower` 0.5, `axum` 0.8 |
+//!
 //! ```
 //! use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 //!

@@ -48,7 +48,7 @@ impl<E: logs::LogExporter + 'static> logs::LogExporter for LogExporter<E> {
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         let begun = Instant::now();
-        let flushed = self.0.door().flush(Duration::ZERO, timeout);
+        let flushed = self.0.door().shut_down(timeout);
         let left = timeout.saturating_sub(begun.elapsed());
         flushed.and(self.0.sink().exporter.shutdown_with_timeout(left))
     }

@@ -3,7 +3,6 @@
 #[cfg(feature = "gzip")]
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -58,7 +57,7 @@ impl<C: HttpClient + 'static> HttpClient for MetricsClient<C> {
 impl<C: HttpClient + 'static> Drop for MetricsClient<C> {
     fn drop(&mut self) {
         // The program may end right after the exporter's shutdown, which is this.
-        let _late = self.0.door().flush(Duration::ZERO, FLUSH);
+        let _late = self.0.door().shut_down(FLUSH);
     }
 }
 

@@ -294,3 +294,25 @@ fn a_flush_keeps_its_limit_and_what_waited_leaves_as_it_is() {
     assert!(begun.elapsed() < crate::processors::FLUSH);
     assert_eq!(synchronised(&arrived(&memory)[0]), Some(false.into()));
 }
+
+#[test]
+fn a_flush_lets_out_what_waits_and_later_spans_wait_for_the_clock_as_before() {
+    let (fake, memory) = (Fake::new(false), InMemorySpanExporter::default());
+    let processor = Timekeeper::new(fake.clone()).span_processor(memory.clone());
+    let door = Arc::clone(&processor.door);
+    let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+    span(&provider, "flushed");
+    provider.force_flush().expect("flushed");
+    assert_eq!(arrived(&memory).len(), 1);
+    span(&provider, "waits");
+    thread::scope(|scope| {
+        let flushing = scope.spawn(|| provider.force_flush());
+        thread::sleep(Duration::from_millis(300));
+        assert!(arrived(&memory).len() == 1 && !flushing.is_finished());
+        fake.synchronise();
+        flushing.join().expect("no panic").expect("flushed");
+    });
+    assert!(door.flush(Duration::ZERO, Duration::ZERO).is_ok(), "nothing is left");
+    let said: Vec<_> = arrived(&memory).iter().map(synchronised).collect();
+    assert_eq!(said, [Some(false.into()), Some(true.into())]);
+}

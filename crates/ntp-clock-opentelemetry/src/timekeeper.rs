@@ -21,8 +21,9 @@ use crate::processors::{LogProcessor, SpanProcessor};
 use crate::spans::SpanExporter;
 use crate::times::Times;
 
-/// Begins to look at the SDK's clock beside this clock's counter, once a second and where spans and
-/// records begin and end: early, for what the program stamped before cannot be dated.
+/// Starts the history: from now on the SDK's clock is read beside `clock`'s counter, once a second
+/// and where spans and records begin and end. Call it early and once: what was stamped before cannot
+/// be dated. It ends when the last [`Timekeeper`], exporter or processor is dropped.
 ///
 /// ```no_run
 /// let timekeeper = ntp_clock_opentelemetry::install(ntp_clock::Clock::global());
@@ -49,8 +50,8 @@ impl Timekeeper {
         Timekeeper { times, exchanges, limits: GateLimits::default() }
     }
 
-    /// With other limits for what waits for the first synchronisation, in exporters wrapped
-    /// hereafter.
+    /// Sets the limits for what waits before the first synchronisation, for exporters that are
+    /// wrapped later.
     #[must_use]
     pub fn with_gate(self, limits: GateLimits) -> Self {
         Timekeeper { limits, ..self }
@@ -90,8 +91,7 @@ impl Timekeeper {
         LogProcessor { batches, door, times }
     }
 
-    /// A propagator around the program's own, for requests that say when they left, and servers
-    /// that learn from it.
+    /// Wraps the program's propagator: requests say when they left, and what arrives is read.
     #[must_use]
     pub fn propagator<P>(&self, inner: P) -> Propagator<P> {
         Propagator::new(inner, self.exchanges.clone())
@@ -103,14 +103,14 @@ impl Timekeeper {
         &self.exchanges
     }
 
-    /// A layer for servers, which tells who asks of this process's counter.
+    /// A server layer that adds the response header `ntp-clock-exchange`.
     #[cfg(feature = "tower")]
     #[must_use]
     pub fn server_layer(&self) -> ServerLayer {
         ServerLayer::new(self.exchanges.clock().clone())
     }
 
-    /// A layer for clients, which learns from servers that tell of theirs.
+    /// A client layer that learns from this header, `ntp-clock-exchange`.
     #[cfg(feature = "tower")]
     #[must_use]
     pub fn client_layer(&self) -> ClientLayer {
