@@ -10,9 +10,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::exchanges::Exchanges;
-use super::propagator::{TRACEPARENT, TRACESTATE};
+use super::propagator::TRACEPARENT;
 use super::server::HEADER;
-use super::tracestate::with_member;
+use super::tracestate::{TRACESTATE, with_member};
 
 /// A layer of tower around a client: requests that have a `traceparent` say in `tracestate` when
 /// they left and what is known of the two counters, and the server's answer is learnt from.

@@ -8,10 +8,9 @@ use opentelemetry::trace::{SpanId, TraceContextExt as _};
 
 use super::exchanges::Exchanges;
 use super::member::Member;
-use super::tracestate::{member_of, with_member};
+use super::tracestate::{TRACESTATE, member_of, with_member};
 
 pub(super) const TRACEPARENT: &str = "traceparent";
-pub(super) const TRACESTATE: &str = "tracestate";
 
 /// Adds to what the program's own propagator sends the `tracestate` member `ntpclock`: when the
 /// request left, by the clock's counter, whether the clock is synchronised or not.

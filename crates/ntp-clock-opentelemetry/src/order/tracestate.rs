@@ -2,6 +2,7 @@
 
 use super::member::Member;
 
+pub(super) const TRACESTATE: &str = "tracestate";
 const KEY: &str = "ntpclock";
 /// W3C's limit for members.
 const MOST_MEMBERS: usize = 32;
@@ -18,7 +19,7 @@ pub(super) fn member_of(state: &str) -> Option<&str> {
 /// What our member says, where `tracestate` has one that can be true.
 #[cfg(feature = "tower")]
 pub(super) fn said(headers: &http::HeaderMap) -> Option<Member> {
-    let values = headers.get_all(super::propagator::TRACESTATE).iter();
+    let values = headers.get_all(TRACESTATE).iter();
     let values: Result<Vec<_>, _> = values.map(http::HeaderValue::to_str).collect();
     member_of(&values.ok()?.join(","))?.parse().ok()
 }
