@@ -266,6 +266,19 @@ class SdkHistory:
         The time is known to `resolution_ns`, rounded down; the moment was not before and not after
         these readings of the counter.
         """
+    def date_in_order(
+        self,
+        system_ns: int,
+        resolution_ns: int = 1,
+        *,
+        not_before_ns: int | None = None,
+        not_after_ns: int | None = None,
+    ) -> Reading | None:
+        """The same, so that times keep their order whenever they are dated.
+
+        What the clock learns between two calls swaps no two times, where the system's clock was not
+        disturbed and the synchronised one not stepped. The error is some 0.02 ms wider.
+        """
     def trace(
         self,
         system_ns: int,

@@ -68,8 +68,8 @@ class Times:
     def date(self, system_ns: int, window: Window, resolution_ns: int = 1) -> Reading | None:
         """True time of a time that the SDK took, or None where nobody knows."""
         if window is None:
-            return self.history.date(system_ns, resolution_ns)
-        return self.history.date(
+            return self.history.date_in_order(system_ns, resolution_ns)
+        return self.history.date_in_order(
             system_ns, resolution_ns, not_before_ns=window[0], not_after_ns=window[1]
         )
 

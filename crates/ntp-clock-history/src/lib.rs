@@ -47,10 +47,12 @@ extern crate alloc;
 mod date;
 mod history;
 mod kept;
+mod knots;
 mod limits;
 mod piece;
 mod sample;
 
 pub use history::History;
+pub use knots::Knots;
 pub use limits::Limits;
 pub use sample::{Dated, Moment, Sample, Traced, Window};

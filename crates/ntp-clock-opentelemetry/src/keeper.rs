@@ -8,9 +8,8 @@ use std::thread::{self, Thread};
 use std::time::{Duration, SystemTime};
 
 use ntp_clock::{Clock, LocalTime, Reading};
-use ntp_clock_history::{Dated, History, Limits, Sample, Traced, Window};
+use ntp_clock_history::{Dated, History, Knots, Limits, Sample, Traced, Window};
 
-use crate::knots::Knots;
 use crate::times::{Times, unix_ns};
 
 /// How often the thread looks at both clocks where nobody else does.
@@ -105,23 +104,12 @@ impl Keeper {
             reading: stamp.reading.map(dated),
         };
         if let Some(last) = seen.last
-            && is_disturbed(&last, &sample)
+            && seen.knots.look(&last, &sample, seen.lowest_ns)
         {
             if seen.stepped_ms.len() >= MOST_STEPS {
                 seen.stepped_ms.pop_front();
             }
             seen.stepped_ms.push_back(last.system_ns.div_euclid(1_000_000));
-            // Around both looks the clock may have gone any way; after a step back it goes once
-            // more over what it has shown.
-            let counted_ns = sample.counter_ns.saturating_sub(last.counter_ns);
-            for look_ns in [last.system_ns, sample.system_ns] {
-                let around =
-                    (look_ns.saturating_sub(counted_ns), look_ns.saturating_add(counted_ns));
-                seen.knots.disturb(around.0, around.1);
-            }
-            if sample.system_ns < last.system_ns {
-                seen.knots.disturb(sample.system_ns.max(seen.lowest_ns), last.system_ns);
-            }
         }
         seen.last = Some(sample);
         self.last_look_ms.store(system_ns.div_euclid(1_000_000), Ordering::Relaxed);
@@ -223,15 +211,6 @@ fn look_on(keeper: &Weak<Keeper>) {
         }
         due = keeper.due.load(Ordering::Relaxed);
     }
-}
-
-/// Whether more than steering happened to the SDK's clock between two looks.
-fn is_disturbed(last: &Sample, sample: &Sample) -> bool {
-    let counted = sample.counter_ns.saturating_sub(last.counter_ns);
-    let apart = sample.system_ns.saturating_sub(last.system_ns).saturating_sub(counted);
-    let unsure = last.width_ns.saturating_add(sample.width_ns).saturating_add(1_000);
-    let steered = i64::try_from(i128::from(counted) * 600 / 1_000_000).unwrap_or(i64::MAX);
-    last.counter != sample.counter || apart.saturating_abs() > steered.saturating_add(unsure)
 }
 
 fn dated(reading: Reading) -> Dated {

@@ -54,7 +54,6 @@ mod gate;
 mod gated;
 mod hooked;
 mod keeper;
-mod knots;
 mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ntp_clock::{LocalTime, Span, UnixTime};
-use ntp_clock_history::{Dated, History, Limits, Moment, Sample, Window};
+use ntp_clock_history::{Dated, History, Knots, Limits, Moment, Sample, Window};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -19,9 +19,29 @@ use crate::reading::Reading;
 #[pyclass(frozen, module = "portacode._native")]
 pub(crate) struct SdkHistory {
     clock: Py<Clock>,
-    history: Mutex<History>,
+    seen: Mutex<Seen>,
     /// Whether a look found the clock synchronised.
     synchronised: AtomicBool,
+}
+
+/// What was seen of the system's clock.
+struct Seen {
+    history: History,
+    last: Option<Sample>,
+    /// The earliest time that it was seen to show.
+    lowest_ns: i64,
+    knots: Knots,
+}
+
+impl Seen {
+    fn sample(&mut self, sample: Sample) {
+        if let Some(last) = self.last {
+            self.knots.look(&last, &sample, self.lowest_ns);
+        }
+        self.last = Some(sample);
+        self.lowest_ns = self.lowest_ns.min(sample.system_ns);
+        self.history.sample(sample);
+    }
 }
 
 /// The earliest moment and the latest, each with the name of its counter; whether the clock showed
@@ -32,8 +52,13 @@ type PlainTraced = ((i64, String), (i64, String), bool);
 impl SdkHistory {
     #[new]
     fn new(clock: Py<Clock>) -> Self {
-        let history = Mutex::new(History::new(Limits::default()));
-        SdkHistory { clock, history, synchronised: AtomicBool::new(false) }
+        let seen = Mutex::new(Seen {
+            history: History::new(Limits::default()),
+            last: None,
+            lowest_ns: i64::MAX,
+            knots: Knots::default(),
+        });
+        SdkHistory { clock, seen, synchronised: AtomicBool::new(false) }
     }
 
     /// Looks at both clocks, if the last look is more than 50 ms ago.
@@ -44,8 +69,9 @@ impl SdkHistory {
 
     /// Looks at both clocks. Times up to now can be dated then.
     fn sample(&self, py: Python<'_>) -> PyResult<()> {
-        let sample = self.take(self.clock(py)?);
-        self.history().sample(sample);
+        let clock = self.clock(py)?;
+        let mut seen = self.seen();
+        seen.sample(self.take(clock));
         Ok(())
     }
 
@@ -60,7 +86,7 @@ impl SdkHistory {
         counter: &str,
         reading: Option<Reading>,
     ) -> PyResult<()> {
-        self.history().sample(Sample {
+        self.seen().sample(Sample {
             counter_ns,
             width_ns,
             system_ns,
@@ -101,10 +127,53 @@ impl SdkHistory {
     ) -> PyResult<Option<Reading>> {
         let clock = self.clock(py)?;
         let window = Window { not_before_ns, not_after_ns };
-        let history = self.history();
+        let seen = self.seen();
         let at = |counter_ns| clock.at(LocalTime::from_nanos(counter_ns)).map(dated);
-        let traced = history.trace(system_ns, resolution_ns, window);
-        Ok(traced.and_then(|traced| history.date(traced, at)).map(Reading::from))
+        let traced = seen.history.trace(system_ns, resolution_ns, window);
+        Ok(traced.and_then(|traced| seen.history.date(traced, at)).map(Reading::from))
+    }
+
+    /// The same, so that times keep their order whenever they are dated.
+    ///
+    /// What the clock learns between two calls swaps no two times, where the system's clock was not
+    /// disturbed and the synchronised one not stepped. The error is some 0.02 ms wider.
+    #[pyo3(signature = (
+        system_ns, resolution_ns = 1, *, not_before_ns = None, not_after_ns = None
+    ))]
+    fn date_in_order(
+        &self,
+        py: Python<'_>,
+        system_ns: i64,
+        resolution_ns: i64,
+        not_before_ns: Option<i64>,
+        not_after_ns: Option<i64>,
+    ) -> PyResult<Option<Reading>> {
+        let clock = self.clock(py)?;
+        let half_ns = resolution_ns.max(1) / 2;
+        let asked_ns = system_ns.saturating_add(half_ns);
+        let mut seen = self.seen();
+        let Seen { history, last, knots, .. } = &mut *seen;
+        let Some(last) = last.as_ref() else { return Ok(None) };
+        let at = |counter_ns| clock.at(LocalTime::from_nanos(counter_ns)).map(dated);
+        let found = knots.date(asked_ns, last.system_ns, |found_ns| {
+            // It says when the time itself was taken.
+            let window = if found_ns == asked_ns {
+                Window { not_before_ns, not_after_ns }
+            } else {
+                Window::default()
+            };
+            let traced = history.trace(found_ns, 1, window)?;
+            let width_ns = if traced.earliest.counter == traced.latest.counter {
+                traced.latest.counter_ns - traced.earliest.counter_ns
+            } else {
+                i64::MAX
+            };
+            Some((history.date(traced, at)?, width_ns))
+        });
+        Ok(found.map(|found| {
+            let max_error_ns = found.max_error_ns.saturating_add(half_ns);
+            Reading::from(Dated { max_error_ns, ..found })
+        }))
     }
 
     /// The moments of the counter at which the system's clock can have shown this.
@@ -122,7 +191,7 @@ impl SdkHistory {
         not_after_ns: Option<i64>,
     ) -> Option<PlainTraced> {
         let window = Window { not_before_ns, not_after_ns };
-        let traced = self.history().trace(system_ns, resolution_ns, window)?;
+        let traced = self.seen().history.trace(system_ns, resolution_ns, window)?;
         let plain = |moment: Moment| (moment.counter_ns, format!("{:016x}", moment.counter));
         Some((plain(traced.earliest), plain(traced.latest), traced.ambiguous))
     }
@@ -138,11 +207,11 @@ impl SdkHistory {
 
     /// Whether a forked child can use it: False where another thread held the lock.
     fn survived(&self) -> bool {
-        !matches!(self.history.try_lock(), Err(TryLockError::WouldBlock))
+        !matches!(self.seen.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     fn __len__(&self) -> usize {
-        self.history().len()
+        self.seen().history.len()
     }
 }
 
@@ -152,8 +221,8 @@ impl SdkHistory {
     }
 
     /// Nothing of Python runs while it is locked.
-    fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The narrowest of a few looks: a thread may lose the processor in the midst of one.
@@ -176,10 +245,10 @@ impl SdkHistory {
 
     fn look_at(&self, py: Python<'_>, counter: LocalTime) {
         // Who finds it locked need not look: another one does.
-        if let (Ok(mut history), Ok(clock)) = (self.history.try_lock(), self.clock(py))
-            && history.is_due(counter.as_nanos())
+        if let (Ok(mut seen), Ok(clock)) = (self.seen.try_lock(), self.clock(py))
+            && seen.history.is_due(counter.as_nanos())
         {
-            history.sample(self.take(clock));
+            seen.sample(self.take(clock));
         }
     }
 }

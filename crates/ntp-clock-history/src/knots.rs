@@ -1,8 +1,8 @@
 //! Times that were dated keep their order, whatever the clock learns between them.
 
-use std::collections::{HashMap, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 
-use ntp_clock_history::Dated;
+use crate::sample::{Dated, Sample};
 
 /// How far apart knots are, by the SDK's clock.
 const CELL_NS: i64 = 10_000_000;
@@ -14,12 +14,23 @@ const WIDEST_NS: i64 = 2_000_000;
 const MOST: usize = 16_384;
 const MOST_DISTURBED: usize = 64;
 
-/// True time at multiples of [`CELL_NS`] of the SDK's clock. Each is found once, and what lies
-/// between two of them is on the line: a child stays inside its parent, though the parent leaves
-/// later, when the clock and the history know better. It is also quicker than to trace each time.
+/// True time at every 10 ms of the SDK's clock. Each is found once, and what lies between two of
+/// them is on the line: a child stays inside its parent, though the parent leaves later, when the
+/// clock and the history know better. It is also quicker than to trace each time.
+///
+/// ```
+/// use ntp_clock_history::{Dated, Knots};
+///
+/// let mut knots = Knots::default();
+/// let at = |time_ns| Some((Dated { time_ns, max_error_ns: 9, est_error_ns: 1, epoch: 1 }, 0));
+/// let first = knots.date(5_000_000, i64::MAX, at).unwrap();
+/// // Now the clock has learned that all this was 200 us earlier.
+/// let second = knots.date(5_100_000, i64::MAX, |ns| at(ns - 200_000)).unwrap();
+/// assert_eq!(second.time_ns - first.time_ns, 100_000);
+/// ```
 #[derive(Debug, Default)]
-pub(crate) struct Knots {
-    known: HashMap<i64, Dated>,
+pub struct Knots {
+    known: BTreeMap<i64, Dated>,
     order: VecDeque<i64>,
     /// The last line, and where it begins: times come close together.
     last: Option<(i64, Line)>,
@@ -27,17 +38,14 @@ pub(crate) struct Knots {
     disturbed: VecDeque<(i64, i64)>,
 }
 
-/// A time that was traced and dated, and how far apart the moments are that it can have been.
-pub(crate) type Found = (Dated, i64);
-
 impl Knots {
-    /// True time at `system_ns`; `find` traces and dates a time by the history, whose last look saw
-    /// `last_ns`.
-    pub(crate) fn date(
+    /// True time at `system_ns`. `find` traces and dates a time by the history, whose last look saw
+    /// `last_ns`, and says how far apart the moments are that it can have been, in nanoseconds.
+    pub fn date(
         &mut self,
         system_ns: i64,
         last_ns: i64,
-        find: impl Fn(i64) -> Option<Found>,
+        find: impl Fn(i64) -> Option<(Dated, i64)>,
     ) -> Option<Dated> {
         let begin_ns = system_ns.div_euclid(CELL_NS) * CELL_NS;
         let end_ns = begin_ns.checked_add(CELL_NS)?;
@@ -70,8 +78,26 @@ impl Knots {
         Some(self.line(begin_ns, end_ns).map_or(here, |line| line.at(since_ns)))
     }
 
+    /// Takes a look that follows another one, and tells whether more than steering happened to the
+    /// SDK's clock between them; `lowest_ns` is the earliest time that it was seen to show before.
+    pub fn look(&mut self, last: &Sample, sample: &Sample, lowest_ns: i64) -> bool {
+        if !is_disturbed(last, sample) {
+            return false;
+        }
+        // Around both looks the clock may have gone any way; after a step back it goes once more
+        // over what it has shown.
+        let counted_ns = sample.counter_ns.saturating_sub(last.counter_ns).max(0);
+        for look_ns in [last.system_ns, sample.system_ns] {
+            self.disturb(look_ns.saturating_sub(counted_ns), look_ns.saturating_add(counted_ns));
+        }
+        if sample.system_ns < last.system_ns {
+            self.disturb(sample.system_ns.max(lowest_ns), last.system_ns);
+        }
+        true
+    }
+
     /// The SDK's clock may have shown these times more than once, or in no straight line.
-    pub(crate) fn disturb(&mut self, from_ns: i64, to_ns: i64) {
+    fn disturb(&mut self, from_ns: i64, to_ns: i64) {
         let from_ns = from_ns.saturating_sub(CELL_NS);
         let to_ns = to_ns.saturating_add(CELL_NS);
         self.last = None;
@@ -107,6 +133,15 @@ impl Knots {
         self.last = Some((begin_ns, line));
         Some(line)
     }
+}
+
+/// Whether more than steering happened to the SDK's clock between two looks.
+fn is_disturbed(last: &Sample, sample: &Sample) -> bool {
+    let counted = sample.counter_ns.saturating_sub(last.counter_ns);
+    let apart = sample.system_ns.saturating_sub(last.system_ns).saturating_sub(counted);
+    let unsure = last.width_ns.saturating_add(sample.width_ns).saturating_add(1_000);
+    let steered = i64::try_from(i128::from(counted) * 600 / 1_000_000).unwrap_or(i64::MAX);
+    last.counter != sample.counter || apart.saturating_abs() > steered.saturating_add(unsure)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -189,6 +224,29 @@ mod tests {
             knots.disturb(number * 1_000_000_000, number * 1_000_000_000);
         }
         assert_eq!(at(&mut knots, 70), dated(5_000_070));
+    }
+
+    #[test]
+    fn a_look_tells_a_step_from_steering() {
+        let look = |counter_ns, system_ns| Sample {
+            counter_ns,
+            width_ns: 0,
+            system_ns,
+            resolution_ns: 1,
+            counter: 1,
+            reading: None,
+        };
+        let second = 1_000_000_000;
+        let begin = look(0, 0);
+        let mut knots = Knots::default();
+        let steered = look(second, second + 600_000);
+        assert!(!knots.look(&begin, &steered, 0) && knots.disturbed.is_empty());
+        let slept = Sample { counter: 2, ..steered };
+        for other in [look(second, second + 602_000), look(second, -second), slept] {
+            assert!(knots.look(&begin, &other, 0), "{other:?}");
+        }
+        // Of two that come in the wrong order nothing is known either.
+        assert!(knots.look(&steered, &begin, 0));
     }
 
     #[test]
