@@ -17,6 +17,8 @@ const SETTLED_MS = 50;
 const UNSETTLED_MS = 1000;
 /** Epochs whose ledgers are kept. */
 const MOST_LEDGERS = 16;
+/** Sleeps and steps across which times keep their order. */
+const MOST_SEAMS = 64;
 
 const toMs = (ns) => Number(ns / 1_000_000n) + Number(ns % 1_000_000n) / 1e6;
 const inNs = ({ timeMs, maxErrorMs, estErrorMs, epoch }) => ({
@@ -85,6 +87,8 @@ export class Dates {
     #readCounter = null;
     #awaited = false;
     #listeners = new Set();
+    /** Between which looks there was a sleep or a step: { fromMs, toMs, floorMs }. */
+    #seams = [];
     #timer;
 
     constructor(clock) {
@@ -144,6 +148,10 @@ export class Dates {
             const widthMs = performance.now() - before;
             const reading = this.#clock.at(before);
             if (this.#clock.stamp().counter !== counter) continue;
+            if (this.#counters.length > 0 && this.#counters.at(-1) !== counter) {
+                this.#seams.push({ fromMs: this.#sampledMs, toMs: before });
+                if (this.#seams.length > MOST_SEAMS) this.#seams.shift();
+            }
             this.#history.sample({
                 counterNs: toNs(before),
                 widthNs: toNs(widthMs) + BigInt(resolutionNs),
@@ -165,12 +173,37 @@ export class Dates {
 
     /** True time of a moment of performance.now(), or null. */
     moment(ms) {
+        const reading = this.#moment(ms);
+        const seam = this.#seams.filter(({ fromMs }) => fromMs < ms).pop();
+        return reading === null || seam === undefined ? reading : this.#inOrder(ms, reading, seam);
+    }
+
+    #moment(ms) {
         const reading = this.#said(ms);
         if (reading !== null) return reading;
         // From before a sleep, or readings have run out.
         const counterNs = toNs(ms);
         const traced = this.#history.moment(counterNs);
         return traced && this.#dated(traced);
+    }
+
+    /**
+     * After a sleep or a step the clock has been synchronised again, and may say an earlier time than
+     * before. What is dated then goes on at half the pace until that is made up for, and states the
+     * rest as its error: a child stays within its parent.
+     */
+    #inOrder(ms, reading, seam) {
+        seam.floorMs ??= this.moment(seam.fromMs)?.timeMs;
+        if (seam.floorMs === undefined) return reading;
+        const least = (at) => seam.floorMs + (at - seam.fromMs) / 2;
+        let timeMs = Math.max(reading.timeMs, least(ms));
+        if (ms < seam.toMs) {
+            const after = this.#moment(seam.toMs);
+            const most = Math.max(after?.timeMs ?? Infinity, least(seam.toMs));
+            timeMs = Math.min(timeMs, most);
+        }
+        const maxErrorMs = reading.maxErrorMs + Math.abs(timeMs - reading.timeMs);
+        return { ...reading, timeMs, maxErrorMs };
     }
 
     /** The same of a moment somewhere from one to another. */
