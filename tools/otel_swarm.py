@@ -105,8 +105,18 @@ def worlds(spans: int, down_s: float, silent_s: float) -> dict[str, World]:
         "killed": World(
             "the process is killed",
             "-2",
-            kill_after=500,
-            variables={"SPANS": "1000", "PAUSE_MS": "20", "SYNCHRONISE": "1"},
+            # Batches leave by their size alone, and the end comes amidst one: chance has no part.
+            kill_after=475,
+            variables={
+                "SPANS": "1000",
+                "PAUSE_MS": "20",
+                "SYNCHRONISE": "1",
+                "PYTHONUNBUFFERED": "1",
+                "OTEL_BSP_SCHEDULE_DELAY": "60000",
+                "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "50",
+                "OTEL_BLRP_SCHEDULE_DELAY": "60000",
+                "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "50",
+            },
         ),
         "killed early": World(
             "the process is killed while items wait for the first synchronisation",
