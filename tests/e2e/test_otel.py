@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,49 @@ def missed(span: dict[str, Any], truths: dict[str, Any]) -> tuple[float, float |
         time_ms = int(span[name]) / 1e6
         worst = max(worst, least - time_ms, time_ms - most)
     return worst, float(stated["intValue"]) / 1e6 if stated else None
+
+
+def browser_block() -> str:
+    """The document's, as it is written."""
+    document = (JS.parent / "docs/OPENTELEMETRY.md").read_text("utf-8")
+    found = re.search(r"^## Browser\n\n```js\n(.+?)^```", document, re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_documents_block_puts_the_spans_of_a_page_into_true_time(
+    page: Page, stand_in: StandIn, cloudflare: StandIn
+) -> None:
+    asked = len(cloudflare.asked)
+    block = browser_block()
+    assert block.count("\n") <= 5
+    scripts = "/static/js/utils/"
+    imports = {
+        "@portacode/ntp-clock": f"{scripts}ntp-clock.js",
+        "@portacode/ntp-clock/otel": f"{scripts}otel.js",
+    }
+    page.add_init_script(MACHINE)
+    got = spans_of(page)
+    head = f"<script type=importmap>{json.dumps({'imports': imports})}</script>"
+    stand_in.pages["/"] = page_of(
+        f"window.ready = true;</script><script type=module>{block}</script>"
+        f"<script type=module>{bundle()};window.made = true;",
+        head=head,
+    )
+    page.goto(stand_in.url())
+    page.wait_for_function("window.ready && window.made")
+    page.evaluate("begin('before synchronisation')()")
+    assert synced(page)
+    page.evaluate("begin('later')()")
+    page.evaluate("flush()")
+    page.wait_for_timeout(500)
+    assert len(cloudflare.asked) > asked
+    truths = page.evaluate("truths")
+    assert sorted(span["name"] for span in got) == ["before synchronisation", "later"]
+    for span in got:
+        worst, stated = missed(span, truths)
+        assert stated is not None
+        assert worst <= stated, span["name"]
 
 
 @pytest.mark.parametrize("installed", [True, False])
