@@ -20,7 +20,7 @@ import pytest
 from otel_receiver import Item, Mood, Receiver
 from otel_truth import Report, TruthClock, check, notes_of
 from support import PROGRAMS, ROOT, environment, eventually, run_python
-from test_otel_truth import SLACK_NS, faked
+from test_otel_truth import SLACK_NS, faked, stepping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,17 +49,6 @@ def run(server: str, *, mood: Mood = Mood.ANSWERS, **variables: Any) -> Report:
         assert done.code == 0, done.err
         truth.learn()
         return check(receiver.items(), truth, notes_of(done.out), slack_ns=SLACK_NS)
-
-
-def stepping(folder: Path, before: str, after: str) -> dict[str, Any]:
-    file = folder / "offset"
-    file.write_text(before)
-    return faked(
-        FAKETIME_TIMESTAMP_FILE=str(file),
-        FAKETIME_NO_CACHE="1",
-        STEP_FILE=str(file),
-        STEP_TO=after,
-    )
 
 
 @pytest.mark.parametrize("offset", ["-2", "+3h", "+0 x1.0002"])

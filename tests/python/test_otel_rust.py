@@ -15,7 +15,7 @@ import pytest
 from otel_receiver import Mood, Receiver
 from otel_truth import Report, TruthClock, check, notes_of
 from support import ROOT, environment
-from test_otel_truth import SLACK_NS, faked
+from test_otel_truth import SLACK_NS, faked, stepping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,17 +60,6 @@ def run(server: str, *, mood: Mood = Mood.ANSWERS, **variables: Any) -> Report:
         assert ran.returncode == 0, ran.stderr
         truth.learn()
         return check(receiver.items(), truth, notes_of(ran.stdout), slack_ns=SLACK_NS)
-
-
-def stepping(folder: Path, before: str, after: str) -> dict[str, Any]:
-    file = folder / "offset"
-    file.write_text(before)
-    return faked(
-        FAKETIME_TIMESTAMP_FILE=str(file),
-        FAKETIME_NO_CACHE="1",
-        STEP_FILE=str(file),
-        STEP_TO=after,
-    )
 
 
 def assert_true_and_control_wrong(server: str, wrong: dict[str, Any]) -> None:

@@ -304,6 +304,18 @@ def faked(**environment: str) -> dict[str, Any]:
     }
 
 
+def stepping(folder: Path, before: str, after: str) -> dict[str, Any]:
+    """A clock that is off by `before` until the program steps it to `after`."""
+    file = folder / "offset"
+    file.write_text(before)
+    return faked(
+        FAKETIME_TIMESTAMP_FILE=str(file),
+        FAKETIME_NO_CACHE="1",
+        STEP_FILE=str(file),
+        STEP_TO=after,
+    )
+
+
 def test_the_bare_sdk_under_a_right_clock_is_true() -> None:
     report = control()
     assert report.is_true, report
@@ -321,10 +333,7 @@ def test_the_bare_sdk_under_a_wrong_clock_is_wrong_everywhere(offset: str) -> No
 
 
 def test_the_bare_sdk_is_wrong_from_a_step_on(tmp_path: Path) -> None:
-    file = tmp_path / "offset"
-    file.write_text("+0")
-    stepping = {"FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1"}
-    report = control(**faked(**stepping, STEP_FILE=str(file), STEP_TO="-2"))
+    report = control(**stepping(tmp_path, "+0", "-2"))
     missed = {(miss.item, miss.time) for miss in report.misses}
     assert {("stepped", "end"), ("last", "start"), ("last log", "timestamp")} <= missed
     assert not {("stepped", "start"), ("span 0 0", "end")} & missed

@@ -86,7 +86,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the queue of the SDK holds unless told otherwise.
+/// How much the SDK's queue holds by default.
 const QUEUE: u64 = 2_048;
 
 /// A span with an event, and another one within it.

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// A map of so many; the one that was put in first makes room.
+/// A map with a limit: when it is full, the oldest entry is dropped.
 #[derive(Debug)]
 pub(crate) struct Bounded<K, V> {
     most: usize,

@@ -10,8 +10,8 @@ use opentelemetry_sdk::trace::SpanData;
 
 use crate::times::{Times, system_time, unix_ns};
 
-/// Of so many spans, the last that began, it is known when they were seen to begin. Of others a
-/// start counts as the SDK's.
+/// How many spans it remembers, the last that began. The start of any other span counts as the
+/// SDK's.
 const REMEMBERED: usize = 8_192;
 /// A time that lies longer than this before the hook saw it was passed in by the program.
 const LONGEST_MS: i64 = 1_000;

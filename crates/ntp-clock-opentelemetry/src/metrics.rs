@@ -17,7 +17,7 @@ use opentelemetry_proto::tonic::metrics::v1::{Exemplar, Metric, ScopeMetrics};
 
 use crate::times::{Redating, SYNCHRONISED, Times};
 
-/// For so many requests a time is remembered that no point uses any more.
+/// A time that no point uses any more is forgotten after this many requests.
 const REMEMBERED_REQUESTS: u64 = 16;
 
 /// Re-dates the points of metrics in OTLP requests, of one exporter.
