@@ -195,6 +195,13 @@ pub enum Rejection {
     /// The reply names another server than the first one did.
     #[error("reply of another server than the one configured")]
     Server,
+    /// It carries no proof that it is our server's, or a wrong one, and proof is required.
+    #[error("reply without proof that it is of our server, or changed on the way")]
+    Unauthenticated,
+    /// The server cannot read our cookie (NTS-NAK, RFC 8915 section 5.7), or somebody says so in
+    /// its name.
+    #[error("server does not know our keys any more (NTS-NAK)")]
+    Nak,
 }
 
 impl Rejection {
@@ -208,7 +215,7 @@ impl Rejection {
     }
 
     /// How many reasons there are.
-    pub const COUNT: usize = 13;
+    pub const COUNT: usize = 15;
 
     /// The place of [`Rejection::Kiss`] in a table of counts.
     pub(crate) const KISS: usize = 5;
@@ -228,6 +235,8 @@ impl Rejection {
         "negative_delay",
         "contradiction",
         "server",
+        "unauthenticated",
+        "nak",
     ];
 
     /// The reason's place in a table of counts, below [`Rejection::COUNT`].
@@ -247,6 +256,8 @@ impl Rejection {
             Rejection::NegativeDelay => 10,
             Rejection::Contradiction => 11,
             Rejection::Server => 12,
+            Rejection::Unauthenticated => 13,
+            Rejection::Nak => 14,
         }
     }
 
@@ -411,7 +422,7 @@ pub(crate) mod tests {
     fn rejections_have_names_of_their_own_and_messages_that_say_what_was_wrong() {
         let names: BTreeSet<_> = Rejection::NAMES.into_iter().collect();
         assert_eq!(names.len(), Rejection::COUNT);
-        assert_eq!(Rejection::Server.index(), Rejection::COUNT - 1);
+        assert_eq!(Rejection::Nak.index(), Rejection::COUNT - 1);
         assert_eq!(Rejection::Kiss(KissCode::Deny).to_string(), "kiss-o'-death DENY");
         assert_eq!(Rejection::Kiss(KissCode::Rate).name(), "kiss");
     }

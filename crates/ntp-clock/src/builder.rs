@@ -12,6 +12,9 @@ use crate::config::{ConfigError, DEFAULT_POLL_INTERVAL, HOLDOVER_MAX, check_poll
 use crate::counters::Counters;
 use crate::journal::Journal;
 use crate::keeper;
+#[cfg(feature = "nts")]
+use crate::nts::KeyServer;
+use crate::proof::Security;
 use crate::recording::Recording;
 use crate::server::{Server, ServerError};
 
@@ -31,7 +34,7 @@ impl Clock {
                     .unwrap_or_else(|raw| raw.to_string_lossy().into_owned())
                     .parse(),
             };
-            start(server, EngineConfig::default(), Weak::new())
+            start(server, Security::None, EngineConfig::default(), Weak::new())
         })
     }
 
@@ -52,6 +55,7 @@ impl Clock {
     pub fn builder() -> Builder {
         Builder {
             server: Server::cloudflare(),
+            security: Security::None,
             poll_interval: DEFAULT_POLL_INTERVAL,
             holdover: Duration::ZERO,
         }
@@ -63,6 +67,7 @@ impl Clock {
 #[must_use = "nothing happens until build()"]
 pub struct Builder {
     server: Server,
+    security: Security,
     poll_interval: Duration,
     holdover: Duration,
 }
@@ -71,6 +76,15 @@ impl Builder {
     /// The one server; `time.cloudflare.com` by default.
     pub fn server(mut self, server: Server) -> Self {
         self.server = server;
+        self
+    }
+
+    /// Believes nothing but replies that are proved with keys of this server (Network Time
+    /// Security): there is no way back to plain NTP. Time is asked at the address that gave the
+    /// keys, or where its server says; the clock goes by the name of [`Builder::server`].
+    #[cfg(feature = "nts")]
+    pub fn nts(mut self, server: KeyServer) -> Self {
+        self.security = Security::Nts(server);
         self
     }
 
@@ -118,16 +132,17 @@ impl Builder {
             holdover: Span::from(self.holdover),
             ..EngineConfig::default()
         };
-        Ok(start(Ok(self.server), config, journal))
+        Ok(start(Ok(self.server), self.security, config, journal))
     }
 }
 
 fn start(
     server: Result<Server, ServerError>,
+    security: Security,
     config: EngineConfig,
     journal: Weak<Journal>,
 ) -> Clock {
-    Clock::from_shared(keeper::start(server, config, Counters::Os, journal))
+    Clock::from_shared(keeper::start(server, security, config, Counters::Os, journal))
 }
 
 const SERVER_VARIABLE: &str = "PORTACODE_NTP_SERVER";

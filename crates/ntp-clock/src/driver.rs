@@ -9,6 +9,7 @@ use ntp_clock_core::{AttemptError, LocalTime, Rejection, Span, Transmit};
 use crate::carrier::{Arrival, Carrier, Connecting};
 use crate::failure::{Failure, FailureKind};
 use crate::os::Waiter;
+use crate::proof::Proof;
 use crate::publisher::Publisher;
 use crate::report::Report;
 use crate::shared::Shared;
@@ -19,8 +20,9 @@ pub(crate) struct Driver {
     waiter: Waiter,
     publisher: Publisher,
     carrier: Carrier,
+    proof: Proof,
     report: Report,
-    /// A request that waits for the server's address, and its round.
+    /// A request that waits for keys or for the server's address, and its round.
     parked: Option<(u64, Transmit)>,
     poll_interval: Span,
     /// The round after which the counter was looked at.
@@ -37,6 +39,7 @@ impl Driver {
         Driver {
             waiter: Waiter::at(bell.clone()),
             carrier: Carrier::new(server, home, bell.clone(), shared.counters.clone()),
+            proof: Proof::new(&shared.security, bell.clone()),
             publisher: Publisher::new(Arc::clone(&shared), entropy().unwrap_or(0)),
             report: Report::new(Arc::clone(&shared)),
             parked: None,
@@ -139,7 +142,13 @@ impl Driver {
     }
 
     fn take_datagram(&mut self, datagram: &[u8], from: SocketAddr, t4: LocalTime) {
-        match self.publisher.feed(|engine, now| engine.handle_datagram(datagram, t4, now)) {
+        let opened = self.proof.open(datagram);
+        let taken = self.publisher.feed(|engine, now| match opened {
+            None => engine.handle_datagram(datagram, t4, now),
+            Some(Ok(reply)) => engine.handle_authenticated(reply, t4, now),
+            Some(Err(rejection)) => Err(engine.handle_unproved(rejection, now)),
+        });
+        match taken {
             Ok(_) => self.report.note_move(self.carrier.believed(from)),
             // It has no time to give, and says so itself: another address may have.
             Err(rejection @ (Rejection::Unsynchronised | Rejection::RootDistance)) => {
@@ -158,7 +167,7 @@ impl Driver {
         let mut next = in_hand.or_else(|| self.next_transmit());
         while let Some(transmit) = next {
             let round = self.publisher.engine().round_number();
-            match self.carrier.prepare(round) {
+            match self.connect(round) {
                 Connecting::Ready => self.send(transmit),
                 Connecting::Waiting => {
                     self.parked = Some((round, transmit));
@@ -168,6 +177,20 @@ impl Driver {
             }
             next = self.next_transmit();
         }
+    }
+
+    /// Keys first, where they are wanted, for they say whom to ask.
+    fn connect(&mut self, round: u64) -> Connecting {
+        let now = self.shared.counters.local();
+        let time = self.publisher.engine().mapping().and_then(|mapping| mapping.read(now));
+        match self.proof.prepare(round, now, time.map(|reading| reading.time())) {
+            Connecting::Ready => {}
+            not_yet => return not_yet,
+        }
+        if let Some(server) = self.proof.take_target() {
+            self.carrier.redirect(server);
+        }
+        self.carrier.prepare(round)
     }
 
     fn next_transmit(&mut self) -> Option<Transmit> {
@@ -198,7 +221,11 @@ impl Driver {
     }
 
     fn send(&mut self, transmit: Transmit) {
-        match self.carrier.send(transmit.id, &transmit.ntp_request()) {
+        let request = match self.proof.request(&transmit) {
+            Ok(request) => request,
+            Err(trouble) => return self.give_up(transmit, trouble),
+        };
+        match self.carrier.send(transmit.id, &request) {
             Some(at) => self.publisher.engine_mut().handle_sent(transmit.token, at),
             None => self.send_failed(transmit),
         }
@@ -219,8 +246,11 @@ impl Driver {
     fn conclude_round(&mut self) {
         let engine = self.publisher.engine();
         let round = engine.in_round().then(|| engine.round_number());
-        if self.parked.take_if(|(number, _)| Some(*number) != round).is_some() {
-            self.carrier.fail_lookup();
+        if let Some((number, _)) = self.parked.take_if(|(number, _)| Some(*number) != round) {
+            match self.proof.overdue() {
+                Some(trouble) => self.carrier.fail(number, trouble),
+                None => self.carrier.fail_lookup(),
+            }
         }
         if self.carrier.is_for_another(round) {
             self.tell();
@@ -229,12 +259,17 @@ impl Driver {
     }
 
     fn tell(&mut self) {
+        #[cfg(feature = "nts")]
+        {
+            self.shared.runtime().lock().nts = self.proof.status();
+        }
         self.report.tell(self.publisher.engine_mut(), &mut self.carrier);
     }
 
     fn drop_round(&mut self) {
         self.carrier.close();
         self.carrier.moved();
+        self.proof.moved();
         self.parked = None;
     }
 }

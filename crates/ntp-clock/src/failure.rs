@@ -88,6 +88,8 @@ pub enum FailureKind {
     NoResources,
     /// The system gave no random bits, without which a reply could be forged.
     NoRandomness,
+    /// No keys for Network Time Security could be exchanged with the server, or they are used up.
+    KeyExchange,
     /// The machine's processors do not agree about the counter, so no reading could be in order.
     CounterDisagrees,
     /// The server asked not to be asked for now (kiss-o'-death).
@@ -117,6 +119,7 @@ impl FailureKind {
             FailureKind::NotPermitted => "not_permitted",
             FailureKind::NoResources => "no_resources",
             FailureKind::NoRandomness => "no_randomness",
+            FailureKind::KeyExchange => "key_exchange",
             FailureKind::CounterDisagrees => "counter_disagrees",
             FailureKind::Held => "held",
             FailureKind::NoAnswer => "no_answer",

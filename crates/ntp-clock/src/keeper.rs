@@ -15,6 +15,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::fork;
 use crate::journal::Journal;
 use crate::os;
+use crate::proof::Security;
 use crate::runtime::{Runtime, Thread};
 use crate::server::{Server, ServerError};
 use crate::shared::Shared;
@@ -23,13 +24,14 @@ use crate::shared::Shared;
 /// journal for as long as somebody keeps that.
 pub(crate) fn start(
     server: Result<Server, ServerError>,
+    security: Security,
     config: EngineConfig,
     counters: Counters,
     journal: Weak<Journal>,
 ) -> Arc<Shared> {
     fork::watch();
     let runtime = runtime_for(&server);
-    let shared = Arc::new(Shared::new(server, config, counters, journal, runtime));
+    let shared = Arc::new(Shared::new(server, security, config, counters, journal, runtime));
     start_thread(&shared);
     shared
 }

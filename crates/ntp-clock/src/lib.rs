@@ -33,8 +33,11 @@ mod latch;
 pub mod log;
 mod manual;
 mod moment;
+#[cfg(feature = "nts")]
+pub mod nts;
 mod os;
 mod page;
+mod proof;
 mod publisher;
 mod recording;
 mod report;

@@ -23,7 +23,8 @@ impl Publisher {
     pub(crate) fn new(shared: Arc<Shared>, entropy: u64) -> Self {
         let now = shared.counters.local();
         let view = shared.page.view(|| now);
-        let engine = SyncEngine::resume(shared.config(), view.mapping, now, entropy);
+        let engine = SyncEngine::resume(shared.config(), view.mapping, now, entropy)
+            .with_authentication(shared.security.authentication());
         shared.runtime().set_serving(engine.mapping().is_some());
         // The page's reference shows a sleep since then; readings that the page gives stand.
         Publisher { shared, engine, reference: view.reference, published: view.mapping }

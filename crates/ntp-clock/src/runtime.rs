@@ -57,6 +57,9 @@ pub(crate) struct State {
     /// The newest request whose round is over, and how it ended.
     pub(crate) answered: u64,
     pub(crate) answer: Option<Result<(), Failure>>,
+    /// What is known of the keys, where proof is required.
+    #[cfg(feature = "nts")]
+    pub(crate) nts: Option<crate::nts::NtsStatus>,
     /// After so many vain starts of the thread the next one may be tried at this moment.
     pub(crate) vain_starts: u32,
     pub(crate) next_start: Option<LocalTime>,

@@ -11,6 +11,7 @@ use crate::fork::ForkCell;
 use crate::journal::Journal;
 use crate::os::{self, Slept};
 use crate::page::{Page, View};
+use crate::proof::Security;
 use crate::runtime::{Runtime, Thread};
 use crate::server::{Server, ServerError};
 use crate::stamp::Stamp;
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     counter_name: CounterName,
     /// The server, or why there is none to ask.
     pub(crate) server: Result<Server, ServerError>,
+    /// What its replies must prove.
+    pub(crate) security: Security,
     /// Where the engine's log goes while somebody records.
     pub(crate) journal: Weak<Journal>,
     config: EngineConfig,
@@ -33,6 +36,7 @@ impl Shared {
     /// What a clock shares that `runtime` is to look after.
     pub(crate) fn new(
         server: Result<Server, ServerError>,
+        security: Security,
         config: EngineConfig,
         counters: Counters,
         journal: Weak<Journal>,
@@ -51,6 +55,7 @@ impl Shared {
             journal,
             counters,
             server,
+            security,
         }
     }
 
@@ -58,7 +63,7 @@ impl Shared {
     pub(crate) fn by_hand(counters: Counters) -> Self {
         let runtime = Runtime::new(Thread::None);
         let server = Ok(Server::by_hand());
-        Shared::new(server, EngineConfig::default(), counters, Weak::new(), runtime)
+        Shared::new(server, Security::None, EngineConfig::default(), counters, Weak::new(), runtime)
     }
 
     /// What a clock that nobody synchronises says from now on.

@@ -68,6 +68,9 @@ pub struct Status {
     pub counter: &'static str,
     /// Which one that is among those of all machines and boots.
     pub counter_id: CounterId,
+    /// What is known of the keys, where the clock requires proof.
+    #[cfg(feature = "nts")]
+    pub nts: Option<crate::nts::NtsStatus>,
 }
 
 impl Status {
@@ -148,6 +151,8 @@ impl Status {
             epoch: reading.map(|r| r.epoch()).or(engine.map(|e| e.epoch)).unwrap_or(1),
             counter: os::counter_name(),
             counter_id,
+            #[cfg(feature = "nts")]
+            nts: state.nts.clone(),
         }
     }
 }

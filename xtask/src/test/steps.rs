@@ -27,6 +27,7 @@ pub(super) const STEPS: &[Step] = &[
     check("rustdoc", LINT, None, rustdoc),
     check("Rust tests", RUST, None, rust_tests),
     check("core without std", RUST, None, core_without_std),
+    check("NTS without std", RUST, None, nts_without_std),
     check("core for wasm", RUST, None, core_for_wasm),
     check("clock for Windows", RUST, None, clock_for_windows),
     check("clock for macOS", RUST, None, clock_for_macos),
@@ -121,6 +122,10 @@ fn rust_tests(job: &Job) -> Result<Outcome> {
 /// A target that has no std at all proves that nothing in the core uses it.
 fn core_without_std(job: &Job) -> Result<Outcome> {
     checks_for(job, "ntp-clock-core", "thumbv7em-none-eabihf")
+}
+
+fn nts_without_std(job: &Job) -> Result<Outcome> {
+    checks_for(job, "ntp-clock-nts", "thumbv7em-none-eabihf")
 }
 
 fn core_for_wasm(job: &Job) -> Result<Outcome> {

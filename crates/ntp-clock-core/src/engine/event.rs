@@ -81,7 +81,7 @@ pub enum AttemptError {
 
 impl AttemptError {
     /// How many codes there are.
-    pub const COUNT: usize = 19;
+    pub const COUNT: usize = 21;
 
     /// Each failure's stable code, in the order of [`AttemptError::index`].
     pub const CODES: [&'static str; AttemptError::COUNT] = [
@@ -104,6 +104,8 @@ impl AttemptError {
         "rejected_negative_delay",
         "rejected_contradiction",
         "rejected_server",
+        "rejected_unauthenticated",
+        "rejected_nak",
     ];
 
     /// The code's place in [`AttemptError::CODES`], for those who hand on numbers.
@@ -256,6 +258,8 @@ mod tests {
         Rejection::NegativeDelay,
         Rejection::Contradiction,
         Rejection::Server,
+        Rejection::Unauthenticated,
+        Rejection::Nak,
     ];
 
     #[test]
@@ -271,6 +275,9 @@ mod tests {
             let code = format!("rejected_{}", rejection.name());
             assert_eq!(AttemptError::Rejected(rejection).code(), code);
         }
+        // Numbers are handed on: new codes come behind the old ones.
+        assert_eq!(AttemptError::Rejected(Rejection::Server).index(), 18);
+        assert_eq!(AttemptError::Rejected(Rejection::Nak).index(), 20);
         let distinct = std::collections::BTreeSet::from(AttemptError::CODES);
         assert_eq!(distinct.len(), AttemptError::COUNT);
         assert_eq!(AttemptError::COUNT, 3 + KISSES.len() + REJECTIONS.len());

@@ -7,11 +7,13 @@
 //! [`SyncEngine::poll_transmit`] and [`SyncEngine::poll_event`] until they give nothing, then
 //! publish [`SyncEngine::mapping`] and sleep until [`SyncEngine::poll_timeout`].
 
+mod authentication;
 mod beginning;
 mod config;
 mod deadlines;
 mod ending;
 mod event;
+mod proved;
 mod replies;
 mod restraint;
 mod round;
@@ -19,6 +21,7 @@ pub(crate) mod schedule;
 mod state;
 mod transmit;
 
+pub use authentication::{Authenticated, Authentication};
 pub use config::EngineConfig;
 pub use event::{AttemptError, EngineStatus, EpochReason, Event, SyncState};
 pub use transmit::{Held, RequestId, SendToken, Transmit};
@@ -66,6 +69,7 @@ use state::State;
 #[derive(Clone, Debug)]
 pub struct SyncEngine {
     config: EngineConfig,
+    authentication: Authentication,
     discipline: Discipline,
     round: Option<Round>,
     round_number: u64,
@@ -102,6 +106,7 @@ impl SyncEngine {
         SyncEngine {
             discipline: Discipline::new(config.estimator(), config.counter_whole_since),
             config,
+            authentication: Authentication::None,
             round: None,
             round_number: 0,
             next_round: now,
@@ -187,13 +192,8 @@ impl SyncEngine {
         let Ok(packet) = Packet::decode(datagram) else {
             return Err(self.reject(Rejection::Malformed));
         };
-        let cookie = packet.origin_timestamp.to_bits();
-        match ServerReply::from_packet(&packet) {
-            Ok(reply) => self.handle_response(cookie, reply, t4, now),
-            // Mode and version say nothing about which request is meant.
-            Err(rejection @ (Rejection::Mode | Rejection::Version)) => Err(self.reject(rejection)),
-            Err(rejection) => Err(self.handle_refusal(cookie, rejection, t4, now)),
-        }
+        self.allow_plain(now)?;
+        self.take_packet(&packet, t4, now)
     }
 
     /// The reply to the request with this cookie arrived at `t4`, and its carrier found that it
@@ -206,10 +206,10 @@ impl SyncEngine {
         t4: LocalTime,
         now: LocalTime,
     ) -> Rejection {
-        let answered = self.answer(cookie, t4);
-        let rejection = self.reject_or_obey(answered.err().unwrap_or(rejection), now);
-        self.settle(now);
-        rejection
+        match self.allow_plain(now) {
+            Ok(()) => self.take_refusal(cookie, rejection, t4, now),
+            Err(unproved) => unproved,
+        }
     }
 
     /// The server's half of an exchange arrived by some other carrier, in answer to the request
@@ -224,13 +224,8 @@ impl SyncEngine {
         t4: LocalTime,
         now: LocalTime,
     ) -> Result<Exchange, Rejection> {
-        let exchange = self
-            .answer(cookie, t4)
-            .and_then(|(t1, place)| Ok((Exchange::new(t1, reply, t4)?, place)))
-            .map_err(|rejection| self.reject_or_obey(rejection, now));
-        let believed = exchange.and_then(|(exchange, place)| self.weigh(exchange, place, now));
-        self.settle(now);
-        believed
+        self.allow_plain(now)?;
+        self.take_reply(cookie, reply, t4, now)
     }
 
     /// The local counter lost an unknown length of time: no reading stands, a new epoch begins,

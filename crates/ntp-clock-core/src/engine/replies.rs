@@ -3,11 +3,59 @@
 use super::event::{AttemptError, EpochReason, Event};
 use super::{SyncEngine, schedule};
 use crate::discipline::Effect;
-use crate::exchange::{Exchange, Rejection};
+use crate::exchange::{Exchange, Rejection, ServerReply};
 use crate::log::LogEntry;
+use crate::packet::Packet;
 use crate::time::LocalTime;
 
 impl SyncEngine {
+    /// A packet in answer to the request whose cookie it returns.
+    pub(super) fn take_packet(
+        &mut self,
+        packet: &Packet,
+        t4: LocalTime,
+        now: LocalTime,
+    ) -> Result<Exchange, Rejection> {
+        let cookie = packet.origin_timestamp.to_bits();
+        match ServerReply::from_packet(packet) {
+            Ok(reply) => self.take_reply(cookie, reply, t4, now),
+            // Mode and version say nothing about which request is meant.
+            Err(rejection @ (Rejection::Mode | Rejection::Version)) => Err(self.reject(rejection)),
+            Err(rejection) => Err(self.take_refusal(cookie, rejection, t4, now)),
+        }
+    }
+
+    /// The server's half of the exchange whose request had this cookie.
+    pub(super) fn take_reply(
+        &mut self,
+        cookie: u64,
+        reply: ServerReply,
+        t4: LocalTime,
+        now: LocalTime,
+    ) -> Result<Exchange, Rejection> {
+        let exchange = self
+            .answer(cookie, t4)
+            .and_then(|(t1, place)| Ok((Exchange::new(t1, reply, t4)?, place)))
+            .map_err(|rejection| self.reject_or_obey(rejection, now));
+        let believed = exchange.and_then(|(exchange, place)| self.weigh(exchange, place, now));
+        self.settle(now);
+        believed
+    }
+
+    /// A reply without a time to believe, to the request with this cookie.
+    pub(super) fn take_refusal(
+        &mut self,
+        cookie: u64,
+        rejection: Rejection,
+        t4: LocalTime,
+        now: LocalTime,
+    ) -> Rejection {
+        let answered = self.answer(cookie, t4);
+        let rejection = self.reject_or_obey(answered.err().unwrap_or(rejection), now);
+        self.settle(now);
+        rejection
+    }
+
     /// The T1 and the place of the request that a reply answers. One that arrives after its round's
     /// deadline answers nothing, also where the deadline has gone by unnoticed.
     pub(super) fn answer(

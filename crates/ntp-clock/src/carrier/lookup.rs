@@ -27,6 +27,11 @@ impl Lookup {
         Lookup { server, known, error: None, search: None }
     }
 
+    /// Whose addresses they are.
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Begins a search unless the host is an address or one is under way. The bell rings when it
     /// is over.
     pub(crate) fn refresh(&mut self, bell: Bell) {

@@ -57,7 +57,7 @@ struct Round {
 #[derive(Debug)]
 pub(crate) enum Connecting {
     Ready,
-    /// The server's name is being resolved.
+    /// The server's name is being resolved, or keys are being exchanged.
     Waiting,
     Failed(Failure),
 }
@@ -102,6 +102,15 @@ impl Carrier {
             round: None,
             trouble: None,
         }
+    }
+
+    /// Asks this server from now on. An address of the one before says nothing about it.
+    pub(crate) fn redirect(&mut self, server: Server) {
+        if self.lookup.as_ref().is_some_and(|lookup| *lookup.server() == server) {
+            return;
+        }
+        self.lookup = Some(Lookup::new(server));
+        (self.looked_up, self.home, self.round) = (0, None, None);
     }
 
     /// Whether another round than this one was carried last and is not closed.

@@ -38,6 +38,18 @@ impl Server {
         Server { host: "manual".to_owned(), port: NTP_PORT }
     }
 
+    /// The server with this host, a name or an address without brackets, at this port.
+    ///
+    /// # Errors
+    /// [`ServerError`] where it is no host that can be asked.
+    #[cfg(feature = "nts")]
+    pub(crate) fn at(host: &str, port: u16) -> Result<Self, ServerError> {
+        match host.parse::<IpAddr>() {
+            Ok(ip) => std::net::SocketAddr::new(ip, port).to_string().parse(),
+            Err(_) => format!("{host}:{port}").parse(),
+        }
+    }
+
     /// Name or address in lower case, an IPv6 address without its brackets.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -135,6 +135,7 @@ impl Watched {
 /// interface, which never touches this machine's clock (`-x`).
 pub struct Chrony {
     child: Child,
+    command: Command,
     port: u16,
     folder: PathBuf,
 }
@@ -142,9 +143,13 @@ pub struct Chrony {
 impl Chrony {
     /// `None`, said aloud, where chrony is not installed.
     pub fn start() -> Option<Self> {
+        Chrony::start_with(|_| String::new())
+    }
+
+    /// The same with more lines of configuration, made for its folder.
+    pub fn start_with(more: impl FnOnce(&Path) -> String) -> Option<Self> {
         let path = ["/usr/sbin/chronyd", "/usr/local/sbin/chronyd", "/sbin/chronyd"];
-        let Some(program) = path.into_iter().find(|path| std::path::Path::new(path).exists())
-        else {
+        let Some(program) = path.into_iter().find(|path| Path::new(path).exists()) else {
             // Written past the capture, so that whoever counts skips sees it.
             let _ =
                 writeln!(std::io::stderr(), "SKIPPED: chronyd is missing: apt-get install chrony");
@@ -156,20 +161,30 @@ impl Chrony {
         let conf = folder.join("chrony.conf");
         let text = format!(
             "port {port}\ncmdport 0\nlocal stratum 1\nallow 127.0.0.1\nbindaddress 127.0.0.1\n\
-             pidfile {0}/pid\ndriftfile {0}/drift\n",
-            folder.display()
+             pidfile {0}/pid\ndriftfile {0}/drift\n{1}",
+            folder.display(),
+            more(&folder)
         );
         std::fs::write(&conf, text).expect("configuration");
-        let child = Command::new(program)
-            .args(["-x", "-d", "-f"])
-            .arg(&conf)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chronyd starts");
-        let chrony = Chrony { child, port, folder };
+        let mut command = Command::new(program);
+        command.args(["-x", "-d", "-f"]).arg(&conf).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("chronyd starts");
+        let chrony = Chrony { child, command, port, folder };
         eventually("chronyd answers", Duration::from_secs(20), || chrony.answers());
         Some(chrony)
+    }
+
+    /// Ends it and starts it with the same configuration; what it knew only in memory is lost.
+    pub fn restart(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(self.folder.join("pid"));
+        self.child = self.command.spawn().expect("chronyd starts");
+        eventually("chronyd answers", Duration::from_secs(20), || self.answers());
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     pub fn server(&self) -> Server {

@@ -1,0 +1,383 @@
+//! A clock's keys: exchanged in the background, again when they are used up, used for each packet.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ntp_clock_core::{Authenticated, LocalTime, Rejection, Span, UnixTime};
+use ntp_clock_nts::{Association, Opened, Renewal};
+use rustls::pki_types::CertificateDer;
+
+use super::judge::{FLOOR, Judged};
+use super::key_server::{KeyServer, Keys, KeysError};
+use super::status::{self, NtsStatus};
+use crate::carrier::Connecting;
+use crate::failure::{Failure, FailureKind};
+use crate::os::{self, Bell};
+use crate::server::Server;
+
+#[derive(Debug)]
+pub(crate) struct Keyring {
+    server: KeyServer,
+    bell: Bell,
+    association: Option<Association>,
+    /// Those of the last exchange, which had perhaps no clock: no reading may be given before they
+    /// are judged by the time that is proved.
+    unjudged: Option<Vec<CertificateDer<'static>>>,
+    renewal: Renewal,
+    exchange: Option<Arc<Mutex<Option<Outcome>>>>,
+    /// Why the last exchange gave no keys, or keys of no use.
+    error: Option<Failure>,
+    /// What is known of keys that were given.
+    given: NtsStatus,
+    /// Where time is to be asked, until the driver has taken it.
+    target: Option<Server>,
+    /// The round for which keys were looked after last.
+    round: u64,
+}
+
+/// Keys, and the address that gave them.
+type Outcome = Result<(Keys, SocketAddr), InVain>;
+
+/// An exchange that gave no keys.
+#[derive(Debug)]
+struct InVain {
+    failure: Failure,
+    /// A server was there and had work with it.
+    reached: bool,
+}
+
+impl Keyring {
+    pub(crate) fn new(server: KeyServer, bell: Bell) -> Self {
+        Keyring {
+            server,
+            bell,
+            association: None,
+            unjudged: None,
+            renewal: Renewal::new(),
+            exchange: None,
+            error: None,
+            given: NtsStatus::default(),
+            target: None,
+            round: 0,
+        }
+    }
+
+    /// Whether a request of this round can be made. Keys are looked after once a round, at its
+    /// beginning: an NTS-NAK within it may be forged, and the real reply still come.
+    pub(crate) fn prepare(
+        &mut self,
+        round: u64,
+        now: LocalTime,
+        time: Option<UnixTime>,
+    ) -> Connecting {
+        self.collect();
+        let fresh = self.round != round;
+        self.round = round;
+        let cookies = self.association.as_ref().map_or(0, Association::cookies);
+        let spent = self.association.as_ref().is_none_or(Association::is_spent);
+        if spent && fresh && self.exchange.is_none() && self.renewal.is_due(now) {
+            self.begin(now, time);
+        }
+        if self.exchange.is_some() && spent {
+            return Connecting::Waiting;
+        }
+        if cookies > 0 { Connecting::Ready } else { Connecting::Failed(self.failure()) }
+    }
+
+    pub(crate) fn take_target(&mut self) -> Option<Server> {
+        self.target.take()
+    }
+
+    pub(crate) const fn is_exchanging(&self) -> bool {
+        self.exchange.is_some()
+    }
+
+    pub(crate) fn status(&self) -> NtsStatus {
+        NtsStatus {
+            cookies: self.association.as_ref().map_or(0, Association::cookies),
+            exchanging: self.is_exchanging(),
+            last_error: self.error.clone(),
+            ..self.given.clone()
+        }
+    }
+
+    /// Seals a request that the reply must answer with these bits.
+    pub(crate) fn request(&mut self, cookie: u64) -> Result<Vec<u8>, Failure> {
+        let mut entropy = [0; Association::ENTROPY_LEN];
+        getrandom::fill(&mut entropy).map_err(|error| {
+            let detail = format!("no randomness from the system: {error}");
+            Failure::new(FailureKind::NoRandomness, detail)
+        })?;
+        let failed = |detail: String| Failure::new(FailureKind::KeyExchange, detail);
+        let association = self.association.as_mut().ok_or_else(|| failed("no keys".to_owned()))?;
+        association.request(cookie, &entropy).map_err(|error| failed(error.to_string()))
+    }
+
+    /// A reply that was proved, with certificates that the time which it tells does not belie.
+    pub(crate) fn open(&mut self, datagram: &[u8]) -> Result<Authenticated, Rejection> {
+        let association = self.association.as_mut().ok_or(Rejection::Unauthenticated)?;
+        let reply = match association.open(datagram)? {
+            Opened::Authenticated(reply) => reply,
+            Opened::Nak => return Err(Rejection::Nak),
+        };
+        // A kiss tells no time.
+        if reply.packet().stratum > 0 {
+            self.judge(reply.packet().transmit_timestamp.to_unix())?;
+            self.renewal.proved();
+        }
+        Ok(reply)
+    }
+
+    /// The machine may be on another network: a key exchange that failed says nothing any more.
+    pub(crate) fn moved(&mut self) {
+        self.renewal.moved();
+    }
+
+    fn judge(&mut self, time: UnixTime) -> Result<(), Rejection> {
+        if time < FLOOR {
+            let detail = format!("the server tells {time}, which was before this release");
+            self.error = Some(Failure::new(FailureKind::KeyExchange, detail));
+            return Err(Rejection::Unauthenticated);
+        }
+        let Some(certificates) = &self.unjudged else { return Ok(()) };
+        match self.server.judge(certificates, time, TIME_OF_REPLY_MAX_ERROR) {
+            Ok(()) => {
+                self.unjudged = None;
+                Ok(())
+            }
+            Err(error) => {
+                let detail = format!("{error}; by the time that its own server tells, {time}");
+                self.error = Some(Failure::new(FailureKind::KeyExchange, detail));
+                (self.association, self.unjudged) = (None, None);
+                Err(Rejection::Unauthenticated)
+            }
+        }
+    }
+
+    fn begin(&mut self, now: LocalTime, time: Option<UnixTime>) {
+        self.renewal.begin(now, getrandom::u64().unwrap_or(0));
+        let slot = Arc::new(Mutex::new(None));
+        let (server, bell, result) = (self.server.clone(), self.bell.clone(), Arc::clone(&slot));
+        let judged = time.map_or(Judged::WithoutClock, Judged::At);
+        let exchange = move || {
+            let outcome = exchange(&server, judged);
+            *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+            bell.ring();
+        };
+        match os::spawn_quietly(THREAD_NAME, exchange) {
+            Ok(_) => self.exchange = Some(slot),
+            Err(error) => {
+                let kind = FailureKind::of_system(&error);
+                self.error = Some(Failure::new(kind, error.to_string()));
+            }
+        }
+    }
+
+    /// Takes what an exchange that is over gave. Old keys are kept where there are no new ones.
+    fn collect(&mut self) {
+        let Some(slot) = &self.exchange else { return };
+        // Asked before the slot is looked at: what a thread leaves there is seen once it is gone.
+        let thread_is_gone = Arc::strong_count(slot) == 1;
+        let outcome = match slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(outcome) => outcome,
+            None if thread_is_gone => {
+                let detail = "the key exchange ended by a fault of its own";
+                let failure = Failure::new(FailureKind::KeyExchange, detail);
+                Err(InVain { failure, reached: true })
+            }
+            None => return,
+        };
+        self.exchange = None;
+        let taken = outcome.and_then(|(keys, address)| {
+            let target = target_of(&keys, address);
+            let target = target.map_err(|failure| InVain { failure, reached: true })?;
+            Ok((keys, target))
+        });
+        match taken {
+            Ok((keys, target)) => {
+                let (subject, end) =
+                    keys.certificates.first().map_or((None, None), status::describe);
+                self.given = NtsStatus {
+                    ntp_host: Some(with_port(&target)),
+                    certificate_subject: subject,
+                    certificate_expires: end,
+                    ..NtsStatus::default()
+                };
+                self.unjudged = Some(keys.certificates);
+                self.association = Some(keys.association);
+                self.target = Some(target);
+                self.error = None;
+            }
+            Err(InVain { failure, reached }) => {
+                self.error = Some(failure);
+                if !reached {
+                    self.renewal.unreached();
+                }
+            }
+        }
+    }
+
+    /// Why there are no keys.
+    fn failure(&self) -> Failure {
+        let waiting = || {
+            let detail = "all cookies are used up; keys are exchanged again after a pause";
+            Failure::new(FailureKind::KeyExchange, detail)
+        };
+        self.error.clone().unwrap_or_else(waiting)
+    }
+}
+
+/// Exchanges keys with the first of the name's addresses that gives any.
+fn exchange(server: &KeyServer, judged: Judged) -> Outcome {
+    let (host, port) = (server.host(), server.port());
+    let unresolved = |why: &str| {
+        let detail = format!("could not resolve {host:?}: {why}");
+        InVain { failure: Failure::new(FailureKind::NoAddress, detail), reached: false }
+    };
+    let addresses = (host, port).to_socket_addrs();
+    let addresses = addresses.map_err(|error| unresolved(&error.to_string()))?;
+    let mut vain = unresolved("it has no address that may be asked");
+    let usable = addresses.filter(|address| server.may_be_at(address.ip()));
+    for address in usable.take(ADDRESSES_MAX) {
+        match server.exchange(address, judged, LIMIT) {
+            Ok(keys) => return Ok((keys, address)),
+            Err(error) => {
+                let detail = format!("{host} at {address}: {error}");
+                vain.failure = Failure::new(FailureKind::KeyExchange, detail);
+                vain.reached |= !matches!(error, KeysError::Unreachable(_));
+            }
+        }
+    }
+    Err(vain)
+}
+
+/// Where time is to be asked: at the address that gave the keys, unless it named another host.
+fn target_of(keys: &Keys, address: SocketAddr) -> Result<Server, Failure> {
+    let port = keys.ntp_port.unwrap_or(NTP_PORT);
+    let host = keys.ntp_host.clone().unwrap_or_else(|| address.ip().to_string());
+    Server::at(&host, port).map_err(|error| {
+        let detail = format!("the key exchange names a server that cannot be asked: {error}");
+        Failure::new(FailureKind::KeyExchange, detail)
+    })
+}
+
+/// As `host:port`, an IPv6 address in brackets.
+fn with_port(server: &Server) -> String {
+    let (host, port) = (server.host(), server.port());
+    let named = || format!("{host}:{port}");
+    server.ip().map_or_else(named, |ip| SocketAddr::new(ip, port).to_string())
+}
+
+/// How far true time may be from what a reply says when that is believed: 2 s until the reply is
+/// too late, and 1 s that a server's own error may be.
+const TIME_OF_REPLY_MAX_ERROR: Span = Span::from_secs(3);
+/// For one address.
+const LIMIT: Duration = Duration::from_secs(5);
+const ADDRESSES_MAX: usize = 4;
+const NTP_PORT: u16 = 123;
+const THREAD_NAME: &str = "ntp-clock-nts";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ntp_clock_nts::{Cookie, CookieStore, Key};
+    use rustls::RootCertStore;
+
+    const NOW: LocalTime = LocalTime::from_nanos(0);
+
+    /// Of a server whose name leads nowhere.
+    fn keyring() -> Keyring {
+        let roots = RootCertStore::empty();
+        let server = KeyServer::new("no-such-host.invalid", KeyServer::PORT, roots);
+        Keyring::new(server.expect("a name"), Bell::default())
+    }
+
+    fn keys(cookies: u8, host: Option<&str>, port: Option<u16>) -> Keys {
+        let mut store = CookieStore::new();
+        for number in 0..cookies {
+            store.put(Cookie::new(&[number; 100]).expect("short"));
+        }
+        let association = Association::new(Key::new([1; 32]), Key::new([2; 32]), store);
+        let ntp_host = host.map(str::to_owned);
+        Keys { association, ntp_host, ntp_port: port, certificates: vec![] }
+    }
+
+    /// An exchange that is over, with this outcome.
+    fn give(keyring: &mut Keyring, outcome: Option<Outcome>) {
+        keyring.exchange = Some(Arc::new(Mutex::new(outcome)));
+    }
+
+    fn address() -> SocketAddr {
+        "192.0.2.1:4460".parse().expect("an address")
+    }
+
+    fn vain(reached: bool) -> Outcome {
+        let failure = Failure::new(FailureKind::KeyExchange, "in vain");
+        Err(InVain { failure, reached })
+    }
+
+    #[test]
+    fn time_is_asked_where_the_exchange_says_or_at_the_address_that_gave_the_keys() {
+        let target = |host, port| target_of(&keys(1, host, port), address());
+        let named = |host, port| target(host, port).map(|server| server.to_string()).ok();
+        assert_eq!(named(None, None).as_deref(), Some("192.0.2.1"));
+        assert_eq!(named(None, Some(11_123)).as_deref(), Some("192.0.2.1:11123"));
+        assert_eq!(named(Some("time.example"), None).as_deref(), Some("time.example"));
+        assert_eq!(named(Some("2001:db8::1"), Some(7)).as_deref(), Some("[2001:db8::1]:7"));
+        let shown = |host| target(Some(host), None).map(|server| with_port(&server)).ok();
+        assert_eq!(shown("2001:db8::1").as_deref(), Some("[2001:db8::1]:123"));
+        assert_eq!(shown("time.example").as_deref(), Some("time.example:123"));
+        for nobody in ["0.0.0.0", "224.0.0.1", "a:b", "::"] {
+            let error = target(Some(nobody), None).expect_err(nobody);
+            assert_eq!(error.code(), "key_exchange", "{nobody}");
+        }
+    }
+
+    #[test]
+    fn keys_that_were_given_are_used_until_their_cookies_are() {
+        let mut keyring = keyring();
+        give(&mut keyring, Some(Ok((keys(2, None, None), address()))));
+        assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
+        assert!(keyring.take_target().is_some() && keyring.take_target().is_none());
+        for cookies in [1, 0] {
+            keyring.request(7).expect("a cookie");
+            assert_eq!(keyring.status().cookies, cookies);
+        }
+        assert_eq!(keyring.request(7).map_err(|e| e.code()), Err("key_exchange"));
+        // Within the round nothing is done about it, in the next one keys are exchanged.
+        assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Failed(_)));
+        assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Waiting));
+        assert!(keyring.is_exchanging() && !keyring.renewal.is_due(NOW));
+    }
+
+    #[test]
+    fn a_thread_that_died_is_an_exchange_in_vain() {
+        let mut keyring = keyring();
+        give(&mut keyring, None);
+        keyring.round = 1;
+        let Connecting::Failed(failure) = keyring.prepare(1, NOW, None) else { panic!("waits") };
+        assert_eq!(failure.detail(), "the key exchange ended by a fault of its own");
+        assert!(!keyring.is_exchanging());
+    }
+
+    #[test]
+    fn an_exchange_in_vain_takes_no_keys_away_and_is_told() {
+        let mut keyring = keyring();
+        give(&mut keyring, Some(Ok((keys(2, None, None), address()))));
+        assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
+        give(&mut keyring, Some(vain(true)));
+        assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Ready));
+        let status = keyring.status();
+        assert_eq!(
+            (status.cookies, status.last_error.map(|e| e.detail().to_owned())),
+            (2, Some("in vain".to_owned()))
+        );
+        assert_eq!(status.ntp_host.as_deref(), Some("192.0.2.1:123"));
+    }
+
+    #[test]
+    fn nothing_is_proved_without_keys() {
+        assert_eq!(keyring().open(&[0x24; 48]), Err(Rejection::Unauthenticated));
+    }
+}

@@ -1,0 +1,135 @@
+//! Whether replies must be proved, and by what: the driver's view of plain NTP and of Network Time
+//! Security.
+
+use std::fmt;
+
+use ntp_clock_core::{Authenticated, Authentication, LocalTime, Rejection, Transmit, UnixTime};
+
+use crate::carrier::Connecting;
+use crate::failure::Failure;
+#[cfg(feature = "nts")]
+use crate::failure::FailureKind;
+#[cfg(feature = "nts")]
+use crate::nts::{KeyServer, Keyring, NtsStatus};
+use crate::os::Bell;
+use crate::server::Server;
+
+/// What a clock is configured to.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Security {
+    /// Plain NTP.
+    #[default]
+    None,
+    /// Nothing that was not proved with keys of this server.
+    #[cfg(feature = "nts")]
+    Nts(KeyServer),
+}
+
+impl Security {
+    pub(crate) const fn authentication(&self) -> Authentication {
+        match self {
+            Security::None => Authentication::None,
+            #[cfg(feature = "nts")]
+            Security::Nts(_) => Authentication::Required,
+        }
+    }
+}
+
+/// What the driver makes requests and opens replies with.
+pub(crate) enum Proof {
+    None,
+    #[cfg(feature = "nts")]
+    Nts(Box<Keyring>),
+}
+
+impl Proof {
+    /// The bell rings when keys have come.
+    pub(crate) fn new(security: &Security, _bell: Bell) -> Self {
+        match security {
+            Security::None => Proof::None,
+            #[cfg(feature = "nts")]
+            Security::Nts(server) => Proof::Nts(Box::new(Keyring::new(server.clone(), _bell))),
+        }
+    }
+
+    /// Makes sure that requests of this round can be made. `time` is what the clock reads, if it
+    /// does.
+    pub(crate) fn prepare(
+        &mut self,
+        _round: u64,
+        _now: LocalTime,
+        _time: Option<UnixTime>,
+    ) -> Connecting {
+        match self {
+            Proof::None => Connecting::Ready,
+            #[cfg(feature = "nts")]
+            Proof::Nts(keyring) => keyring.prepare(_round, _now, _time),
+        }
+    }
+
+    /// Where time is to be asked from now on, if that has changed.
+    pub(crate) fn take_target(&mut self) -> Option<Server> {
+        match self {
+            Proof::None => None,
+            #[cfg(feature = "nts")]
+            Proof::Nts(keyring) => keyring.take_target(),
+        }
+    }
+
+    /// The request as it goes out, made before its moment is taken.
+    pub(crate) fn request(&mut self, transmit: &Transmit) -> Result<Vec<u8>, Failure> {
+        match self {
+            Proof::None => Ok(transmit.ntp_request().to_vec()),
+            #[cfg(feature = "nts")]
+            Proof::Nts(keyring) => keyring.request(transmit.cookie),
+        }
+    }
+
+    /// What a datagram of our server's address proves; `None` where it need not.
+    pub(crate) fn open(&mut self, _datagram: &[u8]) -> Option<Result<Authenticated, Rejection>> {
+        match self {
+            Proof::None => None,
+            #[cfg(feature = "nts")]
+            Proof::Nts(keyring) => Some(keyring.open(_datagram)),
+        }
+    }
+
+    /// What a round that had to wait for this has waited for.
+    pub(crate) fn overdue(&self) -> Option<Failure> {
+        match self {
+            Proof::None => None,
+            #[cfg(feature = "nts")]
+            Proof::Nts(keyring) => keyring.is_exchanging().then(|| {
+                let detail = "the key exchange has not finished yet";
+                Failure::new(FailureKind::KeyExchange, detail)
+            }),
+        }
+    }
+
+    /// What is known of the keys, where proof is required.
+    #[cfg(feature = "nts")]
+    pub(crate) fn status(&self) -> Option<NtsStatus> {
+        match self {
+            Proof::None => None,
+            Proof::Nts(keyring) => Some(keyring.status()),
+        }
+    }
+
+    /// The machine may be on another network.
+    pub(crate) fn moved(&mut self) {
+        #[cfg(feature = "nts")]
+        if let Proof::Nts(keyring) = self {
+            keyring.moved();
+        }
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Proof::None => f.write_str("None"),
+            #[cfg(feature = "nts")]
+            Proof::Nts(keyring) => keyring.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A clock that requires proof, in a process that forks.
+
+#![allow(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+use ntp_clock_nts::{FieldKind, Fields};
+
+use crate::common::eventually;
+use crate::scene::Scene;
+
+/// The bodies of a request's fields of this kind.
+fn bodies(request: &[u8], kind: FieldKind) -> Vec<Vec<u8>> {
+    let fields = Fields::new(&request[48..]).map(|field| field.expect("sound").1);
+    fields.filter(|field| field.kind == kind).map(|field| field.body.to_vec()).collect()
+}
+
+#[test]
+fn a_child_has_keys_of_its_own_and_nobody_on_the_way_sees_a_cookie_twice() {
+    let requests: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
+    let seen = Arc::clone(&requests);
+    let attack = move |request: &[u8], reply: &[u8], dice: &mut fastrand::Rng| {
+        seen.lock().expect("sound").push(request.to_vec());
+        // Some replies are lost, and their cookies with them.
+        if dice.u8(..4) == 0 { vec![] } else { vec![reply.to_vec()] }
+    };
+    let Some(scene) = Scene::with(attack) else { return };
+    let clock = scene.clock();
+    assert!(clock.wait_synced(Duration::from_secs(20)), "{:?}", clock.status());
+    // SAFETY: the child uses what this crate promises to work after a fork, and allocation, which
+    // glibc makes usable in a child; it ends by `_exit` and never returns into the test harness.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            let inherited = clock.now().is_some();
+            let synced = clock.sync_now();
+            if let Err(error) = &synced {
+                eprintln!("child: {error}");
+            }
+            let well = inherited && synced.is_ok() && clock.now().is_some();
+            // SAFETY: ends the process without running the parent's exit handlers.
+            unsafe { libc::_exit(i32::from(!well)) }
+        }
+        ForkResult::Parent { child } => {
+            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+        }
+    }
+    let believed = clock.status().believed;
+    eventually("goes on", Duration::from_secs(60), || clock.status().believed > believed + 2);
+
+    let requests = requests.lock().expect("sound");
+    for kind in [FieldKind::COOKIE, FieldKind::UNIQUE_IDENTIFIER, FieldKind::AUTHENTICATOR] {
+        let all: Vec<_> = requests.iter().flat_map(|request| bodies(request, kind)).collect();
+        let distinct: BTreeSet<_> = all.iter().collect();
+        assert_eq!((all.len(), distinct.len()), (requests.len(), requests.len()), "{kind:?}");
+    }
+    assert!(requests.len() > 10, "{} requests", requests.len());
+}

@@ -1,0 +1,86 @@
+//! Requests and replies, against chrony.
+
+use ntp_clock::Span;
+use ntp_clock_nts::{Opened, Refusal};
+
+use crate::support::{NtsServer, authenticated, now};
+
+#[test]
+fn chrony_gives_keys_and_ten_thousand_replies_that_are_authentic_by_one_exchange() {
+    let Some(server) = NtsServer::start() else { return };
+    let mut association = server.exchange().association;
+    let mut client = server.client();
+    for _ in 0..10_000 {
+        let before = now();
+        let reply = client.ask(&mut association);
+        let packet = authenticated(association.open(&reply));
+        let transmitted = packet.transmit_timestamp.to_unix();
+        let slack = Span::from_millis(1);
+        assert!(transmitted > before - slack && transmitted < now() + slack, "{transmitted}");
+        assert_eq!(packet.stratum, 1);
+        assert_eq!(association.cookies(), 8, "one for each that was used");
+    }
+}
+
+#[test]
+fn no_reply_of_chronys_is_believed_with_any_bit_changed_or_any_byte_missing() {
+    let Some(server) = NtsServer::start() else { return };
+    let mut association = server.exchange().association;
+    let reply = server.client().ask(&mut association);
+    for bit in 0..8 * reply.len() {
+        let mut changed = reply.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        let opened = association.open(&changed);
+        assert!(opened.is_err(), "bit {bit}: {opened:?}");
+    }
+    for len in 0..reply.len() {
+        let opened = association.open(&reply[..len]);
+        assert!(opened.is_err(), "{len} bytes: {opened:?}");
+    }
+    authenticated(association.open(&reply));
+    assert_eq!(association.open(&reply), Err(Refusal::Duplicate));
+}
+
+#[test]
+fn chrony_answers_no_request_with_a_changed_authenticator_and_no_plain_one_is_taken_for_proved() {
+    let Some(server) = NtsServer::start() else { return };
+    let mut association = server.exchange().association;
+    let mut client = server.client();
+    let mut request = client.seal(&mut association);
+    *request.last_mut().expect("long") ^= 1;
+    let reply = client.send(&request);
+    assert_eq!(association.open(&reply), Ok(Opened::Nak));
+    let plain = client.send(&request[..48]);
+    assert_eq!(association.open(&plain), Err(Refusal::Unauthenticated));
+}
+
+#[test]
+fn cookies_that_were_lost_on_the_way_come_back_with_the_next_reply() {
+    let Some(server) = NtsServer::start() else { return };
+    let mut association = server.exchange().association;
+    let mut client = server.client();
+    for lost in 0..8 {
+        for _ in 0..lost {
+            client.ask(&mut association);
+        }
+        assert_eq!(association.cookies(), 8 - lost);
+        let reply = client.ask(&mut association);
+        authenticated(association.open(&reply));
+        assert_eq!(association.cookies(), 8);
+    }
+}
+
+#[test]
+fn a_server_that_lost_its_own_key_answers_with_a_nak_and_gives_new_keys() {
+    let Some(mut server) = NtsServer::start() else { return };
+    let mut association = server.exchange().association;
+    server.chrony.restart();
+    let mut client = server.client();
+    let nak = client.ask(&mut association);
+    assert!(!association.is_spent());
+    assert_eq!(association.open(&nak), Ok(Opened::Nak));
+    assert!(association.is_spent());
+    let mut association = server.exchange().association;
+    let reply = client.ask(&mut association);
+    authenticated(association.open(&reply));
+}

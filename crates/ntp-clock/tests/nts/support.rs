@@ -1,0 +1,212 @@
+//! chrony as a server of keys and of time, an authority of our own, and servers that misbehave.
+
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use ntp_clock::nts::{Judged, KeyServer, Keys};
+use ntp_clock::{Clock, UnixTime};
+use ntp_clock_core::Packet;
+use ntp_clock_nts::{Association, Opened, Refusal};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+
+use crate::common::{Chrony, truth_ns};
+
+/// Whoever says whose certificates are right.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+    pem: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new([]).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("randomness");
+        let made = params.self_signed(&key).expect("signed");
+        let (certificate, pem) = (made.der().clone(), made.pem());
+        Authority { issuer: Issuer::new(params, key), certificate, pem }
+    }
+
+    /// Its own certificate, as a file has it.
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    pub(crate) fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).expect("a root");
+        roots
+    }
+
+    /// Certificate and key, PEM, for this machine, valid in the years 2020 to 2039.
+    pub(crate) fn certify(&self) -> (String, String) {
+        self.certify_for(2_020, 2_040)
+    }
+
+    /// The same from the beginning of one year to that of another.
+    pub(crate) fn certify_for(&self, from: i32, to: i32) -> (String, String) {
+        self.certify_until(from, (to, 1, 1))
+    }
+
+    /// The same until year, month and day.
+    pub(crate) fn certify_until(
+        &self,
+        from: i32,
+        (year, month, day): (i32, u8, u8),
+    ) -> (String, String) {
+        let mut params = CertificateParams::new([HOST.to_owned()]).expect("a name");
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(year, month, day);
+        let key = KeyPair::generate().expect("randomness");
+        let certificate = params.signed_by(&key, &self.issuer).expect("signed");
+        (certificate.pem(), key.serialize_pem())
+    }
+}
+
+/// chrony, also as a server of keys.
+pub(crate) struct NtsServer {
+    pub(crate) chrony: Chrony,
+    pub(crate) keys_at: SocketAddr,
+    pub(crate) authority: Authority,
+}
+
+impl NtsServer {
+    pub(crate) fn start() -> Option<Self> {
+        NtsServer::start_with(Authority::certify)
+    }
+
+    pub(crate) fn start_with(certify: impl FnOnce(&Authority) -> (String, String)) -> Option<Self> {
+        let authority = Authority::new();
+        let (certificate, key) = certify(&authority);
+        NtsServer::of(authority, (certificate, key), free_tcp_address())
+    }
+
+    /// With this authority's certificate and key, giving keys at this address.
+    pub(crate) fn of(
+        authority: Authority,
+        (certificate, key): (String, String),
+        keys_at: SocketAddr,
+    ) -> Option<Self> {
+        let chrony = Chrony::start_with(|folder| configuration(folder, keys_at, certificate, key))?;
+        Some(NtsServer { chrony, keys_at, authority })
+    }
+
+    pub(crate) fn key_server(&self) -> KeyServer {
+        KeyServer::new(HOST, self.keys_at.port(), self.authority.roots()).expect("a name")
+    }
+
+    pub(crate) fn exchange(&self) -> Keys {
+        let keys =
+            self.key_server().exchange(self.keys_at, Judged::At(now()), LIMIT).expect("keys");
+        assert_eq!((keys.ntp_host.as_deref(), keys.ntp_port), (None, Some(self.port())));
+        assert_eq!((keys.association.cookies(), keys.certificates.len()), (8, 1));
+        keys
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.chrony.address().port()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+        socket.connect(self.chrony.address()).expect("loopback");
+        socket.set_read_timeout(Some(LIMIT)).expect("valid");
+        Client { socket, dice: 0 }
+    }
+}
+
+/// A socket to chrony's NTP.
+pub(crate) struct Client {
+    socket: UdpSocket,
+    dice: u64,
+}
+
+impl Client {
+    /// Seals a request and gives what chrony answers.
+    pub(crate) fn ask(&mut self, association: &mut Association) -> Vec<u8> {
+        let request = self.seal(association);
+        self.send(&request)
+    }
+
+    pub(crate) fn seal(&mut self, association: &mut Association) -> Vec<u8> {
+        self.dice += 1;
+        let entropy = std::array::from_fn(|at| (self.dice >> (at % 8 * 8)) as u8 ^ at as u8);
+        association.request(self.dice, &entropy).expect("a cookie")
+    }
+
+    pub(crate) fn send(&self, request: &[u8]) -> Vec<u8> {
+        self.socket.send(request).expect("loopback");
+        let mut reply = [0; 2_048];
+        let len = self.socket.recv(&mut reply).expect("chrony answers");
+        reply[..len].to_vec()
+    }
+}
+
+/// A clock that goes by a name under which nobody answers, and polls every second.
+pub(crate) fn clock_of(key_server: KeyServer) -> Clock {
+    Clock::builder()
+        .server(NAME.parse().expect("a name"))
+        .nts(key_server)
+        .poll_interval(Duration::from_secs(1))
+        .build()
+        .expect("valid")
+}
+
+pub(crate) fn configuration(
+    folder: &Path,
+    keys_at: SocketAddr,
+    certificate: String,
+    key: String,
+) -> String {
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("temporary folder");
+        path
+    };
+    let (certificate, key) = (write("certificate.pem", certificate), write("key.pem", key));
+    format!(
+        "ntsport {}\nntsservercert {}\nntsserverkey {}\n",
+        keys_at.port(),
+        certificate.display(),
+        key.display()
+    )
+}
+
+pub(crate) fn free_tcp_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    listener.local_addr().expect("bound")
+}
+
+pub(crate) fn now() -> UnixTime {
+    UnixTime::from_nanos(truth_ns())
+}
+
+pub(crate) fn authenticated(opened: Result<Opened, Refusal>) -> Packet {
+    match opened {
+        Ok(Opened::Authenticated(reply)) => *reply.packet(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A server that does this with its first connection.
+pub(crate) fn listen(serve: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        if let Ok((socket, _)) = listener.accept() {
+            serve(socket);
+        }
+    });
+    address
+}
+
+/// The name by which clocks go.
+pub(crate) const NAME: &str = "time.example";
+/// The name that certificates have.
+pub(crate) const HOST: &str = "localhost";
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
