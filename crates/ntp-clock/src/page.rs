@@ -161,7 +161,6 @@ const SETTLE_SPINS: usize = 64;
 const PASSING_SPINS: usize = 2_000_000;
 
 // The layout is meant for shared memory one day: pin it.
-#[cfg(not(loom))]
 const _: () = assert!(size_of::<Latch<WORDS>>() == 64 + 2 * 192 && WORDS == 19);
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ fn clock_for_macos(job: &Job) -> Result<Outcome> {
 /// Optimised, because there are many orders; in a target directory of its own, because everything
 /// is built with another configuration.
 fn loom(job: &Job) -> Result<Outcome> {
-    let args = ["test", "--release", "--package", "ntp-clock", "--test", "loom"];
+    let args = ["test", "--release", "--package", "ntp-clock-models"];
     let mut command = cargo(&args);
     command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", job.project().target("loom"));
     cargo_test(job, &mut command)

@@ -1,9 +1,9 @@
 //! Every interleaving of one writer and a reader of the latch, by loom:
-//! `RUSTFLAGS="--cfg loom" cargo test --release -p ntp-clock --test loom`.
+//! `RUSTFLAGS="--cfg loom" cargo test --release -p ntp-clock-models`.
 #![cfg(loom)]
 
 #[allow(dead_code)]
-#[path = "../src/latch.rs"]
+#[path = "../../ntp-clock/src/latch.rs"]
 mod latch;
 
 use latch::Latch;
