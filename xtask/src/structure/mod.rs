@@ -38,7 +38,6 @@ const PLACES: &[(&str, Read)] = &[
     ("crates/ntp-clock-history/src", rust),
     ("crates/ntp-clock-opentelemetry/src", rust),
     ("crates/ntp-clock-history-wasm/src", rust),
-    ("crates/ntp-clock-models/src", rust),
     ("crates/ntp-clock-nts/src", rust),
     ("crates/ntp-clock-order/src", rust),
     ("crates/ntp-clock-order-wasm/src", rust),
