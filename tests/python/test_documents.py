@@ -20,9 +20,8 @@ RUN = [
     "docs/OPERATIONS.md",
     "docs/THREATS.md",
 ]
-ALL = sorted(
-    str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
-)
+PLACES = ["*.md", "docs/**/*.md", "[a-z]*/README.md", "[a-z]*/*/README.md"]
+ALL = sorted({str(path.relative_to(ROOT)) for place in PLACES for path in ROOT.glob(place)})
 
 
 @pytest.mark.timeout(700)  # Rust's first block compiles what it depends on.

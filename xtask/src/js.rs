@@ -209,7 +209,7 @@ pub(crate) struct Wasm {
 pub(crate) const CLOCK: Wasm = Wasm { package: "ntp-clock-wasm", stack: 65_536 };
 pub(crate) const ORDER: Wasm = Wasm { package: "ntp-clock-order-wasm", stack: 1_048_576 };
 
-const HISTORY: Wasm = Wasm { package: "ntp-clock-history-wasm", stack: 65_536 };
+pub(crate) const HISTORY: Wasm = Wasm { package: "ntp-clock-history-wasm", stack: 65_536 };
 
 pub(crate) const MODULE: &str = "portacode/static/js/utils/ntp-clock.js";
 const PAGE: &str = "portacode/static/js/test-ntp-clock.html";

@@ -1,8 +1,11 @@
-//! Circles of files: that nothing below needs what is above it is checked, not hoped for.
+//! What needs what: circles of files, and the diagram of dependencies that the documents draw.
 
+mod architecture;
 mod graph;
 mod rust;
 mod scripts;
+#[cfg(test)]
+mod where_is;
 
 use anyhow::{Context, Result};
 
@@ -10,10 +13,11 @@ use crate::command::Job;
 use crate::project::Project;
 use graph::Graph;
 
-/// Looks for circles in all parts of the project that are to have none; gives whether it found
-/// none. They are told in the job's log.
+/// Looks for circles in all parts of the project that may have none, and compares the diagram in
+/// `docs/architecture/README.md` with the imports. Returns whether all is well; the job's log has
+/// what is not.
 pub(crate) fn check(job: &Job) -> Result<bool> {
-    let mut found_none = true;
+    let mut all_well = true;
     for (place, read) in PLACES {
         let graph = read(job.project(), place).with_context(|| (*place).to_owned())?;
         let circles = graph.circles();
@@ -21,9 +25,13 @@ pub(crate) fn check(job: &Job) -> Result<bool> {
         for circle in &circles {
             job.note(&format!("files that need one another, in {place}:\n{circle}"))?;
         }
-        found_none &= circles.is_empty();
+        all_well &= circles.is_empty();
     }
-    Ok(found_none)
+    for difference in architecture::differences(job.project())? {
+        job.note(&format!("the diagram in docs/architecture/README.md: {difference}"))?;
+        all_well = false;
+    }
+    Ok(all_well)
 }
 
 type Read = fn(&Project, &str) -> Result<Graph>;

@@ -3,7 +3,7 @@
 //! Paths are followed to the file that defines the name: a module that only passes a name on
 //! (`pub use`) is not what is needed. What is compiled for tests alone does not count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,15 @@ pub(super) fn read(root: &Path, base: &Path) -> Result<Graph> {
         }
     }
     Ok(graph)
+}
+
+/// The first names of all paths in the crate with this root, tests apart: among them the crates that
+/// it needs.
+pub(super) fn first_names(root: &Path) -> Result<BTreeSet<String>> {
+    let mut krate = Crate::default();
+    krate.load(root, &[], root.parent().unwrap_or(root))?;
+    let paths = krate.modules.into_values().flat_map(|file| file.paths);
+    Ok(paths.filter_map(|path| path.into_iter().next()).collect())
 }
 
 /// Modules by their path in the crate, those that are files.

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::graph::Graph;
+use crate::project::Project;
 
 /// The Python files of a package in this folder, without its tests. Imports within functions count
 /// too; those for types alone (`if TYPE_CHECKING:`) do not.
@@ -17,13 +18,7 @@ pub(super) fn python(folder: &Path, base: &Path) -> Result<Graph> {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
         for (module, names) in python_imports(&text) {
             let Some(at) = python_place(file, base, &module) else { continue };
-            // `from package import module` needs the module, `from module import name` the module.
-            let inner = names.iter().map(|name| at.join(name));
-            let targets = inner.chain([at.clone()]).filter_map(|place| {
-                let candidates = [place.with_extension("py"), place.join("__init__.py")];
-                candidates.into_iter().find(|candidate| files.contains(candidate))
-            });
-            for target in targets.take(names.len().max(1)) {
+            for target in python_targets(&at, &names, &files) {
                 graph.add(&shown(file, base), &shown(&target, base), &format!("import {module}"));
             }
         }
@@ -38,7 +33,7 @@ pub(super) fn javascript(folder: &Path, base: &Path) -> Result<Graph> {
     for file in &files {
         graph.add_file(&shown(file, base));
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        for import in javascript_imports(&text) {
+        for import in javascript_imports(&text, &["."]) {
             let target = normal(&file.parent().unwrap_or(folder).join(&import));
             if files.contains(&target) {
                 graph.add(&shown(file, base), &shown(&target, base), &format!("import '{import}'"));
@@ -48,13 +43,69 @@ pub(super) fn javascript(folder: &Path, base: &Path) -> Result<Graph> {
     Ok(graph)
 }
 
+/// What the Python files in these folders import from one another, relative to the checkout: each
+/// file and one that it needs. Packages are in one of the bases.
+pub(super) fn python_between(
+    folders: &[&str],
+    bases: &[PathBuf],
+    project: &Project,
+) -> Result<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    for folder in folders {
+        files.extend(files_of(&project.path(folder), "py")?);
+    }
+    let root = project.path("");
+    let mut found = Vec::new();
+    for file in &files {
+        let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        for (module, names) in python_imports(&text) {
+            for base in bases {
+                let Some(at) = python_place(file, base, &module) else { continue };
+                for target in python_targets(&at, &names, &files) {
+                    found.push((shown(file, &root), shown(&target, &root)));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The modules in a folder, relative to the checkout, each with what it imports, as it is written:
+/// relative ones, those that a server serves, and those that the build provides.
+pub(super) fn javascript_imports_in(
+    folder: &Path,
+    project: &Project,
+) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for file in files_of(folder, "js")? {
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let from = shown(&file, &project.path(""));
+        let imports = javascript_imports(&text, &[".", "/static/", "virtual:"]);
+        found.extend(imports.into_iter().map(|import| (from.clone(), import)));
+    }
+    Ok(found)
+}
+
+/// The path that a relative import of this file means.
+pub(super) fn beside(file: &str, import: &str) -> String {
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    normal(&folder.join(import)).display().to_string()
+}
+
 /// Modules that a text imports, each with the names taken from it.
 fn python_imports(text: &str) -> Vec<(String, Vec<String>)> {
     let mut imports = Vec::new();
     let mut lines = text.lines();
     // Indentation of the `if TYPE_CHECKING:` that a line is below of.
     let mut types: Option<usize> = None;
+    let mut in_text = false;
     while let Some(line) = lines.next() {
+        // Examples in docstrings import nothing.
+        let was_in_text = in_text;
+        in_text ^= line.matches("\"\"\"").count() % 2 == 1;
+        if was_in_text {
+            continue;
+        }
         let code = line.trim_start();
         let indent = line.len() - code.len();
         if types.is_some_and(|outer| indent > outer) || code.is_empty() {
@@ -80,6 +131,17 @@ fn python_imports(text: &str) -> Vec<(String, Vec<String>)> {
     imports
 }
 
+/// The files that an import of these names from the module at this place needs: `from package
+/// import module` needs the module, `from module import name` the module.
+fn python_targets(at: &Path, names: &[String], files: &[PathBuf]) -> Vec<PathBuf> {
+    let inner = names.iter().map(|name| at.join(name));
+    let targets = inner.chain([at.to_owned()]).filter_map(|place| {
+        let candidates = [place.with_extension("py"), place.join("__init__.py")];
+        candidates.into_iter().find(|candidate| files.contains(candidate))
+    });
+    targets.take(names.len().max(1)).collect()
+}
+
 /// Where a module would be: relative to the file (`.messages`), or to the folder of packages.
 fn python_place(file: &Path, base: &Path, module: &str) -> Option<PathBuf> {
     let dots = module.len() - module.trim_start_matches('.').len();
@@ -91,19 +153,21 @@ fn python_place(file: &Path, base: &Path, module: &str) -> Option<PathBuf> {
     Some(parts.fold(start.to_owned(), |place, part| place.join(part)))
 }
 
-/// The relative modules that a text imports, by statements and by calls.
-fn javascript_imports(text: &str) -> Vec<String> {
+/// The modules that a text imports, by statements and by calls, whose names begin in one of these
+/// ways.
+fn javascript_imports(text: &str, beginnings: &[&str]) -> Vec<String> {
     let code: String = text
         .lines()
         .filter(|line| !line.trim_start().starts_with(['*', '/']))
         .flat_map(|line| [line, "\n"])
         .collect();
     let begins = ["from '", "from \"", "import '", "import \"", "import('", "import(\""];
+    let is_ours = |path: &&str| beginnings.iter().any(|beginning| path.starts_with(beginning));
     let mut imports = Vec::new();
     for begin in begins {
         let mark = begin.chars().last().unwrap_or('\'');
         let parts = code.split(begin).skip(1).filter_map(|rest| rest.split(mark).next());
-        imports.extend(parts.filter(|path| path.starts_with('.')).map(str::to_owned));
+        imports.extend(parts.filter(is_ours).map(str::to_owned));
     }
     imports
 }
@@ -154,7 +218,7 @@ mod tests {
 
     #[test]
     fn python_says_what_it_imports_types_apart() {
-        let text = "from __future__ import annotations\nimport os, portacode.trace as t\n\
+        let text = "\"\"\"What.\n\nfrom example import x\n\"\"\"\nfrom __future__ import annotations\nimport os, portacode.trace as t\n\
                     from . import messages\nfrom portacode.relay import (\n    limits,  # why\n    \
                     Asker as A,\n)\nif TYPE_CHECKING:\n    from .x import X\n\ndef f():\n    \
                     from .late import y\n";
@@ -177,7 +241,7 @@ mod tests {
     fn javascript_says_what_it_imports() {
         let text = "// import './no.js'\nimport { a,\n  b } from './a.js';\nimport './b.js';\n\
                     export * from \"../c.js\";\nawait import('./d.js');\nimport 'node:fs';\n";
-        let mut imports = javascript_imports(text);
+        let mut imports = javascript_imports(text, &["."]);
         imports.sort();
         assert_eq!(imports, ["../c.js", "./a.js", "./b.js", "./d.js"]);
     }

@@ -1,0 +1,115 @@
+//! Tests that the documents about the architecture name files that exist, and what is in them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::project::Project;
+
+const FOLDER: &str = "docs/architecture";
+const WHERE: &str = "docs/architecture/WHERE.md";
+
+/// A row of the table: a question, files relative to the checkout, names that are in them.
+struct Row {
+    question: String,
+    files: Vec<String>,
+    names: Vec<String>,
+}
+
+fn rows(text: &str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [question, files, names] = cells[..] else { panic!("three cells: {line}") };
+        if !question.ends_with('?') {
+            continue;
+        }
+        let links = files.split("](../../").skip(1).filter_map(|rest| rest.split(')').next());
+        let names = names.split('`').skip(1).step_by(2);
+        rows.push(Row {
+            question: question.to_owned(),
+            files: links.map(str::to_owned).collect(),
+            names: names.map(str::to_owned).collect(),
+        });
+    }
+    rows
+}
+
+#[test]
+fn each_question_is_answered_by_files_that_exist_and_have_what_is_named() {
+    let project = Project::here();
+    let rows = rows(&fs::read_to_string(project.path(WHERE)).unwrap());
+    assert!(rows.len() >= 40, "{} questions", rows.len());
+    let mut missing = Vec::new();
+    for Row { question, files, names } in rows {
+        assert!(!files.is_empty(), "{question} names no file");
+        let read = |file: &String| {
+            fs::read_to_string(project.path(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+        };
+        let texts: Vec<String> = files.iter().map(read).collect();
+        for name in names.iter().filter(|name| !texts.iter().any(|text| has_word(text, name))) {
+            missing.push(format!("{question} {name} is not in {}", files.join(", ")));
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// The word, and not as a part of a longer one.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
+#[test]
+fn every_file_that_the_architecture_names_exists() {
+    let project = Project::here();
+    let mut files = BTreeSet::new();
+    for folder in
+        ["crates", "deploy", "docs", "js", "portacode", "server", "tests", "tools", "xtask"]
+    {
+        collect(&project.path(folder), &mut files);
+    }
+    let (mut named, mut missing) = (0, Vec::new());
+    for entry in fs::read_dir(project.path(FOLDER)).unwrap() {
+        let page = entry.unwrap().path();
+        let text = fs::read_to_string(&page).unwrap();
+        for word in text.split('`').skip(1).step_by(2).filter(|word| is_file_name(word)) {
+            let word = match word.split_once('/') {
+                Some(("core" | "clock" | "server", rest)) => rest,
+                _ => word,
+            };
+            let ending = format!("/{word}");
+            if !files.iter().any(|file| file.ends_with(&ending)) {
+                missing.push(format!("{}: there is no {word}", page.display()));
+            }
+            named += 1;
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+    assert!(named > 200, "{named} files are named");
+}
+
+fn is_file_name(word: &str) -> bool {
+    let endings = [".rs", ".py", ".js", ".mjs", ".yml", ".html"];
+    endings.iter().any(|ending| word.ends_with(ending)) && !word.contains([' ', '*'])
+}
+
+/// All files below a folder, apart from those that others made.
+fn collect(folder: &Path, files: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if ["node_modules", "target", "__pycache__"].contains(&name.as_str()) {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            files.insert(path.display().to_string());
+        }
+    }
+}
