@@ -93,6 +93,20 @@ fn every_file_that_the_architecture_names_exists() {
     assert!(named > 200, "{named} files are named");
 }
 
+/// Mermaid ends a statement at a semicolon and begins a comment at `#`: a diagram that has one in a
+/// message is not drawn.
+#[test]
+fn no_diagram_has_a_sign_that_mermaid_reads_otherwise() {
+    for entry in fs::read_dir(Project::here().path(FOLDER)).unwrap() {
+        let page = entry.unwrap().path();
+        let text = fs::read_to_string(&page).unwrap();
+        for diagram in text.split("```mermaid").skip(1).filter_map(|rest| rest.split("```").next())
+        {
+            assert!(!diagram.contains([';', '#']), "{}: {diagram}", page.display());
+        }
+    }
+}
+
 fn is_file_name(word: &str) -> bool {
     let endings = [".rs", ".py", ".js", ".mjs", ".yml", ".html"];
     endings.iter().any(|ending| word.ends_with(ending)) && !word.contains([' ', '*'])
