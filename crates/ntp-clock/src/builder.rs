@@ -1,7 +1,5 @@
 //! Making clocks.
 
-use std::env;
-use std::ffi::OsString;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -10,10 +8,10 @@ use ntp_clock_core::{EngineConfig, Span};
 use crate::clock::Clock;
 use crate::config::{ConfigError, DEFAULT_POLL_INTERVAL, HOLDOVER_MAX, check_poll_interval};
 use crate::counters::Counters;
+use crate::environment;
 use crate::journal::Journal;
 use crate::keeper;
-#[cfg(feature = "nts")]
-use crate::nts::KeyServer;
+use crate::nts_choice::{Nts, NtsError};
 use crate::proof::Security;
 use crate::recording::Recording;
 use crate::server::{Server, ServerError};
@@ -21,20 +19,18 @@ use crate::server::{Server, ServerError};
 /// Making clocks.
 impl Clock {
     /// The clock that all of the program shares: it synchronises with `time.cloudflare.com`, or
-    /// with what the environment variable `PORTACODE_NTP_SERVER` names (`host[:port]`).
+    /// with what the environment variable `PORTACODE_NTP_SERVER` names (`host[:port]`). With
+    /// `PORTACODE_NTP_NTS=required` it believes nothing that is not proved, by the platform's roots
+    /// or those in the file that `PORTACODE_NTP_NTS_CA` names, as with [`Builder::nts`].
     ///
-    /// A malformed variable leaves the clock unsynchronised, and its status says why.
+    /// A variable that cannot be followed leaves the clock unsynchronised, and its status says why.
     pub fn global() -> &'static Clock {
         static GLOBAL: OnceLock<Clock> = OnceLock::new();
         GLOBAL.get_or_init(|| {
-            let server = match env::var_os(SERVER_VARIABLE) {
-                None => Ok(Server::cloudflare()),
-                // What is no text is no server either, and its message shows why.
-                Some(text) => OsString::into_string(text)
-                    .unwrap_or_else(|raw| raw.to_string_lossy().into_owned())
-                    .parse(),
-            };
-            start(server, Security::None, EngineConfig::default(), Weak::new())
+            let server = environment::server();
+            let host = server.clone().unwrap_or_else(|_| Server::cloudflare());
+            let security = environment::nts().and_then(|nts| Security::new(nts, &host));
+            start(server, security, EngineConfig::default(), Weak::new())
         })
     }
 
@@ -55,7 +51,7 @@ impl Clock {
     pub fn builder() -> Builder {
         Builder {
             server: Server::cloudflare(),
-            security: Security::None,
+            nts: Nts::Off,
             poll_interval: DEFAULT_POLL_INTERVAL,
             holdover: Duration::ZERO,
         }
@@ -67,7 +63,7 @@ impl Clock {
 #[must_use = "nothing happens until build()"]
 pub struct Builder {
     server: Server,
-    security: Security,
+    nts: Nts,
     poll_interval: Duration,
     holdover: Duration,
 }
@@ -79,12 +75,23 @@ impl Builder {
         self
     }
 
-    /// Believes nothing but replies that are proved with keys of this server (Network Time
-    /// Security): there is no way back to plain NTP. Time is asked at the address that gave the
-    /// keys, or where its server says; the clock goes by the name of [`Builder::server`].
-    #[cfg(feature = "nts")]
-    pub fn nts(mut self, server: KeyServer) -> Self {
-        self.security = Security::Nts(server);
+    /// Whether nothing is believed but replies that were proved (Network Time Security); not by
+    /// default. There is no way back to plain NTP.
+    ///
+    /// With it the server's port is the TCP port of the key exchange, 4460 where none is named. Time
+    /// is asked at the address that gave the keys, port 123, or where the exchange says; the clock
+    /// goes by the name of [`Builder::server`], and [`Status::nts`](crate::Status::nts) has the
+    /// other one.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ntp_clock::{Clock, Nts, NtsRoots};
+    /// let clock = Clock::builder().nts(Nts::Required(NtsRoots::Platform)).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn nts(mut self, nts: Nts) -> Self {
+        self.nts = nts;
         self
     }
 
@@ -104,7 +111,7 @@ impl Builder {
     /// Starts the clock: its first request leaves at once.
     ///
     /// # Errors
-    /// [`ConfigError`] where a value is outside its range.
+    /// [`ConfigError`] where a value is outside its range, or NTS is required and cannot be had.
     pub fn build(self) -> Result<Clock, ConfigError> {
         self.build_with(Weak::new())
     }
@@ -114,7 +121,7 @@ impl Builder {
     /// log tells of).
     ///
     /// # Errors
-    /// [`ConfigError`] where a value is outside its range.
+    /// [`ConfigError`] where a value is outside its range, or NTS is required and cannot be had.
     pub fn build_recorded(self) -> Result<(Clock, Recording), ConfigError> {
         let journal = Arc::new(Journal::new());
         let clock = self.build_with(Arc::downgrade(&journal))?;
@@ -132,17 +139,16 @@ impl Builder {
             holdover: Span::from(self.holdover),
             ..EngineConfig::default()
         };
-        Ok(start(Ok(self.server), self.security, config, journal))
+        let security = Security::new(self.nts, &self.server)?;
+        Ok(start(Ok(self.server), Ok(security), config, journal))
     }
 }
 
 fn start(
     server: Result<Server, ServerError>,
-    security: Security,
+    security: Result<Security, NtsError>,
     config: EngineConfig,
     journal: Weak<Journal>,
 ) -> Clock {
     Clock::from_shared(keeper::start(server, security, config, Counters::Os, journal))
 }
-
-const SERVER_VARIABLE: &str = "PORTACODE_NTP_SERVER";

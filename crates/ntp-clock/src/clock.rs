@@ -8,6 +8,7 @@ use ntp_clock_core::{LocalTime, Reading};
 
 use crate::config::{ConfigError, check_poll_interval};
 use crate::counter_id::CounterId;
+use crate::environment::EnvironmentError;
 use crate::event::Events;
 use crate::failure::{Failure, FailureKind};
 use crate::keeper;
@@ -147,9 +148,16 @@ impl Clock {
     /// malformed.
     ///
     /// # Errors
-    /// [`ServerError`] for a clock that will never be synchronised.
+    /// [`ServerError`] for a clock that will never be synchronised, for this reason.
     pub fn server(&self) -> Result<&Server, &ServerError> {
         self.0.shared.server.as_ref()
+    }
+
+    /// Why this clock, which all of the program shares, will never be synchronised: the environment
+    /// variables for it cannot be followed. `None` for all other clocks.
+    #[must_use]
+    pub fn environment_error(&self) -> Option<EnvironmentError> {
+        self.0.shared.environment_error()
     }
 
     /// Everything about the clock at this moment.

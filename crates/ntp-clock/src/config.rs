@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use ntp_clock_core::Span;
 
+use crate::nts_choice::NtsError;
+
 /// A value that no clock can have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The pause between polls is too short to be polite or too long to be of use.
@@ -14,6 +16,9 @@ pub enum ConfigError {
     /// Readings would go on for longer than their bound means anything.
     #[error("holdover of {0:?} is longer than 30 days")]
     Holdover(Duration),
+    /// Network Time Security is required and cannot be had.
+    #[error(transparent)]
+    Nts(#[from] NtsError),
 }
 
 pub(crate) fn check_poll_interval(interval: Duration) -> Result<Span, ConfigError> {

@@ -27,7 +27,7 @@ impl Machine {
         let stand_in = Arc::new(StandIn::running(wall_ppm));
         let shared = keeper::start(
             Ok(server.addr().to_string().parse().expect("an address")),
-            crate::proof::Security::None,
+            Ok(crate::proof::Security::None),
             EngineConfig::default(),
             Counters::StandIn(Arc::clone(&stand_in)),
             Weak::new(),

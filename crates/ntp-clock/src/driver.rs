@@ -39,7 +39,7 @@ impl Driver {
         Driver {
             waiter: Waiter::at(bell.clone()),
             carrier: Carrier::new(server, home, bell.clone(), shared.counters.clone()),
-            proof: Proof::new(&shared.security, bell.clone()),
+            proof: Proof::new(shared.security.as_ref().ok(), bell.clone()),
             publisher: Publisher::new(Arc::clone(&shared), entropy().unwrap_or(0)),
             report: Report::new(Arc::clone(&shared)),
             parked: None,
@@ -259,10 +259,7 @@ impl Driver {
     }
 
     fn tell(&mut self) {
-        #[cfg(feature = "nts")]
-        {
-            self.shared.runtime().lock().nts = self.proof.status();
-        }
+        self.shared.runtime().lock().nts = self.proof.status();
         self.report.tell(self.publisher.engine_mut(), &mut self.carrier);
     }
 

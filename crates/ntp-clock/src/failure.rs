@@ -74,6 +74,9 @@ pub enum FailureKind {
     Attempt(AttemptError),
     /// There is no server to ask: the environment variable that names it is malformed.
     NoServer,
+    /// Network Time Security is required and cannot be had here: the environment variables that
+    /// choose it are malformed, their file is of no use, or this program has none in it.
+    NoNts,
     /// The server's name has no address, or none was found in time.
     NoAddress,
     /// The server's name leads to an address that is never used, such as `0.0.0.0`.
@@ -90,6 +93,8 @@ pub enum FailureKind {
     NoRandomness,
     /// No keys for Network Time Security could be exchanged with the server, or they are used up.
     KeyExchange,
+    /// The server's certificate does not prove its name, here and now.
+    Certificate,
     /// The machine's processors do not agree about the counter, so no reading could be in order.
     CounterDisagrees,
     /// The server asked not to be asked for now (kiss-o'-death).
@@ -112,6 +117,7 @@ impl FailureKind {
         match self {
             FailureKind::Attempt(reason) => reason.code(),
             FailureKind::NoServer => "no_server",
+            FailureKind::NoNts => "no_nts",
             FailureKind::NoAddress => "no_address",
             FailureKind::ForbiddenAddress => "forbidden_address",
             FailureKind::Refused => "refused",
@@ -120,6 +126,7 @@ impl FailureKind {
             FailureKind::NoResources => "no_resources",
             FailureKind::NoRandomness => "no_randomness",
             FailureKind::KeyExchange => "key_exchange",
+            FailureKind::Certificate => "certificate",
             FailureKind::CounterDisagrees => "counter_disagrees",
             FailureKind::Held => "held",
             FailureKind::NoAnswer => "no_answer",

@@ -11,9 +11,11 @@ use ntp_clock_core::EngineConfig;
 
 use crate::counters::Counters;
 use crate::driver::Driver;
+use crate::environment::EnvironmentError;
 use crate::failure::{Failure, FailureKind};
 use crate::fork;
 use crate::journal::Journal;
+use crate::nts_choice::NtsError;
 use crate::os;
 use crate::proof::Security;
 use crate::runtime::{Runtime, Thread};
@@ -24,13 +26,13 @@ use crate::shared::Shared;
 /// journal for as long as somebody keeps that.
 pub(crate) fn start(
     server: Result<Server, ServerError>,
-    security: Security,
+    security: Result<Security, NtsError>,
     config: EngineConfig,
     counters: Counters,
     journal: Weak<Journal>,
 ) -> Arc<Shared> {
     fork::watch();
-    let runtime = runtime_for(&server);
+    let runtime = runtime_for(EnvironmentError::of(&server, &security));
     let shared = Arc::new(Shared::new(server, security, config, counters, journal, runtime));
     start_thread(&shared);
     shared
@@ -60,8 +62,8 @@ fn start_in_child(shared: &Arc<Shared>) {
         return; // Another thread of the child was faster.
     }
     let runtime = match inherited.thread() {
-        Thread::None if shared.server.is_ok() => Runtime::new(Thread::None),
-        _ => runtime_for(&shared.server),
+        Thread::None if shared.environment_error().is_none() => Runtime::new(Thread::None),
+        _ => runtime_for(shared.environment_error()),
     };
     runtime.lock().address = inherited.address_to_inherit();
     // From this exchange on nobody meets a lock of the parent's.
@@ -71,17 +73,16 @@ fn start_in_child(shared: &Arc<Shared>) {
     }
 }
 
-/// What a thread for this server needs; without one its state says why there is none.
-fn runtime_for(server: &Result<Server, ServerError>) -> Runtime {
-    match server {
-        Ok(_) => Runtime::new(Thread::Wanted),
-        Err(error) => {
-            let runtime = Runtime::new(Thread::None);
-            let failure = Failure::new(FailureKind::NoServer, error.to_string());
-            runtime.lock().last_error = Some(failure);
-            runtime
-        }
-    }
+/// What a thread needs; where it could ask nobody, there is none and the state says why.
+fn runtime_for(error: Option<EnvironmentError>) -> Runtime {
+    let Some(error) = error else { return Runtime::new(Thread::Wanted) };
+    let runtime = Runtime::new(Thread::None);
+    let failure = match error {
+        EnvironmentError::Server(error) => Failure::new(FailureKind::NoServer, error.to_string()),
+        EnvironmentError::Nts(_) => Failure::new(FailureKind::NoNts, error.to_string()),
+    };
+    runtime.lock().last_error = Some(failure);
+    runtime
 }
 
 /// Starts the thread, if there is anything for it to do and it is time to try.

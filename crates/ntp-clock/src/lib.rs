@@ -23,6 +23,7 @@ mod counters;
 #[cfg(test)]
 mod disturbance_tests;
 mod driver;
+mod environment;
 mod event;
 mod failure;
 mod fork;
@@ -35,6 +36,8 @@ mod manual;
 mod moment;
 #[cfg(feature = "nts")]
 pub mod nts;
+mod nts_choice;
+mod nts_status;
 mod os;
 mod page;
 mod proof;
@@ -46,6 +49,7 @@ mod server;
 mod shared;
 mod stamp;
 mod status;
+mod text;
 #[cfg(feature = "tracing-subscriber")]
 mod tracing_time;
 
@@ -53,6 +57,7 @@ pub use builder::Builder;
 pub use clock::{Clock, SyncError, SyncTicket};
 pub use config::ConfigError;
 pub use counter_id::CounterId;
+pub use environment::EnvironmentError;
 pub use event::{ClockEvent, Events};
 pub use failure::{Failure, FailureKind};
 pub use journal::{Missed, Recorded};
@@ -61,6 +66,8 @@ pub use ntp_clock_core::{
     AttemptError, EpochReason, Event, Exchange, KissCode, Leap, LocalTime, LogEntry, Mapping,
     Reading, ReferenceId, Rejection, Replay, ServerReply, Span, SyncState, SystemTime, UnixTime,
 };
+pub use nts_choice::{Nts, NtsError, NtsRoots};
+pub use nts_status::NtsStatus;
 pub use recording::Recording;
 pub use server::{Server, ServerError};
 pub use stamp::Stamp;

@@ -10,15 +10,16 @@ use crate::failure::Failure;
 #[cfg(feature = "nts")]
 use crate::failure::FailureKind;
 #[cfg(feature = "nts")]
-use crate::nts::{KeyServer, Keyring, NtsStatus};
+use crate::nts::{KeyServer, Keyring};
+use crate::nts_choice::{Nts, NtsError};
+use crate::nts_status::NtsStatus;
 use crate::os::Bell;
 use crate::server::Server;
 
 /// What a clock is configured to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) enum Security {
     /// Plain NTP.
-    #[default]
     None,
     /// Nothing that was not proved with keys of this server.
     #[cfg(feature = "nts")]
@@ -26,11 +27,31 @@ pub(crate) enum Security {
 }
 
 impl Security {
+    /// What was chosen, with this server, or why it cannot be had.
+    pub(crate) fn new(nts: Nts, _server: &Server) -> Result<Self, NtsError> {
+        match nts {
+            Nts::Off => Ok(Security::None),
+            #[cfg(feature = "nts")]
+            Nts::Required(roots) => KeyServer::new(_server, roots).map(Security::Nts),
+            #[cfg(not(feature = "nts"))]
+            Nts::Required(_) => Err(NtsError::NotBuilt),
+        }
+    }
+
     pub(crate) const fn authentication(&self) -> Authentication {
         match self {
             Security::None => Authentication::None,
             #[cfg(feature = "nts")]
             Security::Nts(_) => Authentication::Required,
+        }
+    }
+
+    /// What is known of keys before there are any, where proof is required.
+    pub(crate) fn status(&self) -> Option<NtsStatus> {
+        match self {
+            Security::None => None,
+            #[cfg(feature = "nts")]
+            Security::Nts(server) => Some(NtsStatus::of(server.trusted().clone())),
         }
     }
 }
@@ -44,11 +65,13 @@ pub(crate) enum Proof {
 
 impl Proof {
     /// The bell rings when keys have come.
-    pub(crate) fn new(security: &Security, _bell: Bell) -> Self {
+    pub(crate) fn new(security: Option<&Security>, _bell: Bell) -> Self {
         match security {
-            Security::None => Proof::None,
+            None | Some(Security::None) => Proof::None,
             #[cfg(feature = "nts")]
-            Security::Nts(server) => Proof::Nts(Box::new(Keyring::new(server.clone(), _bell))),
+            Some(Security::Nts(server)) => {
+                Proof::Nts(Box::new(Keyring::new(server.clone(), _bell)))
+            }
         }
     }
 
@@ -107,10 +130,10 @@ impl Proof {
     }
 
     /// What is known of the keys, where proof is required.
-    #[cfg(feature = "nts")]
     pub(crate) fn status(&self) -> Option<NtsStatus> {
         match self {
             Proof::None => None,
+            #[cfg(feature = "nts")]
             Proof::Nts(keyring) => Some(keyring.status()),
         }
     }
@@ -131,5 +154,22 @@ impl fmt::Debug for Proof {
             #[cfg(feature = "nts")]
             Proof::Nts(keyring) => keyring.fmt(f),
         }
+    }
+}
+
+#[cfg(all(test, not(feature = "nts")))]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::ConfigError;
+    use crate::nts_choice::NtsRoots;
+
+    #[test]
+    fn a_program_without_nts_refuses_to_require_it_and_does_not_go_on_with_plain_ntp() {
+        let required = Nts::Required(NtsRoots::Platform);
+        let refused = Clock::builder().nts(required).build().expect_err("it has none");
+        assert_eq!(refused, ConfigError::Nts(NtsError::NotBuilt));
+        assert!(refused.to_string().contains("the feature nts"), "{refused}");
+        assert!(Clock::builder().nts(Nts::Off).build().is_ok());
     }
 }

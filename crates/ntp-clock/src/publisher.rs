@@ -24,7 +24,7 @@ impl Publisher {
         let now = shared.counters.local();
         let view = shared.page.view(|| now);
         let engine = SyncEngine::resume(shared.config(), view.mapping, now, entropy)
-            .with_authentication(shared.security.authentication());
+            .with_authentication(shared.authentication());
         shared.runtime().set_serving(engine.mapping().is_some());
         // The page's reference shows a sleep since then; readings that the page gives stand.
         Publisher { shared, engine, reference: view.reference, published: view.mapping }

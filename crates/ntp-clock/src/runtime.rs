@@ -11,6 +11,7 @@ use crate::event::Subscribers;
 use crate::failure::Failure;
 use crate::fork;
 use crate::moment::Moment;
+use crate::nts_status::NtsStatus;
 use crate::os::Bell;
 
 /// Everything with a lock or a thread: made anew in a forked child.
@@ -58,8 +59,7 @@ pub(crate) struct State {
     pub(crate) answered: u64,
     pub(crate) answer: Option<Result<(), Failure>>,
     /// What is known of the keys, where proof is required.
-    #[cfg(feature = "nts")]
-    pub(crate) nts: Option<crate::nts::NtsStatus>,
+    pub(crate) nts: Option<NtsStatus>,
     /// After so many vain starts of the thread the next one may be tried at this moment.
     pub(crate) vain_starts: u32,
     pub(crate) next_start: Option<LocalTime>,

@@ -3,12 +3,14 @@
 use std::sync::Weak;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use ntp_clock_core::{EngineConfig, LocalTime, Mapping, Reading, Span};
+use ntp_clock_core::{Authentication, EngineConfig, LocalTime, Mapping, Reading, Span};
 
 use crate::counter_id::CounterName;
 use crate::counters::Counters;
+use crate::environment::EnvironmentError;
 use crate::fork::ForkCell;
 use crate::journal::Journal;
+use crate::nts_choice::NtsError;
 use crate::os::{self, Slept};
 use crate::page::{Page, View};
 use crate::proof::Security;
@@ -23,8 +25,8 @@ pub(crate) struct Shared {
     counter_name: CounterName,
     /// The server, or why there is none to ask.
     pub(crate) server: Result<Server, ServerError>,
-    /// What its replies must prove.
-    pub(crate) security: Security,
+    /// What its replies must prove, or why that cannot be had: then nobody is asked either.
+    pub(crate) security: Result<Security, NtsError>,
     /// Where the engine's log goes while somebody records.
     pub(crate) journal: Weak<Journal>,
     config: EngineConfig,
@@ -36,7 +38,7 @@ impl Shared {
     /// What a clock shares that `runtime` is to look after.
     pub(crate) fn new(
         server: Result<Server, ServerError>,
-        security: Security,
+        security: Result<Security, NtsError>,
         config: EngineConfig,
         counters: Counters,
         journal: Weak<Journal>,
@@ -63,7 +65,18 @@ impl Shared {
     pub(crate) fn by_hand(counters: Counters) -> Self {
         let runtime = Runtime::new(Thread::None);
         let server = Ok(Server::by_hand());
-        Shared::new(server, Security::None, EngineConfig::default(), counters, Weak::new(), runtime)
+        let (security, config) = (Ok(Security::None), EngineConfig::default());
+        Shared::new(server, security, config, counters, Weak::new(), runtime)
+    }
+
+    /// Why this clock will never be synchronised, if so.
+    pub(crate) fn environment_error(&self) -> Option<EnvironmentError> {
+        EnvironmentError::of(&self.server, &self.security)
+    }
+
+    /// Whether proof is required; also where it cannot be had.
+    pub(crate) fn authentication(&self) -> Authentication {
+        self.security.as_ref().map_or(Authentication::Required, Security::authentication)
     }
 
     /// What a clock that nobody synchronises says from now on.

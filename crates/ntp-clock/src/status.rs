@@ -9,7 +9,9 @@ use ntp_clock_core::{
 use crate::counter_id::CounterId;
 use crate::failure::Failure;
 use crate::moment::Beside;
+use crate::nts_status::NtsStatus;
 use crate::os;
+use crate::proof::Security;
 use crate::runtime::Thread;
 use crate::shared::Shared;
 
@@ -68,9 +70,11 @@ pub struct Status {
     pub counter: &'static str,
     /// Which one that is among those of all machines and boots.
     pub counter_id: CounterId,
-    /// What is known of the keys, where the clock requires proof.
-    #[cfg(feature = "nts")]
-    pub nts: Option<crate::nts::NtsStatus>,
+    /// Whether readings are given now, of replies that were proved: somebody on the way can delay
+    /// them, but not change them. `false` with plain NTP, always.
+    pub authenticated: bool,
+    /// What is known of the keys, where the clock requires proof; `None` with plain NTP.
+    pub nts: Option<NtsStatus>,
 }
 
 impl Status {
@@ -94,6 +98,9 @@ impl Status {
         let counter_id = shared.stamp().counter_id;
         let state = shared.runtime().lock();
         let engine = state.status;
+        // The thread may have said nothing yet, as in a child.
+        let required = shared.security.as_ref().ok().and_then(Security::status);
+        let nts = required.map(|before| state.nts.clone().unwrap_or(before));
         let next_in = engine.map(|e| (e.next_sync - local).max(Span::ZERO));
         let mapping = shared.mapping();
         // A clock set by hand, or inherited by a forked child, knows only its mapping.
@@ -151,8 +158,8 @@ impl Status {
             epoch: reading.map(|r| r.epoch()).or(engine.map(|e| e.epoch)).unwrap_or(1),
             counter: os::counter_name(),
             counter_id,
-            #[cfg(feature = "nts")]
-            nts: state.nts.clone(),
+            authenticated: reading.is_some() && nts.is_some(),
+            nts,
         }
     }
 }

@@ -15,18 +15,21 @@ use rustls::{ClientConfig, RootCertStore, Stream, crypto};
 
 use super::judge::{Judge, Judged};
 use super::limited::Limited;
+use super::roots;
+use crate::nts_choice::{NtsError, NtsRoots};
 use crate::server::Server;
 
 /// A server of keys: its name, and whose word counts for that it is the one.
 ///
+/// Clocks exchange keys by themselves ([`Builder::nts`](crate::Builder::nts)); this is for whoever
+/// wants nothing but the exchange.
+///
 /// ```no_run
 /// use std::time::Duration;
+/// use ntp_clock::NtsRoots;
 /// use ntp_clock::nts::{Judged, KeyServer};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut roots = rustls::RootCertStore::empty();
-/// # let certificate = rustls::pki_types::CertificateDer::from(vec![]);
-/// roots.add(certificate)?;
-/// let server = KeyServer::new("time.example", KeyServer::PORT, roots)?;
+/// let server = KeyServer::new(&"time.cloudflare.com".parse()?, NtsRoots::Platform)?;
 /// let limit = Duration::from_secs(5);
 /// let keys = server.exchange("192.0.2.1:4460".parse()?, Judged::WithoutClock, limit)?;
 /// println!("{} cookies", keys.association.cookies());
@@ -38,6 +41,7 @@ pub struct KeyServer {
     host: String,
     port: u16,
     name: ServerName<'static>,
+    trusted: NtsRoots,
     roots: Arc<RootCertStore>,
 }
 
@@ -54,15 +58,14 @@ pub struct Keys {
     /// The certificates that the server showed, its own first: so that they can be judged again
     /// when there is time.
     pub certificates: Vec<CertificateDer<'static>>,
+    /// How long the exchange took, from its first packet on.
+    pub took: Duration,
 }
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeysError {
-    /// The name is neither a host's nor an address.
-    #[error("{0:?} is not the name of a host")]
-    Name(String),
     /// Nobody was reached: no route, nobody listening, or no answer in time.
     #[error("no connection for the key exchange: {0}")]
     Unreachable(io::Error),
@@ -87,17 +90,25 @@ pub enum KeysError {
 }
 
 impl KeyServer {
-    /// Where keys are exchanged, unless somebody says otherwise.
-    pub const PORT: u16 = KeyExchange::PORT;
-
-    /// The server of this name, which a certificate by one of these roots must prove.
+    /// The server of this name, which a certificate by one of these roots must prove. Its port is
+    /// that of the key exchange; 123, NTP's own, stands for the usual one, 4460.
     ///
     /// # Errors
-    /// [`KeysError::Name`] where it is neither a host's name nor an address.
-    pub fn new(host: &str, port: u16, roots: RootCertStore) -> Result<Self, KeysError> {
-        let name = ServerName::try_from(host.to_owned());
-        let name = name.map_err(|_| KeysError::Name(host.to_owned()))?;
-        Ok(KeyServer { host: host.to_owned(), port, name, roots: Arc::new(roots) })
+    /// [`NtsError`] where no certificate can prove the host, or the roots cannot be had.
+    pub fn new(server: &Server, roots: NtsRoots) -> Result<Self, NtsError> {
+        let store = roots::load(&roots)?;
+        KeyServer::trusting(server, roots, store)
+    }
+
+    pub(super) fn trusting(
+        server: &Server,
+        trusted: NtsRoots,
+        store: RootCertStore,
+    ) -> Result<Self, NtsError> {
+        let host = server.host().to_owned();
+        let name = ServerName::try_from(host.clone()).map_err(|_| NtsError::Host(host.clone()))?;
+        let (port, roots) = (server.key_port(), Arc::new(store));
+        Ok(KeyServer { host, port, name, trusted, roots })
     }
 
     /// Name or address, as its certificate must have it.
@@ -110,6 +121,11 @@ impl KeyServer {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Whose word counts.
+    pub(crate) const fn trusted(&self) -> &NtsRoots {
+        &self.trusted
     }
 
     /// Whether this is an address at which a server can be.
@@ -128,13 +144,15 @@ impl KeyServer {
         judged: Judged,
         limit: Duration,
     ) -> Result<Keys, KeysError> {
-        let deadline = Instant::now() + limit;
+        let begun = Instant::now();
         let socket = TcpStream::connect_timeout(&address, limit);
         let socket = socket.map_err(KeysError::Unreachable)?;
-        let mut socket = Limited::new(socket, deadline);
+        let mut socket = Limited::new(socket, begun + limit);
         let config = Arc::new(self.config(judged)?);
         let tls = ClientConnection::new(config, self.name.clone()).map_err(KeysError::Tls)?;
-        talk(tls, &mut socket, limit)
+        let mut keys = talk(tls, &mut socket, limit)?;
+        keys.took = begun.elapsed();
+        Ok(keys)
     }
 
     /// Judges certificates again that an exchange gave, by a time that the server's own replies
@@ -217,6 +235,7 @@ fn talk(
         ntp_host: negotiated.host,
         ntp_port: negotiated.port,
         certificates: tls.peer_certificates().unwrap_or_default().to_vec(),
+        took: Duration::ZERO,
     })
 }
 
@@ -246,5 +265,32 @@ fn failed(error: io::Error, limit: Duration) -> KeysError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(tls) => KeysError::Tls(tls.clone()),
         None => KeysError::Connection(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_that_of_the_key_exchange_unless_it_is_ntps_own() {
+        for (text, port) in [("a.example", 4_460), ("a.example:123", 4_460), ("[::1]:7", 7)] {
+            let server = text.parse().expect("a server");
+            let roots = RootCertStore::empty();
+            let server = KeyServer::trusting(&server, NtsRoots::Platform, roots).expect("a name");
+            assert_eq!(server.port(), port, "{text}");
+        }
+    }
+
+    #[test]
+    fn whoever_trusts_nobody_gets_no_keys() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let server = "localhost".parse().expect("a server");
+        let nobody = RootCertStore::empty();
+        let server = KeyServer::trusting(&server, NtsRoots::Platform, nobody).expect("a name");
+        let limit = Duration::from_secs(20);
+        let error = server.exchange(address, Judged::WithoutClock, limit).expect_err("no root");
+        assert!(matches!(error, KeysError::NoRoots), "{error:?}");
     }
 }

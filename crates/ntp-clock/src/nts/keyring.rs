@@ -8,11 +8,12 @@ use ntp_clock_core::{Authenticated, LocalTime, Rejection, Span, UnixTime};
 use ntp_clock_nts::{Association, Opened, Renewal};
 use rustls::pki_types::CertificateDer;
 
+use super::certificate;
 use super::judge::{FLOOR, Judged};
 use super::key_server::{KeyServer, Keys, KeysError};
-use super::status::{self, NtsStatus};
 use crate::carrier::Connecting;
 use crate::failure::{Failure, FailureKind};
+use crate::nts_status::NtsStatus;
 use crate::os::{self, Bell};
 use crate::server::Server;
 
@@ -50,6 +51,7 @@ struct InVain {
 impl Keyring {
     pub(crate) fn new(server: KeyServer, bell: Bell) -> Self {
         Keyring {
+            given: NtsStatus::of(server.trusted().clone()),
             server,
             bell,
             association: None,
@@ -57,7 +59,6 @@ impl Keyring {
             renewal: Renewal::new(),
             exchange: None,
             error: None,
-            given: NtsStatus::default(),
             target: None,
             round: 0,
         }
@@ -148,7 +149,7 @@ impl Keyring {
             }
             Err(error) => {
                 let detail = format!("{error}; by the time that its own server tells, {time}");
-                self.error = Some(Failure::new(FailureKind::KeyExchange, detail));
+                self.error = Some(Failure::new(kind_of(&error), detail));
                 (self.association, self.unjudged) = (None, None);
                 Err(Rejection::Unauthenticated)
             }
@@ -196,13 +197,19 @@ impl Keyring {
         });
         match taken {
             Ok((keys, target)) => {
-                let (subject, end) =
-                    keys.certificates.first().map_or((None, None), status::describe);
+                let certificate = keys.certificates.first().and_then(certificate::describe);
+                let (subject, issuer, expires) = match certificate {
+                    Some(told) => (Some(told.subject), Some(told.issuer), Some(told.expires)),
+                    None => (None, None, None),
+                };
                 self.given = NtsStatus {
+                    exchanges: self.given.exchanges + 1,
+                    exchange_took: Some(Span::from(keys.took)),
                     ntp_host: Some(with_port(&target)),
                     certificate_subject: subject,
-                    certificate_expires: end,
-                    ..NtsStatus::default()
+                    certificate_issuer: issuer,
+                    certificate_expires: expires,
+                    ..NtsStatus::of(self.server.trusted().clone())
                 };
                 self.unjudged = Some(keys.certificates);
                 self.association = Some(keys.association);
@@ -244,12 +251,25 @@ fn exchange(server: &KeyServer, judged: Judged) -> Outcome {
             Ok(keys) => return Ok((keys, address)),
             Err(error) => {
                 let detail = format!("{host} at {address}: {error}");
-                vain.failure = Failure::new(FailureKind::KeyExchange, detail);
+                vain.failure = Failure::new(kind_of(&error), detail);
                 vain.reached |= !matches!(error, KeysError::Unreachable(_));
             }
         }
     }
     Err(vain)
+}
+
+/// By what can be done about it.
+fn kind_of(error: &KeysError) -> FailureKind {
+    match error {
+        KeysError::Unreachable(error) => match FailureKind::of_system(error) {
+            // That nothing was sent, which the other kinds would say, is of time's packets.
+            FailureKind::Attempt(_) => FailureKind::KeyExchange,
+            kind => kind,
+        },
+        KeysError::Tls(rustls::Error::InvalidCertificate(_)) => FailureKind::Certificate,
+        _ => FailureKind::KeyExchange,
+    }
 }
 
 /// Where time is to be asked: at the address that gave the keys, unless it named another host.
@@ -284,13 +304,16 @@ mod tests {
     use ntp_clock_nts::{Cookie, CookieStore, Key};
     use rustls::RootCertStore;
 
+    use crate::nts_choice::NtsRoots;
+
     const NOW: LocalTime = LocalTime::from_nanos(0);
 
     /// Of a server whose name leads nowhere.
     fn keyring() -> Keyring {
-        let roots = RootCertStore::empty();
-        let server = KeyServer::new("no-such-host.invalid", KeyServer::PORT, roots);
-        Keyring::new(server.expect("a name"), Bell::default())
+        let server = "no-such-host.invalid".parse().expect("a server");
+        let (trusted, roots) = (NtsRoots::Platform, RootCertStore::empty());
+        let server = KeyServer::trusting(&server, trusted, roots).expect("a name");
+        Keyring::new(server, Bell::default())
     }
 
     fn keys(cookies: u8, host: Option<&str>, port: Option<u16>) -> Keys {
@@ -300,7 +323,8 @@ mod tests {
         }
         let association = Association::new(Key::new([1; 32]), Key::new([2; 32]), store);
         let ntp_host = host.map(str::to_owned);
-        Keys { association, ntp_host, ntp_port: port, certificates: vec![] }
+        let took = Duration::from_millis(4);
+        Keys { association, ntp_host, ntp_port: port, certificates: vec![], took }
     }
 
     /// An exchange that is over, with this outcome.

@@ -3,15 +3,13 @@
 //! What is said inside the TLS connection, and what is done with the keys, is
 //! [`ntp_clock_nts`](https://docs.rs/ntp-clock-nts)'s; here are the connection and its limits.
 
+mod certificate;
 mod judge;
 mod key_server;
 mod keyring;
 mod limited;
 mod roots;
-mod status;
 
 pub use judge::Judged;
 pub use key_server::{KeyServer, Keys, KeysError};
 pub(crate) use keyring::Keyring;
-pub use roots::{RootsError, platform_roots, roots_in};
-pub use status::NtsStatus;

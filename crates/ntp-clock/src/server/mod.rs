@@ -56,10 +56,19 @@ impl Server {
         &self.host
     }
 
-    /// UDP port, 1 to 65535.
+    /// UDP port, 1 to 65535; for a clock that requires Network Time Security the TCP port of the
+    /// key exchange, which is 4460 where this is 123.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The TCP port of its key exchange, where Network Time Security is required: the one that is
+    /// named, by default 4460. NTP's own, 123, is none that is named; NTP's port is then said by the
+    /// exchange.
+    #[cfg(feature = "nts")]
+    pub(crate) const fn key_port(&self) -> u16 {
+        if self.port == NTP_PORT { ntp_clock_nts::KeyExchange::PORT } else { self.port }
     }
 
     /// The address, where the host is one and needs no resolving.

@@ -3,14 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::Unusable;
+use crate::text::bare;
 
 /// Host and port that a text names. The host is in lower case (its zone apart), an IPv6 address
 /// without its brackets.
-///
-/// Variables arrive with what files and shells put around them: blanks, a newline, and the
-/// quotation marks that `docker run --env-file` keeps. They are taken off.
 pub(super) fn read(text: &str) -> Result<(String, u16), Reason> {
-    let text = bare(text)?;
+    let text = inside(text)?;
     if text.contains("://") {
         return Err(Reason::Url);
     }
@@ -41,14 +39,9 @@ pub(super) fn read(text: &str) -> Result<(String, u16), Reason> {
     Ok((host, port))
 }
 
-/// Without the blanks and the one pair of quotation marks around it.
-fn bare(text: &str) -> Result<&str, Reason> {
-    let blank = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}');
-    let text = text.trim_matches(blank);
-    let inside = ['"', '\'']
-        .into_iter()
-        .find_map(|mark| text.strip_prefix(mark).and_then(|rest| rest.strip_suffix(mark)));
-    let text = inside.unwrap_or(text).trim_matches(blank);
+/// Without what stands around it, of which something must be left.
+fn inside(text: &str) -> Result<&str, Reason> {
+    let text = bare(text);
     if text.is_empty() {
         return Err(Reason::Empty);
     }

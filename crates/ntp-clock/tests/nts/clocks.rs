@@ -6,25 +6,27 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use ntp_clock::nts::{KeyServer, roots_in};
+use ntp_clock::{Clock, Nts, NtsRoots};
 
 use crate::common::{Watch, eventually, truth_ns};
-use crate::support::{Authority, HOST, NAME, NtsServer, clock_of, free_tcp_address};
+use crate::support::{Authority, HOST, NtsServer, clock_of, free_tcp_address, named};
 
 #[test]
 fn a_clock_with_keys_is_right_and_stays_so_when_its_server_forgets_them() {
     let Some(mut server) = NtsServer::start() else { return };
-    let clock = clock_of(server.key_server());
+    let clock = server.clock();
     assert!(clock.wait_synced(Duration::from_secs(20)), "{:?}", clock.status());
     let watch = Watch::over(&clock);
     eventually("polled", Duration::from_secs(20), || clock.status().believed > 6);
     let status = clock.status();
-    assert_eq!(status.server, NAME);
+    assert_eq!(status.server, format!("localhost:{}", server.keys_at.port()));
     assert_eq!(status.rejections().next(), None);
     let nts = status.nts.expect("required");
     assert_eq!(nts.ntp_host, Some(server.chrony.address().to_string()));
     assert_eq!((nts.last_error, nts.exchanging), (None, false));
-    assert!(nts.cookies > 0 && nts.certificate_subject.is_some());
+    assert!(status.authenticated && nts.cookies > 0 && nts.certificate_subject.is_some());
+    assert_eq!((nts.exchanges, nts.roots), (1, server.authority.roots()));
+    assert!(nts.exchange_took.is_some() && nts.certificate_issuer.is_some());
     let end = nts.certificate_expires.expect("an end").to_string();
     assert!(end.starts_with("2040-01-01T00:00:00"), "{end}");
 
@@ -42,9 +44,8 @@ fn a_clock_with_keys_is_right_and_stays_so_when_its_server_forgets_them() {
 fn a_clock_whose_server_is_not_there_yet_has_time_soon_after_it_is() {
     let authority = Authority::new();
     let keys_at = free_tcp_address();
-    let roots = authority.roots();
-    let clock = clock_of(KeyServer::new(HOST, keys_at.port(), roots).expect("a name"));
-    let failed = || clock.status().last_error.is_some_and(|e| e.code() == "key_exchange");
+    let clock = clock_of(keys_at.port(), &authority);
+    let failed = || clock.status().last_error.is_some_and(|e| e.code() == "refused");
     eventually("failed", Duration::from_secs(30), failed);
     let error = clock.status().last_error.expect("failed");
     assert!(error.detail().contains("refused"), "{error}");
@@ -59,10 +60,8 @@ fn a_clock_whose_server_is_not_there_yet_has_time_soon_after_it_is() {
 #[test]
 fn a_clock_whose_servers_certificate_is_by_somebody_else_has_no_time_and_says_why() {
     let Some(server) = NtsServer::start() else { return };
-    let other = Authority::new().roots();
-    let port = server.keys_at.port();
-    let clock = clock_of(KeyServer::new(HOST, port, other).expect("a name"));
-    let failed = || clock.status().last_error.is_some_and(|e| e.code() == "key_exchange");
+    let clock = clock_of(server.keys_at.port(), &Authority::new());
+    let failed = || clock.status().last_error.is_some_and(|e| e.code() == "certificate");
     eventually("failed", Duration::from_secs(30), failed);
     let error = clock.status().last_error.expect("failed");
     assert!(error.detail().contains("certificate"), "{error}");
@@ -73,8 +72,8 @@ fn a_clock_whose_servers_certificate_is_by_somebody_else_has_no_time_and_says_wh
 fn a_clock_whose_servers_certificate_had_expired_by_the_time_it_tells_has_no_time_and_says_why() {
     let certify = |authority: &Authority| authority.certify_until(2_020, (2026, 11, 15));
     let Some(server) = NtsServer::start_with(certify) else { return };
-    let clock = clock_of(server.key_server());
-    let failed = || clock.status().last_error.is_some_and(|e| e.code() == "key_exchange");
+    let clock = server.clock();
+    let failed = || clock.status().last_error.is_some_and(|e| e.code() == "certificate");
     eventually("failed", Duration::from_secs(30), failed);
     let error = clock.status().last_error.expect("failed");
     assert!(error.detail().contains("expired"), "{error}");
@@ -88,8 +87,6 @@ fn a_program_has_its_servers_time_whatever_its_wall_clock_says() {
         return tell_reading(port.parse().expect("a port"));
     }
     let Some(server) = NtsServer::start() else { return };
-    let roots = env::temp_dir().join(format!("ntp-clock-nts-{}.pem", server.keys_at.port()));
-    std::fs::write(&roots, server.authority.pem()).expect("temporary folder");
     for date in ["1970-01-02", "2000-02-29", "2038-01-20", "2100-01-01"] {
         let before = truth_ns();
         let output = Command::new("faketime")
@@ -97,7 +94,7 @@ fn a_program_has_its_servers_time_whatever_its_wall_clock_says() {
             .arg(env::current_exe().expect("this program"))
             .args(["--exact", "--nocapture", SELF])
             .env(KEYS_PORT, server.keys_at.port().to_string())
-            .env(ROOTS, &roots)
+            .env(ROOTS, server.authority.file())
             .output();
         let Ok(output) = output else {
             let missing = "SKIPPED: faketime is missing: apt-get install faketime";
@@ -113,13 +110,13 @@ fn a_program_has_its_servers_time_whatever_its_wall_clock_says() {
         assert!(time >= before - max_error && time <= after + max_error, "{date}: {told}");
         assert!((wall - time).abs() > 300 * 86_400 * 1_000_000_000, "{date} was not its date");
     }
-    std::fs::remove_file(&roots).expect("written");
 }
 
 /// What the test above asks of itself as another program.
 fn tell_reading(keys_port: u16) {
-    let roots = roots_in(&PathBuf::from(env::var_os(ROOTS).expect("named"))).expect("a root");
-    let clock = clock_of(KeyServer::new(HOST, keys_port, roots).expect("a name"));
+    let roots = NtsRoots::File(PathBuf::from(env::var_os(ROOTS).expect("named")));
+    let builder = Clock::builder().server(named(HOST, keys_port)).nts(Nts::Required(roots));
+    let clock = builder.build().expect("a root");
     assert!(clock.wait_synced(Duration::from_secs(20)), "{:?}", clock.status());
     let reading = clock.now().expect("synchronised");
     let (time, max_error) = (reading.time().as_nanos(), reading.max_error().as_nanos());

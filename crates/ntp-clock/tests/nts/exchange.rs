@@ -7,14 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ntp_clock::nts::{Judged, KeyServer, KeysError};
-use ntp_clock::{Span, UnixTime};
+use ntp_clock::{NtsError, NtsRoots, Span, UnixTime};
 use ntp_clock_nts::ExchangeError;
+use rustls::CertificateError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{CertificateError, RootCertStore};
 
 use crate::support::{
-    Authority, HOST, LIMIT, NtsServer, authenticated, free_tcp_address, listen, now,
+    Authority, HOST, LIMIT, NtsServer, authenticated, free_tcp_address, key_server, listen, now,
 };
 
 fn year(year: i64) -> UnixTime {
@@ -29,7 +29,7 @@ fn why_not(outcome: Result<impl fmt::Debug, KeysError>, what: &str) -> Certifica
 }
 
 fn refusal_of(address: SocketAddr, limit: Duration) -> KeysError {
-    let server = KeyServer::new(HOST, PORT_OF_NONE, Authority::new().roots()).expect("a name");
+    let server = key_server(HOST, PORT_OF_NONE, &Authority::new());
     server.exchange(address, Judged::At(now()), limit).expect_err("no keys there")
 }
 
@@ -62,14 +62,14 @@ fn answer_as(certified: (String, String), alpn: &[&[u8]], answer: Vec<u8>) -> So
 #[test]
 fn a_certificate_that_does_not_prove_the_server_gives_no_keys_with_a_clock_or_without() {
     let Some(server) = NtsServer::start() else { return };
-    let ours = || server.authority.roots();
+    let (ours, other) = (&server.authority, &Authority::new());
     let attempts = [
-        ("another name", "other.example", ours()),
-        ("an address for a name", "127.0.0.1", ours()),
-        ("another authority", HOST, Authority::new().roots()),
+        ("another name", "other.example", ours),
+        ("an address for a name", "127.0.0.1", ours),
+        ("another authority", HOST, other),
     ];
-    for (what, host, roots) in attempts {
-        let named = KeyServer::new(host, PORT_OF_NONE, roots).expect("a name");
+    for (what, host, authority) in attempts {
+        let named = key_server(host, PORT_OF_NONE, authority);
         for judged in [Judged::At(now()), Judged::WithoutClock] {
             let why = why_not(named.exchange(server.keys_at, judged, LIMIT), what);
             println!("{what}, {judged:?}: {why:?}");
@@ -79,10 +79,9 @@ fn a_certificate_that_does_not_prove_the_server_gives_no_keys_with_a_clock_or_wi
         let outcome = server.key_server().exchange(server.keys_at, Judged::At(at), LIMIT);
         why_not(outcome, "outside its years");
     }
-    let nobody = KeyServer::new(HOST, PORT_OF_NONE, RootCertStore::empty()).expect("a name");
-    let error = nobody.exchange(server.keys_at, Judged::WithoutClock, LIMIT).expect_err("no root");
-    assert!(matches!(error, KeysError::NoRoots), "{error:?}");
-    assert!(matches!(KeyServer::new("a b", PORT_OF_NONE, ours()), Err(KeysError::Name(_))));
+    let local = "fe80::1%lo".parse().expect("a server");
+    let error = KeyServer::new(&local, NtsRoots::Platform).expect_err("no name of a certificate");
+    assert_eq!(error, NtsError::Host("fe80::1%lo".to_owned()));
     server.exchange();
 }
 
@@ -111,7 +110,7 @@ fn without_a_clock_keys_come_first_and_the_certificate_is_judged_by_the_time_the
 #[test]
 fn without_a_clock_a_certificate_of_the_past_gives_no_keys_and_one_of_the_future_does() {
     let authority = Authority::new();
-    let server = KeyServer::new(HOST, PORT_OF_NONE, authority.roots()).expect("a name");
+    let server = key_server(HOST, PORT_OF_NONE, &authority);
     let ask = |from, to| {
         let answer = KEYS_GIVEN.to_vec();
         let address = answer_as(authority.certify_for(from, to), NTSKE, answer);
@@ -164,7 +163,7 @@ fn a_server_that_refuses_hangs_up_or_speaks_no_tls_gives_no_keys() {
 #[test]
 fn a_server_that_is_proved_and_gives_no_keys_is_refused_for_its_own_reason() {
     let authority = Authority::new();
-    let server = KeyServer::new(HOST, PORT_OF_NONE, authority.roots()).expect("a name");
+    let server = key_server(HOST, PORT_OF_NONE, &authority);
     let refused = |alpn: &[&[u8]], answer: Vec<u8>| {
         let address = answer_as(authority.certify(), alpn, answer);
         server.exchange(address, Judged::At(now()), LIMIT).expect_err("no keys there")

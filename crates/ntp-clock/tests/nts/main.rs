@@ -6,6 +6,7 @@ mod common;
 
 mod attacks;
 mod clocks;
+mod environment;
 mod exchange;
 mod forks;
 mod packets;

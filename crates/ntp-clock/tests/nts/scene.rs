@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use ntp_clock::Clock;
-use ntp_clock::nts::KeyServer;
 
 use crate::common::Chrony;
-use crate::support::{Authority, HOST, NtsServer, clock_of, configuration, free_tcp_address};
+use crate::support::{Authority, NtsServer, clock_of, configuration, free_tcp_address};
 use crate::wire::{Fate, Wire};
 
 /// chrony whose keys send clients to another address of this machine, where somebody sits.
@@ -35,7 +34,7 @@ impl Scene {
     }
 
     pub(crate) fn clock(&self) -> Clock {
-        clock_of(self.server.key_server())
+        self.server.clock()
     }
 
     /// The same, and how many connections it has made for its keys.
@@ -52,8 +51,7 @@ impl Scene {
                 carry(&server, &client);
             }
         });
-        let roots = self.server.authority.roots();
-        (clock_of(KeyServer::new(HOST, port, roots).expect("a name")), count)
+        (clock_of(port, &self.server.authority), count)
     }
 }
 

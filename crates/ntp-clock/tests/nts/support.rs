@@ -1,25 +1,24 @@
 //! chrony as a server of keys and of time, an authority of our own, and servers that misbehave.
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use ntp_clock::nts::{Judged, KeyServer, Keys};
-use ntp_clock::{Clock, UnixTime};
+use ntp_clock::{Clock, Nts, NtsRoots, Server, UnixTime};
 use ntp_clock_core::Packet;
 use ntp_clock_nts::{Association, Opened, Refusal};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
 
 use crate::common::{Chrony, truth_ns};
 
 /// Whoever says whose certificates are right.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-    pem: String,
+    /// Its own certificate, for whoever trusts it; for as long as this lives.
+    file: PathBuf,
 }
 
 impl Authority {
@@ -28,19 +27,20 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("randomness");
         let made = params.self_signed(&key).expect("signed");
-        let (certificate, pem) = (made.der().clone(), made.pem());
-        Authority { issuer: Issuer::new(params, key), certificate, pem }
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let file = format!("ntp-clock-authority-{}-{number}.pem", std::process::id());
+        let file = std::env::temp_dir().join(file);
+        std::fs::write(&file, made.pem()).expect("temporary folder");
+        Authority { issuer: Issuer::new(params, key), file }
     }
 
-    /// Its own certificate, as a file has it.
-    pub(crate) fn pem(&self) -> &str {
-        &self.pem
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
     }
 
-    pub(crate) fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).expect("a root");
-        roots
+    pub(crate) fn roots(&self) -> NtsRoots {
+        NtsRoots::File(self.file.clone())
     }
 
     /// Certificate and key, PEM, for this machine, valid in the years 2020 to 2039.
@@ -65,6 +65,12 @@ impl Authority {
         let key = KeyPair::generate().expect("randomness");
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
         (certificate.pem(), key.serialize_pem())
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.file);
     }
 }
 
@@ -97,7 +103,11 @@ impl NtsServer {
     }
 
     pub(crate) fn key_server(&self) -> KeyServer {
-        KeyServer::new(HOST, self.keys_at.port(), self.authority.roots()).expect("a name")
+        key_server(HOST, self.keys_at.port(), &self.authority)
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        clock_of(self.keys_at.port(), &self.authority)
     }
 
     pub(crate) fn exchange(&self) -> Keys {
@@ -147,14 +157,22 @@ impl Client {
     }
 }
 
-/// A clock that goes by a name under which nobody answers, and polls every second.
-pub(crate) fn clock_of(key_server: KeyServer) -> Clock {
+/// A clock that polls every second, with keys from this port.
+pub(crate) fn clock_of(keys_port: u16, authority: &Authority) -> Clock {
     Clock::builder()
-        .server(NAME.parse().expect("a name"))
-        .nts(key_server)
+        .server(named(HOST, keys_port))
+        .nts(Nts::Required(authority.roots()))
         .poll_interval(Duration::from_secs(1))
         .build()
         .expect("valid")
+}
+
+pub(crate) fn key_server(host: &str, port: u16, authority: &Authority) -> KeyServer {
+    KeyServer::new(&named(host, port), authority.roots()).expect("a name")
+}
+
+pub(crate) fn named(host: &str, port: u16) -> Server {
+    format!("{host}:{port}").parse().expect("a server")
 }
 
 pub(crate) fn configuration(
@@ -205,8 +223,6 @@ pub(crate) fn listen(serve: impl FnOnce(TcpStream) + Send + 'static) -> SocketAd
     address
 }
 
-/// The name by which clocks go.
-pub(crate) const NAME: &str = "time.example";
 /// The name that certificates have.
 pub(crate) const HOST: &str = "localhost";
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
