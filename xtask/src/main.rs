@@ -12,10 +12,10 @@ mod miri;
 mod mutants;
 mod project;
 mod python;
-#[cfg(test)]
-mod readme;
 mod server;
 mod sim;
+#[cfg(test)]
+mod status;
 mod structure;
 mod tally;
 mod test;

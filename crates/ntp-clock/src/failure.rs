@@ -196,15 +196,15 @@ mod tests {
     }
 
     #[test]
-    fn every_code_is_explained_in_the_readme() {
-        let readme = include_str!("../../../README.md");
+    fn every_code_is_explained_in_the_document_of_the_status() {
+        let status = include_str!("../../../docs/STATUS.md");
         let source = include_str!("failure.rs");
         let kinds = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
         let kinds: Vec<&str> = kinds.filter(|code| !code.contains('{')).collect();
         assert!(kinds.len() >= 14, "{kinds:?}");
         let attempts = AttemptError::CODES.into_iter().filter(|c| !c.starts_with("rejected_"));
         for code in attempts.chain(kinds) {
-            assert!(readme.contains(&format!("`{code}`")), "{code}");
+            assert!(status.contains(&format!("`{code}`")), "{code}");
         }
     }
 }
