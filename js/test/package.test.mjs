@@ -66,7 +66,7 @@ test('the packed tarball installs into an empty project, imports, and its types 
     const clocks = ['ntp-clock.d.ts', 'ntp-clock.js', 'order.d.ts', 'order.js'];
     const modules = [...clocks, 'otel.d.ts', 'otel.js', 'register.js'];
     const dist = ['LICENSE-APACHE', 'LICENSE-MIT', ...modules].map((name) => `dist/${name}`);
-    assert.deepEqual(names, [...dist, 'package.json']);
+    assert.deepEqual(names, ['README.md', ...dist, 'package.json']);
     writeFileSync(join(here, 'package.json'), '{"type": "module", "private": true}');
     run(here, 'npm', 'install', '--offline', '--no-audit', '--no-fund', `./${filename}`);
     const source =

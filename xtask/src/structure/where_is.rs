@@ -93,6 +93,26 @@ fn every_file_that_the_architecture_names_exists() {
     assert!(named > 200, "{named} files are named");
 }
 
+#[test]
+fn each_crate_and_each_top_folder_has_a_readme_of_one_screen() {
+    let project = Project::here();
+    let tops = ["crates", "demos", "deploy", "docs", "fuzz", "js", "portacode", "server", "tests"];
+    let mut folders: Vec<_> =
+        tops.iter().chain(&["tools", "xtask"]).map(|top| project.path(top)).collect();
+    for entry in fs::read_dir(project.path("crates")).unwrap() {
+        folders
+            .extend(Some(entry.unwrap().path()).filter(|path| path.join("Cargo.toml").is_file()));
+    }
+    assert!(folders.len() > 25, "{folders:?}");
+    for folder in folders {
+        let readme = folder.join("README.md");
+        let text =
+            fs::read_to_string(&readme).unwrap_or_else(|e| panic!("{}: {e}", readme.display()));
+        let lines = text.lines().count();
+        assert!((3..=50).contains(&lines), "{} has {lines} lines", readme.display());
+    }
+}
+
 /// Mermaid ends a statement at a semicolon and begins a comment at `#`: a diagram that has one in a
 /// message is not drawn.
 #[test]
