@@ -2,7 +2,8 @@
 
 use ntp_clock_core::{LocalTime, Span};
 
-/// The pauses between key exchanges.
+/// The pauses between key exchanges: 10 s and half as much again after each, as RFC 8915 section
+/// 4.2 suggests.
 ///
 /// They grow with each exchange after which no reply was proved, whether the exchange itself
 /// succeeded or not: whoever forges NTS-NAKs and drops replies causes one exchange per pause.
@@ -27,7 +28,7 @@ pub struct Renewal {
 impl Renewal {
     /// After the first exchange in vain.
     pub const PAUSE_MIN: Span = Span::from_secs(10);
-    /// However many are in vain. RFC 8915 advises up to five days, which a clock without time
+    /// However many are in vain. RFC 8915 suggests up to five days, which a clock without time
     /// cannot wait.
     pub const PAUSE_MAX: Span = Span::from_secs(3_600);
 
@@ -61,20 +62,22 @@ impl Renewal {
         self.in_vain = self.in_vain.saturating_add(1);
     }
 
-    /// A reply was proved with the keys of the last exchange. The pause that has begun stands.
+    /// A reply was proved with the keys of the last exchange: nothing less may make pauses short
+    /// again, no reply that older keys have proved either. The pause that has begun stands.
     pub const fn proved(&mut self) {
         self.in_vain = 0;
     }
 
-    /// The exchange reached no server: no name, no route, nobody listening. Nobody's work was
-    /// wasted, so pauses do not grow: after an outage the clock has time again as soon as one
-    /// without keys.
+    /// The last exchange reached no server: no name, no route, nobody listening. Nobody's work was
+    /// wasted, so it does not make pauses grow: after an outage the clock has time again as soon as
+    /// one without keys. Those before it count as they did, or whoever refuses every other
+    /// connection would keep pauses short.
     pub const fn unreached(&mut self) {
-        self.in_vain = 0;
+        self.in_vain = self.in_vain.saturating_sub(1);
     }
 
-    /// The machine is on another network than when the last exchange was tried: what failed
-    /// there says nothing about here.
+    /// The machine is on another network than when the last exchange was tried: what failed there
+    /// says nothing about here. Nothing that comes over a network may lead to this.
     pub const fn moved(&mut self) {
         (self.not_before, self.in_vain) = (None, 0);
     }
@@ -133,6 +136,20 @@ mod tests {
             assert_eq!(pause(&mut renewal, 0), Renewal::PAUSE_MIN);
             renewal.unreached();
             assert!(!renewal.is_due(NOW), "and end none");
+        }
+    }
+
+    #[test]
+    fn an_exchange_that_reaches_no_server_does_not_make_pauses_short_again() {
+        let mut renewal = Renewal::new();
+        let pauses = [10, 15, 22].map(Span::from_secs);
+        for expected in pauses {
+            for _ in 0..3 {
+                let pause = pause(&mut renewal, 0);
+                assert!(pause >= expected && pause < expected + Span::from_secs(1), "{pause:?}");
+                renewal.unreached();
+            }
+            renewal.begin(NOW, 0);
         }
     }
 

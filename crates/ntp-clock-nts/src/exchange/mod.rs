@@ -74,7 +74,8 @@ pub enum ExchangeError {
     /// The server refuses.
     #[error("the key exchange's server answers with an error: {0}")]
     Server(ServerError),
-    /// The server warns, and no warning is known that can be ignored.
+    /// The server warns. There is no code yet that could be known, and an unknown one is an error
+    /// (RFC 8915 section 4.1.4).
     #[error("the key exchange's server answers with a warning (code {0})")]
     Warning(u16),
     /// A critical record of a type that we do not know.
@@ -147,8 +148,9 @@ impl KeyExchange {
     /// The port where keys are exchanged.
     pub const PORT: u16 = 4_460;
 
-    /// The longest answer that is read, in bytes: twice that of eight of the longest cookies.
-    pub const ANSWER_MAX: usize = 16 * 1_024;
+    /// The longest answer that is read, in bytes: no shorter limit should be set (RFC 8915
+    /// section 4).
+    pub const ANSWER_MAX: usize = 64 * 1_024;
 
     /// What the client says: it wants keys for NTP version 4 by AEAD_AES_SIV_CMAC_256.
     #[must_use]
@@ -201,7 +203,10 @@ impl KeyExchange {
             }
             return Ok(Step::Done(negotiated));
         }
-        self.rest = rest.to_vec();
+        // In place: a long record that comes byte by byte is not copied each time.
+        let taken = buffer.len() - rest.len();
+        buffer.drain(..taken);
+        self.rest = buffer;
         Ok(Step::More(self))
     }
 

@@ -181,10 +181,21 @@ fn bytes_after_the_end_and_an_end_before_it_are_refused() {
 }
 
 #[test]
+fn an_answer_as_long_as_rfc_8915_wants_it_read_gives_keys_however_it_is_cut() {
+    let around = message(&with(&[])).len() + 4;
+    let filler = vec![0; KeyExchange::ANSWER_MAX - around];
+    let answer = message(&with(&[(false, 1_024, &filler)]));
+    assert_eq!(answer.len(), 65_536);
+    assert!(matches!(receive(&answer), Ok(Step::Done(_))));
+    let in_bytes = in_pieces(&answer, &vec![1; answer.len()]);
+    assert_eq!(in_bytes.map(|given| given.map(|keys| keys.cookies.len())), Ok(Some(1)));
+}
+
+#[test]
 fn an_endless_answer_is_cut_off_and_an_empty_read_changes_nothing() {
     let filler = message(&[(false, 1_024, &[0; 1_000])]);
     let mut exchange = KeyExchange::new();
-    for _ in 0..16 {
+    for _ in 0..KeyExchange::ANSWER_MAX / filler.len() {
         let Ok(Step::More(more)) = exchange.receive(&filler) else { panic!("well within") };
         let Ok(Step::More(more)) = more.receive(&[]) else { panic!("nothing came") };
         exchange = more;

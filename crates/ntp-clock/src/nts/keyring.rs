@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ntp_clock_core::{Authenticated, LocalTime, Rejection, Span, UnixTime};
+use ntp_clock_core::{Authenticated, Leap, LocalTime, Rejection, Span, UnixTime};
 use ntp_clock_nts::{Association, Opened, Renewal};
 use rustls::pki_types::CertificateDer;
 
@@ -29,6 +29,8 @@ pub(crate) struct Keyring {
     exchange: Option<Arc<Mutex<Option<Outcome>>>>,
     /// Why the last exchange gave no keys, or keys of no use.
     error: Option<Failure>,
+    /// Whether the keys are those of the last exchange, rather than of one before it.
+    newest: bool,
     /// What is known of keys that were given.
     given: NtsStatus,
     /// Where time is to be asked, until the driver has taken it.
@@ -59,6 +61,7 @@ impl Keyring {
             renewal: Renewal::new(),
             exchange: None,
             error: None,
+            newest: false,
             target: None,
             round: 0,
         }
@@ -122,10 +125,14 @@ impl Keyring {
             Opened::Authenticated(reply) => reply,
             Opened::Nak => return Err(Rejection::Nak),
         };
-        // A kiss tells no time.
-        if reply.packet().stratum > 0 {
-            self.judge(reply.packet().transmit_timestamp.to_unix())?;
-            self.renewal.proved();
+        let packet = reply.packet();
+        // A kiss tells no time, and neither does a server that has none itself: both are refused
+        // by the engine, for their own reason.
+        if packet.stratum > 0 && packet.leap != Leap::Unsynchronised {
+            self.judge(packet.transmit_timestamp.to_unix())?;
+            if self.newest {
+                self.renewal.proved();
+            }
         }
         Ok(reply)
     }
@@ -167,10 +174,14 @@ impl Keyring {
             bell.ring();
         };
         match os::spawn_quietly(THREAD_NAME, exchange) {
-            Ok(_) => self.exchange = Some(slot),
+            Ok(_) => {
+                self.exchange = Some(slot);
+                self.newest = false;
+            }
             Err(error) => {
                 let kind = FailureKind::of_system(&error);
                 self.error = Some(Failure::new(kind, error.to_string()));
+                self.renewal.unreached();
             }
         }
     }
@@ -213,6 +224,7 @@ impl Keyring {
                 };
                 self.unjudged = Some(keys.certificates);
                 self.association = Some(keys.association);
+                self.newest = true;
                 self.target = Some(target);
                 self.error = None;
             }
@@ -299,109 +311,4 @@ const NTP_PORT: u16 = 123;
 const THREAD_NAME: &str = "ntp-clock-nts";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ntp_clock_nts::{Cookie, CookieStore, Key};
-    use rustls::RootCertStore;
-
-    use crate::nts_choice::NtsRoots;
-
-    const NOW: LocalTime = LocalTime::from_nanos(0);
-
-    /// Of a server whose name leads nowhere.
-    fn keyring() -> Keyring {
-        let server = "no-such-host.invalid".parse().expect("a server");
-        let (trusted, roots) = (NtsRoots::Platform, RootCertStore::empty());
-        let server = KeyServer::trusting(&server, trusted, roots).expect("a name");
-        Keyring::new(server, Bell::default())
-    }
-
-    fn keys(cookies: u8, host: Option<&str>, port: Option<u16>) -> Keys {
-        let mut store = CookieStore::new();
-        for number in 0..cookies {
-            store.put(Cookie::new(&[number; 100]).expect("short"));
-        }
-        let association = Association::new(Key::new([1; 32]), Key::new([2; 32]), store);
-        let ntp_host = host.map(str::to_owned);
-        let took = Duration::from_millis(4);
-        Keys { association, ntp_host, ntp_port: port, certificates: vec![], took }
-    }
-
-    /// An exchange that is over, with this outcome.
-    fn give(keyring: &mut Keyring, outcome: Option<Outcome>) {
-        keyring.exchange = Some(Arc::new(Mutex::new(outcome)));
-    }
-
-    fn address() -> SocketAddr {
-        "192.0.2.1:4460".parse().expect("an address")
-    }
-
-    fn vain(reached: bool) -> Outcome {
-        let failure = Failure::new(FailureKind::KeyExchange, "in vain");
-        Err(InVain { failure, reached })
-    }
-
-    #[test]
-    fn time_is_asked_where_the_exchange_says_or_at_the_address_that_gave_the_keys() {
-        let target = |host, port| target_of(&keys(1, host, port), address());
-        let named = |host, port| target(host, port).map(|server| server.to_string()).ok();
-        assert_eq!(named(None, None).as_deref(), Some("192.0.2.1"));
-        assert_eq!(named(None, Some(11_123)).as_deref(), Some("192.0.2.1:11123"));
-        assert_eq!(named(Some("time.example"), None).as_deref(), Some("time.example"));
-        assert_eq!(named(Some("2001:db8::1"), Some(7)).as_deref(), Some("[2001:db8::1]:7"));
-        let shown = |host| target(Some(host), None).map(|server| with_port(&server)).ok();
-        assert_eq!(shown("2001:db8::1").as_deref(), Some("[2001:db8::1]:123"));
-        assert_eq!(shown("time.example").as_deref(), Some("time.example:123"));
-        for nobody in ["0.0.0.0", "224.0.0.1", "a:b", "::"] {
-            let error = target(Some(nobody), None).expect_err(nobody);
-            assert_eq!(error.code(), "key_exchange", "{nobody}");
-        }
-    }
-
-    #[test]
-    fn keys_that_were_given_are_used_until_their_cookies_are() {
-        let mut keyring = keyring();
-        give(&mut keyring, Some(Ok((keys(2, None, None), address()))));
-        assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
-        assert!(keyring.take_target().is_some() && keyring.take_target().is_none());
-        for cookies in [1, 0] {
-            keyring.request(7).expect("a cookie");
-            assert_eq!(keyring.status().cookies, cookies);
-        }
-        assert_eq!(keyring.request(7).map_err(|e| e.code()), Err("key_exchange"));
-        // Within the round nothing is done about it, in the next one keys are exchanged.
-        assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Failed(_)));
-        assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Waiting));
-        assert!(keyring.is_exchanging() && !keyring.renewal.is_due(NOW));
-    }
-
-    #[test]
-    fn a_thread_that_died_is_an_exchange_in_vain() {
-        let mut keyring = keyring();
-        give(&mut keyring, None);
-        keyring.round = 1;
-        let Connecting::Failed(failure) = keyring.prepare(1, NOW, None) else { panic!("waits") };
-        assert_eq!(failure.detail(), "the key exchange ended by a fault of its own");
-        assert!(!keyring.is_exchanging());
-    }
-
-    #[test]
-    fn an_exchange_in_vain_takes_no_keys_away_and_is_told() {
-        let mut keyring = keyring();
-        give(&mut keyring, Some(Ok((keys(2, None, None), address()))));
-        assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
-        give(&mut keyring, Some(vain(true)));
-        assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Ready));
-        let status = keyring.status();
-        assert_eq!(
-            (status.cookies, status.last_error.map(|e| e.detail().to_owned())),
-            (2, Some("in vain".to_owned()))
-        );
-        assert_eq!(status.ntp_host.as_deref(), Some("192.0.2.1:123"));
-    }
-
-    #[test]
-    fn nothing_is_proved_without_keys() {
-        assert_eq!(keyring().open(&[0x24; 48]), Err(Rejection::Unauthenticated));
-    }
-}
+mod tests;

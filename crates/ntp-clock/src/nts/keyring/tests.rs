@@ -1,0 +1,190 @@
+//! Keys that come, are used up, and come too late.
+
+use super::*;
+use ntp_clock_core::{Mode, NtpTimestamp, Packet, ReferenceId};
+use ntp_clock_nts::{Cookie, CookieStore, Field, FieldKind, Fields, Key, Sealed};
+use rustls::RootCertStore;
+
+use crate::nts_choice::NtsRoots;
+
+const NOW: LocalTime = LocalTime::from_nanos(0);
+
+/// Of a server whose name leads nowhere.
+fn keyring() -> Keyring {
+    let server = "no-such-host.invalid".parse().expect("a server");
+    let (trusted, roots) = (NtsRoots::Platform, RootCertStore::empty());
+    let server = KeyServer::trusting(&server, trusted, roots).expect("a name");
+    Keyring::new(server, Bell::default())
+}
+
+fn keys(cookies: u8, host: Option<&str>, port: Option<u16>) -> Keys {
+    let mut store = CookieStore::new();
+    for number in 0..cookies {
+        store.put(Cookie::new(&[number; 100]).expect("short"));
+    }
+    let association = Association::new(Key::new([1; 32]), Key::new([2; 32]), store);
+    let ntp_host = host.map(str::to_owned);
+    let took = Duration::from_millis(4);
+    Keys { association, ntp_host, ntp_port: port, certificates: vec![], took }
+}
+
+/// An exchange that is over, with this outcome.
+fn give(keyring: &mut Keyring, outcome: Option<Outcome>) {
+    keyring.exchange = Some(Arc::new(Mutex::new(outcome)));
+}
+
+fn address() -> SocketAddr {
+    "192.0.2.1:4460".parse().expect("an address")
+}
+
+fn vain(reached: bool) -> Outcome {
+    let failure = Failure::new(FailureKind::KeyExchange, "in vain");
+    Err(InVain { failure, reached })
+}
+
+#[test]
+fn time_is_asked_where_the_exchange_says_or_at_the_address_that_gave_the_keys() {
+    let target = |host, port| target_of(&keys(1, host, port), address());
+    let named = |host, port| target(host, port).map(|server| server.to_string()).ok();
+    assert_eq!(named(None, None).as_deref(), Some("192.0.2.1"));
+    assert_eq!(named(None, Some(11_123)).as_deref(), Some("192.0.2.1:11123"));
+    assert_eq!(named(Some("time.example"), None).as_deref(), Some("time.example"));
+    assert_eq!(named(Some("2001:db8::1"), Some(7)).as_deref(), Some("[2001:db8::1]:7"));
+    let shown = |host| target(Some(host), None).map(|server| with_port(&server)).ok();
+    assert_eq!(shown("2001:db8::1").as_deref(), Some("[2001:db8::1]:123"));
+    assert_eq!(shown("time.example").as_deref(), Some("time.example:123"));
+    for nobody in ["0.0.0.0", "224.0.0.1", "a:b", "::"] {
+        let error = target(Some(nobody), None).expect_err(nobody);
+        assert_eq!(error.code(), "key_exchange", "{nobody}");
+    }
+}
+
+#[test]
+fn keys_that_were_given_are_used_until_their_cookies_are() {
+    let mut keyring = keyring();
+    give(&mut keyring, Some(Ok((keys(2, None, None), address()))));
+    assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
+    assert!(keyring.take_target().is_some() && keyring.take_target().is_none());
+    for cookies in [1, 0] {
+        keyring.request(7).expect("a cookie");
+        assert_eq!(keyring.status().cookies, cookies);
+    }
+    assert_eq!(keyring.request(7).map_err(|e| e.code()), Err("key_exchange"));
+    // Within the round nothing is done about it, in the next one keys are exchanged.
+    assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Failed(_)));
+    assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Waiting));
+    assert!(keyring.is_exchanging() && !keyring.renewal.is_due(NOW));
+}
+
+#[test]
+fn a_thread_that_died_is_an_exchange_in_vain() {
+    let mut keyring = keyring();
+    give(&mut keyring, None);
+    keyring.round = 1;
+    let Connecting::Failed(failure) = keyring.prepare(1, NOW, None) else { panic!("waits") };
+    assert_eq!(failure.detail(), "the key exchange ended by a fault of its own");
+    assert!(!keyring.is_exchanging());
+}
+
+#[test]
+fn an_exchange_in_vain_takes_no_keys_away_and_is_told() {
+    let mut keyring = keyring();
+    give(&mut keyring, Some(Ok((keys(2, None, None), address()))));
+    assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
+    give(&mut keyring, Some(vain(true)));
+    assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Ready));
+    let status = keyring.status();
+    assert_eq!(
+        (status.cookies, status.last_error.map(|e| e.detail().to_owned())),
+        (2, Some("in vain".to_owned()))
+    );
+    assert_eq!(status.ntp_host.as_deref(), Some("192.0.2.1:123"));
+}
+
+#[test]
+fn nothing_is_proved_without_keys() {
+    assert_eq!(keyring().open(&[0x24; 48]), Err(Rejection::Unauthenticated));
+}
+
+/// What the server that has these keys answers to a request, with this in its header.
+fn reply(request: &[u8], change: impl FnOnce(Packet) -> Packet) -> Vec<u8> {
+    let asked = Packet::decode(request).expect("a packet");
+    let time = NtpTimestamp::from_unix(FLOOR + Span::from_secs(86_400));
+    let header = Packet {
+        mode: Mode::Server,
+        stratum: 1,
+        reference_id: ReferenceId::from_bytes(*b"GPS\0"),
+        origin_timestamp: asked.transmit_timestamp,
+        receive_timestamp: time,
+        transmit_timestamp: time,
+        ..asked
+    };
+    let mut reply = change(header).encode().to_vec();
+    let (_, identifier) =
+        Fields::new(&request[Packet::LEN..]).next().expect("a field").expect("sound");
+    identifier.write(&mut reply).expect("short");
+    let nonce = [5; 16];
+    let ciphertext = Key::new([2; 32]).seal(&nonce, &reply, &[]).expect("sealed");
+    let body = Sealed { nonce: &nonce, ciphertext: &ciphertext }.to_body().expect("short");
+    Field { kind: FieldKind::AUTHENTICATOR, body: &body }.write(&mut reply).expect("short");
+    reply
+}
+
+/// A keyring with such keys, whose certificates were judged.
+fn keyring_in_use() -> Keyring {
+    let mut keyring = keyring();
+    take_keys(&mut keyring, 1);
+    keyring
+}
+
+fn take_keys(keyring: &mut Keyring, round: u64) {
+    give(keyring, Some(Ok((keys(8, None, None), address()))));
+    assert!(matches!(keyring.prepare(round, NOW, None), Connecting::Ready));
+    keyring.unjudged = None;
+}
+
+fn is_proved(keyring: &mut Keyring) -> bool {
+    let request = keyring.request(7).expect("a cookie");
+    keyring.open(&reply(&request, |header| header)).is_ok()
+}
+
+#[test]
+fn a_reply_that_older_keys_have_proved_makes_no_pause_short_again() {
+    let mut keyring = keyring_in_use();
+    let pause = |keyring: &mut Keyring| {
+        keyring.begin(NOW, None);
+        let pause = keyring.renewal.not_before().expect("begun") - NOW;
+        pause.as_nanos() / 1_000_000_000
+    };
+    // Somebody forges NAKs, breaks each exchange, and lets a reply through now and then.
+    for (round, least) in [(2, 10), (3, 15), (4, 22), (5, 33)] {
+        let pause = pause(&mut keyring);
+        assert!((least..least + least / 10 + 2).contains(&pause), "{pause} s in round {round}");
+        assert!(is_proved(&mut keyring), "while keys are exchanged");
+        give(&mut keyring, Some(vain(true)));
+        assert!(matches!(keyring.prepare(round, NOW, None), Connecting::Ready));
+        assert!(is_proved(&mut keyring), "when that was in vain");
+    }
+    assert!(pause(&mut keyring) >= 50);
+    take_keys(&mut keyring, 6);
+    assert!(is_proved(&mut keyring), "by new keys");
+    assert!(pause(&mut keyring) < 12);
+}
+
+#[test]
+fn a_server_that_says_it_has_no_time_is_not_judged_by_the_time_it_has() {
+    let mut keyring = keyring_in_use();
+    // No certificate: whatever is judged is refused.
+    keyring.unjudged = Some(vec![]);
+    let request = keyring.request(7).expect("a cookie");
+    let without_time = |header| Packet {
+        leap: Leap::Unsynchronised,
+        transmit_timestamp: NtpTimestamp::from_unix(UnixTime::from_nanos(0)),
+        ..header
+    };
+    let opened = keyring.open(&reply(&request, without_time)).expect("for the engine to refuse");
+    assert_eq!(opened.packet().leap, Leap::Unsynchronised);
+    assert_eq!((keyring.status().last_error, keyring.unjudged.is_some()), (None, true));
+    assert!(!is_proved(&mut keyring), "with time it is judged");
+    assert_eq!(keyring.status().cookies, 0, "and its keys are given up");
+}
