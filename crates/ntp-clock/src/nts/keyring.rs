@@ -31,6 +31,8 @@ pub(crate) struct Keyring {
     error: Option<Failure>,
     /// Whether the keys are those of the last exchange, rather than of one before it.
     newest: bool,
+    /// Requests were made since the last reply that was proved.
+    unanswered: bool,
     /// What is known of keys that were given.
     given: NtsStatus,
     /// Where time is to be asked, until the driver has taken it.
@@ -62,6 +64,7 @@ impl Keyring {
             exchange: None,
             error: None,
             newest: false,
+            unanswered: false,
             target: None,
             round: 0,
         }
@@ -80,7 +83,11 @@ impl Keyring {
         self.round = round;
         let cookies = self.association.as_ref().map_or(0, Association::cookies);
         let spent = self.association.as_ref().is_none_or(Association::is_spent);
-        if spent && fresh && self.exchange.is_none() && self.renewal.is_due(now) {
+        // Some servers are silent where they cannot read a cookie. Then keys are exchanged beside
+        // the requests: the silence may be the network's, and the keys be good.
+        let silent = fresh && std::mem::take(&mut self.unanswered);
+        let wanted = silent || spent && fresh;
+        if wanted && self.exchange.is_none() && self.renewal.is_due(now) {
             self.begin(now, time);
         }
         if self.exchange.is_some() && spent {
@@ -115,7 +122,10 @@ impl Keyring {
         })?;
         let failed = |detail: String| Failure::new(FailureKind::KeyExchange, detail);
         let association = self.association.as_mut().ok_or_else(|| failed("no keys".to_owned()))?;
-        association.request(cookie, &entropy).map_err(|error| failed(error.to_string()))
+        let request = association.request(cookie, &entropy);
+        let request = request.map_err(|error| failed(error.to_string()))?;
+        self.unanswered = true;
+        Ok(request)
     }
 
     /// A reply that was proved, with certificates that the time which it tells does not belie.
@@ -125,6 +135,7 @@ impl Keyring {
             Opened::Authenticated(reply) => reply,
             Opened::Nak => return Err(Rejection::Nak),
         };
+        self.unanswered = false;
         let packet = reply.packet();
         // A kiss tells no time, and neither does a server that has none itself: both are refused
         // by the engine, for their own reason.

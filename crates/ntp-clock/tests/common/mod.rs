@@ -170,7 +170,7 @@ impl Chrony {
         command.args(["-x", "-d", "-f"]).arg(&conf).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("chronyd starts");
         let chrony = Chrony { child, command, port, folder };
-        eventually("chronyd answers", Duration::from_secs(20), || chrony.answers());
+        eventually("chronyd answers", Duration::from_secs(20), || tells_time(chrony.address()));
         Some(chrony)
     }
 
@@ -180,7 +180,7 @@ impl Chrony {
         let _ = self.child.wait();
         let _ = std::fs::remove_file(self.folder.join("pid"));
         self.child = self.command.spawn().expect("chronyd starts");
-        eventually("chronyd answers", Duration::from_secs(20), || self.answers());
+        eventually("chronyd answers", Duration::from_secs(20), || tells_time(self.address()));
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -190,16 +190,17 @@ impl Chrony {
     pub fn server(&self) -> Server {
         format!("127.0.0.1:{}", self.port).parse().expect("valid")
     }
+}
 
-    fn answers(&self) -> bool {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
-        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("valid");
-        let mut request = [0; 48];
-        request[0] = 0x23;
-        request[47] = 1;
-        let sent = socket.send_to(&request, ("127.0.0.1", self.port));
-        sent.is_ok() && matches!(socket.recv(&mut request), Ok(48)) && request[1] == 1
-    }
+/// Whether a server at this address is there and has the time.
+pub fn tells_time(address: SocketAddr) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    socket.set_read_timeout(Some(Duration::from_millis(100))).expect("valid");
+    let mut request = [0; 48];
+    request[0] = 0x23;
+    request[47] = 1;
+    let sent = socket.send_to(&request, address);
+    sent.is_ok() && matches!(socket.recv(&mut request), Ok(48)) && request[1] == 1
 }
 
 impl Drop for Chrony {

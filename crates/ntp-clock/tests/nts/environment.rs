@@ -55,7 +55,7 @@ fn the_shared_clock_requires_proof_where_its_environment_says_so_and_never_does_
         let variables = [("SERVER", named), ("NTS", required), ("NTS_CA", roots)];
         assert_eq!(told(&variables), format!("{at} true true"));
     }
-    let time_at = server.chrony.address().to_string();
+    let time_at = server.peer.address().to_string();
     for off in [vec![], vec![("NTS", OsStr::new("off"))]] {
         let plain = [vec![("SERVER", OsStr::new(&time_at)), ("NTS_CA", ours)], off].concat();
         assert_eq!(told(&plain), format!("{time_at} false false"));

@@ -1,5 +1,5 @@
-//! Network Time Security against a real server: Debian's chrony on this machine, with an authority
-//! of our own.
+//! Network Time Security against real servers on this machine, Debian's chrony and its ntpsec, with
+//! an authority of our own.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -9,7 +9,9 @@ mod clocks;
 mod environment;
 mod exchange;
 mod forks;
+mod ntpsec;
 mod packets;
+mod peer;
 mod scene;
 mod support;
 mod wire;

@@ -1,4 +1,4 @@
-//! Requests and replies, against chrony.
+//! Requests and replies, against real servers.
 
 use ntp_clock::Span;
 use ntp_clock_nts::{Opened, Refusal};
@@ -6,7 +6,7 @@ use ntp_clock_nts::{Opened, Refusal};
 use crate::support::{NtsServer, authenticated, now};
 
 #[test]
-fn chrony_gives_keys_and_ten_thousand_replies_that_are_authentic_by_one_exchange() {
+fn by_one_exchange_ten_thousand_requests_have_replies_that_are_authentic() {
     let Some(server) = NtsServer::start() else { return };
     let mut association = server.exchange().association;
     let mut client = server.client();
@@ -23,7 +23,7 @@ fn chrony_gives_keys_and_ten_thousand_replies_that_are_authentic_by_one_exchange
 }
 
 #[test]
-fn no_reply_of_chronys_is_believed_with_any_bit_changed_or_any_byte_missing() {
+fn no_reply_is_believed_with_any_bit_changed_or_any_byte_missing() {
     let Some(server) = NtsServer::start() else { return };
     let mut association = server.exchange().association;
     let reply = server.client().ask(&mut association);
@@ -71,15 +71,20 @@ fn cookies_that_were_lost_on_the_way_come_back_with_the_next_reply() {
 }
 
 #[test]
-fn a_server_that_lost_its_own_key_answers_with_a_nak_and_gives_new_keys() {
+fn a_server_that_lost_its_own_key_answers_with_a_nak_if_at_all_and_gives_new_keys() {
     let Some(mut server) = NtsServer::start() else { return };
     let mut association = server.exchange().association;
-    server.chrony.restart();
+    server.peer.restart();
     let mut client = server.client();
-    let nak = client.ask(&mut association);
-    assert!(!association.is_spent());
-    assert_eq!(association.open(&nak), Ok(Opened::Nak));
-    assert!(association.is_spent());
+    let request = client.seal(&mut association);
+    if server.peer.answers_by_nak() {
+        let nak = client.send(&request);
+        assert!(!association.is_spent());
+        assert_eq!(association.open(&nak), Ok(Opened::Nak));
+        assert!(association.is_spent());
+    } else {
+        client.expect_silence(&request);
+    }
     let mut association = server.exchange().association;
     let reply = client.ask(&mut association);
     authenticated(association.open(&reply));

@@ -1,4 +1,4 @@
-//! chrony and a clock, with somebody between them.
+//! A server and a clock, with somebody between them.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,11 +8,12 @@ use std::thread;
 
 use ntp_clock::Clock;
 
-use crate::common::Chrony;
-use crate::support::{Authority, NtsServer, clock_of, configuration, free_tcp_address};
+use crate::peer::Peer;
+use crate::support::{Authority, BETWEEN, NtsServer, clock_of};
 use crate::wire::{Fate, Wire};
 
-/// chrony whose keys send clients to another address of this machine, where somebody sits.
+/// A server whose clients ask for time at another address of this machine, where somebody sits: it
+/// is where they exchange keys, and what chrony names then.
 pub(crate) struct Scene {
     server: NtsServer,
     _wire: Wire,
@@ -21,25 +22,22 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn with(attack: impl Fate) -> Option<Self> {
         let authority = Authority::new();
-        let (certificate, key) = authority.certify();
-        let keys_at = free_tcp_address();
-        let chrony = Chrony::start_with(|folder| {
-            let lines = configuration(folder, keys_at, certificate, key);
-            format!("{lines}ntsntpserver {BETWEEN}\n")
-        })?;
-        let far = chrony.address();
+        let certified = authority.certify();
+        let more = Peer::naming(BETWEEN);
+        let server = NtsServer::of(authority, &certified, Peer::keys_at(), &more)?;
+        let far = server.peer.address();
         let near = SocketAddr::new(BETWEEN.parse().expect("an address"), far.port());
         let wire = Wire::with(near, far, fastrand::u64(..), attack);
-        Some(Scene { server: NtsServer { chrony, keys_at, authority }, _wire: wire })
+        Some(Scene { server, _wire: wire })
     }
 
     pub(crate) fn clock(&self) -> Clock {
-        self.server.clock()
+        self.counted_clock().0
     }
 
     /// The same, and how many connections it has made for its keys.
     pub(crate) fn counted_clock(&self) -> (Clock, Arc<AtomicU32>) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let listener = TcpListener::bind((BETWEEN, 0)).expect("loopback");
         let port = listener.local_addr().expect("bound").port();
         let count = Arc::new(AtomicU32::new(0));
         let (counted, keys_at) = (Arc::clone(&count), self.server.keys_at);
@@ -51,7 +49,7 @@ impl Scene {
                 carry(&server, &client);
             }
         });
-        (clock_of(port, &self.server.authority), count)
+        (clock_of(BETWEEN, port, &self.server.authority), count)
     }
 }
 
@@ -63,6 +61,3 @@ fn carry(from: &TcpStream, to: &TcpStream) {
         let _ = to.shutdown(std::net::Shutdown::Write);
     });
 }
-
-/// An address of this machine that is not chrony's, at the same port.
-const BETWEEN: &str = "127.0.0.2";

@@ -1,4 +1,4 @@
-//! chrony as a server of keys and of time, an authority of our own, and servers that misbehave.
+//! A server of keys and of time, an authority of our own, and servers that misbehave.
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ use ntp_clock_core::Packet;
 use ntp_clock_nts::{Association, Opened, Refusal};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
-use crate::common::{Chrony, truth_ns};
+use crate::common::truth_ns;
+use crate::peer::Peer;
 
 /// Whoever says whose certificates are right.
 pub(crate) struct Authority {
@@ -59,7 +60,8 @@ impl Authority {
         from: i32,
         (year, month, day): (i32, u8, u8),
     ) -> (String, String) {
-        let mut params = CertificateParams::new([HOST.to_owned()]).expect("a name");
+        let names = [HOST, BETWEEN].map(str::to_owned);
+        let mut params = CertificateParams::new(names).expect("names");
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(year, month, day);
         let key = KeyPair::generate().expect("randomness");
@@ -74,9 +76,9 @@ impl Drop for Authority {
     }
 }
 
-/// chrony, also as a server of keys.
+/// A real server of time, also as a server of keys.
 pub(crate) struct NtsServer {
-    pub(crate) chrony: Chrony,
+    pub(crate) peer: Peer,
     pub(crate) keys_at: SocketAddr,
     pub(crate) authority: Authority,
 }
@@ -88,18 +90,20 @@ impl NtsServer {
 
     pub(crate) fn start_with(certify: impl FnOnce(&Authority) -> (String, String)) -> Option<Self> {
         let authority = Authority::new();
-        let (certificate, key) = certify(&authority);
-        NtsServer::of(authority, (certificate, key), free_tcp_address())
+        let certified = certify(&authority);
+        NtsServer::of(authority, &certified, Peer::keys_at(), "")
     }
 
-    /// With this authority's certificate and key, giving keys at this address.
+    /// With this authority's certificate and key, giving keys at this address, and more lines of
+    /// configuration.
     pub(crate) fn of(
         authority: Authority,
-        (certificate, key): (String, String),
+        certified: &(String, String),
         keys_at: SocketAddr,
+        more: &str,
     ) -> Option<Self> {
-        let chrony = Chrony::start_with(|folder| configuration(folder, keys_at, certificate, key))?;
-        Some(NtsServer { chrony, keys_at, authority })
+        let peer = Peer::start(keys_at, certified, more)?;
+        Some(NtsServer { peer, keys_at, authority })
     }
 
     pub(crate) fn key_server(&self) -> KeyServer {
@@ -107,37 +111,37 @@ impl NtsServer {
     }
 
     pub(crate) fn clock(&self) -> Clock {
-        clock_of(self.keys_at.port(), &self.authority)
+        clock_of(HOST, self.keys_at.port(), &self.authority)
     }
 
     pub(crate) fn exchange(&self) -> Keys {
         let keys =
             self.key_server().exchange(self.keys_at, Judged::At(now()), LIMIT).expect("keys");
-        assert_eq!((keys.ntp_host.as_deref(), keys.ntp_port), (None, Some(self.port())));
+        assert_eq!((keys.ntp_host.as_deref(), keys.ntp_port.unwrap_or(123)), (None, self.port()));
         assert_eq!((keys.association.cookies(), keys.certificates.len()), (8, 1));
         keys
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.chrony.address().port()
+        self.peer.address().port()
     }
 
     pub(crate) fn client(&self) -> Client {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
-        socket.connect(self.chrony.address()).expect("loopback");
+        socket.connect(self.peer.address()).expect("loopback");
         socket.set_read_timeout(Some(LIMIT)).expect("valid");
         Client { socket, dice: 0 }
     }
 }
 
-/// A socket to chrony's NTP.
+/// A socket to the server's NTP.
 pub(crate) struct Client {
     socket: UdpSocket,
     dice: u64,
 }
 
 impl Client {
-    /// Seals a request and gives what chrony answers.
+    /// Seals a request and gives what the server answers.
     pub(crate) fn ask(&mut self, association: &mut Association) -> Vec<u8> {
         let request = self.seal(association);
         self.send(&request)
@@ -152,15 +156,22 @@ impl Client {
     pub(crate) fn send(&self, request: &[u8]) -> Vec<u8> {
         self.socket.send(request).expect("loopback");
         let mut reply = [0; 2_048];
-        let len = self.socket.recv(&mut reply).expect("chrony answers");
+        let len = self.socket.recv(&mut reply).expect("an answer");
         reply[..len].to_vec()
+    }
+
+    /// The server does not answer this, but the request for plain time behind it.
+    pub(crate) fn expect_silence(&self, request: &[u8]) {
+        self.socket.send(request).expect("loopback");
+        let plain = self.send(&request[..48]);
+        assert_eq!((plain.len(), plain[24..32] == request[40..48]), (48, true), "{plain:?}");
     }
 }
 
-/// A clock that polls every second, with keys from this port.
-pub(crate) fn clock_of(keys_port: u16, authority: &Authority) -> Clock {
+/// A clock that polls every second, with keys from this host's port.
+pub(crate) fn clock_of(host: &str, keys_port: u16, authority: &Authority) -> Clock {
     Clock::builder()
-        .server(named(HOST, keys_port))
+        .server(named(host, keys_port))
         .nts(Nts::Required(authority.roots()))
         .poll_interval(Duration::from_secs(1))
         .build()
@@ -173,26 +184,6 @@ pub(crate) fn key_server(host: &str, port: u16, authority: &Authority) -> KeySer
 
 pub(crate) fn named(host: &str, port: u16) -> Server {
     format!("{host}:{port}").parse().expect("a server")
-}
-
-pub(crate) fn configuration(
-    folder: &Path,
-    keys_at: SocketAddr,
-    certificate: String,
-    key: String,
-) -> String {
-    let write = |name: &str, text: String| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).expect("temporary folder");
-        path
-    };
-    let (certificate, key) = (write("certificate.pem", certificate), write("key.pem", key));
-    format!(
-        "ntsport {}\nntsservercert {}\nntsserverkey {}\n",
-        keys_at.port(),
-        certificate.display(),
-        key.display()
-    )
 }
 
 pub(crate) fn free_tcp_address() -> SocketAddr {
@@ -226,3 +217,6 @@ pub(crate) fn listen(serve: impl FnOnce(TcpStream) + Send + 'static) -> SocketAd
 /// The name that certificates have.
 pub(crate) const HOST: &str = "localhost";
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+/// An address of this machine that is not the server's, where somebody may sit. Certificates have
+/// it, too.
+pub(crate) const BETWEEN: &str = "127.0.0.2";

@@ -188,3 +188,29 @@ fn a_server_that_says_it_has_no_time_is_not_judged_by_the_time_it_has() {
     assert!(!is_proved(&mut keyring), "with time it is judged");
     assert_eq!(keyring.status().cookies, 0, "and its keys are given up");
 }
+
+#[test]
+fn after_a_round_of_silence_keys_are_exchanged_while_the_old_ones_are_still_used() {
+    let mut keyring = keyring_in_use();
+    assert!(matches!(keyring.prepare(4, NOW, None), Connecting::Ready));
+    assert!(is_proved(&mut keyring) && !keyring.is_exchanging());
+    for _ in 0..2 {
+        assert!(matches!(keyring.prepare(5, NOW, None), Connecting::Ready));
+        keyring.request(7).expect("a cookie");
+        assert!(!keyring.is_exchanging(), "the round is not over");
+    }
+    assert!(matches!(keyring.prepare(6, NOW, None), Connecting::Ready), "nothing waits");
+    assert!(keyring.is_exchanging());
+    let request = keyring.request(7).expect("a cookie");
+    assert!(keyring.open(&reply(&request, |header| header)).is_ok(), "the keys were good");
+    give(&mut keyring, Some(vain(true)));
+    // Silence goes on: the next exchange has to wait for its pause.
+    for round in 6..8 {
+        assert!(matches!(keyring.prepare(round, NOW, None), Connecting::Ready));
+        keyring.request(7).expect("a cookie");
+    }
+    assert!(!keyring.is_exchanging());
+    let later = NOW + Span::from_secs(20);
+    assert!(matches!(keyring.prepare(8, later, None), Connecting::Ready));
+    assert!(keyring.is_exchanging());
+}
