@@ -20,10 +20,10 @@ fn rows(text: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     for line in text.lines().filter(|line| line.starts_with("| ")) {
         let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
-        let [question, files, names] = cells[..] else { panic!("three cells: {line}") };
-        if !question.ends_with('?') {
+        if !cells[0].ends_with('?') {
             continue;
         }
+        let [question, files, names] = cells[..] else { panic!("three cells: {line}") };
         let links = files.split("](../../").skip(1).filter_map(|rest| rest.split(')').next());
         let names = names.split('`').skip(1).step_by(2);
         rows.push(Row {
@@ -111,6 +111,26 @@ fn each_crate_and_each_top_folder_has_a_readme_of_one_screen() {
         let lines = text.lines().count();
         assert!((3..=50).contains(&lines), "{} has {lines} lines", readme.display());
     }
+}
+
+#[test]
+fn each_library_that_a_crate_needs_has_its_reason() {
+    let project = Project::here();
+    let reasons = fs::read_to_string(project.path("docs/architecture/LIBRARIES.md")).unwrap();
+    let mut missing = BTreeSet::new();
+    for entry in fs::read_dir(project.path("crates")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap_or_default();
+        let manifest: toml::Table = text.parse().unwrap();
+        let targets = manifest.get("target").and_then(toml::Value::as_table);
+        let of_targets = targets.into_iter().flat_map(|all| all.values());
+        let tables = std::iter::once(&manifest).chain(of_targets.filter_map(toml::Value::as_table));
+        let needed = tables.filter_map(|table| table.get("dependencies")?.as_table());
+        missing.extend(needed.flat_map(|table| table.keys()).filter_map(|name| {
+            let ours = name.starts_with("ntp-");
+            (!ours && !reasons.contains(&format!("`{name}`"))).then(|| name.clone())
+        }));
+    }
+    assert!(missing.is_empty(), "{missing:?} have no reason in LIBRARIES.md");
 }
 
 /// Mermaid ends a statement at a semicolon and begins a comment at `#`: a diagram that has one in a
