@@ -31,6 +31,11 @@ pub(super) fn differences(project: &Project) -> Result<Vec<String>> {
             }
         }
     }
+    for file in files(project)? {
+        if drawn.box_of(&file).is_none() {
+            found.push(format!("{file} is in no box"));
+        }
+    }
     if let Some(circle) = circle_in(&real) {
         found.push(format!("boxes that need one another: {}", circle.join(" -> ")));
         return Ok(found);
@@ -108,13 +113,36 @@ impl Diagram {
     }
 }
 
+/// The crates that are not for tests alone, and all files of Python and JavaScript.
+fn files(project: &Project) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for krate in crates(project)?.iter().filter(|krate| *krate != TESTS_ALONE) {
+        files.push(format!("crates/{krate}/src"));
+    }
+    for folder in ["portacode", SERVER] {
+        files.extend(scripts::files_in(folder, "py", project)?);
+    }
+    for (folder, _) in MODULES {
+        files.extend(scripts::files_in(folder, "js", project)?);
+    }
+    Ok(files)
+}
+
+fn crates(project: &Project) -> Result<Vec<String>> {
+    let mut crates = Vec::new();
+    for entry in fs::read_dir(project.path("crates"))? {
+        let entry = entry?;
+        if entry.path().join("Cargo.toml").is_file() {
+            crates.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(crates)
+}
+
 /// All imports of one file from another that may be in another box.
 fn imports(project: &Project) -> Result<BTreeSet<(String, String)>> {
     let mut all = BTreeSet::new();
-    let mut crates = Vec::new();
-    for entry in fs::read_dir(project.path("crates"))? {
-        crates.push(entry?.file_name().to_string_lossy().into_owned());
-    }
+    let crates = crates(project)?;
     for krate in &crates {
         let folder = project.path(format!("crates/{krate}/src"));
         let mut roots: Vec<_> = ["lib.rs", "main.rs"].map(|name| folder.join(name)).into();
@@ -212,6 +240,8 @@ fn circle_in(arrows: &Arrows) -> Option<Vec<String>> {
 
 const DOCUMENT: &str = "docs/architecture/README.md";
 const SERVER: &str = "server/portacode_django";
+/// Its models include the clock's file; nothing imports it.
+const TESTS_ALONE: &str = "ntp-clock-models";
 const BUILT: &str = "portacode/static/js/utils";
 /// Where the server finds what it serves under /static/.
 const STATIC: [&str; 2] = ["portacode/static", "server/portacode_django/dashboard/static"];

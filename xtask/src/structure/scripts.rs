@@ -86,6 +86,12 @@ pub(super) fn javascript_imports_in(
     Ok(found)
 }
 
+/// The files with this extension in a folder, relative to the checkout, tests apart.
+pub(super) fn files_in(folder: &str, extension: &str, project: &Project) -> Result<Vec<String>> {
+    let files = files_of(&project.path(folder), extension)?;
+    Ok(files.iter().map(|file| shown(file, &project.path(""))).collect())
+}
+
 /// The path that a relative import of this file means.
 pub(super) fn beside(file: &str, import: &str) -> String {
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
