@@ -1,6 +1,6 @@
 """Native part of the portacode package; use `portacode.utils.ntp_clock`."""
 
-from typing import Any, TypedDict, final, type_check_only
+from typing import Any, Literal, TypedDict, final, type_check_only
 
 from typing_extensions import Self, TypeAlias, disjoint_base
 
@@ -9,6 +9,9 @@ __all__ = [
     "ClockStamp",
     "Events",
     "Hand",
+    "HybridClock",
+    "HybridError",
+    "HybridTime",
     "LinkTable",
     "OrderRelations",
     "Reading",
@@ -187,6 +190,63 @@ class Hand:
     def fail(self) -> None:
         """Ends synchronisation, as after three failed attempts."""
 
+class HybridError(Exception):
+    """Why a hybrid clock gave no stamp; its last one stays. `code` says it in one word."""
+
+    code: Literal["no_reading", "future", "ahead", "exhausted", "out_of_range"]
+
+@final
+class HybridTime:
+    """A stamp of a hybrid logical clock: where it happened before another, it is less.
+
+    64 bits: 44 of true time in units of 2**-12 s, until 2106, and 20 that count. Immutable,
+    hashable, ordered. `int()` gives the bits, `str()` 16 hexadecimal digits; both are in the
+    stamps' order.
+    """
+
+    def __new__(cls, bits: int) -> Self: ...
+    @staticmethod
+    def parse(text: str) -> HybridTime:
+        """The stamp of a text that `str()` gave; anything else raises ValueError."""
+    @property
+    def time_ns(self) -> int:
+        """True time was this or later when it was made, nanoseconds since the Unix epoch."""
+    @property
+    def count(self) -> int:
+        """Which of the stamps of its moment it is, from 0."""
+    def __int__(self) -> int: ...
+    def __index__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __lt__(self, other: HybridTime, /) -> bool: ...
+    def __le__(self, other: HybridTime, /) -> bool: ...
+    def __gt__(self, other: HybridTime, /) -> bool: ...
+    def __ge__(self, other: HybridTime, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __getnewargs__(self) -> tuple[int]: ...
+
+@final
+class HybridClock:
+    """Stamps that follow what caused them and are never ahead of true time.
+
+    Any number of threads may share it. In a forked child it is another clock.
+    """
+
+    def __new__(cls, clock: Clock, last: HybridTime | None = None) -> Self: ...
+    def now(self) -> HybridTime:
+        """The stamp of an event here, such as that a message is sent; later than all before it.
+
+        Raises HybridError where there is none: "no_reading", "ahead", "exhausted", "out_of_range".
+        """
+    def receive(self, stamp: HybridTime) -> HybridTime:
+        """The stamp of the event that a message came: later than its stamp and all before it here.
+
+        Raises HybridError, "future" where the stamp is later than true time can be.
+        """
+    @property
+    def last(self) -> HybridTime | None:
+        """The last stamp, to be kept and given to the next HybridClock; None before the first."""
+
 @final
 class OrderRelations:
     """What follows of moments, links and causes."""
@@ -335,6 +395,27 @@ class Clock:
 
         Values that only a synchronised clock has are None while it is not.
         """
+    def earliest(self) -> float | None:
+        """The earliest that true time can be, seconds since the Unix epoch, or None.
+
+        Rounded down.
+        """
+    def earliest_ns(self) -> int | None:
+        """The earliest that true time can be, nanoseconds since the Unix epoch, or None."""
+    def latest(self) -> float | None:
+        """The latest that true time can be, seconds since the Unix epoch, or None.
+
+        Rounded up.
+        """
+    def latest_ns(self) -> int | None:
+        """The latest that true time can be, nanoseconds since the Unix epoch, or None.
+
+        It is the time to give to what is committed now.
+        """
+    def is_past(self, time_ns: int) -> bool | None:
+        """Whether this time has certainly passed, or None while not synchronised."""
+    def is_future(self, time_ns: int) -> bool | None:
+        """Whether this time has certainly not come yet, or None while not synchronised."""
     def stamp(self) -> ClockStamp:
         """The local counter, which counter it is, and the time now: all of one moment.
 
@@ -368,6 +449,11 @@ class Clock:
         """Asks for a round, without waiting for it."""
     def _sync_outcome(self, ticket: SyncTicket) -> bool | None:
         """Whether the round asked for succeeded; None while it is not over."""
+    def _look_past(self, time_ns: int, left_s: float | None) -> Reading | float:
+        """The reading by which this time has certainly passed, or seconds until the next look.
+
+        Raises TimeoutError where the time-out leaves nothing, or less than the time is ahead.
+        """
     def _subscribe(self) -> Events:
         """Events from now on."""
     def _unattended(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
-from portacode._native import Clock
+from portacode._native import Clock, Reading
 from portacode.utils._events import PATIENCE_S, WARNING, Listener, forward, log
 from portacode.utils._processes import remember
-from portacode.utils._waiting import checked_timeout, pauses, wait_for
+from portacode.utils._waiting import checked_timeout, countdown, pause, pauses, wait_for
 
 
 class NTPClock(Clock):
@@ -79,6 +79,45 @@ class NTPClock(Clock):
             if self._is_synced():
                 return True
         return False
+
+    def wait_until_past(self, time_ns: int, timeout: float | None = None) -> Reading:
+        """Waits until this time has certainly passed, and gives the reading that says so.
+
+        Commit wait: as long as the error of the moment asks for. It looks again while that changes,
+        goes on through new epochs, and waits for a clock that is not synchronised.
+
+        Args:
+            time_ns: Nanoseconds since the Unix epoch, such as `latest_ns()` gave.
+            timeout: Seconds to wait at most, 0 or more; None waits for as long as it takes.
+
+        Raises:
+            TimeoutError: Where it is not certain by then or, at once, where it will not be.
+        """
+        left_s = countdown(timeout)
+        while True:
+            seen = self._look_past(time_ns, left_s())
+            if isinstance(seen, Reading):
+                return seen
+            pause(seen)
+
+    async def wait_until_past_async(self, time_ns: int, timeout: float | None = None) -> Reading:
+        """Waits as `wait_until_past` does, without blocking the running asyncio loop.
+
+        Args:
+            time_ns: Nanoseconds since the Unix epoch, such as `latest_ns()` gave.
+            timeout: Seconds to wait at most, 0 or more; None waits for as long as it takes.
+
+        Raises:
+            TimeoutError: Where it is not certain by then or, at once, where it will not be.
+        """
+        import asyncio
+
+        left_s = countdown(timeout)
+        while True:
+            seen = self._look_past(time_ns, left_s())
+            if isinstance(seen, Reading):
+                return seen
+            await asyncio.sleep(seen)
 
     def __repr__(self) -> str:
         """Server, state, and either the time with its hard bound or what is wrong."""

@@ -53,6 +53,15 @@ def pauses(timeout: float | None) -> Iterator[float]:
         yield pause_s
 
 
+def countdown(timeout: float | None) -> Callable[[], float | None]:
+    """What is left of a time-out from now on, seconds; None where there is no time-out."""
+    timeout = checked_timeout(timeout)
+    if timeout is None:
+        return lambda: None
+    deadline = time.monotonic() + timeout
+    return lambda: deadline - time.monotonic()
+
+
 def checked_timeout(timeout: float | None) -> float | None:
     """A time-out as people give one, seconds.
 

@@ -21,7 +21,7 @@ code, where it tells of one.
 
 from __future__ import annotations
 
-from portacode._native import ClockStamp, Reading
+from portacode._native import ClockStamp, HybridClock, HybridError, HybridTime, Reading
 from portacode.utils._clock import NTPClock, make_shared
 from portacode.utils._manual import ManualClock
 
@@ -31,11 +31,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClockStamp",
+    "HybridClock",
+    "HybridError",
+    "HybridTime",
     "ManualClock",
     "NTPClock",
     "Reading",
     "at_perf_counter_ns",
+    "earliest",
+    "earliest_ns",
     "get_status",
+    "is_future",
+    "is_past",
+    "latest",
+    "latest_ns",
     "now",
     "now_iso",
     "now_ms",
@@ -46,13 +55,21 @@ __all__ = [
     "sync",
     "wait_synced",
     "wait_synced_async",
+    "wait_until_past",
+    "wait_until_past_async",
 ]
 
 ntp_clock: NTPClock = make_shared()
 """The clock that all of the program shares, already synchronising."""
 
 at_perf_counter_ns = ntp_clock.at_perf_counter_ns
+earliest = ntp_clock.earliest
+earliest_ns = ntp_clock.earliest_ns
 get_status = ntp_clock.get_status
+is_future = ntp_clock.is_future
+is_past = ntp_clock.is_past
+latest = ntp_clock.latest
+latest_ns = ntp_clock.latest_ns
 now = ntp_clock.now
 now_iso = ntp_clock.now_iso
 now_ms = ntp_clock.now_ms
@@ -62,3 +79,5 @@ stamp = ntp_clock.stamp
 sync = ntp_clock.sync
 wait_synced = ntp_clock.wait_synced
 wait_synced_async = ntp_clock.wait_synced_async
+wait_until_past = ntp_clock.wait_until_past
+wait_until_past_async = ntp_clock.wait_until_past_async

@@ -1,10 +1,11 @@
-//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `js`, `sim`, `fuzz`, `miri`
-//! and `mutants`.
+//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `js`, `sim`, `consistency`,
+//! `fuzz`, `miri` and `mutants`.
 
 #![forbid(unsafe_code)]
 
 mod bench;
 mod command;
+mod consistency;
 mod demo;
 mod fuzz;
 mod js;
@@ -38,6 +39,8 @@ enum Cli {
     Js(js::JsArgs),
     /// Simulate worlds in which the truth is known: many seeds, comparisons, fleets, plots
     Sim(sim::SimArgs),
+    /// Commit a million transactions in four processes by commit wait, and check their order
+    Consistency(consistency::ConsistencyArgs),
     /// Search for input that breaks a promise, for a minute a target
     Fuzz(fuzz::FuzzArgs),
     /// Check the lock-free code for undefined behaviour
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Cli::Bench(args) => bench::run(&args),
         Cli::Js(args) => js::run(&args),
         Cli::Sim(args) => sim::run(&args),
+        Cli::Consistency(args) => consistency::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),
         Cli::Miri => miri::run(),
         Cli::Mutants(args) => mutants::run(&args),

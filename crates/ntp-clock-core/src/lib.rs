@@ -14,6 +14,7 @@ mod drift;
 mod engine;
 mod estimator;
 mod exchange;
+mod hybrid;
 mod link;
 mod log;
 mod mapping;
@@ -29,6 +30,7 @@ pub use engine::{
 };
 pub use estimator::{Estimate, Estimator, Verdict};
 pub use exchange::{Exchange, KissCode, Rejection, ServerReply};
+pub use hybrid::{HybridError, HybridTextError, HybridTime};
 pub use link::{
     Difference, Evidence, Fed, Link, LinkError, LinkSnapshot, LinkStamps, Oscillator, Source,
 };

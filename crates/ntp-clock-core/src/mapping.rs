@@ -308,6 +308,32 @@ impl Reading {
         self.time + self.max_error
     }
 
+    /// Whether this time had certainly passed at the moment of the reading: TrueTime's `after`.
+    #[must_use]
+    pub fn is_past(&self, time: UnixTime) -> bool {
+        time < self.earliest()
+    }
+
+    /// Whether this time had certainly not come at the moment of the reading: TrueTime's `before`.
+    #[must_use]
+    pub fn is_future(&self, time: UnixTime) -> bool {
+        self.latest() < time
+    }
+
+    /// How long it takes until this time has certainly passed, if the error stays as it is; `None`
+    /// where it has. Look again then: errors change.
+    ///
+    /// ```
+    /// use ntp_clock_core::{Reading, Span, UnixTime};
+    /// let reading = Reading::new(UnixTime::from_nanos(100), Span::from_nanos(9), Span::ZERO, 1);
+    /// assert_eq!(reading.until_past(reading.latest()), Some(Span::from_nanos(2 * 9 + 1)));
+    /// assert_eq!(reading.until_past(UnixTime::from_nanos(90)), None);
+    /// ```
+    #[must_use]
+    pub fn until_past(&self, time: UnixTime) -> Option<Span> {
+        (!self.is_past(time)).then(|| (time - self.earliest()) + Span::from_nanos(1))
+    }
+
     /// Whether this moment certainly came before the other, wherever each was read.
     ///
     /// ```
@@ -541,6 +567,24 @@ pub(crate) mod tests {
             (UnixTime::from_nanos(93), UnixTime::from_nanos(107))
         );
         assert_eq!(r.est_error(), Span::from_nanos(3));
+    }
+
+    #[test]
+    fn a_time_within_the_bound_is_neither_past_nor_future_and_its_ends_are_within() {
+        let r =
+            Reading::new(UnixTime::from_nanos(100), Span::from_nanos(7), Span::from_nanos(3), 1);
+        let said = |ns| {
+            let time = UnixTime::from_nanos(ns);
+            (r.is_past(time), r.is_future(time), r.until_past(time).map(Span::as_nanos))
+        };
+        assert_eq!(said(92), (true, false, None));
+        assert_eq!(said(93), (false, false, Some(1)));
+        assert_eq!(said(107), (false, false, Some(15)));
+        assert_eq!(said(108), (false, true, Some(16)));
+        assert_eq!(said(i64::MAX), (false, true, Some(i64::MAX - 92)));
+        assert_eq!(said(i64::MIN), (true, false, None));
+        let end = Reading::new(UnixTime::MAX, Span::ZERO, Span::ZERO, 1);
+        assert!(!end.is_past(UnixTime::MAX), "the end of the scale never passes");
     }
 
     #[test]

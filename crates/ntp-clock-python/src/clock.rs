@@ -16,6 +16,7 @@ use crate::numbers::{self, bad_holdover, bad_poll_interval};
 use crate::reading::Reading;
 use crate::stamp::ClockStamp;
 use crate::status;
+use crate::true_time::{self, Seen};
 
 /// Base of NTPClock. Readings never wait, and take no Python frame.
 #[pyclass(frozen, subclass, module = "portacode._native")]
@@ -61,6 +62,42 @@ impl Clock {
     /// True time with its errors, or None while not synchronised.
     fn read(slf: &Bound<'_, Self>) -> PyResult<Option<Reading>> {
         Ok(Clock::of(slf)?.now().map(Reading::from))
+    }
+
+    /// The earliest that true time can be, seconds since the Unix epoch, or None.
+    ///
+    /// Rounded down.
+    fn earliest(slf: &Bound<'_, Self>) -> PyResult<Option<f64>> {
+        Ok(Clock::of(slf)?.earliest().map(true_time::seconds_floor))
+    }
+
+    /// The earliest that true time can be, nanoseconds since the Unix epoch, or None.
+    fn earliest_ns(slf: &Bound<'_, Self>) -> PyResult<Option<i64>> {
+        Ok(Clock::of(slf)?.earliest().map(UnixTime::as_nanos))
+    }
+
+    /// The latest that true time can be, seconds since the Unix epoch, or None.
+    ///
+    /// Rounded up.
+    fn latest(slf: &Bound<'_, Self>) -> PyResult<Option<f64>> {
+        Ok(Clock::of(slf)?.latest().map(true_time::seconds_ceil))
+    }
+
+    /// The latest that true time can be, nanoseconds since the Unix epoch, or None.
+    ///
+    /// It is the time to give to what is committed now.
+    fn latest_ns(slf: &Bound<'_, Self>) -> PyResult<Option<i64>> {
+        Ok(Clock::of(slf)?.latest().map(UnixTime::as_nanos))
+    }
+
+    /// Whether this time has certainly passed, or None while not synchronised.
+    fn is_past(slf: &Bound<'_, Self>, time_ns: i64) -> PyResult<Option<bool>> {
+        Ok(Clock::of(slf)?.is_past(UnixTime::from_nanos(time_ns)))
+    }
+
+    /// Whether this time has certainly not come yet, or None while not synchronised.
+    fn is_future(slf: &Bound<'_, Self>, time_ns: i64) -> PyResult<Option<bool>> {
+        Ok(Clock::of(slf)?.is_future(UnixTime::from_nanos(time_ns)))
     }
 
     /// The local counter, which counter it is, and the time now: all of one moment.
@@ -180,6 +217,13 @@ impl Clock {
     /// Whether the round asked for succeeded; None while it is not over.
     fn _sync_outcome(&self, ticket: &SyncTicket) -> PyResult<Option<bool>> {
         Ok(self.clock()?.sync_outcome(&ticket.0).map(|outcome| outcome.is_ok()))
+    }
+
+    /// The reading by which this time has certainly passed, or seconds until the next look.
+    ///
+    /// Raises TimeoutError where the time-out leaves nothing, or less than the time is ahead.
+    fn _look_past(slf: &Bound<'_, Self>, time_ns: i64, left_s: Option<f64>) -> PyResult<Seen> {
+        true_time::look(Clock::of(slf)?, time_ns, left_s)
     }
 
     /// Events from now on.

@@ -8,6 +8,7 @@ mod clock;
 mod command;
 mod events;
 mod hand;
+mod hybrid;
 mod numbers;
 mod order;
 mod reading;
@@ -15,6 +16,7 @@ mod replay;
 mod sdk_history;
 mod stamp;
 mod status;
+mod true_time;
 mod wake;
 
 /// Native part of the portacode package; use `portacode.utils.ntp_clock`.
@@ -35,6 +37,12 @@ mod _native {
     use crate::events::Events;
     #[pymodule_export]
     use crate::hand::Hand;
+    #[pymodule_export]
+    use crate::hybrid::HybridClock;
+    #[pymodule_export]
+    use crate::hybrid::HybridError;
+    #[pymodule_export]
+    use crate::hybrid::HybridTime;
     #[pymodule_export]
     use crate::order::LinkTable;
     #[pymodule_export]

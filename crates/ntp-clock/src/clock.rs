@@ -1,6 +1,7 @@
 //! The clock as programs use it.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -122,23 +123,43 @@ impl Clock {
     #[must_use]
     pub fn wait_synced(&self, timeout: Duration) -> bool {
         // Not even making the thread's acquaintance is needed where there is a reading.
-        self.now().is_some() || {
-            let deadline = Instant::now().checked_add(timeout);
-            self.wait_for(deadline, |_| self.now().map(drop)).is_some()
-        }
+        self.now().is_some() || self.wait_until(timeout, |reading, _| reading.map(drop)).is_some()
     }
 
-    /// Waits until `ready` gives something or the deadline passes, and has the clock looked after
-    /// meanwhile.
-    fn wait_for<T>(
+    /// Waits until `ready` gives something or the time-out passes.
+    fn wait_until<T>(
         &self,
-        deadline: Option<Instant>,
-        ready: impl FnMut(&mut State) -> Option<T>,
+        timeout: Duration,
+        mut ready: impl FnMut(Option<Reading>, &State) -> Option<T>,
     ) -> Option<T> {
+        let deadline = Instant::now().checked_add(timeout);
+        self.wait_for(|reading, state| {
+            if let Some(value) = ready(reading, state) {
+                return ControlFlow::Break(Some(value));
+            }
+            let left = deadline.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return ControlFlow::Break(None);
+            }
+            ControlFlow::Continue(left.min(LOOK))
+        })
+    }
+
+    /// Looks until a look ends it, again after the pause that each look gives or earlier, and has
+    /// the clock looked after meanwhile.
+    pub(crate) fn wait_for<T>(
+        &self,
+        mut look: impl FnMut(Option<Reading>, &State) -> ControlFlow<T, Duration>,
+    ) -> T {
         let shared = &self.0.shared;
-        let look = || keeper::look_after(shared);
-        look();
-        shared.runtime().wait_for(deadline, look, ready)
+        loop {
+            keeper::look_after(shared);
+            // Read by what is shared alone: the keeper would ask for the lock that is held here.
+            let look = |state: &State| look(shared.now(), state);
+            if let ControlFlow::Break(value) = shared.runtime().look_and_wait(look) {
+                return value;
+            }
+        }
     }
 }
 
@@ -174,8 +195,7 @@ impl Clock {
     /// asked for now, or where this clock has no server.
     pub fn sync_now(&self) -> Result<Reading, SyncError> {
         let ticket = self.request_sync();
-        let deadline = Instant::now().checked_add(SYNC_LIMIT);
-        let outcome = self.wait_for(deadline, |state| self.outcome_in(state, &ticket));
+        let outcome = self.wait_until(SYNC_LIMIT, |_, state| self.outcome_in(state, &ticket));
         let silent = || Failure::new(FailureKind::NoAnswer, "no answer from the clock's thread");
         let lost = || Failure::new(FailureKind::LostTime, "the clock lost its time meanwhile");
         outcome.unwrap_or_else(|| Err(SyncError(silent())))?;
@@ -286,5 +306,7 @@ impl SyncError {
     }
 }
 
+/// Those who wait look so often by themselves: waiting depends on nobody who wakes them.
+const LOOK: Duration = Duration::from_millis(100);
 /// A round takes 2.4 s at most and may have to wait 8 s for its packets and 2 s for another one.
 const SYNC_LIMIT: Duration = Duration::from_secs(15);

@@ -302,3 +302,23 @@ fn a_child_of_a_clock_that_has_run_out_goes_on_in_its_epoch_no_earlier_than_that
         }
     }
 }
+
+#[test]
+fn a_wait_for_a_time_to_pass_goes_on_through_a_sleep_and_a_new_epoch_and_ends_when_it_has() {
+    let machine = Machine::start(0);
+    let time = machine.read().expect("synchronised").latest() + Span::from_millis(400);
+    let (clock, stand_in) = (machine.clock.clone(), Arc::clone(&machine.stand_in));
+    let epoch = machine.clock.now().expect("synchronised").epoch();
+    let waiting = std::thread::spawn(move || {
+        let reading = clock.wait_until_past(time, Duration::from_secs(30));
+        (reading, Machine::truth_ns())
+    });
+    sleep(Duration::from_millis(100));
+    // An hour by the wall clock, which this machine's truth does not go along with: readings end
+    // until the server was asked, and a new epoch begins.
+    stand_in.sleep(Span::from_secs(3_600));
+    let (reading, truth_ns) = waiting.join().expect("no panic");
+    let reading = reading.expect("it ends");
+    assert!(reading.earliest() > time && truth_ns > time.as_nanos());
+    assert_ne!(reading.epoch(), epoch);
+}

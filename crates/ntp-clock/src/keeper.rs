@@ -124,3 +124,37 @@ impl Drop for Watch {
 }
 
 const THREAD_NAME: &str = "ntp-clock";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use ntp_clock_core::LocalTime;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn waiting_ends_at_its_time_out_also_while_there_is_no_thread_to_be_had() {
+        let runtime = Runtime::new(Thread::Wanted);
+        runtime.lock().next_start = Some(LocalTime::MAX);
+        let shared = Shared::new(
+            Ok("127.0.0.1:1".parse().expect("an address")),
+            Ok(Security::None),
+            EngineConfig::default(),
+            Counters::Os,
+            Weak::new(),
+            runtime,
+        );
+        let clock = Clock::from_shared(Arc::new(shared));
+        let (done, outcome) = mpsc::channel();
+        std::thread::spawn(move || {
+            let synced = clock.wait_synced(Duration::from_millis(20));
+            let time = ntp_clock_core::UnixTime::from_nanos(0);
+            let past = clock.wait_until_past(time, Duration::from_millis(20));
+            done.send((synced, past.is_ok()))
+        });
+        assert_eq!(outcome.recv_timeout(Duration::from_secs(20)), Ok((false, false)));
+    }
+}

@@ -27,8 +27,10 @@ mod environment;
 mod event;
 mod failure;
 mod fork;
+mod hybrid_clock;
 mod journal;
 mod keeper;
+mod last_stamp;
 mod latch;
 #[cfg(feature = "log")]
 pub mod log;
@@ -52,6 +54,7 @@ mod status;
 mod text;
 #[cfg(feature = "tracing-subscriber")]
 mod tracing_time;
+mod true_time;
 
 pub use builder::Builder;
 pub use clock::{Clock, SyncError, SyncTicket};
@@ -60,11 +63,13 @@ pub use counter_id::CounterId;
 pub use environment::EnvironmentError;
 pub use event::{ClockEvent, Events};
 pub use failure::{Failure, FailureKind};
+pub use hybrid_clock::HybridClock;
 pub use journal::{Missed, Recorded};
 pub use manual::ManualClock;
 pub use ntp_clock_core::{
-    AttemptError, EpochReason, Event, Exchange, KissCode, Leap, LocalTime, LogEntry, Mapping,
-    Reading, ReferenceId, Rejection, Replay, ServerReply, Span, SyncState, SystemTime, UnixTime,
+    AttemptError, EpochReason, Event, Exchange, HybridError, HybridTextError, HybridTime, KissCode,
+    Leap, LocalTime, LogEntry, Mapping, Reading, ReferenceId, Rejection, Replay, ServerReply, Span,
+    SyncState, SystemTime, UnixTime,
 };
 pub use nts_choice::{Nts, NtsError, NtsRoots};
 pub use nts_status::NtsStatus;
@@ -74,3 +79,4 @@ pub use stamp::Stamp;
 pub use status::Status;
 #[cfg(feature = "tracing-subscriber")]
 pub use tracing_time::NtpTime;
+pub use true_time::{Look, WaitError};

@@ -1,9 +1,10 @@
 //! What readers and the background thread ask and tell each other, apart from the page.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ntp_clock_core::{EngineStatus, LocalTime, Span};
 
@@ -97,26 +98,19 @@ impl Runtime {
         self.state.try_lock().ok()?.address
     }
 
-    /// Waits until `ready` gives something or the deadline passes. It is looked at now and then
-    /// whether anybody notifies or not, after `look`: waiting depends on nothing but its answer.
-    pub(crate) fn wait_for<T>(
+    /// One look at the state and, unless that ends it, a pause as long as the look says, which ends
+    /// early when the thread told something.
+    pub(crate) fn look_and_wait<T>(
         &self,
-        deadline: Option<Instant>,
-        look: impl Fn(),
-        mut ready: impl FnMut(&mut State) -> Option<T>,
-    ) -> Option<T> {
-        loop {
-            look();
-            let mut state = self.lock();
-            if let Some(value) = ready(&mut state) {
-                return Some(value);
-            }
-            let left = deadline.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()));
-            if left.is_zero() {
-                return None;
-            }
-            drop(self.changed.wait_timeout(state, left.min(LOOK)));
-        }
+        look: impl FnOnce(&State) -> ControlFlow<T, Duration>,
+    ) -> ControlFlow<T> {
+        let state = self.lock();
+        let pause = match look(&state) {
+            ControlFlow::Break(value) => return ControlFlow::Break(value),
+            ControlFlow::Continue(pause) => pause,
+        };
+        drop(self.changed.wait_timeout(state, pause));
+        ControlFlow::Continue(())
     }
 
     pub(crate) fn notify(&self) {
@@ -201,8 +195,6 @@ impl Runtime {
     }
 }
 
-/// Those who wait look so often by themselves.
-const LOOK: Duration = Duration::from_millis(100);
 /// The pause after a vain start of the thread, which doubles up to 64 times as much.
 const FIRST_PAUSE: Span = Span::from_millis(100);
 

@@ -9,7 +9,7 @@ pub enum Authentication {
     #[default]
     None,
     /// Only [`Authenticated`] ones. Whatever else comes in is counted as
-    /// [`Rejection::Unauthenticated`], so that no fault of a driver leads back to plain NTP.
+    /// [`crate::Rejection::Unauthenticated`], so that no fault of a driver leads back to plain NTP.
     Required,
 }
 

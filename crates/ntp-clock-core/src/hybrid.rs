@@ -1,0 +1,429 @@
+//! Hybrid logical time: stamps that follow what caused them, and stay beside true time.
+//!
+//! The algorithm is that of Kulkarni, Demirbas, Madappa, Avva and Leone, "Logical Physical Clocks"
+//! (OPODIS 2014), figure 5: a stamp is a time and a count, in lexical order; a local or send event
+//! takes the greater of the last stamp's time and the clock's, a receive event the greatest of
+//! those and the message's; where that is not the clock's own, the count goes on.
+//!
+//! The clock's part of a stamp is the *earliest* that true time can be, not the middle of the
+//! bound. So by induction no stamp of an honest clock is ahead of true time, however large that
+//! clock's error is, and a stamp that is later than the latest that true time can be here is
+//! certainly wrong. The receiver need not know the sender's error, and refuses no honest stamp.
+
+use core::fmt;
+use core::str::FromStr;
+
+use crate::mapping::Reading;
+use crate::time::{NANOS_PER_SEC, Span, UnixTime};
+
+/// A stamp of a hybrid logical clock: where it happened before another, by a message or within
+/// one clock, it is less.
+///
+/// 64 bits: 44 of true time in units of 2^-12 s (244 µs) since the Unix epoch, until 2106, and 20
+/// that count. The paper keeps 48 and 16; but the count has to last for as long as the clock
+/// stands behind a stamp that came from elsewhere, which is up to twice its error. At 40 ms, 16
+/// bits end at 0.8 million stamps a second, 20 at 13 million, and 244 µs are finer than the error
+/// of most clocks.
+///
+/// Stamps of two clocks can be equal. Where each is to be unique, put the clock's name beside it.
+///
+/// ```
+/// use ntp_clock_core::{HybridTime, Reading, Span, UnixTime};
+///
+/// let at = |ms| UnixTime::from_nanos(1_759_639_032_000_000_000) + Span::from_millis(ms);
+/// let reading = |ms| Reading::new(at(ms), Span::from_millis(20), Span::ZERO, 1);
+/// // Another clock is 30 ms ahead of ours; its error is 20 ms as well.
+/// let sent = HybridTime::after(None, None, &reading(130))?;
+/// let received = HybridTime::after(None, Some(sent), &reading(100))?;
+/// assert!(received > sent);
+/// assert!(received.time() <= at(110), "it is not ahead of true time, which is 110 to 120");
+/// assert_eq!(received.to_string().parse(), Ok(received));
+/// # Ok::<(), ntp_clock_core::HybridError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct HybridTime(u64);
+
+/// Why there is no stamp. Whatever it is, the clock's last stamp is still that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum HybridError {
+    /// The clock is not synchronised.
+    #[error("no stamp: the clock is not synchronised")]
+    NoReading,
+    /// The stamp received is later than true time can be, by this much: whoever made it has a
+    /// wrong clock, or this one has.
+    #[error("the stamp received is {by:?} later than true time can be here: a clock is wrong")]
+    Future {
+        /// From the latest that true time can be until the stamp.
+        by: Span,
+    },
+    /// This clock's own last stamp is later than true time can be, by this much: its readings were
+    /// wrong and are right now, or the stamp that it went on from was.
+    #[error(
+        "the last stamp is {by:?} later than true time can be: a reading was wrong; wait as long"
+    )]
+    Ahead {
+        /// From the latest that true time can be until the last stamp.
+        by: Span,
+    },
+    /// All 2^20 stamps of the last one's moment are taken. The next one can be had once the
+    /// earliest that true time can be has passed that moment, in so long.
+    #[error("1048576 stamps of one moment are taken: the next one is to be had in {wait:?}")]
+    Exhausted {
+        /// From the earliest that true time can be until the next moment.
+        wait: Span,
+    },
+    /// The reading is before 1970 or after 2106.
+    #[error("no stamp: hybrid time reaches from 1970 to 2106")]
+    OutOfRange,
+}
+
+impl HybridError {
+    /// The error in one word that stays from version to version.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            HybridError::NoReading => "no_reading",
+            HybridError::Future { .. } => "future",
+            HybridError::Ahead { .. } => "ahead",
+            HybridError::Exhausted { .. } => "exhausted",
+            HybridError::OutOfRange => "out_of_range",
+        }
+    }
+}
+
+impl HybridTime {
+    /// The stamp of an event: after the clock's last one and, where the event is that a message
+    /// came, after the message's.
+    ///
+    /// # Errors
+    /// [`HybridError`] where no stamp would be both after those and no later than true time can be.
+    pub fn after(
+        last: Option<HybridTime>,
+        received: Option<HybridTime>,
+        reading: &Reading,
+    ) -> Result<HybridTime, HybridError> {
+        let earliest = ticks_of(reading.earliest()).ok_or(HybridError::OutOfRange)?;
+        let latest = ticks_of(reading.latest()).ok_or(HybridError::OutOfRange)?;
+        let beyond = |stamp: &HybridTime| stamp.ticks() > latest;
+        let by = |stamp: HybridTime| stamp.time() - reading.latest();
+        if let Some(stamp) = received.filter(beyond) {
+            return Err(HybridError::Future { by: by(stamp) });
+        }
+        if let Some(stamp) = last.filter(beyond) {
+            return Err(HybridError::Ahead { by: by(stamp) });
+        }
+        match last.max(received).filter(|stamp| stamp.ticks() >= earliest) {
+            None => Ok(HybridTime(earliest << COUNT_BITS)),
+            Some(stamp) if stamp.0 & COUNT_MASK < COUNT_MASK => Ok(HybridTime(stamp.0 + 1)),
+            Some(stamp) => {
+                let next_moment = time_of(stamp.ticks() + 1);
+                Err(HybridError::Exhausted { wait: next_moment - reading.earliest() })
+            }
+        }
+    }
+
+    /// True time when it was made was this or later, given that all clocks involved keep their
+    /// bounds. How much later nobody promises, but a clock's stamp is never before the earliest
+    /// that true time could be there.
+    #[must_use]
+    pub const fn time(self) -> UnixTime {
+        time_of(self.ticks())
+    }
+
+    /// Which of the stamps of its moment this one is, from 0.
+    #[must_use]
+    pub const fn count(self) -> u32 {
+        (self.0 & COUNT_MASK) as u32
+    }
+
+    /// The stamp as a number, which is in the stamps' order.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The inverse of [`HybridTime::to_bits`]; any number is a stamp.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        HybridTime(bits)
+    }
+
+    const fn ticks(self) -> u64 {
+        self.0 >> COUNT_BITS
+    }
+}
+
+/// 16 hexadecimal digits, in the stamps' order as text too.
+impl fmt::Display for HybridTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The text of a stamp is not 16 hexadecimal digits in lower case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, thiserror::Error)]
+#[error("a hybrid stamp is 16 hexadecimal digits in lower case, such as 68e1f4b8c4a00000")]
+pub struct HybridTextError;
+
+impl FromStr for HybridTime {
+    type Err = HybridTextError;
+
+    fn from_str(text: &str) -> Result<Self, HybridTextError> {
+        let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 16 || !text.bytes().all(digit) {
+            return Err(HybridTextError);
+        }
+        u64::from_str_radix(text, 16).map(HybridTime).map_err(|_| HybridTextError)
+    }
+}
+
+/// Whole units since 1970, floored; `None` before and after what 44 bits hold.
+fn ticks_of(time: UnixTime) -> Option<u64> {
+    let nanos = u64::try_from(time.as_nanos()).ok()?;
+    let (secs, below) = (nanos / NANOS, nanos % NANOS);
+    let ticks = (secs << TICK_BITS) + ((below << TICK_BITS) / NANOS);
+    (ticks < 1 << (64 - COUNT_BITS)).then_some(ticks)
+}
+
+/// The first nanosecond that is so many units since 1970.
+const fn time_of(ticks: u64) -> UnixTime {
+    let (secs, below) = (ticks >> TICK_BITS, ticks & ((1 << TICK_BITS) - 1));
+    UnixTime::from_nanos((secs * NANOS + (below * NANOS).div_ceil(1 << TICK_BITS)) as i64)
+}
+
+const NANOS: u64 = NANOS_PER_SEC as u64;
+/// A unit is 2^-12 s.
+const TICK_BITS: u32 = 12;
+const COUNT_BITS: u32 = 20;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::string::ToString;
+    use std::vec;
+    use std::vec::Vec;
+
+    const NOON: UnixTime = UnixTime::from_nanos(1_759_665_600_000_000_000);
+
+    /// A clock that says `ms` after noon, and may be off by so many.
+    fn reading(ms: i64, max_error_ms: i64) -> Reading {
+        Reading::new(NOON + Span::from_millis(ms), Span::from_millis(max_error_ms), Span::ZERO, 1)
+    }
+
+    fn stamp(time: UnixTime, count: u64) -> HybridTime {
+        HybridTime(ticks_of(time).expect("in range") << COUNT_BITS | count)
+    }
+
+    #[test]
+    fn a_first_stamp_is_the_earliest_that_true_time_can_be_and_later_ones_go_on() {
+        let first = HybridTime::after(None, None, &reading(100, 20)).unwrap();
+        assert_eq!(
+            (first.time(), first.count()),
+            (stamp(NOON + Span::from_millis(80), 0).time(), 0)
+        );
+        assert!(NOON + Span::from_millis(80) - first.time() < Span::from_nanos(244_141));
+        let second = HybridTime::after(Some(first), None, &reading(100, 20)).unwrap();
+        assert_eq!((second.time(), second.count()), (first.time(), 1));
+        let later = HybridTime::after(Some(second), None, &reading(101, 20)).unwrap();
+        assert_eq!(later.count(), 0);
+        assert!(later > second && later.time() > second.time());
+    }
+
+    #[test]
+    fn a_clock_whose_time_falls_back_or_whose_error_grows_goes_on_by_counting() {
+        let first = HybridTime::after(None, None, &reading(100, 20)).unwrap();
+        for behind in [reading(90, 20), reading(100, 50)] {
+            let next = HybridTime::after(Some(first), None, &behind).unwrap();
+            assert_eq!((next.time(), next.count()), (first.time(), 1));
+        }
+    }
+
+    #[test]
+    fn a_stamp_received_is_followed_by_count_or_by_time_whichever_is_the_greater() {
+        let ours = stamp(NOON, 7);
+        let at = |ms| NOON + Span::from_millis(ms);
+        let next =
+            |received| HybridTime::after(Some(ours), Some(received), &reading(10, 20)).unwrap();
+        assert_eq!(next(stamp(at(-5), 900)), stamp(NOON, 8), "ours is the later one");
+        assert_eq!(next(stamp(NOON, 900)), stamp(NOON, 901), "of one moment: the greater count");
+        assert_eq!(next(stamp(NOON, 3)), stamp(NOON, 8));
+        assert_eq!(next(stamp(at(20), 900)), stamp(at(20), 901), "the message's is the later one");
+        let fresh = HybridTime::after(Some(ours), Some(stamp(at(20), 900)), &reading(60, 20));
+        assert_eq!(fresh, Ok(stamp(at(40), 0)), "the clock is later than both");
+    }
+
+    #[test]
+    fn a_stamp_later_than_true_time_can_be_is_refused_and_one_as_late_as_it_can_be_is_not() {
+        let latest = NOON + Span::from_millis(30);
+        let ours = Some(stamp(NOON, 0));
+        let at = stamp(latest, COUNT_MASK - 1);
+        assert_eq!(HybridTime::after(ours, Some(at), &reading(10, 20)).unwrap().0, at.0 + 1);
+        let beyond = HybridTime((at.ticks() + 1) << COUNT_BITS);
+        let by = beyond.time() - latest;
+        assert!(by > Span::ZERO && by < Span::from_nanos(244_142));
+        let refused = HybridTime::after(ours, Some(beyond), &reading(10, 20));
+        assert_eq!(refused, Err(HybridError::Future { by }));
+        let ahead = HybridTime::after(Some(beyond), None, &reading(10, 20));
+        assert_eq!(ahead, Err(HybridError::Ahead { by }));
+        let both = HybridTime::after(Some(beyond), Some(beyond), &reading(10, 20));
+        assert_eq!(both, Err(HybridError::Future { by }));
+    }
+
+    #[test]
+    fn a_count_that_is_used_up_says_how_long_the_next_stamp_takes_and_spoils_no_time() {
+        let full = stamp(NOON, COUNT_MASK);
+        let wait = match HybridTime::after(Some(full), None, &reading(10, 20)) {
+            Err(HybridError::Exhausted { wait }) => wait,
+            other => panic!("{other:?}"),
+        };
+        assert!(wait >= Span::from_millis(10) && wait < Span::from_micros(10_245), "{wait:?}");
+        let then = reading(10, 20).time() + wait;
+        let then = Reading::new(then, Span::from_millis(20), Span::ZERO, 1);
+        let next = HybridTime::after(Some(full), None, &then).unwrap();
+        assert_eq!(next.0, full.0 + 1, "the very next number");
+    }
+
+    #[test]
+    fn times_before_1970_and_after_2106_are_out_of_range_and_the_ends_are_not() {
+        let at = |time, error| Reading::new(time, Span::from_nanos(error), Span::ZERO, 1);
+        let end = UnixTime::from_nanos((1 << 32) * 1_000_000_000);
+        for out in [at(UnixTime::from_nanos(4), 5), at(end, 0), at(end - Span::from_nanos(1), 1)] {
+            assert_eq!(HybridTime::after(None, None, &out), Err(HybridError::OutOfRange));
+        }
+        let first = HybridTime::after(None, None, &at(UnixTime::from_nanos(5), 5));
+        assert_eq!(first, Ok(HybridTime(0)));
+        let last = HybridTime::after(None, None, &at(end - Span::from_nanos(1), 0)).unwrap();
+        assert_eq!(last.ticks(), (1 << 44) - 1);
+        assert!(end - last.time() <= Span::from_nanos(244_141));
+        assert!(HybridTime(u64::MAX).time() < end);
+    }
+
+    #[test]
+    fn text_is_16_digits_in_the_stamps_order_and_nothing_else_is_read() {
+        let texts: Vec<_> =
+            [0, 1, 0xff, 1 << 40, u64::MAX].map(|bits| HybridTime(bits).to_string()).into();
+        assert!(texts.is_sorted() && texts.iter().all(|text| text.len() == 16), "{texts:?}");
+        for wrong in [
+            "",
+            "1",
+            "+00000000000000f",
+            "000000000000000F",
+            "00000000000000000",
+            "00000000000000é",
+        ] {
+            assert_eq!(wrong.parse::<HybridTime>(), Err(HybridTextError), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_error_has_a_word_of_its_own() {
+        let by = Span::ZERO;
+        let errors = [
+            HybridError::NoReading,
+            HybridError::Future { by },
+            HybridError::Ahead { by },
+            HybridError::Exhausted { wait: by },
+            HybridError::OutOfRange,
+        ];
+        assert_eq!(
+            errors.map(|error| error.code()),
+            ["no_reading", "future", "ahead", "exhausted", "out_of_range"]
+        );
+    }
+
+    /// One of several machines: its clock is off by less than its error, both of which change.
+    struct Node {
+        last: Option<HybridTime>,
+        off_us: i64,
+        max_error_us: i64,
+        waiting: Vec<HybridTime>,
+    }
+
+    proptest! {
+        #[test]
+        fn a_stamp_goes_to_text_and_bits_and_back(bits: u64) {
+            let stamp = HybridTime::from_bits(bits);
+            prop_assert_eq!(HybridTime::from_bits(stamp.to_bits()), stamp);
+            prop_assert_eq!(stamp.to_string().parse(), Ok(stamp));
+            prop_assert_eq!(ticks_of(stamp.time()), Some(stamp.ticks()));
+            prop_assert!(stamp.time().as_nanos() >= 0);
+        }
+
+        /// `steps` are what happens: which machine, what it does, and how long after the last one.
+        #[test]
+        fn among_machines_every_stamp_follows_its_causes_and_lies_between_what_is_possible_and_truth(
+            errors in prop::collection::vec((0_i64..50_000, -100_i64..=100), 2..5),
+            steps in prop::collection::vec((0_usize..5, 0_u8..4, 0_i64..3_000, -100_i64..=100), 1..300),
+        ) {
+            let mut nodes: Vec<Node> = errors
+                .iter()
+                .map(|&(max_error_us, of_100)| Node {
+                    last: None,
+                    off_us: max_error_us * of_100 / 100,
+                    max_error_us,
+                    waiting: vec![],
+                })
+                .collect();
+            let mut truth = NOON;
+            // What the counts may have come to: no chain is longer than all events.
+            for (events, (who, what, later_us, of_100)) in steps.into_iter().enumerate() {
+                truth = truth + Span::from_micros(later_us);
+                let count = nodes.len();
+                let node = &mut nodes[who % count];
+                if what == 3 {
+                    // Synchronised once more: another error, another offset within it.
+                    node.max_error_us = (node.max_error_us * 7 + 300) % 50_000;
+                    node.off_us = node.max_error_us * of_100 / 100;
+                }
+                let time = truth + Span::from_micros(node.off_us);
+                let reading =
+                    Reading::new(time, Span::from_micros(node.max_error_us), Span::ZERO, 1);
+                let received = if what == 1 { node.waiting.pop() } else { None };
+                let stamp = match HybridTime::after(node.last, received, &reading) {
+                    Ok(stamp) => stamp,
+                    Err(error) => return Err(TestCaseError::fail(std::format!("honest: {error}"))),
+                };
+                prop_assert!(Some(stamp) > node.last && Some(stamp) > received);
+                prop_assert!(stamp.time() <= truth, "ahead of truth");
+                prop_assert!(stamp.ticks() >= ticks_of(reading.earliest()).unwrap(), "too old");
+                prop_assert!(stamp.count() as usize <= events, "{stamp:?} after {events} events");
+                node.last = Some(stamp);
+                if what == 2 {
+                    let to = (who + 1 + events) % count;
+                    nodes[to].waiting.push(stamp);
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_is_received_no_stamp_is_later_than_true_time_can_be_and_none_is_lost(
+            last in prop::option::of(any::<u64>()),
+            received in prop::option::of(any::<u64>()),
+            time in 0..i64::MAX / 4,
+            max_error in 0_i64..2_000_000_000,
+        ) {
+            let reading = Reading::new(
+                UnixTime::from_nanos(time), Span::from_nanos(max_error), Span::ZERO, 1);
+            let (last, received) = (last.map(HybridTime), received.map(HybridTime));
+            match HybridTime::after(last, received, &reading) {
+                Ok(stamp) => {
+                    prop_assert!(stamp.ticks() <= ticks_of(reading.latest()).unwrap());
+                    prop_assert!(Some(stamp) > last && Some(stamp) > received);
+                }
+                Err(HybridError::Future { by }) => {
+                    prop_assert!(by > Span::ZERO);
+                    prop_assert_eq!(received.unwrap().time() - by, reading.latest());
+                }
+                Err(HybridError::Ahead { by }) => {
+                    prop_assert!(by > Span::ZERO);
+                    prop_assert_eq!(last.unwrap().time() - by, reading.latest());
+                }
+                Err(HybridError::Exhausted { wait }) => prop_assert!(wait > Span::ZERO),
+                Err(error) => prop_assert_eq!(error, HybridError::OutOfRange),
+            }
+        }
+    }
+}
