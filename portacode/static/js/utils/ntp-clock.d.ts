@@ -199,6 +199,28 @@ export interface Clock extends EventTarget {
     at(performanceMs: number): Reading | null;
     /** Resolves true once there are readings; false after `timeout` ms or when `signal` aborts. */
     waitSynced(options?: { timeout?: number; signal?: AbortSignal }): Promise<boolean>;
+    /** The earliest that true time can be now, in milliseconds; null while not synchronised. */
+    earliest(): number | null;
+    /**
+     * The latest that true time can be now, in milliseconds; null while not synchronised. It is the
+     * time to give to what is committed now.
+     */
+    latest(): number | null;
+    /** Whether this time has certainly passed; null while not synchronised. */
+    isPast(timeMs: number): boolean | null;
+    /** Whether this time has certainly not come yet; null while not synchronised. */
+    isFuture(timeMs: number): boolean | null;
+    /**
+     * Commit wait: resolves, once this time has certainly passed, to the reading that says so. It is
+     * as long as the error of the moment asks for, looks again while that changes, and waits for a
+     * clock that is not synchronised.
+     * @throws DOMException (`TimeoutError`) where that is not so after `timeout` ms, or certainly
+     * will not be; the reason of `signal` where that aborts.
+     */
+    waitUntilPast(
+        timeMs: number,
+        options?: { timeout?: number; signal?: AbortSignal },
+    ): Promise<Reading>;
     /** Asks the server now; resolves whether there is a reading by it. Joins a round under way. */
     sync(): Promise<boolean>;
     /** Rounds by itself, as from the start. */
@@ -228,6 +250,14 @@ export class NTPClock extends EventTarget implements Clock {
     stamp(): ClockStamp;
     at(performanceMs: number): Reading | null;
     waitSynced(options?: { timeout?: number; signal?: AbortSignal }): Promise<boolean>;
+    earliest(): number | null;
+    latest(): number | null;
+    isPast(timeMs: number): boolean | null;
+    isFuture(timeMs: number): boolean | null;
+    waitUntilPast(
+        timeMs: number,
+        options?: { timeout?: number; signal?: AbortSignal },
+    ): Promise<Reading>;
     sync(): Promise<boolean>;
     startAutoSync(): void;
     stopAutoSync(): void;
@@ -265,6 +295,14 @@ export class ManualClock extends EventTarget implements Clock {
     stamp(): ClockStamp;
     at(performanceMs: number): Reading | null;
     waitSynced(options?: { timeout?: number; signal?: AbortSignal }): Promise<boolean>;
+    earliest(): number | null;
+    latest(): number | null;
+    isPast(timeMs: number): boolean | null;
+    isFuture(timeMs: number): boolean | null;
+    waitUntilPast(
+        timeMs: number,
+        options?: { timeout?: number; signal?: AbortSignal },
+    ): Promise<Reading>;
     sync(): Promise<boolean>;
     startAutoSync(): void;
     stopAutoSync(): void;
