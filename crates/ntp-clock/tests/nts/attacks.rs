@@ -1,4 +1,4 @@
-//! A clock, chrony, and somebody between them who sees and can change every packet.
+//! A clock, a server, and somebody between them who sees and can change every packet.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -90,6 +90,34 @@ fn forgeries_before_and_behind_each_real_reply_change_nothing() {
     assert_eq!(status.state, SyncState::Synchronised);
     assert_eq!(counted(&clock, "kiss"), 0);
     assert!(counted(&clock, "nak") > 6 && counted(&clock, "duplicate") > 6, "{status:?}");
+}
+
+#[test]
+fn replies_that_are_held_back_until_the_next_request_make_no_reading_wrong() {
+    let mut held = None;
+    let hold = move |_: &[u8], reply: &[u8], _: &mut fastrand::Rng| {
+        held.replace(reply.to_vec()).into_iter().collect()
+    };
+    let Some(scene) = Scene::with(hold) else { return };
+    let clock = scene.clock();
+    let watch = Watch::over(&clock);
+    eventually("polled", Duration::from_secs(60), || clock.status().believed > 3);
+    watch.finish();
+    assert!(clock.now().is_some());
+}
+
+#[test]
+fn when_all_cookies_went_with_packets_that_were_lost_keys_are_exchanged_again() {
+    let mut asked = 0;
+    let lossy = move |_: &[u8], reply: &[u8], _: &mut fastrand::Rng| {
+        asked += 1;
+        if asked > 9 { vec![reply.to_vec()] } else { vec![] }
+    };
+    let Some(scene) = Scene::with(lossy) else { return };
+    let (clock, exchanges) = scene.counted_clock();
+    eventually("synchronised", Duration::from_secs(90), || clock.sync_now().is_ok());
+    assert!(exchanges.load(Ordering::Relaxed) > 1, "eight cookies were lost");
+    assert!(clock.now().is_some());
 }
 
 #[test]

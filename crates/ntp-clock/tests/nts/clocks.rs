@@ -73,6 +73,19 @@ fn a_clock_whose_servers_certificate_is_by_somebody_else_has_no_time_and_says_wh
 }
 
 #[test]
+fn a_clock_whose_servers_certificate_is_not_valid_yet_by_the_time_it_tells_has_no_time_and_says_why()
+ {
+    let certify = |authority: &Authority| authority.certify_for(2_100, 2_101);
+    let Some(server) = NtsServer::start_with(certify) else { return };
+    let clock = server.clock();
+    let failed = || clock.status().last_error.is_some_and(|e| e.code() == "certificate");
+    eventually("failed", Duration::from_secs(30), failed);
+    let error = clock.status().last_error.expect("failed");
+    assert!(error.detail().contains("not valid yet"), "{error}");
+    assert!(clock.now().is_none() && clock.status().last_sync.is_none());
+}
+
+#[test]
 fn a_clock_whose_servers_certificate_had_expired_by_the_time_it_tells_has_no_time_and_says_why() {
     let certify = |authority: &Authority| authority.certify_until(2_020, (2026, 11, 15));
     let Some(server) = NtsServer::start_with(certify) else { return };

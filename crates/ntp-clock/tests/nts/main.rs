@@ -11,6 +11,7 @@ mod exchange;
 mod forks;
 mod ntpsec;
 mod packets;
+mod paths;
 mod peer;
 mod scene;
 mod support;

@@ -1,9 +1,14 @@
 //! Requests and replies, against real servers.
 
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use ntp_clock::Span;
 use ntp_clock_nts::{Opened, Refusal};
 
-use crate::support::{NtsServer, authenticated, now};
+use crate::peer::Peer;
+use crate::support::{Authority, NtsServer, authenticated, now};
 
 #[test]
 fn by_one_exchange_ten_thousand_requests_have_replies_that_are_authentic() {
@@ -67,6 +72,36 @@ fn cookies_that_were_lost_on_the_way_come_back_with_the_next_reply() {
         let reply = client.ask(&mut association);
         authenticated(association.open(&reply));
         assert_eq!(association.cookies(), 8);
+    }
+}
+
+#[test]
+fn cookies_outlive_a_change_of_the_servers_key_and_not_many() {
+    let authority = Authority::new();
+    let certified = authority.certify();
+    let server = NtsServer::of(authority, &certified, Peer::keys_at(), "ntsrotate 1");
+    let Some(server) = server else { return };
+    let (mut association, mut client) = (server.exchange().association, server.client());
+    let (unused, mut later) = (association.clone(), server.client());
+    let begun = Instant::now();
+    // chrony's cookies begin with the number of the key that they were made with.
+    let mut keys = BTreeSet::new();
+    let mut forgotten = false;
+    while keys.len() < 4 || !forgotten {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{keys:?}, {forgotten}");
+        let request = client.seal(&mut association);
+        authenticated(association.open(&client.send(&request)));
+        assert_eq!(association.cookies(), 8);
+        keys.insert(request[48 + 36 + 4..][..4].to_vec());
+        let mut unused = unused.clone();
+        let reply = later.ask(&mut unused);
+        let opened = unused.open(&reply);
+        if keys.len() == 2 {
+            authenticated(opened);
+        } else {
+            forgotten |= opened == Ok(Opened::Nak);
+        }
+        thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -15,19 +16,24 @@ use crate::wire::{Fate, Wire};
 /// A server whose clients ask for time at another address of this machine, where somebody sits: it
 /// is where they exchange keys, and what chrony names then.
 pub(crate) struct Scene {
-    server: NtsServer,
+    pub(crate) server: NtsServer,
     _wire: Wire,
 }
 
 impl Scene {
     pub(crate) fn with(attack: impl Fate) -> Option<Self> {
+        Scene::far_away(0..0, attack)
+    }
+
+    /// The same, where each way takes so many microseconds.
+    pub(crate) fn far_away(way_us: Range<u64>, attack: impl Fate) -> Option<Self> {
         let authority = Authority::new();
         let certified = authority.certify();
         let more = Peer::naming(BETWEEN);
         let server = NtsServer::of(authority, &certified, Peer::keys_at(), &more)?;
         let far = server.peer.address();
         let near = SocketAddr::new(BETWEEN.parse().expect("an address"), far.port());
-        let wire = Wire::with(near, far, fastrand::u64(..), attack);
+        let wire = Wire::with(near, far, fastrand::u64(..), way_us, attack);
         Some(Scene { server, _wire: wire })
     }
 
@@ -54,7 +60,7 @@ impl Scene {
 }
 
 /// Everything that comes from there goes here, in a thread of its own.
-fn carry(from: &TcpStream, to: &TcpStream) {
+pub(crate) fn carry(from: &TcpStream, to: &TcpStream) {
     let (from, to) = (from.try_clone().expect("a socket"), to.try_clone().expect("a socket"));
     thread::spawn(move || {
         let _ = io::copy(&mut &from, &mut &to);

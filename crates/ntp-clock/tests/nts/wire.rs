@@ -1,13 +1,14 @@
-//! The way to chrony, with somebody on it who sees and can change every packet, and has no key.
+//! The way to a server, with somebody on it who sees and can change every packet, and has no key.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Carries packets from an address of this machine to chrony and back.
+/// Carries packets from an address of this machine to a server and back, one at a time.
 pub(crate) struct Wire {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -22,11 +23,12 @@ pub(crate) trait Fate:
 impl<F> Fate for F where F: FnMut(&[u8], &[u8], &mut fastrand::Rng) -> Vec<Vec<u8>> + Send + 'static {}
 
 impl Wire {
-    /// Listens at `near` for what is meant for `far`.
+    /// Listens at `near` for what is meant for `far`. Each way takes so many microseconds.
     pub(crate) fn with(
         near: SocketAddr,
         far: SocketAddr,
         seed: u64,
+        way_us: Range<u64>,
         mut attack: impl Fate,
     ) -> Self {
         println!("seed {seed}");
@@ -42,10 +44,17 @@ impl Wire {
                 let Ok((len, client)) = near.recv_from(&mut buffer) else { continue };
                 let request = buffer[..len].to_vec();
                 let server = servers.entry(client).or_insert_with(|| connect(far));
+                let way = |dice: &mut fastrand::Rng| {
+                    if !way_us.is_empty() {
+                        thread::sleep(Duration::from_micros(dice.u64(way_us.clone())));
+                    }
+                };
+                way(&mut dice);
                 if server.send(&request).is_err() {
                     continue;
                 }
                 let Ok(len) = server.recv(&mut buffer) else { continue };
+                way(&mut dice);
                 for datagram in attack(&request, &buffer[..len], &mut dice) {
                     let _ = near.send_to(&datagram, client);
                 }
