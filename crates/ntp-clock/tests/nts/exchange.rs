@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ntp_clock::nts::{Judged, KeyServer, KeysError};
 use ntp_clock::{NtsError, NtsRoots, Span, UnixTime};
 use ntp_clock_nts::ExchangeError;
+use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use rustls::CertificateError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -35,6 +36,22 @@ fn refusal_of(address: SocketAddr, limit: Duration) -> KeysError {
 
 /// A server of TLS with our certificate that answers whatever is asked with these bytes.
 fn answer_as(certified: (String, String), alpn: &[&[u8]], answer: Vec<u8>) -> SocketAddr {
+    serve_tls(certified, alpn, move |stream| {
+        if stream.write_all(&answer).is_ok() {
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    })
+}
+
+type Stream = rustls::StreamOwned<rustls::ServerConnection, TcpStream>;
+
+/// A server of TLS with our certificate that does this when it is asked.
+fn serve_tls(
+    certified: (String, String),
+    alpn: &[&[u8]],
+    serve: impl FnOnce(&mut Stream) + Send + 'static,
+) -> SocketAddr {
     let (certificate, key) = certified;
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
@@ -50,10 +67,8 @@ fn answer_as(certified: (String, String), alpn: &[&[u8]], answer: Vec<u8>) -> So
         let tls = rustls::ServerConnection::new(config.into()).expect("sound");
         let mut stream = rustls::StreamOwned::new(tls, socket);
         let mut request = [0; 16];
-        let asked = stream.read_exact(&mut request);
-        if asked.is_ok() && stream.write_all(&answer).is_ok() {
-            stream.conn.send_close_notify();
-            let _ = stream.flush();
+        if stream.read_exact(&mut request).is_ok() {
+            serve(&mut stream);
         }
         drop(stream.sock.read_to_end(&mut Vec::new()));
     })
@@ -125,7 +140,7 @@ fn without_a_clock_a_certificate_of_the_past_gives_no_keys_and_one_of_the_future
 }
 
 #[test]
-fn a_silent_or_slow_server_takes_no_more_than_the_limit() {
+fn a_silent_slow_or_endless_server_takes_no_more_than_the_limit() {
     let limit = Duration::from_millis(300);
     let silent = listen(|mut socket| drop(socket.read_to_end(&mut Vec::new())));
     // A byte of a handshake record now and then.
@@ -137,12 +152,57 @@ fn a_silent_or_slow_server_takes_no_more_than_the_limit() {
             thread::sleep(Duration::from_millis(20));
         }
     });
+    // Bytes that may become a message, without end.
+    let endless = listen(|mut socket| {
+        let record = [&[22, 3, 3, 0x40, 0][..], &[2, 0xff, 0xff, 0xff], &[0; 0x3ffc]].concat();
+        while socket.write_all(&record).is_ok() {}
+    });
+    let error = refusal_of(endless, LIMIT);
+    assert!(matches!(error, KeysError::Tls(_)), "{error:?}");
     for address in [silent, slow] {
         let began = Instant::now();
         let error = refusal_of(address, limit);
         assert!(matches!(error, KeysError::TimedOut(_)), "{error:?}");
         // Not a speed: it may not wait for the server's sake.
         assert!(began.elapsed() < Duration::from_secs(20));
+    }
+}
+
+#[test]
+fn an_answer_that_trickles_takes_no_more_than_the_limit() {
+    let authority = Authority::new();
+    let address = serve_tls(authority.certify(), NTSKE, |stream| {
+        // Records that mean nothing, one after the other.
+        let begun = Instant::now();
+        while begun.elapsed() < LIMIT && stream.write_all(&[0x04, 0, 0, 0]).is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let server = key_server(HOST, PORT_OF_NONE, &authority);
+    let limit = Duration::from_secs(1);
+    let error = server.exchange(address, Judged::At(now()), limit).expect_err("no keys there");
+    assert!(matches!(error, KeysError::TimedOut(_)), "{error:?}");
+}
+
+#[test]
+fn a_certificate_that_its_server_has_signed_itself_gives_no_keys_with_a_clock_or_without() {
+    let mut params = CertificateParams::new([HOST.to_owned()]).expect("a name");
+    params.not_after = date_time_ymd(2_100, 1, 1);
+    let key = KeyPair::generate().expect("randomness");
+    // In the name of whom we trust, then in its own.
+    let forged = params.self_signed(&key).expect("signed").pem();
+    params.distinguished_name.push(DnType::CommonName, HOST);
+    let own = params.self_signed(&key).expect("signed").pem();
+    for (pem, expected) in
+        [(forged, CertificateError::BadSignature), (own, CertificateError::UnknownIssuer)]
+    {
+        for judged in [Judged::At(now()), Judged::WithoutClock] {
+            let certified = (pem.clone(), key.serialize_pem());
+            let address = answer_as(certified, NTSKE, KEYS_GIVEN.to_vec());
+            let server = key_server(HOST, PORT_OF_NONE, &Authority::new());
+            let why = why_not(server.exchange(address, judged, LIMIT), "signed by itself");
+            assert_eq!(why, expected, "{judged:?}");
+        }
     }
 }
 

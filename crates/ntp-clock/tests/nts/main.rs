@@ -9,6 +9,7 @@ mod clocks;
 mod environment;
 mod exchange;
 mod forks;
+mod lines;
 mod ntpsec;
 mod packets;
 mod paths;
