@@ -45,7 +45,7 @@ fn later_rounds_cost_the_packets_of_plain_ntp_and_no_exchange() {
         .build()
         .expect("valid");
     for (clock, asked) in [(&clock, &sealed), (&plain_clock, &plain)] {
-        eventually("polled", Duration::from_secs(60), || clock.status().believed > 12);
+        eventually("polled", Duration::from_secs(60), || clock.status().believed > 8);
         let (requests, believed) = (asked.load(Ordering::Relaxed), clock.status().believed);
         // Each brings a reply that counts, but for one on its way and some that a busy machine lost.
         assert!(u64::from(requests) <= believed + 3, "{requests}, {believed}");
@@ -65,7 +65,7 @@ fn over_a_long_path_with_jitter_a_clock_is_synchronised_and_within_its_bound() {
     let clock = clock_of(BETWEEN, keys.addr().port(), &scene.server.authority);
     assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
     let watch = Watch::over(&clock);
-    eventually("polled", Duration::from_secs(60), || clock.status().believed > 8);
+    eventually("polled", Duration::from_secs(60), || clock.status().believed > 5);
     watch.finish();
     let status = clock.status();
     assert_eq!(status.state, SyncState::Synchronised);
