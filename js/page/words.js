@@ -84,6 +84,10 @@ const REMEDIES = {
     relay_refused: 'The relay refuses to answer. Its reason stands in the brackets.',
     rejected_unsynchronised: NO_TIME,
     rejected_server: 'The relay is behind a new time source. Load this page again if you trust it.',
+    rejected_unauthenticated:
+        'The reply does not carry the proof that is required. If this stays, somebody changes it on the way: look at the relay\u2019s server and its network.',
+    rejected_nak:
+        'The server has forgotten the keys that were agreed with it. Others are exchanged by themselves.',
     rejected_malformed: 'This is not the answer of a relay or of an HTTPS time. Check the URL.',
     kiss_deny: FEWER,
     kiss_rstr: FEWER,

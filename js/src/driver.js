@@ -278,8 +278,7 @@ export class Driver {
         const way = defaultWay();
         if (way.failure && this.#failure?.text !== way.failure.text) {
             this.#failure = way.failure;
-            const { text } = way.failure;
-            console.warn(`ntp-clock: not synchronised: ${way.origin} is malformed: ${text}`);
+            console.warn(`ntp-clock: not synchronised: ${way.warning}`);
         }
         return way;
     }

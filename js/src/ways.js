@@ -3,6 +3,7 @@
 
 import { addressOfPage, node, relayOfPage } from './environment.js';
 import { failure } from './failure.js';
+import { NtsError, plainNtpWillDo } from './nts.js';
 import { parseServer } from './server.js';
 import { CLOUDFLARE_TRACE, HttpsTime, serverOf } from './transports/https.js';
 import { HttpRelay } from './transports/http.js';
@@ -15,13 +16,17 @@ const VARIABLE = 'PORTACODE_NTP_SERVER';
 
 /** The way that these options name; a TypeError where they name none, or two. */
 export function wayOf(options) {
-    const { relay, source, credentials } = Object(options);
+    const { relay, source, credentials, nts } = Object(options);
     if ((relay === undefined) === (source === undefined)) {
         throw new TypeError('configure() takes {relay: url} or {source: ...}, one of them');
     }
-    if (relay !== undefined) return relayWay(relay, credentials);
+    if (relay !== undefined) {
+        if (nts !== undefined)
+            throw new NtsError("nts is for a source; a relay's own server has its choice");
+        return relayWay(relay, credentials);
+    }
     if (credentials !== undefined) throw new TypeError('credentials are for a relay alone');
-    return sourceWay(source);
+    return sourceWay(source, nts);
 }
 
 /** The page's own connection carries requests. */
@@ -37,10 +42,15 @@ export function defaultWay() {
     try {
         if (relay) return wayOf(relay);
         return node ? udpWay(named || undefined) : httpsWay(CLOUDFLARE_TRACE);
-    } catch ({ message }) {
-        return relay
-            ? { failure: failure('no_relay', message), origin: "the page's ntp-clock-relay" }
-            : { failure: failure('no_server', message), origin: VARIABLE, server: named };
+    } catch (error) {
+        const { message } = error;
+        const failed = (code, warning) => ({ failure: failure(code, message), warning });
+        if (relay) return failed('no_relay', `the page's ntp-clock-relay is malformed: ${message}`);
+        const [code, warning] =
+            error instanceof NtsError
+                ? ['no_nts', message]
+                : ['no_server', `${VARIABLE} is malformed: ${message}`];
+        return { ...failed(code, warning), server: named };
     }
 }
 
@@ -69,16 +79,22 @@ function relayWay(relay, credentials = 'omit') {
     throw new TypeError(`a relay's URL begins with ws:, wss:, http: or https:, not ${protocol}`);
 }
 
-function sourceWay(source) {
-    if (source === 'cloudflare') return httpsWay(CLOUDFLARE_TRACE);
-    if (/^https?:\/\//.test(source)) return httpsWay(source);
-    const way = udpWay(source);
+function sourceWay(source, nts) {
+    const isHttps = source === 'cloudflare' || /^https?:\/\//.test(source);
+    if (isHttps) {
+        // Not even where the environment requires it: no NTP is asked.
+        plainNtpWillDo(nts ?? 'off', {});
+        return httpsWay(source === 'cloudflare' ? CLOUDFLARE_TRACE : source);
+    }
+    const way = udpWay(source, nts);
     if (!node) throw new TypeError('a browser cannot ask an NTP server: configure a relay');
     return way;
 }
 
-function udpWay(text) {
+function udpWay(text, nts) {
+    if (/^\s*nts:\/\//i.test(text)) throw NtsError.required(JSON.stringify(text));
     const server = parseServer(text);
+    plainNtpWillDo(nts, node?.env ?? {});
     return {
         via: 'udp',
         server: server.shown,
