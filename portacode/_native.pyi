@@ -1,5 +1,6 @@
 """Native part of the portacode package; use `portacode.utils.ntp_clock`."""
 
+import os
 from typing import Any, Literal, TypedDict, final, type_check_only
 
 from typing_extensions import Self, TypeAlias, disjoint_base
@@ -36,6 +37,33 @@ _NamedCounts: TypeAlias = tuple[str, str, tuple[int, int, int, int | None]]
 _PlainRelation: TypeAlias = tuple[
     str, str | None, tuple[int | None, int | None, int | None, int | None], list[str]
 ]
+
+@type_check_only
+class NtsStatus(TypedDict):
+    """What is known of the keys, where Network Time Security is required."""
+
+    ntp_host: str | None
+    """Where time is asked, host:port, as the key exchange said; None before the first one."""
+    cookies: int
+    """How many requests can be made before keys must be exchanged again."""
+    exchanging: bool
+    """Whether keys are being exchanged."""
+    exchanges: int
+    """Exchanges that gave keys, since the clock was made."""
+    exchange_took_ms: float | None
+    """How long the last of them took, milliseconds."""
+    last_error: str | None
+    """Why the last exchange gave no keys, or keys of no use."""
+    last_error_code: str | None
+    """The same in one word: "key_exchange", "certificate", "refused" ..."""
+    certificate_subject: str | None
+    """Whom the server's certificate is for."""
+    certificate_issuer: str | None
+    """Who has signed it."""
+    certificate_expires: str | None
+    """When it ends, ISO 8601."""
+    roots: str
+    """Whose word counts for certificates: those that this machine trusts, or those of a file."""
 
 @type_check_only
 class ClockStatus(TypedDict):
@@ -91,6 +119,10 @@ class ClockStatus(TypedDict):
     """The local counter in use."""
     counter_id: str
     """Which one that is among those of all machines and boots."""
+    authenticated: bool
+    """Whether readings are given now, of replies that were proved; False with plain NTP."""
+    nts: NtsStatus | None
+    """What is known of the keys; None with plain NTP."""
 
 @final
 class Reading:
@@ -441,10 +473,20 @@ class Clock:
         """Seconds between synchronisations, 1 to 86400; writable."""
     @sync_interval.setter
     def sync_interval(self, seconds: float) -> None: ...
-    def _start(self, server: str, sync_interval: float, holdover: float) -> None:
+    def _start(
+        self,
+        server: str,
+        sync_interval: float,
+        holdover: float,
+        nts: str,
+        nts_ca: str | os.PathLike[str] | None,
+    ) -> None:
         """Makes it a clock of its own, which starts at once."""
-    def _start_shared(self) -> str | None:
-        """Makes it the program's shared clock; gives what is wrong with its variable."""
+    def _start_shared(self) -> tuple[str, str] | None:
+        """Makes it the program's shared clock; gives what is wrong with its variables.
+
+        In words, and as a code.
+        """
     def _request_sync(self) -> SyncTicket:
         """Asks for a round, without waiting for it."""
     def _sync_outcome(self, ticket: SyncTicket) -> bool | None:

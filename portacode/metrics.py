@@ -9,11 +9,12 @@ print(prometheus_text(ntp_clock))
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from portacode.relay import Relay
-    from portacode.utils.ntp_clock import NTPClock
+    from portacode.utils.ntp_clock import NtsStatus, NTPClock
 
 __all__ = ["CONTENT_TYPE", "LinkCounts", "prometheus_text"]
 
@@ -56,18 +57,43 @@ def _of_clock(clock: NTPClock) -> Iterator[str]:
         "attempts_failed": status["attempts"],
         "requests_total": status["requests"],
         "believed_total": status["believed"],
+        "authenticated": int(status["authenticated"]),
     }
-    for name, value in values.items():
-        if value is not None:
-            yield from _family(name, _CLOCK[name])
-            yield _sample(name, server, value)
+    yield from _known(values, server)
     if status["rejections"]:
         yield from _family("rejections_total", _CLOCK["rejections_total"])
         for reason, count in status["rejections"].items():
             yield _sample("rejections_total", {**server, "reason": reason}, count)
-    if status["last_error_code"] is not None:
-        yield from _family("last_error", _CLOCK["last_error"])
-        yield _sample("last_error", {**server, "code": status["last_error_code"]}, 1)
+    yield from _marked("last_error", server, "code", status["last_error_code"])
+    if status["nts"] is not None:
+        yield from _of_keys(status["nts"], server)
+
+
+def _of_keys(nts: NtsStatus, server: dict[str, str]) -> Iterator[str]:
+    expires = nts["certificate_expires"]
+    values: dict[str, float | None] = {
+        "nts_cookies": nts["cookies"],
+        "nts_exchanges_total": nts["exchanges"],
+        "nts_certificate_expires_timestamp_seconds": (
+            None if expires is None else datetime.fromisoformat(expires).timestamp()
+        ),
+    }
+    yield from _known(values, server)
+    yield from _marked("nts_last_error", server, "code", nts["last_error_code"])
+    yield from _marked("nts_info", server, "ntp_host", nts["ntp_host"])
+
+
+def _known(values: dict[str, float | None], labels: dict[str, str]) -> Iterator[str]:
+    for name, value in values.items():
+        if value is not None:
+            yield from _family(name, _CLOCK[name])
+            yield _sample(name, labels, value)
+
+
+def _marked(name: str, labels: dict[str, str], label: str, text: str | None) -> Iterator[str]:
+    if text is not None:
+        yield from _family(name, _CLOCK[name])
+        yield _sample(name, {**labels, label: text}, 1)
 
 
 def _of_relay(relay: Relay) -> Iterator[str]:
@@ -124,4 +150,10 @@ _CLOCK = {
     "believed_total": "Replies believed.",
     "rejections_total": "Replies not believed, by reason.",
     "last_error": "Why the last attempt failed, until one succeeds.",
+    "authenticated": "1 while readings are given of replies that were proved.",
+    "nts_cookies": "Requests that can be made before keys are exchanged again.",
+    "nts_exchanges_total": "Exchanges that gave keys.",
+    "nts_certificate_expires_timestamp_seconds": "When the certificate of the key server ends.",
+    "nts_last_error": "Why the last exchange gave no keys, until one does.",
+    "nts_info": "Where time is asked, as the key exchange said.",
 }

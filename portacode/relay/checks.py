@@ -5,8 +5,9 @@
 | `portacode.E001` | a setting's value cannot be |
 | `portacode.E002` | the environment's PORTACODE_NTP_SERVER is malformed |
 | `portacode.E003` | PORTACODE_RELAY_URL is a WebSocket's, and Channels is not there |
+| `portacode.E004` | the environment's PORTACODE_NTP_NTS or PORTACODE_NTP_NTS_CA cannot be followed |
 | `portacode.W001` | a setting begins with PORTACODE_RELAY_ and is none |
-| `portacode.W002` | PORTACODE_NTP_SERVER stands in the settings, where nobody reads it |
+| `portacode.W002` | PORTACODE_NTP_SERVER, _NTS or _NTS_CA stands in the settings, where nobody reads it |
 | `portacode.W003` | nothing is routed to where PORTACODE_RELAY_URL says |
 """
 
@@ -50,22 +51,30 @@ def _names() -> Iterator[CheckMessage]:
             yield CheckWarning(
                 f"{name} is no setting of portacode's", hint=hint, id="portacode.W001"
             )
-    if hasattr(django_settings, "PORTACODE_NTP_SERVER"):
-        yield CheckWarning(
-            "PORTACODE_NTP_SERVER stands in Django's settings, where the clock does not look",
-            hint="Set it in the process's environment: not all who share the clock are Django.",
-            id="portacode.W002",
-        )
+    for name in _VARIABLES:
+        if hasattr(django_settings, name):
+            yield CheckWarning(
+                f"{name} stands in Django's settings, where the clock does not look",
+                hint="Set it in the process's environment: not all who share the clock are Django.",
+                id="portacode.W002",
+            )
 
 
 def _server() -> Iterator[CheckMessage]:
     status = ntp_clock.get_status()
-    trouble = status["last_error"] or ""
-    if trouble.startswith("invalid NTP server"):
+    trouble, code = status["last_error"] or "", status["last_error_code"]
+    if code == "no_server":
         yield Error(
             f"the environment variable PORTACODE_NTP_SERVER is malformed: {trouble}",
             hint="Correct it or take it out; until then no time is given to anybody.",
             id="portacode.E002",
+        )
+    elif code == "no_nts":
+        yield Error(
+            trouble,
+            hint="Correct PORTACODE_NTP_NTS and PORTACODE_NTP_NTS_CA in the environment; until "
+            "then no time is given to anybody, and plain NTP does not stand in for it.",
+            id="portacode.E004",
         )
 
 
@@ -132,3 +141,4 @@ def _routes_to(routes: Iterable[Any], path: str) -> bool:
 
 
 _WRAPPERS_MAX = 16
+_VARIABLES = ("PORTACODE_NTP_SERVER", "PORTACODE_NTP_NTS", "PORTACODE_NTP_NTS_CA")

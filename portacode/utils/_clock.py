@@ -10,6 +10,11 @@ from portacode.utils._events import PATIENCE_S, WARNING, Listener, forward, log
 from portacode.utils._processes import remember
 from portacode.utils._waiting import checked_timeout, countdown, pause, pauses, wait_for
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from typing import Literal
+
 
 class NTPClock(Clock):
     """A clock that keeps itself synchronised with one server.
@@ -19,13 +24,19 @@ class NTPClock(Clock):
     `ntp_clock` instead of one of their own.
 
     Args:
-        ntp_server: The one server, `host[:port]`.
+        ntp_server: The one server, `host[:port]`; where NTS is required, the port is that of the
+            key exchange, 4460 by default.
         sync_interval: Seconds between synchronisations, 1 to 86400.
         holdover: Seconds for which readings go on, with growing errors, after the server is lost;
             at most 30 days.
+        nts: "required" believes nothing but replies that were proved by Network Time Security
+            (RFC 8915), and never goes back to plain NTP; "off" is plain NTP.
+        nts_ca: File of certificates (PEM) to trust instead of those that the machine trusts, where
+            NTS is required.
 
     Raises:
-        ValueError: Where an argument is malformed or outside its range.
+        ValueError: Where an argument is malformed or outside its range, or there is no certificate
+            to trust.
     """
 
     __module__ = "portacode.utils.ntp_clock"
@@ -38,8 +49,10 @@ class NTPClock(Clock):
         *,
         sync_interval: float = 300,
         holdover: float = 0,
+        nts: Literal["off", "required"] = "off",
+        nts_ca: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._start(ntp_server, sync_interval, holdover)
+        self._start(ntp_server, sync_interval, holdover, nts, nts_ca)
         self._known()
         self._attend()
 
@@ -159,13 +172,13 @@ class NTPClock(Clock):
 
 
 def make_shared() -> NTPClock:
-    """The clock that all of a program shares; its variable may be malformed, which is told."""
+    """The clock that all of a program shares; its variables may be malformed, which is told."""
     clock = NTPClock.__new__(NTPClock)
     error = clock._start_shared()
     clock._known(lasting=True)
     if error is not None:
-        message = f"not synchronised: PORTACODE_NTP_SERVER is malformed: {error}"
-        log(WARNING, message, "no_server")
+        message, code = error
+        log(WARNING, f"not synchronised: {message}", code)
     clock._attend()
     return clock
 

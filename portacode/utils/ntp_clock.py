@@ -13,7 +13,9 @@ another server nor the system's clock stands in. The first synchronisation start
 background; the first reading is there one round trip later.
 
 The environment variable PORTACODE_NTP_SERVER (host[:port]) names another server for the shared
-`ntp_clock`, for tests, demonstrations and sites without Internet.
+`ntp_clock`, for tests, demonstrations and sites without Internet. With PORTACODE_NTP_NTS=required
+it believes nothing but what was proved by Network Time Security; PORTACODE_NTP_NTS_CA names a file
+of the certificates to trust then.
 
 Events are logged as "portacode.utils.ntp_clock"; the attribute `code` of a record has the failure's
 code, where it tells of one.
@@ -28,6 +30,7 @@ from portacode.utils._manual import ManualClock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portacode._native import ClockStatus as ClockStatus
+    from portacode._native import NtsStatus as NtsStatus
 
 __all__ = [
     "ClockStamp",

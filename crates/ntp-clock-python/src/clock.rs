@@ -1,10 +1,11 @@
 //! The native base of the Python clock: all that is read often, and what the rest is made of.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ntp_clock::{ConfigError, Server, ServerError, Span, UnixTime};
+use ntp_clock::{ConfigError, EnvironmentError, FailureKind, Nts, Server, Span, UnixTime};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -187,24 +188,42 @@ impl Clock {
     // From here on: what NTPClock is made of.
 
     /// Makes it a clock of its own, which starts at once.
-    fn _start(&self, server: &str, sync_interval: f64, holdover: f64) -> PyResult<()> {
+    fn _start(
+        &self,
+        py: Python<'_>,
+        server: &str,
+        sync_interval: f64,
+        holdover: f64,
+        nts: &str,
+        nts_ca: Option<PathBuf>,
+    ) -> PyResult<()> {
         let server: Server = server.parse().map_err(value_error)?;
         let builder = ntp_clock::Clock::builder()
             .server(server)
+            .nts(Nts::from_words(nts, nts_ca).map_err(value_error)?)
             .poll_interval(numbers::poll_interval(sync_interval)?)
             .holdover(numbers::holdover(holdover)?);
-        let clock = builder.build().map_err(|error| match error {
+        // Roots are read from files.
+        let built = py.detach(|| builder.build());
+        let clock = built.map_err(|error| match error {
             ConfigError::PollInterval(_) => bad_poll_interval(sync_interval),
             ConfigError::Holdover(_) => bad_holdover(holdover),
-            other => PyValueError::new_err(other.to_string()),
+            other => value_error(other),
         })?;
         self.become_clock(clock)
     }
 
-    /// Makes it the program's shared clock; gives what is wrong with its variable.
-    fn _start_shared(&self) -> PyResult<Option<String>> {
-        let clock = ntp_clock::Clock::global().clone();
-        let error = clock.server().err().map(ToString::to_string);
+    /// Makes it the program's shared clock; gives what is wrong with its variables, in words and
+    /// as a code.
+    fn _start_shared(&self, py: Python<'_>) -> PyResult<Option<(String, &'static str)>> {
+        let clock = py.detach(|| ntp_clock::Clock::global().clone());
+        let error = clock.environment_error().map(|error| match error {
+            EnvironmentError::Server(error) => {
+                let words = format!("PORTACODE_NTP_SERVER is malformed: {error}");
+                (words, FailureKind::NoServer.code())
+            }
+            other => (other.to_string(), FailureKind::NoNts.code()),
+        });
         self.become_clock(clock)?;
         Ok(error)
     }
@@ -285,6 +304,6 @@ fn not_started() -> PyErr {
     PyRuntimeError::new_err("this clock was not started: its __init__() has not been called")
 }
 
-fn value_error(error: ServerError) -> PyErr {
+fn value_error(error: impl ToString) -> PyErr {
     PyValueError::new_err(error.to_string())
 }

@@ -1,9 +1,16 @@
 //! The status as a dictionary.
 
-use ntp_clock::{Clock, Span, UnixTime};
+use ntp_clock::{Clock, Failure, NtsStatus, Span, UnixTime};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+
+/// Sets values by their keys.
+macro_rules! set {
+    ($dict:ident, $py:ident: $($key:literal: $value:expr,)*) => {
+        $($dict.set_item(intern!($py, $key), $value)?;)*
+    };
+}
 
 pub(crate) fn dictionary<'py>(py: Python<'py>, clock: &Clock) -> PyResult<Bound<'py, PyDict>> {
     let status = clock.status();
@@ -11,17 +18,10 @@ pub(crate) fn dictionary<'py>(py: Python<'py>, clock: &Clock) -> PyResult<Bound<
     for (reason, count) in status.rejections() {
         rejections.set_item(reason, count)?;
     }
-    let millis = |span: Option<Span>| span.map(Span::as_millis_f64);
-    let iso = |time: Option<UnixTime>| time.map(|time| time.to_string());
     let since = status.time_since_sync.filter(|_| status.last_sync.is_some());
 
     let dict = PyDict::new(py);
-    macro_rules! set {
-        ($($key:literal: $value:expr,)*) => {
-            $(dict.set_item(intern!(py, $key), $value)?;)*
-        };
-    }
-    set! {
+    set! { dict, py:
         "server": &status.server,
         "offset_ms": millis(status.offset),
         "last_sync": iso(status.last_sync),
@@ -41,12 +41,41 @@ pub(crate) fn dictionary<'py>(py: Python<'py>, clock: &Clock) -> PyResult<Bound<
         "requests": status.requests,
         "believed": status.believed,
         "rejections": rejections,
-        "last_error": status.last_error.as_ref().map(ntp_clock::Failure::detail),
+        "last_error": status.last_error.as_ref().map(Failure::detail),
         "last_error_code": status.last_error_code(),
         "next_sync": iso(status.next_sync),
         "epoch": status.epoch,
         "counter": status.counter,
         "counter_id": status.counter_id.to_string(),
+        "authenticated": status.authenticated,
+        "nts": status.nts.as_ref().map(|nts| of_nts(py, nts)).transpose()?,
     }
     Ok(dict)
+}
+
+/// What is known of the keys, where proof is required.
+fn of_nts<'py>(py: Python<'py>, nts: &NtsStatus) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    set! { dict, py:
+        "ntp_host": &nts.ntp_host,
+        "cookies": nts.cookies,
+        "exchanging": nts.exchanging,
+        "exchanges": nts.exchanges,
+        "exchange_took_ms": millis(nts.exchange_took),
+        "last_error": nts.last_error.as_ref().map(Failure::detail),
+        "last_error_code": nts.last_error.as_ref().map(Failure::code),
+        "certificate_subject": &nts.certificate_subject,
+        "certificate_issuer": &nts.certificate_issuer,
+        "certificate_expires": iso(nts.certificate_expires),
+        "roots": nts.roots.to_string(),
+    }
+    Ok(dict)
+}
+
+fn millis(span: Option<Span>) -> Option<f64> {
+    span.map(Span::as_millis_f64)
+}
+
+fn iso(time: Option<UnixTime>) -> Option<String> {
+    time.map(|time| time.to_string())
 }

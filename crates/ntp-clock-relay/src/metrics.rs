@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ntp_clock::{Span, Status};
+use ntp_clock::{Failure, NtsStatus, Span, Status, UnixTime};
 
 /// What was done and is going on, counted.
 #[derive(Debug, Default)]
@@ -164,6 +164,37 @@ impl Page {
         if let Some(code) = status.last_error_code() {
             self.sample(name, &[("server", &status.server), ("code", code)], 1);
         }
+        let name = "ntp_clock_authenticated";
+        self.family(name, "gauge", "Whether readings are given of replies that were proved.");
+        self.sample(name, &server, u8::from(status.authenticated));
+        if let Some(nts) = &status.nts {
+            self.keys(nts, server[0]);
+        }
+    }
+
+    /// Of a clock that requires Network Time Security.
+    fn keys(&mut self, nts: &NtsStatus, server: (&str, &str)) {
+        let name = "ntp_clock_nts_cookies";
+        self.family(name, "gauge", "Requests that can be made before keys are exchanged again.");
+        self.sample(name, &[server], nts.cookies);
+        let name = "ntp_clock_nts_exchanges_total";
+        self.family(name, "counter", "Exchanges that gave keys.");
+        self.sample(name, &[server], nts.exchanges);
+        if let Some(end) = nts.certificate_expires.map(UnixTime::as_secs_f64) {
+            let name = "ntp_clock_nts_certificate_expires_timestamp_seconds";
+            self.family(name, "gauge", "When the certificate of the key server ends.");
+            self.sample(name, &[server], end);
+        }
+        if let Some(code) = nts.last_error.as_ref().map(Failure::code) {
+            let name = "ntp_clock_nts_last_error";
+            self.family(name, "gauge", "Why the last exchange gave no keys, until one does.");
+            self.sample(name, &[server, ("code", code)], 1);
+        }
+        if let Some(host) = &nts.ntp_host {
+            let name = "ntp_clock_nts_info";
+            self.family(name, "gauge", "Where time is asked, as the key exchange said.");
+            self.sample(name, &[server, ("ntp_host", host)], 1);
+        }
     }
 
     fn relay(&mut self, metrics: &Metrics) {
@@ -238,9 +269,44 @@ mod tests {
         let text = metrics.text(&manual.clock().status());
         assert!(text.contains("ntp_clock_synchronised{server=\"manual\"} 0\n"), "{text}");
         assert!(!text.contains("offset_seconds") && !text.contains("NaN"), "{text}");
+        assert!(text.contains("ntp_clock_authenticated{server=\"manual\"} 0\n"), "{text}");
+        assert!(!text.contains("ntp_clock_nts_"), "{text}");
         manual.set(UnixTime::from_nanos(1), Span::from_millis(2));
         let text = metrics.text(&manual.clock().status());
         assert!(text.contains("ntp_clock_max_error_seconds{server=\"manual\"} 0.002\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_known_of_keys_is_shown_as_it_becomes_known() {
+        let shown = |nts: &NtsStatus| {
+            let mut page = Page(String::new());
+            page.keys(nts, ("server", "time.example"));
+            page.0.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+        };
+        let first: Vec<String> = shown(&NtsStatus::default());
+        assert_eq!(
+            first,
+            [
+                "ntp_clock_nts_cookies{server=\"time.example\"} 0",
+                "ntp_clock_nts_exchanges_total{server=\"time.example\"} 0",
+            ]
+        );
+        let mut nts = NtsStatus::default();
+        nts.cookies = 8;
+        nts.exchanges = 1;
+        nts.ntp_host = Some("ntp.example:123".to_owned());
+        nts.certificate_expires = Some(UnixTime::from_nanos(1_893_456_000_000_000_000));
+        let then: Vec<String> = shown(&nts);
+        assert_eq!(
+            then,
+            [
+                "ntp_clock_nts_cookies{server=\"time.example\"} 8",
+                "ntp_clock_nts_exchanges_total{server=\"time.example\"} 1",
+                "ntp_clock_nts_certificate_expires_timestamp_seconds{server=\"time.example\"} \
+                 1893456000",
+                "ntp_clock_nts_info{server=\"time.example\",ntp_host=\"ntp.example:123\"} 1",
+            ]
+        );
     }
 
     #[test]
