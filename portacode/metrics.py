@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from portacode.relay import Relay
-    from portacode.utils.ntp_clock import NtsStatus, NTPClock
+    from portacode.utils.ntp_clock import NTPClock, NtsStatus
 
 __all__ = ["CONTENT_TYPE", "LinkCounts", "prometheus_text"]
 

@@ -5,9 +5,9 @@
 | `portacode.E001` | a setting's value cannot be |
 | `portacode.E002` | the environment's PORTACODE_NTP_SERVER is malformed |
 | `portacode.E003` | PORTACODE_RELAY_URL is a WebSocket's, and Channels is not there |
-| `portacode.E004` | the environment's PORTACODE_NTP_NTS or PORTACODE_NTP_NTS_CA cannot be followed |
+| `portacode.E004` | the environment's PORTACODE_NTP_NTS or its _CA cannot be followed |
 | `portacode.W001` | a setting begins with PORTACODE_RELAY_ and is none |
-| `portacode.W002` | PORTACODE_NTP_SERVER, _NTS or _NTS_CA stands in the settings, where nobody reads it |
+| `portacode.W002` | one of PORTACODE_NTP_... stands in the settings, where nobody reads it |
 | `portacode.W003` | nothing is routed to where PORTACODE_RELAY_URL says |
 """
 

@@ -300,6 +300,10 @@ def test_a_project_that_is_right_has_nothing_to_hear() -> None:
             "does not look\n\tHINT: Set it in the process's environment",
         ),
         (
+            {"PORTACODE_NTP_NTS": "required"},
+            "(portacode.W002) PORTACODE_NTP_NTS stands in Django's settings, where the clock",
+        ),
+        (
             {"PORTACODE_RELAY_URL": "/ws/elsewhere/"},
             "(portacode.W003) PORTACODE_RELAY_URL is '/ws/elsewhere/', but ASGI_APPLICATION routes "
             "no WebSocket there\n\tHINT: Put portacode.relay.routing.websocket_urlpatterns into",
@@ -325,6 +329,16 @@ def test_check_tells_of_a_malformed_server_in_the_environment() -> None:
     )
     assert "time.example:99999" in ran.err
     assert "HINT: Correct it or take it out" in ran.err
+
+
+def test_check_tells_of_a_choice_of_nts_that_cannot_be_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PORTACODE_NTP_NTS", "always")
+    ran = manage("check")
+    assert ran.code == 1
+    reason = 'environment variable PORTACODE_NTP_NTS: NTS is "off" or "required", not "always"'
+    assert f"(portacode.E004) {reason}\n\tHINT: Correct PORTACODE_NTP_NTS and" in ran.err
 
 
 def test_without_channels_check_and_import_say_how_to_get_it() -> None:

@@ -26,6 +26,7 @@ def report() -> bytes:
         "time_ms": time.time_ns() // 1_000_000,
         "last_sync": ntp_clock.last_sync,
         "believed": ntp_clock.get_status()["believed"],
+        "authenticated": ntp_clock.get_status()["authenticated"],
     }
     return json.dumps(told).encode()
 
