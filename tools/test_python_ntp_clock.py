@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import time
 import timeit
@@ -30,13 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs all of it and gives the exit code."""
     options = parse(arguments)
     try:
-        clock = NTPClock(options.server) if options.server is not None else ntp_clock
+        clock = clock_of(options.server) if options.server is not None else ntp_clock
     except ValueError as error:
         print(f"{sys.argv[0]}: {error}", file=sys.stderr)
         return 2
     print(f"Asking {clock.ntp_server} ...")
     if is_malformed(clock):
-        # Of PORTACODE_NTP_SERVER: there is nobody to ask, and nothing to wait for.
+        # In the environment: there is nobody to ask, and nothing to wait for.
         return failed(why_unsynchronised(clock, 0))
     started = time.perf_counter()
     if not clock.wait_synced(options.timeout):
@@ -57,9 +58,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--server",
-        metavar="HOST[:PORT]",
+        metavar="[nts://]HOST[:PORT]",
         help="the server to ask; by default what PORTACODE_NTP_SERVER names, or "
-        "time.cloudflare.com",
+        "time.cloudflare.com. With nts:// it has to prove its replies (Network Time Security): "
+        "the port is that of the key exchange then, and PORTACODE_NTP_NTS_CA names a file of "
+        "certificates to trust instead of the machine's",
     )
     parser.add_argument(
         "--timeout",
@@ -78,6 +81,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def clock_of(server: str) -> NTPClock:
+    """A clock that asks this server."""
+    host = server.removeprefix("nts://")
+    if host == server:
+        return NTPClock(server)
+    return NTPClock(host, nts="required", nts_ca=os.environ.get("PORTACODE_NTP_NTS_CA"))
+
+
 def seconds(text: str) -> float:
     """A number of seconds, for argparse."""
     value = float(text)
@@ -87,8 +98,8 @@ def seconds(text: str) -> float:
 
 
 def is_malformed(clock: NTPClock) -> bool:
-    """Whether the server that it is to ask cannot be one."""
-    return (clock.get_status()["last_error"] or "").startswith("invalid NTP server")
+    """Whether the environment names no server, or requires a proof that cannot be had."""
+    return clock.get_status()["last_error_code"] in ("no_server", "no_nts")
 
 
 def show_status(clock: NTPClock) -> None:
@@ -98,7 +109,7 @@ def show_status(clock: NTPClock) -> None:
         if isinstance(value, float):
             value = f"{value:,.3f}"
         elif isinstance(value, dict):
-            value = ", ".join(f"{reason}: {count}" for reason, count in value.items()) or "none"
+            value = ", ".join(f"{name}: {part}" for name, part in value.items()) or "none"
         print(f"  {key:<20} {'-' if value is None else value}")
 
 
@@ -190,8 +201,10 @@ def why_unsynchronised(clock: NTPClock, waited_s: float) -> str:
         reason += f" (replies not believed: {counted})"
     after = f" after {waited_s:g} s" if waited_s else ""
     told = f"not synchronised with {status['server']}{after}: {reason}"
-    if is_malformed(clock):
+    if status["last_error_code"] == "no_server":
         return f"{told} (it is what PORTACODE_NTP_SERVER says)"
+    if status["last_error_code"] == "no_nts" or status["nts"]:
+        return told
     if status["rejections"] or status["believed"]:
         return told
     return (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from nts_server import ISSUER, SUBJECT, Authority, NtsServer, unfinished_exchanges
-from support import PACKAGE, eventually, run_python
+from support import PACKAGE, ROOT, eventually, run_python
 from test_exit import ENDINGS, IMPORT
 from test_processes import GUNICORN, Workers, served
 from test_relay_metrics import described, told
@@ -289,3 +289,22 @@ print(json.dumps([synced, *(status[key] for key in keys)]))
     assert last_error.startswith(f"environment variable {reason}")
     assert rest == ["no_nts", 0, False]
     assert ran.err == f"no_nts not synchronised: {last_error}\n"
+
+
+TOOL = str(ROOT / "tools" / "test_python_ntp_clock.py")
+
+
+def test_the_tool_asks_a_server_at_nts_and_shows_what_is_proved(nts_server: NtsServer) -> None:
+    roots = {"PORTACODE_NTP_NTS_CA": str(nts_server.authority.file)}
+    url = f"nts://{nts_server.keys_address}"
+    ran = run_python(TOOL, "--server", url, server="127.0.0.1:1", **roots)
+    assert (ran.code, ran.err) == (0, "")
+    assert re.search(r"^  authenticated +True$", ran.out, re.MULTILINE)
+    assert f"ntp_host: {nts_server.ntp_address}" in ran.out
+    assert f"certificate_subject: {SUBJECT}" in ran.out
+    unknown = run_python(TOOL, "--server", url, server="127.0.0.1:1", PORTACODE_NTP_NTS_CA=TOOL)
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "there is no certificate in" in unknown.err
+    never = run_python(TOOL, "--timeout", "600", server="127.0.0.1:1", PORTACODE_NTP_NTS="maybe")
+    assert never.code == 1
+    assert never.out.endswith('NTS is "off" or "required", not "maybe"\n')
