@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from servers import free_tcp_port
@@ -23,41 +23,50 @@ ISSUER = "CN=ntp-clock's test authority"
 
 
 class Authority:
-    """Whoever says whose certificates are right; its own one is in `file`."""
+    """Whoever says whose certificates are right, in the years 2020 to 2039; `file` has its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = ISSUER) -> None:
         if shutil.which("openssl") is None:
             pytest.skip("no openssl: apt-get install openssl")
         folder.mkdir(exist_ok=True)
         self._folder = folder
-        self.file = folder / "ca.pem"
-        self._key = folder / "ca.key"
-        self._openssl(
-            *("req", "-x509", *_NEW_KEY, "-keyout", str(self._key), "-out", str(self.file)),
-            *("-days", "3", "-subj", f"/{ISSUER}"),
-            *("-addext", "basicConstraints=critical,CA:TRUE"),
+        (folder / "index").touch()
+        (folder / "conf").write_text(
+            "[ca]\ndefault_ca = here\n[here]\ndatabase = index\nnew_certs_dir = .\n"
+            "default_md = sha256\npolicy = any\nrand_serial = yes\n[any]\ncommonName = supplied\n"
         )
+        self.file = folder / "ca.pem"
+        self._certify("ca", name, "basicConstraints = critical,CA:TRUE", "-selfsign")
 
     def certify(self) -> tuple[Path, Path]:
         """Files of a certificate for this machine and of its key."""
-        certificate, key = self._folder / "server.pem", self._folder / "server.key"
-        request, names = self._folder / "server.csr", self._folder / "names"
-        names.write_text(f"subjectAltName=DNS:localhost,IP:{HOST}\n")
+        names = f"subjectAltName = DNS:localhost,IP:{HOST}"
+        return self._certify("server", SUBJECT, names, "-cert", "ca.pem")
+
+    def _certify(self, name: str, subject: str, extension: str, *by: str) -> tuple[Path, Path]:
+        (self._folder / f"{name}.ext").write_text(f"{extension}\n")
         self._openssl(
-            *("req", *_NEW_KEY, "-keyout", str(key), "-out", str(request), "-subj", f"/{SUBJECT}")
+            *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/{subject}"),
         )
         self._openssl(
-            *("x509", "-req", "-in", str(request), "-CA", str(self.file), "-CAkey", str(self._key)),
-            *("-set_serial", "1", "-days", "2", "-extfile", str(names), "-out", str(certificate)),
+            *("ca", "-batch", "-notext", "-config", "conf", "-keyfile", "ca.key", *by),
+            *("-in", f"{name}.csr", "-out", f"{name}.pem", "-extfile", f"{name}.ext"),
+            # Some time ago, for it has to be valid at the earliest that it can be.
+            *("-startdate", "20200101000000Z", "-enddate", "20400101000000Z"),
         )
-        return certificate, key
+        return self._folder / f"{name}.pem", self._folder / f"{name}.key"
 
-    @staticmethod
-    def _openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)
-
-
-_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    def _openssl(self, *arguments: str) -> None:
+        ran = subprocess.run(
+            ["openssl", *arguments],
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
 
 
 class NtsServer(Chrony):
@@ -79,7 +88,7 @@ class NtsServer(Chrony):
             )
 
     @property
-    def variables(self) -> dict[str, str]:
+    def variables(self) -> dict[str, Any]:
         """For a program whose shared clock requires that this server proves its replies."""
         return {
             "PORTACODE_NTP_SERVER": self.keys_address,

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,8 +68,7 @@ def test_a_clock_that_requires_nts_is_synchronised_and_says_with_whose_proof(
     assert 1 <= keys["cookies"] <= 8
     assert 0 < (keys["exchange_took_ms"] or 0) < 20_000
     assert (keys["certificate_subject"], keys["certificate_issuer"]) == (SUBJECT, ISSUER)
-    left = datetime.fromisoformat(keys["certificate_expires"] or "") - datetime.now(timezone.utc)
-    assert timedelta(days=1) < left < timedelta(days=2)
+    assert keys["certificate_expires"] == "2040-01-01T00:00:00.000000+00:00"
     assert str(nts_server.authority.file) in keys["roots"]
 
 
@@ -90,8 +89,8 @@ def test_prometheus_is_told_all_that_the_document_names_of_keys(nts_server: NtsS
     label = f'server="{nts_server.keys_address}"'
     assert values[f"authenticated{{{label}}}"] == 1
     assert values[f'nts_info{{{label},ntp_host="{nts_server.ntp_address}"}}'] == 1
-    left_s = values[f"nts_certificate_expires_timestamp_seconds{{{label}}}"] - time.time()
-    assert 86_400 < left_s < 2 * 86_400
+    ends = datetime(2040, 1, 1, tzinfo=timezone.utc).timestamp()
+    assert values[f"nts_certificate_expires_timestamp_seconds{{{label}}}"] == ends
 
 
 def test_plain_ntp_is_not_authenticated(synced: NTPClock) -> None:
@@ -118,15 +117,18 @@ def test_an_authority_that_is_not_trusted_proves_nothing_and_the_status_says_so(
     nts_server: NtsServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "portacode.utils.ntp_clock")
-    other = Authority(tmp_path / "other")
+    other = Authority(tmp_path / "other", "CN=somebody else")
     clock = NTPClock(nts_server.keys_address, nts="required", nts_ca=str(other.file))
     assert eventually(lambda: keys_of(clock)["last_error_code"] is not None, within_s=20)
     keys = keys_of(clock)
     assert keys["last_error_code"] == "certificate"
     assert "UnknownIssuer" in (keys["last_error"] or "")
     assert nothing_was_asked(clock)
-    told_of = [r for r in caplog.records if getattr(r, "code", None) == "certificate"]
-    assert told_of or not eventually(lambda: clock.get_status()["attempts"] > 0, within_s=20)
+
+    def logged() -> bool:
+        return any(getattr(record, "code", None) == "certificate" for record in caplog.records)
+
+    assert eventually(logged, within_s=20)
     label = f'server="{nts_server.keys_address}",code="certificate"'
     assert told(prometheus_text(clock))[1][f"nts_last_error{{{label}}}"] == 1
 
@@ -157,7 +159,7 @@ def test_a_server_that_restarts_with_other_keys_is_believed_again_with_new_ones(
     assert clock.wait_synced(20)
     server.stop()
     assert eventually(lambda: not clock.sync(), within_s=20)
-    assert clock.get_status()["attempts"] > 0
+    assert (clock.get_status()["last_error"] or "").startswith("no reply within 2 s")
     assert (clock.get_status()["authenticated"], within_its_error(clock)) == (True, True)
 
     server.start()
@@ -271,7 +273,7 @@ def test_what_cannot_be_required_is_refused_with_the_reason(tmp_path: Path) -> N
     ],
 )
 def test_variables_that_cannot_be_followed_break_no_import_and_nobody_is_asked(
-    chrony: str, variables: dict[str, str], reason: str
+    chrony: str, variables: dict[str, Any], reason: str
 ) -> None:
     code = """
 import json, logging
@@ -295,7 +297,7 @@ TOOL = str(ROOT / "tools" / "test_python_ntp_clock.py")
 
 
 def test_the_tool_asks_a_server_at_nts_and_shows_what_is_proved(nts_server: NtsServer) -> None:
-    roots = {"PORTACODE_NTP_NTS_CA": str(nts_server.authority.file)}
+    roots: dict[str, Any] = {"PORTACODE_NTP_NTS_CA": str(nts_server.authority.file)}
     url = f"nts://{nts_server.keys_address}"
     ran = run_python(TOOL, "--server", url, server="127.0.0.1:1", **roots)
     assert (ran.code, ran.err) == (0, "")
