@@ -213,8 +213,9 @@ impl Clock {
         self.become_clock(clock)
     }
 
-    /// Makes it the program's shared clock; gives what is wrong with its variables, in words and
-    /// as a code.
+    /// Makes it the program's shared clock; gives what is wrong with its variables.
+    ///
+    /// In words, and as a code.
     fn _start_shared(&self, py: Python<'_>) -> PyResult<Option<(String, &'static str)>> {
         let clock = py.detach(|| ntp_clock::Clock::global().clone());
         let error = clock.environment_error().map(|error| match error {
