@@ -72,6 +72,8 @@ export type FailureCode =
     /** What the environment names is no server, or no relay. */
     | 'no_server'
     | 'no_relay'
+    /** The environment requires NTS (`PORTACODE_NTP_NTS`), which Node does not have. */
+    | 'no_nts'
     /** WebAssembly: forbidden by the page's policy, or not working. */
     | 'wasm_forbidden'
     | 'wasm_failed'
@@ -153,12 +155,23 @@ export type Configuration =
            */
           credentials?: 'omit' | 'same-origin' | 'include' | undefined;
           source?: undefined;
+          nts?: undefined;
       }
-    /**
-     * `'cloudflare'` (its HTTPS time), the URL of another such trace, or in Node an NTP server,
-     * `host[:port]`.
-     */
-    | { source: string; relay?: undefined; credentials?: undefined };
+    | {
+          /**
+           * `'cloudflare'` (its HTTPS time), the URL of another such trace, or in Node an NTP
+           * server, `host[:port]`.
+           */
+          source: string;
+          /**
+           * Whether replies must be proved by Network Time Security. JavaScript cannot: "required",
+           * also by `PORTACODE_NTP_NTS` in Node's environment, is an error, and a server at
+           * `nts://` is one too. "off" asks by plain NTP whatever the environment says.
+           */
+          nts?: 'off' | 'required' | undefined;
+          relay?: undefined;
+          credentials?: undefined;
+      };
 
 /** What a page sends for the clock over its own connection. */
 export interface ClockSyncRequest {
@@ -242,7 +255,10 @@ export interface Clock extends EventTarget {
 
 /** A clock that keeps itself synchronised. Most programs want the shared one, the default export. */
 export class NTPClock extends EventTarget implements Clock {
-    /** @throws TypeError where the configuration names no way to the time. */
+    /**
+     * @throws TypeError where the configuration names no way to the time; its name is "NtsError"
+     * where that would have to be proved by NTS.
+     */
     constructor(options?: Configuration | Record<string, never>);
     now(): number | null;
     nowISO(): string | null;
@@ -265,7 +281,8 @@ export class NTPClock extends EventTarget implements Clock {
     /**
      * Chooses the one way to the time. Another than before is a fresh start in a new epoch; the
      * same changes nothing.
-     * @throws TypeError where it is no way to the time.
+     * @throws TypeError where it is no way to the time; its name is "NtsError" where that would
+     * have to be proved by NTS.
      */
     configure(options: Configuration): void;
     /**
