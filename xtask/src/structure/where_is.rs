@@ -104,12 +104,16 @@ fn each_crate_and_each_top_folder_has_a_readme_of_one_screen() {
             .extend(Some(entry.unwrap().path()).filter(|path| path.join("Cargo.toml").is_file()));
     }
     assert!(folders.len() > 25, "{folders:?}");
+    let list = fs::read_to_string(project.path("crates/README.md")).unwrap();
     for folder in folders {
         let readme = folder.join("README.md");
         let text =
             fs::read_to_string(&readme).unwrap_or_else(|e| panic!("{}: {e}", readme.display()));
         let lines = text.lines().count();
         assert!((3..=50).contains(&lines), "{} has {lines} lines", readme.display());
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let is_crate = folder.join("Cargo.toml").is_file() && name.starts_with("ntp-");
+        assert!(!is_crate || list.contains(&format!("({name})")), "crates/README.md lacks {name}");
     }
 }
 
