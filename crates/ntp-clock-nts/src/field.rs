@@ -185,6 +185,12 @@ mod tests {
     }
 
     #[test]
+    fn a_field_without_a_body_is_read() {
+        let empty = |kind| Field { kind: FieldKind(kind), body: &[] };
+        assert_eq!(fields(&[0, 7, 0, 4, 0, 8, 0, 4]), [Ok((0, empty(7))), Ok((4, empty(8)))]);
+    }
+
+    #[test]
     fn a_body_is_padded_with_zeros_to_words_and_to_the_shortest_field() {
         for (body, len) in [(0, 16), (12, 16), (13, 20), (16, 20), (100, 104)] {
             let mut bytes = vec![];
