@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ntp_clock_core::{AttemptError, LocalTime, Rejection, Span, Transmit};
+use ntp_clock_core::{AttemptError, LocalTime, Rejection, Span, Transmit, UnixTime};
 
 use crate::carrier::{Arrival, Carrier, Connecting};
 use crate::failure::{Failure, FailureKind};
@@ -142,7 +142,7 @@ impl Driver {
     }
 
     fn take_datagram(&mut self, datagram: &[u8], from: SocketAddr, t4: LocalTime) {
-        let opened = self.proof.open(datagram);
+        let opened = self.proof.open(datagram, self.time_at(t4));
         let taken = self.publisher.feed(|engine, now| match opened {
             None => engine.handle_datagram(datagram, t4, now),
             Some(Ok(reply)) => engine.handle_authenticated(reply, t4, now),
@@ -182,8 +182,7 @@ impl Driver {
     /// Keys first, where they are wanted, for they say whom to ask.
     fn connect(&mut self, round: u64) -> Connecting {
         let now = self.shared.counters.local();
-        let time = self.publisher.engine().mapping().and_then(|mapping| mapping.read(now));
-        match self.proof.prepare(round, now, time.map(|reading| reading.time())) {
+        match self.proof.prepare(round, now, self.time_at(now)) {
             Connecting::Ready => {}
             not_yet => return not_yet,
         }
@@ -191,6 +190,12 @@ impl Driver {
             self.carrier.redirect(server);
         }
         self.carrier.prepare(round)
+    }
+
+    /// What the clock reads, if it does.
+    fn time_at(&self, local: LocalTime) -> Option<UnixTime> {
+        let reading = self.publisher.engine().mapping()?.read(local)?;
+        Some(reading.time())
     }
 
     fn next_transmit(&mut self) -> Option<Transmit> {

@@ -108,12 +108,17 @@ impl Proof {
         }
     }
 
-    /// What a datagram of our server's address proves; `None` where it need not.
-    pub(crate) fn open(&mut self, _datagram: &[u8]) -> Option<Result<Authenticated, Rejection>> {
+    /// What a datagram of our server's address proves; `None` where it need not. `time` is what the
+    /// clock reads, if it does.
+    pub(crate) fn open(
+        &mut self,
+        _datagram: &[u8],
+        _time: Option<UnixTime>,
+    ) -> Option<Result<Authenticated, Rejection>> {
         match self {
             Proof::None => None,
             #[cfg(feature = "nts")]
-            Proof::Nts(keyring) => Some(keyring.open(_datagram)),
+            Proof::Nts(keyring) => Some(keyring.open(_datagram, _time)),
         }
     }
 

@@ -22,9 +22,8 @@ pub(crate) struct Keyring {
     server: KeyServer,
     bell: Bell,
     association: Option<Association>,
-    /// Those of the last exchange, which had perhaps no clock: no reading may be given before they
-    /// are judged by the time that is proved.
-    unjudged: Option<Vec<CertificateDer<'static>>>,
+    /// The certificates by which these keys are our server's.
+    chain: Vec<CertificateDer<'static>>,
     renewal: Renewal,
     exchange: Option<Arc<Mutex<Option<Outcome>>>>,
     /// Why the last exchange gave no keys, or keys of no use.
@@ -59,7 +58,7 @@ impl Keyring {
             server,
             bell,
             association: None,
-            unjudged: None,
+            chain: Vec::new(),
             renewal: Renewal::new(),
             exchange: None,
             error: None,
@@ -129,7 +128,12 @@ impl Keyring {
     }
 
     /// A reply that was proved, with certificates that the time which it tells does not belie.
-    pub(crate) fn open(&mut self, datagram: &[u8]) -> Result<Authenticated, Rejection> {
+    /// `ours` is what the clock reads, if it does.
+    pub(crate) fn open(
+        &mut self,
+        datagram: &[u8],
+        ours: Option<UnixTime>,
+    ) -> Result<Authenticated, Rejection> {
         let association = self.association.as_mut().ok_or(Rejection::Unauthenticated)?;
         let reply = match association.open(datagram)? {
             Opened::Authenticated(reply) => reply,
@@ -140,7 +144,7 @@ impl Keyring {
         // A kiss tells no time, and neither does a server that has none itself: both are refused
         // by the engine, for their own reason.
         if packet.stratum > 0 && packet.leap != Leap::Unsynchronised {
-            self.judge(packet.transmit_timestamp.to_unix())?;
+            self.judge(packet.transmit_timestamp.to_unix(), ours)?;
             if self.newest {
                 self.renewal.proved();
             }
@@ -153,22 +157,25 @@ impl Keyring {
         self.renewal.moved();
     }
 
-    fn judge(&mut self, time: UnixTime) -> Result<(), Rejection> {
+    /// Time is told by whoever has the certificate's key, and that may be stolen and old. So no
+    /// time is taken over from a reply that is not within the certificates' validity: not the first
+    /// one, and not one that is far from ours. Where both agree, ours has judged them at the
+    /// exchange; that they have expired since is no reason for other keys (RFC 8915 section 8.5).
+    fn judge(&mut self, time: UnixTime, ours: Option<UnixTime>) -> Result<(), Rejection> {
         if time < FLOOR {
             let detail = format!("the server tells {time}, which was before this release");
             self.error = Some(Failure::new(FailureKind::KeyExchange, detail));
             return Err(Rejection::Unauthenticated);
         }
-        let Some(certificates) = &self.unjudged else { return Ok(()) };
-        match self.server.judge(certificates, time, TIME_OF_REPLY_MAX_ERROR) {
-            Ok(()) => {
-                self.unjudged = None;
-                Ok(())
-            }
+        if ours.is_some_and(|ours| (ours - time).abs() <= TIME_OF_REPLY_MAX_ERROR) {
+            return Ok(());
+        }
+        match self.server.judge(&self.chain, time, TIME_OF_REPLY_MAX_ERROR) {
+            Ok(()) => Ok(()),
             Err(error) => {
                 let detail = format!("{error}; by the time that its own server tells, {time}");
                 self.error = Some(Failure::new(kind_of(&error), detail));
-                (self.association, self.unjudged) = (None, None);
+                self.association = None;
                 Err(Rejection::Unauthenticated)
             }
         }
@@ -233,7 +240,7 @@ impl Keyring {
                     certificate_expires: expires,
                     ..NtsStatus::of(self.server.trusted().clone())
                 };
-                self.unjudged = Some(keys.certificates);
+                self.chain = keys.certificates;
                 self.association = Some(keys.association);
                 self.newest = true;
                 self.target = Some(target);

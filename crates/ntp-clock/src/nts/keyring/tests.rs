@@ -3,11 +3,14 @@
 use super::*;
 use ntp_clock_core::{Mode, NtpTimestamp, Packet, ReferenceId};
 use ntp_clock_nts::{Cookie, CookieStore, Field, FieldKind, Fields, Key, Sealed};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::RootCertStore;
 
 use crate::nts_choice::NtsRoots;
 
 const NOW: LocalTime = LocalTime::from_nanos(0);
+/// What the clock reads, where it does. 2 November 2026.
+const OURS: UnixTime = UnixTime::from_nanos(1_793_577_600_000_000_000);
 
 /// Of a server whose name leads nowhere.
 fn keyring() -> Keyring {
@@ -103,13 +106,13 @@ fn an_exchange_in_vain_takes_no_keys_away_and_is_told() {
 
 #[test]
 fn nothing_is_proved_without_keys() {
-    assert_eq!(keyring().open(&[0x24; 48]), Err(Rejection::Unauthenticated));
+    assert_eq!(keyring().open(&[0x24; 48], None), Err(Rejection::Unauthenticated));
 }
 
 /// What the server that has these keys answers to a request, with this in its header.
 fn reply(request: &[u8], change: impl FnOnce(Packet) -> Packet) -> Vec<u8> {
     let asked = Packet::decode(request).expect("a packet");
-    let time = NtpTimestamp::from_unix(FLOOR + Span::from_secs(86_400));
+    let time = NtpTimestamp::from_unix(OURS);
     let header = Packet {
         mode: Mode::Server,
         stratum: 1,
@@ -130,7 +133,7 @@ fn reply(request: &[u8], change: impl FnOnce(Packet) -> Packet) -> Vec<u8> {
     reply
 }
 
-/// A keyring with such keys, whose certificates were judged.
+/// A keyring with such keys.
 fn keyring_in_use() -> Keyring {
     let mut keyring = keyring();
     take_keys(&mut keyring, 1);
@@ -140,12 +143,11 @@ fn keyring_in_use() -> Keyring {
 fn take_keys(keyring: &mut Keyring, round: u64) {
     give(keyring, Some(Ok((keys(8, None, None), address()))));
     assert!(matches!(keyring.prepare(round, NOW, None), Connecting::Ready));
-    keyring.unjudged = None;
 }
 
 fn is_proved(keyring: &mut Keyring) -> bool {
     let request = keyring.request(7).expect("a cookie");
-    keyring.open(&reply(&request, |header| header)).is_ok()
+    keyring.open(&reply(&request, |header| header), Some(OURS)).is_ok()
 }
 
 #[test]
@@ -174,18 +176,19 @@ fn a_reply_that_older_keys_have_proved_makes_no_pause_short_again() {
 #[test]
 fn a_server_that_says_it_has_no_time_is_not_judged_by_the_time_it_has() {
     let mut keyring = keyring_in_use();
-    // No certificate: whatever is judged is refused.
-    keyring.unjudged = Some(vec![]);
     let request = keyring.request(7).expect("a cookie");
     let without_time = |header| Packet {
         leap: Leap::Unsynchronised,
         transmit_timestamp: NtpTimestamp::from_unix(UnixTime::from_nanos(0)),
         ..header
     };
-    let opened = keyring.open(&reply(&request, without_time)).expect("for the engine to refuse");
-    assert_eq!(opened.packet().leap, Leap::Unsynchronised);
-    assert_eq!((keyring.status().last_error, keyring.unjudged.is_some()), (None, true));
-    assert!(!is_proved(&mut keyring), "with time it is judged");
+    let opened = keyring.open(&reply(&request, without_time), None);
+    assert_eq!(opened.expect("for the engine to refuse").packet().leap, Leap::Unsynchronised);
+    assert_eq!(keyring.status().last_error, None);
+    let request = keyring.request(7).expect("a cookie");
+    // No certificate: whatever is judged is refused.
+    let opened = keyring.open(&reply(&request, |header| header), None);
+    assert_eq!(opened, Err(Rejection::Unauthenticated), "with time it is judged");
     assert_eq!(keyring.status().cookies, 0, "and its keys are given up");
 }
 
@@ -202,7 +205,8 @@ fn after_a_round_of_silence_keys_are_exchanged_while_the_old_ones_are_still_used
     assert!(matches!(keyring.prepare(6, NOW, None), Connecting::Ready), "nothing waits");
     assert!(keyring.is_exchanging());
     let request = keyring.request(7).expect("a cookie");
-    assert!(keyring.open(&reply(&request, |header| header)).is_ok(), "the keys were good");
+    let opened = keyring.open(&reply(&request, |header| header), Some(OURS));
+    assert!(opened.is_ok(), "the keys were good");
     give(&mut keyring, Some(vain(true)));
     // Silence goes on: the next exchange has to wait for its pause.
     for round in 6..8 {
@@ -213,4 +217,40 @@ fn after_a_round_of_silence_keys_are_exchanged_while_the_old_ones_are_still_used
     let later = NOW + Span::from_secs(20);
     assert!(matches!(keyring.prepare(8, later, None), Connecting::Ready));
     assert!(keyring.is_exchanging());
+}
+
+#[test]
+fn whoever_has_a_stolen_key_can_give_no_time_outside_its_certificates_validity() {
+    let mut params = CertificateParams::new(["time.example".to_owned()]).expect("a name");
+    (params.not_before, params.not_after) =
+        (date_time_ymd(2_026, 11, 1), date_time_ymd(2_026, 12, 1));
+    let signing = KeyPair::generate().expect("randomness");
+    let certificate = params.self_signed(&signing).expect("signed").der().clone();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).expect("a root");
+    let server = "time.example".parse().expect("a server");
+    let server = KeyServer::trusting(&server, NtsRoots::Platform, roots).expect("a name");
+    let stolen = || Keys { certificates: vec![certificate.clone()], ..keys(8, None, None) };
+    let day = |days: i64| OURS + Span::from_secs(86_400 * days);
+    let told = |before: Option<UnixTime>, time, ours| {
+        let mut keyring = Keyring::new(server.clone(), Bell::default());
+        give(&mut keyring, Some(Ok((stolen(), address()))));
+        assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
+        let mut tell = |time, ours| {
+            let request = keyring.request(7).expect("a cookie");
+            let transmit_timestamp = NtpTimestamp::from_unix(time);
+            keyring.open(&reply(&request, |header| Packet { transmit_timestamp, ..header }), ours)
+        };
+        if let Some(before) = before {
+            tell(before, None).expect("within its validity");
+        }
+        tell(time, ours).is_ok()
+    };
+    assert!(told(None, day(0), None), "within its validity");
+    assert!(!told(None, day(60), None), "the first reply");
+    // The engine may have refused that, and a clock that was stopped has no time any more.
+    assert!(!told(Some(day(0)), day(60), None), "a later one, where there is still no time");
+    assert!(!told(Some(day(0)), day(60), Some(day(0))), "far from the time that there is");
+    assert!(told(Some(day(0)), day(20), Some(day(0))), "far from it, within its validity");
+    assert!(told(Some(day(0)), day(60), Some(day(60))), "it has expired since, and time agrees");
 }
