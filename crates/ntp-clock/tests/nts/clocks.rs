@@ -9,7 +9,8 @@ use std::time::Duration;
 use ntp_clock::{Clock, Nts, NtsRoots};
 
 use crate::common::{Watch, eventually, truth_ns};
-use crate::support::{Authority, HOST, NtsServer, clock_of, free_tcp_address, named};
+use crate::peer::Peer;
+use crate::support::{Authority, HOST, NtsServer, clock_of, named};
 
 #[test]
 fn a_clock_with_keys_is_right_and_stays_so_when_its_server_forgets_them() {
@@ -47,7 +48,7 @@ fn a_clock_with_keys_is_right_and_stays_so_when_its_server_forgets_them() {
 #[test]
 fn a_clock_whose_server_is_not_there_yet_has_time_soon_after_it_is() {
     let authority = Authority::new();
-    let keys_at = free_tcp_address();
+    let keys_at = Peer::keys_at();
     let clock = clock_of(HOST, keys_at.port(), &authority);
     let failed = || clock.status().last_error.is_some_and(|e| e.code() == "refused");
     eventually("failed", Duration::from_secs(30), failed);

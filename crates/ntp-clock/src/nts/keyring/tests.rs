@@ -52,6 +52,7 @@ fn time_is_asked_where_the_exchange_says_or_at_the_address_that_gave_the_keys() 
     assert_eq!(named(None, None).as_deref(), Some("192.0.2.1"));
     assert_eq!(named(None, Some(11_123)).as_deref(), Some("192.0.2.1:11123"));
     assert_eq!(named(Some("time.example"), None).as_deref(), Some("time.example"));
+    assert_eq!(named(Some("time.example."), None).as_deref(), Some("time.example."));
     assert_eq!(named(Some("2001:db8::1"), Some(7)).as_deref(), Some("[2001:db8::1]:7"));
     let shown = |host| target(Some(host), None).map(|server| with_port(&server)).ok();
     assert_eq!(shown("2001:db8::1").as_deref(), Some("[2001:db8::1]:123"));
