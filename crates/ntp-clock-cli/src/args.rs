@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use ntp_clock::Server;
 use ntp_test_server::cli::ServerArgs;
 
 use crate::duration::{parse, parse_positive};
+use crate::server::{SourceArgs, Target};
 
 /// The time of one NTP server, with an honest error: once, live, or from a log.
 ///
@@ -18,9 +18,8 @@ use crate::duration::{parse, parse_positive};
 #[command(name = "ntp-clock", version, after_help = SHORT, after_long_help = LONG)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// The one server to ask, with its port if that is not 123; beats PORTACODE_NTP_SERVER
-    #[arg(long, global = true, value_name = "HOST[:PORT]")]
-    pub(crate) server: Option<Server>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -87,7 +86,7 @@ pub(crate) enum TimeFormat {
 pub(crate) struct QueryArgs {
     /// The server to ask; without it the one of all commands
     #[arg(value_name = "HOST[:PORT]")]
-    pub(crate) host: Option<Server>,
+    pub(crate) host: Option<Target>,
 
     /// Print one JSON object
     #[arg(long)]
@@ -232,6 +231,7 @@ Examples:
   ntp-clock now                            the time, as soon as the server has answered
   ntp-clock now --format json              the same with both errors
   ntp-clock query pool.ntp.org             what one burst of requests says about a server
+  ntp-clock query nts://time.cloudflare.com   the same, proved: nobody on the way can change it
   ntp-clock status --json                  everything about the clock, for programs
   ntp-clock watch                          live, until q or Ctrl-C
   ntp-clock record day.log --reads 1s      log what the clock does, and read it every second
@@ -248,6 +248,13 @@ Server:
   variable PORTACODE_NTP_SERVER, else it is time.cloudflare.com. Written as a host name or an
   address, with :port if that is not 123: time.example.org, 10.0.0.1:11123, [::1]:11123.
 
+Network Time Security (NTS):
+  nts://HOST[:PORT] in the place of a server believes nothing that is not proved; so does
+  PORTACODE_NTP_NTS=required, with every server. There is no way back to plain NTP. The port is that
+  of the key exchange, 4460 where none is named; where time is asked, the exchange says. The
+  server's certificate has to be by one that this machine trusts, or by one in the file (PEM) that
+  --nts-ca or PORTACODE_NTP_NTS_CA names.
+
 Lengths of time (TIME): a number and a unit, us, ms, s, m or h: 500ms, 10s, 5m. Without a unit,
 seconds.
 
@@ -256,8 +263,8 @@ Exit status:
        or Ctrl-C, and when record or relay is ended by Ctrl-C
   1    not synchronised: no believed reply (the message says why); or the server, the disk or the
        output failed
-  2    wrong usage: an unknown option, a malformed server (also in PORTACODE_NTP_SERVER), a file
-       that cannot be opened, a malformed log (the message names the line)
+  2    wrong usage: an unknown option, a malformed variable or server, a file that cannot be opened
+       or has no certificates, a malformed log (the message names the line)
   130  ended by Ctrl-C (by the signal, as shells count it): all commands but watch, record and
        relay; 143 by SIGTERM";
 
@@ -273,10 +280,12 @@ const QUERY: &str = "\
 Examples:
   ntp-clock query time.cloudflare.com
   ntp-clock query localhost:11123 --json
+  ntp-clock query nts://time.cloudflare.com
 
 One burst is at most 8 requests. Of each exchange you see its offset (the server's clock less the
-system's) and its round trip, and both errors of a clock that has seen it and those before. What
-was not believed is counted by its reason. Exits with 1 where nothing was believed.";
+system's) and its round trip, and both errors of a clock that has seen it and those before. With
+nts:// also what the key exchange gave, and the certificate. What was not believed is counted by its
+reason. Exits with 1 where nothing was believed.";
 
 const STATUS: &str = "\
 Examples:

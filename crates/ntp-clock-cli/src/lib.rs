@@ -9,6 +9,7 @@ mod display;
 mod duration;
 mod failure;
 mod now;
+mod nts;
 mod output;
 mod query;
 mod record;
@@ -56,15 +57,15 @@ pub fn main_from<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
-    let server = || server::choose(cli.server.as_ref());
+    let clock = || cli.source.builder(None);
     match &cli.command {
-        Command::Now(args) => now::run(args, server()?),
-        Command::Query(args) => query::run(args, server::of_query(args, cli.server.as_ref())?),
-        Command::Status(args) => status::run(args, server()?),
-        Command::Watch(args) => watch::run(args, server()?),
-        Command::Record(args) => record::run(args, server()?),
+        Command::Now(args) => now::run(args, clock()?),
+        Command::Query(args) => query::run(args, cli.source.builder(args.host.as_ref())?),
+        Command::Status(args) => status::run(args, clock()?),
+        Command::Watch(args) => watch::run(args, clock()?),
+        Command::Record(args) => record::run(args, clock()?),
         #[cfg(feature = "relay")]
-        Command::Relay(args) => relay::run(args, server()?),
+        Command::Relay(args) => relay::run(args, clock()?),
         #[cfg(not(feature = "relay"))]
         Command::Relay(_) => Err(Failure::Failed(args::NO_RELAY.to_owned())),
         Command::Replay(args) => replay::run(args),

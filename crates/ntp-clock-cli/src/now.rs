@@ -1,6 +1,6 @@
 //! `ntp-clock now`: the time, once.
 
-use ntp_clock::{Clock, Reading, Server};
+use ntp_clock::{Builder, Clock, Reading};
 use serde_json::json;
 
 use crate::args::{NowArgs, TimeFormat};
@@ -8,8 +8,8 @@ use crate::failure::Failure;
 use crate::output::print_line;
 use crate::sync;
 
-pub(crate) fn run(args: &NowArgs, server: Server) -> Result<(), Failure> {
-    let clock = sync::clock(server)?;
+pub(crate) fn run(args: &NowArgs, clock: Builder) -> Result<(), Failure> {
+    let clock = sync::start(clock)?;
     sync::wait(&clock, args.timeout)?;
     let reading =
         clock.now().ok_or_else(|| Failure::Failed(sync::why_not(&clock, args.timeout)))?;
@@ -29,6 +29,7 @@ fn text(format: TimeFormat, reading: &Reading, clock: &Clock) -> String {
             "est_error_ns": reading.est_error().as_nanos(),
             "epoch": reading.epoch(),
             "server": clock.status().server,
+            "authenticated": clock.status().authenticated,
         })
         .to_string(),
     }

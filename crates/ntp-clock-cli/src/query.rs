@@ -3,21 +3,22 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ntp_clock::{
-    Clock, ClockEvent, Event, Events, Exchange, LocalTime, LogEntry, Reading, Recorded, Recording,
-    Replay, Server, Span, Status,
+    Builder, Clock, ClockEvent, Event, Events, Exchange, LocalTime, LogEntry, Reading, Recorded,
+    Recording, Replay, Span, Status,
 };
 use serde_json::{Map, Value, json};
 
 use crate::args::QueryArgs;
 use crate::display::{signed, span};
 use crate::failure::Failure;
+use crate::nts;
 use crate::output::{print, print_line};
 use crate::status::server_line;
 use crate::sync;
 
-pub(crate) fn run(args: &QueryArgs, server: Server) -> Result<(), Failure> {
-    let built = Clock::builder().server(server).build_recorded();
-    let (clock, recording) = built.map_err(|error| Failure::Failed(error.to_string()))?;
+pub(crate) fn run(args: &QueryArgs, clock: Builder) -> Result<(), Failure> {
+    let built = clock.build_recorded();
+    let (clock, recording) = built.map_err(|error| Failure::Usage(error.to_string()))?;
     let events = clock.subscribe();
     let burst = Burst::take(&clock, &recording, args.timeout);
     let told = told_until_end(&events);
@@ -128,7 +129,11 @@ fn system_at(local: LocalTime, clock: &Clock) -> Span {
 }
 
 fn human(burst: &Burst, status: &Status, told: &[ClockEvent]) -> String {
-    let mut text = format!("server  {}\n\n", server_line(status));
+    let mut text = format!("server  {}\n", server_line(status));
+    for (name, value) in nts::rows(status) {
+        text.push_str(&format!("{name:<12}{value}\n"));
+    }
+    text.push('\n');
     if !burst.requests.is_empty() {
         text.push_str(&format!(
             "{:>2}  {:>11}  {:>14}  {:>12}  {:>12}  {:>12}\n",
@@ -195,6 +200,8 @@ fn json(burst: &Burst, status: &Status) -> Value {
         "max_error_ns": reading.map(|(reading, _)| reading.max_error().as_nanos()),
         "est_error_ns": reading.map(|(reading, _)| reading.est_error().as_nanos()),
         "delay_ns": status.delay.map(Span::as_nanos),
+        "authenticated": status.authenticated,
+        "nts": nts::json_in_full(status),
         "requests": requests,
         "believed": status.believed,
         "rejections": rejections,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ntp_clock::log::{Answer, Line};
-use ntp_clock::{Clock, Recorded, Server};
+use ntp_clock::{Builder, Recorded};
 
 use crate::args::RecordArgs;
 use crate::failure::Failure;
@@ -14,14 +14,14 @@ use crate::output::STANDARD_OUTPUT;
 use crate::stop::{self, Stop};
 use crate::sync;
 
-pub(crate) fn run(args: &RecordArgs, server: Server) -> Result<(), Failure> {
+pub(crate) fn run(args: &RecordArgs, clock: Builder) -> Result<(), Failure> {
     if args.answers.as_deref() == Some(args.file.as_path()) {
         return Err(Failure::Usage("the log and the answers need a file each".to_owned()));
     }
     let mut log = Sink::create(&args.file)?;
     let mut answers = args.answers.as_deref().map(Sink::create).transpose()?;
     let stop = stop::on_signals();
-    let outcome = record(args, server, stop, &mut log, answers.as_mut());
+    let outcome = record(args, clock, stop, &mut log, answers.as_mut());
     // Whatever happened, what was written is a log, and it shall be on the disk.
     let finished = log.finish().and(answers.as_mut().map_or(Ok(()), Sink::finish));
     outcome.and_then(|tally| finished.map(|()| tally)).and_then(|tally| tally.tell(args))
@@ -29,13 +29,12 @@ pub(crate) fn run(args: &RecordArgs, server: Server) -> Result<(), Failure> {
 
 fn record(
     args: &RecordArgs,
-    server: Server,
+    clock: Builder,
     stop: Stop,
     log: &mut Sink,
     mut answers: Option<&mut Sink>,
 ) -> Result<Tally, Failure> {
-    let builder = Clock::builder().server(server).poll_interval(args.poll);
-    let built = builder.build_recorded();
+    let built = clock.poll_interval(args.poll).build_recorded();
     let (clock, recording) = built.map_err(|error| Failure::Usage(error.to_string()))?;
     let begun = Instant::now();
     let end = args.duration.and_then(|duration| begun.checked_add(duration));

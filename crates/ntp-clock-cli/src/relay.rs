@@ -5,7 +5,7 @@ use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ntp_clock::{Clock, ClockEvent, Event, Events, Server};
+use ntp_clock::{Builder, Clock, ClockEvent, Event, Events};
 use ntp_clock_relay::{Origins, Relay, RelayConfig, Server as HttpServer, ServerConfig, Tls};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -16,12 +16,12 @@ use crate::display;
 use crate::failure::Failure;
 use crate::output::print_line;
 use crate::stop::{self, Stop};
+use crate::sync;
 
-pub(crate) fn run(args: &RelayArgs, server: Server) -> Result<(), Failure> {
+pub(crate) fn run(args: &RelayArgs, clock: Builder) -> Result<(), Failure> {
     let stop = stop::on_signals();
     let config = server_config(args)?;
-    let built = Clock::builder().server(server).poll_interval(args.poll).build();
-    let clock = built.map_err(|error| Failure::Usage(error.to_string()))?;
+    let clock = sync::start(clock.poll_interval(args.poll))?;
     let runtime = Runtime::new()
         .map_err(|error| Failure::Failed(format!("cannot start the threads: {error}")))?;
     runtime.block_on(serve(args, config, clock, stop))
@@ -146,7 +146,8 @@ impl News {
             if !told && let Some(reading) = clock.now() {
                 told = true;
                 let (status, error) = (clock.status(), display::span(reading.max_error()));
-                say(&format!("synchronised with {}, within {error}", status.server));
+                let proved = if status.authenticated { ", authenticated" } else { "" };
+                say(&format!("synchronised with {}, within {error}{proved}", status.server));
             }
             while let Some(event) = self.events.try_next() {
                 // The first synchronisation is told by now.

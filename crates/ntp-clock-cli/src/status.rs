@@ -2,17 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use ntp_clock::{Server, Span, Status};
+use ntp_clock::{Builder, Span, Status};
 use serde_json::{Map, Value, json};
 
 use crate::args::StatusArgs;
 use crate::display;
 use crate::failure::Failure;
+use crate::nts;
 use crate::output::{print, print_line};
 use crate::sync;
 
-pub(crate) fn run(args: &StatusArgs, server: Server) -> Result<(), Failure> {
-    let clock = sync::clock(server)?;
+pub(crate) fn run(args: &StatusArgs, clock: Builder) -> Result<(), Failure> {
+    let clock = sync::start(clock)?;
     let begun = Instant::now();
     let round = clock.request_sync();
     let synced = sync::wait(&clock, args.timeout);
@@ -61,6 +62,8 @@ fn json(status: &Status) -> Value {
         "epoch": status.epoch,
         "counter": status.counter,
         "counter_id": status.counter_id.to_string(),
+        "authenticated": status.authenticated,
+        "nts": nts::json(status),
     })
 }
 
@@ -75,9 +78,9 @@ fn human(status: &Status) -> String {
 /// What there is to say, in the order in which people ask.
 pub(crate) fn rows(status: &Status) -> Vec<(&'static str, String)> {
     let span = |value: Option<Span>| display::or_dash(value, display::span);
-    let mut rows = vec![
-        ("state", status.state.name().to_owned()),
-        ("server", server_line(status)),
+    let mut rows = vec![("state", status.state.name().to_owned()), ("server", server_line(status))];
+    rows.extend(nts::rows(status));
+    rows.extend([
         ("offset", display::or_dash(status.offset, offset_line)),
         ("max error", span(status.max_error)),
         ("est error", span(status.est_error)),
@@ -86,7 +89,7 @@ pub(crate) fn rows(status: &Status) -> Vec<(&'static str, String)> {
         ("last sync", display::or_dash(status.last_sync, |time| time.to_string())),
         ("next sync", display::or_dash(status.next_sync, |time| time.to_string())),
         ("replies", format!("{} of {} believed", status.believed, status.requests)),
-    ];
+    ]);
     if let Some(rejections) = rejections_line(status) {
         rows.push(("rejected", rejections));
     }

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use ntp_clock::{Clock, Server, SyncState};
+use ntp_clock::{Builder, Clock, SyncState};
 
 use crate::failure::Failure;
 
-/// A clock that asks this server.
-pub(crate) fn clock(server: Server) -> Result<Clock, Failure> {
-    Clock::builder().server(server).build().map_err(|error| Failure::Failed(error.to_string()))
+/// The clock, unless something that was given for it cannot be followed.
+pub(crate) fn start(clock: Builder) -> Result<Clock, Failure> {
+    clock.build().map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// Waits until there are readings, the time is over, or the clock has failed.

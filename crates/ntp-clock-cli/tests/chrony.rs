@@ -92,9 +92,12 @@ fn status_has_the_keys_of_pythons_get_status_and_a_form_for_people() {
             "next_sync",
             "epoch",
             "counter",
-            "counter_id"
+            "counter_id",
+            "authenticated",
+            "nts"
         ]
     );
+    assert_eq!((&json["authenticated"], &json["nts"]), (&false.into(), &Value::Null));
     assert_eq!((&json["is_synced"], &json["state"]), (&true.into(), &"synchronised".into()));
     let believed = json["believed"].as_u64().unwrap();
     assert_eq!(json["requests"].as_u64(), Some(believed), "the whole round is waited for");

@@ -158,7 +158,11 @@ impl Driver {
                 }
             }
             // It is counted by the engine and reported as an event.
-            Err(_) => {}
+            Err(_) => {
+                if let Some(trouble) = self.proof.take_disproof() {
+                    self.carrier.fail(self.publisher.engine().round_number(), trouble);
+                }
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use ntp_clock_core::AttemptError;
+use ntp_clock_core::{AttemptError, Rejection};
 
 /// What kept a clock from synchronising.
 ///
@@ -34,6 +34,12 @@ impl Failure {
         match (trouble, reason) {
             (Some(trouble), AttemptError::NoReply | AttemptError::NotSent) => {
                 Failure::new(trouble.kind, format!("{reason} ({trouble})"))
+            }
+            // The reply was proved, by keys that are worth nothing.
+            (Some(trouble), AttemptError::Rejected(Rejection::Unauthenticated))
+                if matches!(trouble.kind, FailureKind::Certificate | FailureKind::KeyExchange) =>
+            {
+                trouble
             }
             _ => Failure::new(FailureKind::Attempt(reason), reason.to_string()),
         }

@@ -77,10 +77,11 @@ impl fmt::Display for Nts {
 }
 
 impl fmt::Display for NtsRoots {
+    /// "platform", or the file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NtsRoots::Platform => f.write_str("the certificates that this machine trusts"),
-            NtsRoots::File(file) => write!(f, "the certificates in {}", file.display()),
+            NtsRoots::Platform => f.write_str("platform"),
+            NtsRoots::File(file) => write!(f, "{}", file.display()),
         }
     }
 }

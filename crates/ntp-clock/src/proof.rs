@@ -122,6 +122,15 @@ impl Proof {
         }
     }
 
+    /// Why a reply of our server's was not believed, if its keys say more than that it was not.
+    pub(crate) fn take_disproof(&mut self) -> Option<Failure> {
+        match self {
+            Proof::None => None,
+            #[cfg(feature = "nts")]
+            Proof::Nts(keyring) => keyring.take_disproof(),
+        }
+    }
+
     /// What a round that had to wait for this has waited for.
     pub(crate) fn overdue(&self) -> Option<Failure> {
         match self {

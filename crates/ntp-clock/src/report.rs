@@ -138,15 +138,23 @@ impl Report {
         format!("{server} is asked at {to} from now on; {from} no longer answers")
     }
 
+    /// That replies were proved, and where they come from: keys may name another host.
+    fn proved(&self) -> String {
+        let nts = self.shared.runtime().lock().nts.clone();
+        let ntp_host = nts.and_then(|nts| nts.ntp_host);
+        ntp_host.map_or_else(String::new, |host| format!(", authenticated, asked at {host}"))
+    }
+
     fn describe(&self, event: &Event) -> String {
         let server =
             self.shared.server.as_ref().map_or_else(|e| e.text().to_owned(), Server::to_string);
         let error = || self.outcome.as_ref().err().map_or("", Failure::detail);
         match event {
             Event::Synchronised { max_error, est_error, delay, believed, sent, epoch, .. } => {
+                let proved = self.proved();
                 format!(
-                    "synchronised with {server}: max_error {:.3} ms, est_error {:.3} ms, delay \
-                     {:.3} ms, {believed} of {sent} replies believed, epoch {epoch}",
+                    "synchronised with {server}{proved}: max_error {:.3} ms, est_error {:.3} ms, \
+                     delay {:.3} ms, {believed} of {sent} replies believed, epoch {epoch}",
                     max_error.as_millis_f64(),
                     est_error.as_millis_f64(),
                     delay.as_millis_f64(),

@@ -49,13 +49,14 @@ fn line(time: Option<&str>, status: &Status) -> String {
         return format!("{}: {why}", status.state.name());
     };
     format!(
-        "{time}  offset {}  max_error {}  est_error {}  delay {}  drift {}  {}",
+        "{time}  offset {}  max_error {}  est_error {}  delay {}  drift {}  {}{}",
         or_dash(status.offset, signed),
         of(status.max_error),
         of(status.est_error),
         of(status.delay),
         or_dash(status.drift_ppm, drift),
         status.state.name(),
+        if status.authenticated { "  authenticated" } else { "" },
     )
 }
 

@@ -8,16 +8,16 @@ mod screen;
 
 use std::io::{self, IsTerminal};
 
-use ntp_clock::{Clock, Server};
+use ntp_clock::Builder;
 
 use crate::args::WatchArgs;
 use crate::failure::Failure;
 use crate::stop;
+use crate::sync;
 
-pub(crate) fn run(args: &WatchArgs, server: Server) -> Result<(), Failure> {
+pub(crate) fn run(args: &WatchArgs, clock: Builder) -> Result<(), Failure> {
     let stop = stop::on_signals();
-    let built = Clock::builder().server(server).poll_interval(args.poll).build();
-    let clock = built.map_err(|error| Failure::Usage(error.to_string()))?;
+    let clock = sync::start(clock.poll_interval(args.poll))?;
     let events = clock.subscribe();
     let terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
     if args.lines || args.count.is_some() || !terminal {

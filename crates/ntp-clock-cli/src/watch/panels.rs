@@ -12,6 +12,7 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph, Wrap};
 
 use super::history::{History, Sample};
 use crate::display::{or_dash, signed, span};
+use crate::nts;
 use crate::status::{drift, rejections_line, server_line};
 
 /// All that one picture is made of.
@@ -72,6 +73,7 @@ impl Picture<'_> {
             cell(&("time", self.time.clone().unwrap_or_else(|| "-".to_owned()))),
             cell(&("server", server_line(status))),
         ];
+        facts.extend(nts::rows(status).first().map(cell));
         if width >= TWO_COLUMNS_FROM {
             let (left, right) = pairs.split_at(pairs.len() / 2);
             for (left, right) in left.iter().zip(right) {

@@ -11,11 +11,14 @@ use ntp_test_server::{Behaviour, TestServer};
 #[path = "../../../ntp-clock/tests/common/mod.rs"]
 mod clock_tests;
 
-pub use clock_tests::{Chrony, serve, truth_ns};
+pub use clock_tests::{Chrony, eventually, serve, tells_time, truth_ns};
 
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ntp-clock"));
-    command.env_remove("PORTACODE_NTP_SERVER").stdin(Stdio::null());
+    for name in ["SERVER", "NTS", "NTS_CA"] {
+        command.env_remove(format!("PORTACODE_NTP_{name}"));
+    }
+    command.stdin(Stdio::null());
     command
 }
 

@@ -15,7 +15,7 @@ use rustls::{ClientConfig, RootCertStore, Stream, crypto};
 
 use super::judge::{Judge, Judged};
 use super::limited::Limited;
-use super::roots;
+use super::{roots, words};
 use crate::nts_choice::{NtsError, NtsRoots};
 use crate::server::Server;
 
@@ -79,7 +79,7 @@ pub enum KeysError {
     #[error("the key exchange took longer than {} s", .0.as_secs_f64())]
     TimedOut(Duration),
     /// TLS failed: most often the certificate does not prove the name.
-    #[error("the key exchange's TLS failed: {0}")]
+    #[error("the key exchange failed: {}", words::of(.0))]
     Tls(rustls::Error),
     /// The server speaks another protocol.
     #[error("the server does not exchange keys for NTP (ALPN ntske/1)")]

@@ -32,6 +32,8 @@ pub(crate) struct Keyring {
     newest: bool,
     /// Requests were made since the last reply that was proved.
     unanswered: bool,
+    /// Why a reply that was proved is not believed all the same, until the driver has taken it.
+    disproof: Option<Failure>,
     /// What is known of keys that were given.
     given: NtsStatus,
     /// Where time is to be asked, until the driver has taken it.
@@ -64,6 +66,7 @@ impl Keyring {
             error: None,
             newest: false,
             unanswered: false,
+            disproof: None,
             target: None,
             round: 0,
         }
@@ -152,6 +155,11 @@ impl Keyring {
         Ok(reply)
     }
 
+    /// Why the last reply was not believed, where that was the certificate's fault or the time's.
+    pub(crate) fn take_disproof(&mut self) -> Option<Failure> {
+        self.disproof.take()
+    }
+
     /// The machine may be on another network: a key exchange that failed says nothing any more.
     pub(crate) fn moved(&mut self) {
         self.renewal.moved();
@@ -164,8 +172,7 @@ impl Keyring {
     fn judge(&mut self, time: UnixTime, ours: Option<UnixTime>) -> Result<(), Rejection> {
         if time < FLOOR {
             let detail = format!("the server tells {time}, which was before this release");
-            self.error = Some(Failure::new(FailureKind::KeyExchange, detail));
-            return Err(Rejection::Unauthenticated);
+            return Err(self.disprove(Failure::new(FailureKind::KeyExchange, detail)));
         }
         if ours.is_some_and(|ours| (ours - time).abs() <= TIME_OF_REPLY_MAX_ERROR) {
             return Ok(());
@@ -174,11 +181,16 @@ impl Keyring {
             Ok(()) => Ok(()),
             Err(error) => {
                 let detail = format!("{error}; by the time that its own server tells, {time}");
-                self.error = Some(Failure::new(kind_of(&error), detail));
                 self.association = None;
-                Err(Rejection::Unauthenticated)
+                Err(self.disprove(Failure::new(kind_of(&error), detail)))
             }
         }
+    }
+
+    fn disprove(&mut self, failure: Failure) -> Rejection {
+        self.error = Some(failure.clone());
+        self.disproof = Some(failure);
+        Rejection::Unauthenticated
     }
 
     fn begin(&mut self, now: LocalTime, time: Option<UnixTime>) {

@@ -9,6 +9,7 @@ mod key_server;
 mod keyring;
 mod limited;
 mod roots;
+mod words;
 
 pub use judge::Judged;
 pub use key_server::{KeyServer, Keys, KeysError};

@@ -126,6 +126,12 @@ impl ServerError {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        self.reason.to_string()
+    }
 }
 
 const DEFAULT_HOST: &str = "time.cloudflare.com";
