@@ -63,7 +63,7 @@ class NtsStatus(TypedDict):
     certificate_expires: str | None
     """When it ends, ISO 8601."""
     roots: str
-    """Whose word counts for certificates: those that this machine trusts, or those of a file."""
+    """Whose certificates are trusted: "platform" for those of this machine, or a file's name."""
 
 @type_check_only
 class ClockStatus(TypedDict):

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import timeit
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 try:
     from portacode.utils.ntp_clock import NTPClock, ntp_clock
@@ -60,7 +60,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--server",
         metavar="[nts://]HOST[:PORT]",
         help="the server to ask; by default what PORTACODE_NTP_SERVER names, or "
-        "time.cloudflare.com. With nts:// it has to prove its replies (Network Time Security): "
+        "time.cloudflare.com. With nts://, or PORTACODE_NTP_NTS=required, it has to prove its "
+        "replies (Network Time Security): "
         "the port is that of the key exchange then, and PORTACODE_NTP_NTS_CA names a file of "
         "certificates to trust instead of the machine's",
     )
@@ -84,9 +85,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def clock_of(server: str) -> NTPClock:
     """A clock that asks this server."""
     host = server.removeprefix("nts://")
-    if host == server:
-        return NTPClock(server)
-    return NTPClock(host, nts="required", nts_ca=os.environ.get("PORTACODE_NTP_NTS_CA"))
+    # A word of the environment's may be any: it is refused below.
+    chosen: Any = "required" if host != server else os.environ.get("PORTACODE_NTP_NTS", "off")
+    roots = os.environ.get("PORTACODE_NTP_NTS_CA") if chosen != "off" else None
+    return NTPClock(host, nts=chosen, nts_ca=roots)
 
 
 def seconds(text: str) -> float:

@@ -296,7 +296,9 @@ print(json.dumps([synced, *(status[key] for key in keys)]))
 TOOL = str(ROOT / "tools" / "test_python_ntp_clock.py")
 
 
-def test_the_tool_asks_a_server_at_nts_and_shows_what_is_proved(nts_server: NtsServer) -> None:
+def test_the_tool_asks_a_server_at_nts_and_shows_what_is_proved(
+    nts_server: NtsServer, chrony: str
+) -> None:
     roots: dict[str, Any] = {"PORTACODE_NTP_NTS_CA": str(nts_server.authority.file)}
     url = f"nts://{nts_server.keys_address}"
     ran = run_python(TOOL, "--server", url, server="127.0.0.1:1", **roots)
@@ -307,6 +309,13 @@ def test_the_tool_asks_a_server_at_nts_and_shows_what_is_proved(nts_server: NtsS
     unknown = run_python(TOOL, "--server", url, server="127.0.0.1:1", PORTACODE_NTP_NTS_CA=TOOL)
     assert (unknown.code, unknown.out) == (2, "")
     assert "there is no certificate in" in unknown.err
+    plain = run_python(
+        *(TOOL, "--timeout", "1", "--server", chrony),
+        server="",
+        PORTACODE_NTP_NTS="required",
+        **roots,
+    )
+    assert plain.code == 1, "that port gives no keys"
     never = run_python(TOOL, "--timeout", "600", server="127.0.0.1:1", PORTACODE_NTP_NTS="maybe")
     assert never.code == 1
     assert never.out.endswith('NTS is "off" or "required", not "maybe"\n')
