@@ -22,7 +22,7 @@ pub(crate) struct Discipline {
     epoch: u64,
     /// Rounds since the clock was last without any knowledge of its offset.
     rounds: u32,
-    /// From when on an announced leap second may have happened.
+    /// The second from which on truth may be a second off: an announced leap second's.
     leap: Option<UnixTime>,
 }
 
@@ -199,14 +199,14 @@ impl Discipline {
     fn note_leap(&mut self, reply: &ServerReply) {
         let (told, error) = (reply.transmit_time, reply.max_error());
         let happening =
-            |leap: UnixTime| told + error >= leap && told - error < leap + LEAP_SECOND.times(2);
+            |leap: UnixTime| told + error >= leap && told - error < leap + LEAP_SECOND.times(3);
         if self.leap.is_some_and(happening) {
             return;
         }
         self.leap = match reply.leap {
-            Leap::Insert => Some(told.next_month()),
-            // The month's last minute is a second short.
-            Leap::Delete => Some(told.next_month() - LEAP_SECOND),
+            // The month's last second is missing, or comes twice: then what is past for the first
+            // time is so for good only the second time.
+            Leap::Insert | Leap::Delete => Some(told.next_month() - LEAP_SECOND),
             Leap::None | Leap::Unsynchronised => None,
         };
     }
@@ -460,20 +460,21 @@ mod tests {
 
     #[test]
     fn a_leap_second_is_announced_for_the_months_end_and_taken_back() {
-        let (hour_before, new_year) = (before_new_year(3_600), before_new_year(0));
-        assert_eq!(noted(None, hour_before, Leap::Insert), Some(new_year));
-        assert_eq!(noted(None, hour_before, Leap::Delete), Some(before_new_year(1)));
-        assert_eq!(noted(Some(new_year), hour_before, Leap::None), None);
-        assert_eq!(noted(Some(new_year), hour_before, Leap::Unsynchronised), None);
+        let (hour_before, last_second) = (before_new_year(3_600), before_new_year(1));
+        assert_eq!(noted(None, hour_before, Leap::Insert), Some(last_second));
+        assert_eq!(noted(None, hour_before, Leap::Delete), Some(last_second));
+        assert_eq!(noted(Some(last_second), hour_before, Leap::None), None);
+        assert_eq!(noted(Some(last_second), hour_before, Leap::Unsynchronised), None);
     }
 
     #[test]
     fn while_a_leap_second_may_be_happening_its_warning_stands() {
-        let new_year = before_new_year(0);
+        let begins = before_new_year(1);
         let error = Span::from_nanos(10_030);
-        let stands = |at: UnixTime| noted(Some(new_year), at, Leap::None).is_some();
-        assert!(stands(new_year - error) && !stands(new_year - error - Span::from_nanos(1)));
-        let over = new_year + Span::from_secs(2) + error;
+        let stands = |at: UnixTime| noted(Some(begins), at, Leap::None).is_some();
+        assert!(stands(begins - error) && !stands(begins - error - Span::from_nanos(1)));
+        // Some servers run through the month's last second twice, some through the next one.
+        let over = before_new_year(-2) + error;
         assert!(stands(over - Span::from_nanos(1)) && !stands(over));
     }
 

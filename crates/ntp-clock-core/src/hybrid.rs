@@ -201,6 +201,8 @@ const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::{self, Mapping};
+    use crate::time::LocalTime;
     use proptest::prelude::*;
     use std::string::ToString;
     use std::vec;
@@ -270,6 +272,28 @@ mod tests {
         assert_eq!(ahead, Err(HybridError::Ahead { by }));
         let both = HybridTime::after(Some(beyond), Some(beyond), &reading(10, 20));
         assert_eq!(both, Err(HybridError::Future { by }));
+    }
+
+    #[test]
+    fn stamps_go_on_through_a_leap_second_and_the_epoch_that_begins_a_second_earlier() {
+        let start = LocalTime::from_nanos(1_000);
+        let whole = mapping::tests::mapping().to_words();
+        let mut words = whole;
+        words[13] = 2_000_001_000; // a second before the leap, which is at 3 s
+        let before = Mapping::from_words(words);
+        let mut words = whole;
+        words[1] = (words[1] as i64 - 1_000_000_000) as u64; // centre
+        words[14] += 1; // epoch
+        let after = Mapping::from_words(words);
+        let mut last = None;
+        // The server shows on which side it is at 3.7 s.
+        for ms in 0..6_000 {
+            let mapping = if ms < 3_700 { before } else { after };
+            let reading = mapping.read(start + Span::from_millis(ms)).expect("valid");
+            let stamp = HybridTime::after(last, None, &reading).expect("never ahead");
+            assert!(Some(stamp) > last && stamp.time() <= reading.latest(), "{ms}");
+            last = Some(stamp);
+        }
     }
 
     #[test]

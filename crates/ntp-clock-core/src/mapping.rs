@@ -37,7 +37,7 @@ pub struct Mapping {
     pub(crate) valid_from: LocalTime,
     /// After this nothing is said.
     pub(crate) valid_until: LocalTime,
-    /// From here on a leap second may have happened.
+    /// From here on truth may be a second off: a leap second is near, or may have happened.
     pub(crate) leap_at: LocalTime,
     /// Changes whenever readings may start earlier.
     pub(crate) epoch: u64,
@@ -585,6 +585,27 @@ pub(crate) mod tests {
         assert_eq!(said(i64::MIN), (true, false, None));
         let end = Reading::new(UnixTime::MAX, Span::ZERO, Span::ZERO, 1);
         assert!(!end.is_past(UnixTime::MAX), "the end of the scale never passes");
+    }
+
+    #[test]
+    fn what_is_past_while_a_leap_second_is_pending_is_past_whether_it_came_or_not() {
+        // The last second before midnight, which is at 3 s, is missing or comes twice; or the first.
+        let m = Mapping { leap_at: LocalTime::from_nanos(2_000_001_000), ..mapping() };
+        let second = Span::from_secs(1);
+        let leaps = [(0, Span::ZERO), (2_000, second), (3_000, -second), (4_000, -second)];
+        let truths = |ms: i64| {
+            let on = m.centre + Span::from_nanos(ms * 1_000_020);
+            leaps.map(|(from_ms, leap)| if ms >= from_ms { on + leap } else { on })
+        };
+        for ms in 0..6_000 {
+            let r = after(&m, ms * 1_000_000);
+            let past = r.earliest() - Span::from_nanos(1);
+            let future = r.latest() + Span::from_nanos(1);
+            assert!(r.is_past(past) && r.is_future(future));
+            let later = (ms..6_000).step_by(7).flat_map(truths);
+            assert!(later.min().is_some_and(|truth| past < truth), "{ms}: it comes again");
+            assert!(truths(ms).into_iter().all(|truth| truth < future), "{ms}: it is there");
+        }
     }
 
     #[test]

@@ -13,10 +13,11 @@ use crate::clock::Clock;
 /// be now are the reading's time less and plus its `max_error`. Without a reading every answer is
 /// `None`: neither past nor future, and [`Clock::now`] says as much as these.
 ///
-/// Where a leap second was announced, `max_error` is a second more from its midnight on until the
-/// server has shown on which side of it its time is; answers are true meanwhile, and a wait takes a
-/// second longer. A new epoch may begin earlier, and a synchronisation may leave a greater error:
-/// a time that had certainly passed has passed all the same, though a later look may not know it.
+/// Where a leap second was announced, `max_error` is a second more from the last second before it
+/// on until the server has shown on which side of it its time is: so a time that is past does not
+/// come again when Unix time runs through a second twice. Waits take two seconds longer meanwhile.
+/// A new epoch may begin earlier, and a synchronisation may leave a greater error: a time that had
+/// certainly passed has passed all the same, though a later look may not know it.
 ///
 /// ```
 /// use std::time::Duration;

@@ -3,7 +3,7 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -94,29 +94,30 @@ fn no_wait_of_hundreds_returns_before_its_time_while_delays_and_errors_change() 
     let server = serve(|b| b.set_delay(Delay::fixed(ms(3))));
     let clock = busy_clock_of(&server);
     assert!(clock.wait_synced(Duration::from_secs(10)), "{:?}", clock.status());
-    let (deadline, waits) = (Instant::now() + ms(3_000), Mutex::new(Vec::new()));
+    let (begun, waits) = (Instant::now(), AtomicU32::new(0));
+    // So many, over some rounds of the clock.
+    let go_on = || waits.load(Ordering::SeqCst) < 300 || begun.elapsed() < ms(2_500);
     let seed = 11;
     println!("seed {seed}");
     std::thread::scope(|scope| {
         for thread in 0..16 {
-            let (clock, waits) = (&clock, &waits);
+            let (clock, waits, go_on) = (&clock, &waits, &go_on);
             scope.spawn(move || {
                 let mut dice = fastrand::Rng::with_seed(seed + thread);
-                while Instant::now() < deadline {
+                while go_on() {
                     let Some(latest) = clock.latest() else { continue };
                     let time = latest + Span::from_micros(dice.i64(-20_000..20_000));
-                    let begun = Instant::now();
                     let reading = clock.wait_until_past(time, Duration::from_secs(30));
                     let truth_ns = truth_ns();
                     let reading = reading.expect("it passes");
                     assert!(reading.earliest() > time);
                     assert!(truth_ns > time.as_nanos(), "{} ns early", time.as_nanos() - truth_ns);
-                    waits.lock().unwrap().push(begun.elapsed());
+                    waits.fetch_add(1, Ordering::SeqCst);
                 }
             });
         }
         let mut dice = fastrand::Rng::with_seed(seed);
-        while Instant::now() < deadline {
+        while go_on() {
             // From one way to the other and back: the bound has to stay one.
             let (to_server, to_client) = (dice.u64(0..25), dice.u64(0..25));
             server.set(|b| b.to_server.delay = Delay::fixed(ms(to_server)));
@@ -124,8 +125,6 @@ fn no_wait_of_hundreds_returns_before_its_time_while_delays_and_errors_change() 
             sleep(ms(200));
         }
     });
-    let waits = waits.into_inner().unwrap();
-    assert!(waits.len() > 200, "{} waits", waits.len());
 }
 
 #[test]
