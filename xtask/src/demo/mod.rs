@@ -6,6 +6,7 @@ mod otel;
 mod path;
 mod process;
 mod system;
+mod time;
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,14 +21,17 @@ use crate::python::Venv;
 use lock::Lock;
 use path::Profile;
 use system::{Plan, System};
+use time::TimeSource;
 
 /// Starts a time server, the dashboard's server and two devices, whose system clocks are seconds
 /// off, and tells where to look at it.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DemoArgs {
-    /// Ask time.cloudflare.com instead of a server of our own
-    #[arg(long)]
-    live: bool,
+    /// Ask time.cloudflare.com, or the server that is named, instead of one of our own; nts:// in
+    /// front of it requires Network Time Security
+    #[arg(long, value_name = "SERVER", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "time.cloudflare.com")]
+    live: Option<String>,
 
     /// The network between all of them: how long each way takes (of --live all but that to the time
     /// server)
@@ -70,15 +74,18 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
         ctrlc::set_handler(|| ENDED.store(true, Ordering::Relaxed)).context("signals")?;
         return otel::run(&project, args.once, &is_ended);
     }
-    let venv = build::all(&project, args.live)?;
+    let venv = build::all(&project, args.live.is_some())?;
     ctrlc::set_handler(|| ENDED.store(true, Ordering::Relaxed)).context("signals")?;
-    let server = if args.live { None } else { Some(args.path.time_server(&project, BUILD)?) };
+    let time = match &args.live {
+        None => TimeSource::Own(args.path.time_server(&project, BUILD)?),
+        Some(server) => TimeSource::live(server),
+    };
     let plan = Plan {
         project: &project,
         venv: &venv,
         build: BUILD,
         path: args.path,
-        time_server: server.as_ref(),
+        time: &time,
         // Another for each, so that the dashboard shows what a person did alone.
         folder: project.work(if args.once { "demo/once" } else { "demo/data" }),
         port: if args.once { None } else { Some(args.port) },
@@ -108,13 +115,13 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
 pub(crate) fn check(job: &Job) -> Result<bool> {
     let project = job.project();
     let path = Profile::Lan;
-    let server = path.time_server(project, "debug")?;
+    let time = TimeSource::Own(path.time_server(project, "debug")?);
     let plan = Plan {
         project,
         venv: &Venv::of(project),
         build: "debug",
         path,
-        time_server: Some(&server),
+        time: &time,
         folder: project.work("demo/test"),
         port: None,
     };
@@ -130,7 +137,7 @@ fn introduce(plan: &Plan, system: &System) -> Result<()> {
             text.to_owned()
         }
     };
-    println!("\nAll synchronise with {}, each by itself.", plan.time_address());
+    println!("\nAll synchronise with {}, each by itself.", plan.time);
     if system.is_faked() {
         println!("Their system clocks are wrong, on purpose: {}.", system::skews());
     } else {

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::path::{self, Profile, Proxies, here, is_healthy};
 use super::process::Process;
+use super::time::TimeSource;
 use crate::command::{Job, answer_of};
 use crate::project::Project;
 use crate::python::{Venv, fake_clock};
-use crate::server::Server;
 
 /// What to start, and where.
 #[derive(Debug)]
@@ -25,19 +25,12 @@ pub(super) struct Plan<'a> {
     pub(super) build: &'a str,
     /// How far they are from one another.
     pub(super) path: Profile,
-    /// `None` for time.cloudflare.com.
-    pub(super) time_server: Option<&'a Server>,
+    /// Whom all ask for the time.
+    pub(super) time: &'a TimeSource,
     /// Where the server keeps its data.
     pub(super) folder: PathBuf,
     /// The port that a person wants, or may do without; `None` where nobody cares.
     pub(super) port: Option<Option<u16>>,
-}
-
-impl Plan<'_> {
-    /// `host[:port]`
-    pub(super) fn time_address(&self) -> &str {
-        self.time_server.map_or(LIVE_SERVER, Server::address)
-    }
 }
 
 /// What runs. It ends in the reverse order of its start.
@@ -61,7 +54,7 @@ impl System {
         std::fs::create_dir_all(&plan.folder)?;
         let library = plan.venv.faketime_library();
         let skewed = |mut command: Command, machine: &str, offset: &str| {
-            command.env("PORTACODE_NTP_SERVER", plan.time_address());
+            plan.time.tell(&mut command);
             command.env(MACHINE, machine);
             if let Some(library) = &library {
                 fake_clock(&mut command, library, offset);
@@ -114,7 +107,8 @@ impl System {
         if library.is_some() {
             client.arg("--skewed");
         }
-        client.args(["--path", plan.path.name()]).env("PORTACODE_NTP_SERVER", plan.time_address());
+        client.args(["--path", plan.path.name()]);
+        plan.time.tell(&mut client);
         client.env(MACHINE, "client").env("DEMO_PASSWORD", &password);
         let faked = library.is_some();
         Ok(System { devices, proxies, server, server_address, client, url, user, password, faked })
@@ -171,7 +165,7 @@ impl System {
 
     /// Each leg and its measured round trip, for people.
     pub(super) fn round_trips(&self, plan: &Plan) -> Result<Vec<String>> {
-        path::lines(plan.path, plan.time_server, &self.proxies, self.server_address)
+        path::lines(plan.path, plan.time.own(), &self.proxies, self.server_address)
     }
 
     /// What a person opens.
@@ -204,7 +198,7 @@ fn set_up(plan: &Plan, job: &Job) -> Result<Value> {
     let manage = |args: &[&str]| {
         let mut command = plan.venv.program();
         command.arg("manage.py").args(args);
-        command.env("PORTACODE_NTP_SERVER", plan.time_address());
+        plan.time.tell(&mut command);
         in_server(&mut command, plan);
         command
     };
@@ -256,7 +250,6 @@ pub(super) fn wait(
 }
 
 const SERVER: &str = "server/portacode_django";
-const LIVE_SERVER: &str = "time.cloudflare.com";
 /// Names the machine that a program is to pretend to run on.
 const MACHINE: &str = "PORTACODE_MACHINE";
 /// For libfaketime, and for people.
