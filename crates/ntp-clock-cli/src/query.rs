@@ -129,9 +129,11 @@ fn system_at(local: LocalTime, clock: &Clock) -> Span {
 }
 
 fn human(burst: &Burst, status: &Status, told: &[ClockEvent]) -> String {
-    let mut text = format!("server  {}\n", server_line(status));
-    for (name, value) in nts::rows(status) {
-        text.push_str(&format!("{name:<12}{value}\n"));
+    let proofs = nts::rows(status);
+    let width = if proofs.is_empty() { 8 } else { 12 };
+    let mut text = String::new();
+    for (name, value) in [("server", server_line(status))].into_iter().chain(proofs) {
+        text.push_str(&format!("{name:<width$}{value}\n"));
     }
     text.push('\n');
     if !burst.requests.is_empty() {

@@ -244,6 +244,23 @@ fn watch_tells_an_outage_of_the_key_exchange_and_recovers_when_it_is_over() {
     watch.wait().expect("ends");
 }
 
+#[test]
+fn a_command_waits_no_longer_than_it_may_for_a_key_exchange_that_hangs() {
+    let authority = Authority::new();
+    let silent = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let target = format!("nts://127.0.0.1:{}", silent.local_addr().expect("bound").port());
+    let now = trusting(&authority, &["now", "--timeout", "500ms", "--server", &target]);
+    assert_eq!((now.code, now.out.as_str()), (Some(1), ""), "{now:?}");
+    assert!(now.err.contains("no believed reply within 500ms"), "{now:?}");
+    let query = trusting(&authority, &["query", "--timeout", "8s", &target]);
+    assert_eq!(query.code, Some(1), "{query:?}");
+    assert!(
+        query.out.contains("nts         required, nothing proved, 0 cookies left"),
+        "{query:?}"
+    );
+    assert!(query.err.contains("the key exchange has not finished yet"), "{query:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_commands_also_while_the_key_exchange_hangs() {
