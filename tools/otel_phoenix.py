@@ -23,8 +23,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "server"), str(ROOT / "tests" / "python")]
 
+from ports import free_port  # noqa: E402
 from support import FaultyServer  # noqa: E402
-from system import Device, Server, Session, eventually, free_port  # noqa: E402
+from system import Device, Server, Session, eventually  # noqa: E402
 from test_requests import complete  # noqa: E402
 from test_spans import PARENTS, WAY  # noqa: E402
 

@@ -12,6 +12,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { Gate } from '../otel/gate.js';
 import { wrapTracerProvider } from '../otel/wrap.js';
+import { eventually } from './support.mjs';
 
 /** An exporter that answers when it is let. */
 class Receiver {
@@ -66,6 +67,7 @@ const settled = (milliseconds = 50) => new Promise((resolve) => setTimeout(resol
 test('spans from before the first synchronisation wait and leave once, in order, before newer ones', async () => {
     const { receiver, clock, gate, provider, spans } = set(SimpleSpanProcessor);
     spans(0, 1500);
+    assert.ok(await eventually(() => gate.waiting === 1500));
     await settled();
     assert.equal(gate.waiting, 1500);
     assert.deepEqual(receiver.batches, []);
@@ -85,10 +87,10 @@ test('after the time-out everything leaves as it is, and the gate stays open', a
         limits: { waitMs: 20 },
     });
     spans(0, 3);
-    await settled(100);
+    assert.ok(await eventually(() => receiver.names.length === 3));
     assert.equal(gate.waiting, 0);
     spans(3, 5);
-    await settled();
+    assert.ok(await eventually(() => receiver.names.length >= 5));
     assert.deepEqual(receiver.names, numbers(5));
     assert.ok(receiver.batches.flat().every((span) => !span.synchronised));
     await provider.shutdown();
@@ -98,7 +100,7 @@ for (const limits of [{ items: 10 }, { bytes: 10_000 }]) {
     test(`a gate that is full by ${Object.keys(limits)} lets the oldest go and loses none`, async () => {
         const { receiver, gate, provider, spans } = set(SimpleSpanProcessor, { limits });
         spans(0, 35);
-        await settled();
+        assert.ok(await eventually(() => receiver.names.length >= 25));
         assert.equal(gate.waiting, 10);
         assert.deepEqual(
             receiver.names.sort((a, b) => a - b),
@@ -116,25 +118,26 @@ test('after a sleep the gate closes until there are readings again, or its time 
     let awaited = false;
     const { receiver, clock, gate, provider, spans } = set(SimpleSpanProcessor, {
         awaited: () => awaited,
-        limits: { waitMs: 30 },
+        limits: { waitMs: 400 },
     });
     clock.synchronised = true;
     spans(0, 2);
     awaited = true;
     spans(2, 4);
+    assert.ok(await eventually(() => receiver.names.length >= 2));
     await settled(5);
     assert.deepEqual(receiver.names, numbers(2));
     awaited = false;
     gate.open();
     spans(4, 5);
-    await settled();
+    assert.ok(await eventually(() => receiver.names.length >= 5));
     assert.deepEqual(receiver.names, numbers(5));
     awaited = true;
     spans(5, 6);
-    await settled(100);
+    assert.ok(await eventually(() => receiver.names.length >= 6));
     // It does not wait twice for the same.
     spans(6, 7);
-    await settled(5);
+    assert.ok(await eventually(() => receiver.names.length >= 7));
     assert.deepEqual(receiver.names, numbers(7));
     await provider.shutdown();
 });
@@ -307,7 +310,7 @@ test('a page that is left sends what waits without waiting for answers', async (
     });
     receiver.export = (items) => receiver.batches.push(items);
     spans(0, 120);
-    await settled();
+    assert.ok(await eventually(() => gate.waiting === 120));
     gate.leaveAtOnce();
     assert.deepEqual(receiver.names, numbers(120));
     receiver.export = Receiver.prototype.export;

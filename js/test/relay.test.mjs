@@ -42,7 +42,7 @@ for (const stopped of [false, true]) {
             globalThis.WebSocket ??= WebSocket;
             const { NTPClock } = await import(${JSON.stringify(MODULE)});
             const clock = new NTPClock({ relay: ${JSON.stringify(ws)} });
-            const synced = await clock.waitSynced({ timeout: 20000 });
+            const synced = await clock.waitSynced({ timeout: 60_000 });
             if (${stopped}) clock.stopAutoSync();
             console.log(synced);`;
         const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
@@ -82,7 +82,7 @@ test('a server named without a time binds nobody to it', async (t) => {
     assert.equal(await clock.sync(), false);
     assert.equal(clock.getStatus().server, 'before');
     unsynchronised = false;
-    assert.ok((await clock.sync()) || (await clock.waitSynced({ timeout: 12_000 })));
+    assert.ok((await clock.sync()) || (await clock.waitSynced({ timeout: 60_000 })));
     assert.equal(clock.getStatus().server, 'after');
     assert.equal(clock.getStatus().rejections.server, undefined);
 });
@@ -202,7 +202,7 @@ test('workers of other instances may have other epochs, one whose own time began
     epoch = 2;
     clock.sync();
     assert.ok(await eventually(() => epochs.length === 1, 12_000), `${sent.length} sent`);
-    assert.ok(await clock.waitSynced({ timeout: 12_000 }));
+    assert.ok(await clock.waitSynced({ timeout: 60_000 }));
     near(clock);
     assert.equal(clock.read().epoch, 2);
 });

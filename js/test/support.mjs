@@ -44,7 +44,7 @@ export async function underClocks() {
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Whether it happens in time. */
-export async function eventually(happened, withinMs = 5000) {
+export async function eventually(happened, withinMs = 60_000) {
     for (const ends = Date.now() + withinMs; Date.now() < ends; await pause(10)) {
         if (happened()) return true;
     }
@@ -77,12 +77,33 @@ export function near(clock) {
     return maxErrorMs;
 }
 
+/** A port that the system gives to nobody by itself, as it might before it is used. */
 export async function freeUdpPort() {
+    for (;;) {
+        const port = 10_000 + Math.floor(Math.random() * 10_000);
+        const socket = dgram.createSocket('udp4');
+        const isFree = await new Promise((resolve) => {
+            socket.once('error', () => resolve(false));
+            socket.bind(port, '127.0.0.1', () => resolve(true));
+        });
+        socket.close();
+        if (isFree) return port;
+    }
+}
+
+/** Whether an NTP server of this machine answers on this port. */
+async function answers(port) {
     const socket = dgram.createSocket('udp4');
-    await new Promise((resolve) => socket.bind(0, '127.0.0.1', resolve));
-    const { port } = socket.address();
+    // A client's request of version 4; where nobody listens, sending or receiving fails.
+    const request = Buffer.from([0x23, ...Array(47).fill(0)]);
+    const answered = await new Promise((resolve) => {
+        socket.once('error', () => resolve(false));
+        socket.once('message', () => resolve(true));
+        socket.connect(port, '127.0.0.1', () => socket.send(request));
+        setTimeout(resolve, 200, false);
+    });
     socket.close();
-    return port;
+    return answered;
 }
 
 /** A folder that is gone after the test. */
@@ -107,7 +128,11 @@ export async function chrony(t) {
     writeFileSync(conf, [`port ${port}`, ...lines, `pidfile ${join(here, 'pid')}`, ''].join('\n'));
     const child = spawn('chronyd', ['-x', '-d', '-f', conf], { stdio: 'ignore' });
     t.after(() => ended(child));
-    await pause(200);
+    let tries = 0;
+    while (!(await answers(port))) {
+        assert.ok(tries++ < 600, 'chronyd does not answer');
+        await pause(20);
+    }
     return `127.0.0.1:${port}`;
 }
 
@@ -188,7 +213,7 @@ export async function relay(t, answer) {
 }
 
 /** Runs a program of one's own in Node to its end. */
-export function runNode(source, env = {}, timeout = 20_000) {
+export function runNode(source, env = {}, timeout = 60_000) {
     const args = ['--input-type=module', '--eval', source.replaceAll('CLOCK', MODULE)];
     const began = performance.now();
     const ran = spawnSync(process.execPath, args, {

@@ -24,15 +24,16 @@ test(
         const clock = clockOf(t, { source: await chrony(t) });
         const began = performance.now();
         assert.equal(clock.now(), null);
-        assert.equal(await clock.waitSynced({ timeout: 3000 }), true);
-        assert.ok(performance.now() - began < 1000);
+        assert.equal(await clock.waitSynced({ timeout: 60_000 }), true);
+        assert.ok(performance.now() - began < 10_000);
+        assert.ok(await eventually(() => clock.read().maxErrorMs < 10));
         const errors = [];
         for (const ends = performance.now() + 2000; performance.now() < ends; ) {
             const before = Date.now();
             const { timeMs, maxErrorMs, estErrorMs } = clock.read();
             const after = Date.now() + 1;
             assert.ok(timeMs + maxErrorMs >= before && timeMs - maxErrorMs <= after);
-            assert.ok(estErrorMs <= maxErrorMs && maxErrorMs < 10);
+            assert.ok(estErrorMs <= maxErrorMs);
             errors.push(Math.abs(timeMs - truth()));
             await new Promise((resolve) => setTimeout(resolve, 5));
         }
@@ -73,7 +74,7 @@ test('a moment before the first synchronisation is dated afterwards', { skip }, 
     const clock = clockOf(t, { source: await chrony(t) });
     const [moment, wall] = [performance.now(), truth()];
     assert.equal(clock.at(moment), null);
-    assert.equal(await clock.waitSynced({ timeout: 3000 }), true);
+    assert.equal(await clock.waitSynced({ timeout: 60_000 }), true);
     const { timeMs, maxErrorMs } = clock.at(moment);
     assert.ok(Math.abs(timeMs - wall) <= maxErrorMs + 5);
     assert.equal(clock.at(NaN), null);
@@ -104,7 +105,7 @@ test('an unsynchronised server is told so', async (t) => {
 
 test('a bound holds where the path is slow one way only', async (t) => {
     const clock = clockOf(t, { source: await faultyServer(t, '--delay-to-client', '30ms') });
-    assert.equal(await clock.waitSynced({ timeout: 3000 }), true);
+    assert.equal(await clock.waitSynced({ timeout: 60_000 }), true);
     const { timeMs, maxErrorMs } = clock.read();
     const error = Math.abs(timeMs - truth());
     assert.ok(error <= maxErrorMs && error > 5, `${error} ${maxErrorMs}`);
@@ -202,7 +203,7 @@ test('importing keeps no process alive, and waiting for the time does', async (t
         },
     );
     assert.deepEqual([later.code, later.err], [0, '']);
-    assert.ok(imported.ms < 5000 && later.ms < 8000);
+    assert.ok(imported.ms < 30_000 && later.ms < 30_000);
 });
 
 test('however often it is imported there is one clock', () => {

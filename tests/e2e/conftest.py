@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 # Chrony and patience are those of Python's tests, the server and its devices those of the server's.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
@@ -18,9 +18,10 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "server"))
 # Before the clock is imported anywhere: tests leave the Internet alone.
 os.environ["PORTACODE_NTP_SERVER"] = "127.0.0.1:1"
 
+from ports import free_port
 from site_server import Site
 from standin import StandIn
-from support import Chrony, free_udp_port
+from support import Chrony
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +40,8 @@ ARGUMENTS = (
     # Against a stand-in, and never the real one.
     "--host-resolver-rules=MAP cloudflare.com 127.0.0.1:{port}",
 )
+#: Of what a page is to show: a busy machine may be slow to it.
+PATIENCE_MS = 60_000
 #: Opens for every test: functions that its scripts use.
 PROBE = (Path(__file__).parent / "probe.js").read_text()
 
@@ -47,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Servers are shut down in mid-connection here: what they leave is the collector's.
     for category in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
         config.addinivalue_line("filterwarnings", f"ignore::{category}")
+    expect.set_options(timeout=PATIENCE_MS)
 
 
 def chromium() -> str:
@@ -97,7 +101,7 @@ def browser(cloudflare: StandIn) -> Iterator[Browser]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A profile of its own, with the functions of probe.js in all of its pages."""
     context = browser.new_context(ignore_https_errors=True)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MS)
     context.add_init_script(PROBE)
     yield context
     context.close()
@@ -133,7 +137,7 @@ def stand_in() -> Iterator[StandIn]:
 @pytest.fixture(scope="session")
 def chrony(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a chronyd that tells this machine's wall clock."""
-    server = Chrony(tmp_path_factory.mktemp("chrony"), free_udp_port())
+    server = Chrony(tmp_path_factory.mktemp("chrony"), free_port())
     server.start()
     yield server.address
     server.stop()

@@ -50,7 +50,7 @@ def settled(page: Page) -> None:
     over = (
         "const s = clock.getStatus(); return Date.parse(s.nextSync) > Date.parse(s.lastSync) + 1000"
     )
-    page.wait_for_function(f"() => {{ {over}; }}", timeout=10_000)
+    page.wait_for_function(f"() => {{ {over}; }}")
 
 
 def regained(page: Page) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from ports import free_port
 
 FOLDER = Path(__file__).resolve().parent / "django_site"
 
@@ -30,9 +31,7 @@ class Site:
         }
         self.static_root = folder / "static"
         self._log = folder / "log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         if server == "uvicorn":
             self._run("-m", "django", "collectstatic", "--noinput", "--verbosity", "0")
             program = f"-m uvicorn asgi:application --port {self.port} --log-level warning"
@@ -63,7 +62,7 @@ class Site:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(timeout=5)
+                self._process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -74,7 +73,7 @@ class Site:
 
     def _answers(self) -> bool:
         try:
-            urllib.request.urlopen(self.url(), timeout=5).close()
+            urllib.request.urlopen(self.url(), timeout=30).close()
         except urllib.error.HTTPError:
             raise
         except OSError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 from conftest import ROOT, watched
+from playwright.sync_api import expect
 from standin import STATIC, honest, unsynchronised
 
 if TYPE_CHECKING:
@@ -36,31 +37,31 @@ def test_as_a_file_it_shows_the_time_with_its_errors_and_source(
     opened(page, f"relay={stand_in.ws}")
     state(page, "Synchronised")
     events(page, "Synchronised within")
-    assert page.locator("#problem").is_hidden()
-    told = {
-        name: page.locator(f"#{name}").inner_text()
-        for name in (
-            "time",
-            "bound",
-            "offset",
-            "max-error",
-            "est-error",
-            "delay",
-            "server",
-            "via",
-            "address",
-            "last-sync",
-            "next-sync",
-            "assumed",
-            "epoch",
-        )
-    }
-    assert "\u2013" not in "".join(told.values()), told
+    expect(page.locator("#problem")).to_be_hidden()
+    told: dict[str, str] = {}
+    for name in (
+        "time",
+        "bound",
+        "offset",
+        "max-error",
+        "est-error",
+        "delay",
+        "server",
+        "via",
+        "address",
+        "last-sync",
+        "next-sync",
+        "assumed",
+        "epoch",
+    ):
+        shown = page.locator(f"#{name}")
+        expect(shown).not_to_contain_text("\u2013")
+        told[name] = shown.inner_text()
     assert told["server"] == "time.cloudflare.com"
     assert told["via"] == "relay over WebSocket"
     assert "/relay" in told["address"]
     # What happened before the first synchronisation is dated too.
-    assert page.locator("#log time[data-at]").count() == 0
+    expect(page.locator("#log time[data-at]")).to_have_count(0)
     label = page.locator("#plot").get_attribute("aria-label")
     assert label is not None
     assert "hard bound" in label
@@ -102,7 +103,7 @@ def test_without_a_query_it_asks_cloudflare_and_says_that_the_bound_is_assumed(
     asked = len(cloudflare.asked)
     opened(page, "")
     state(page, "Synchronised")
-    assert "assumed" in page.locator("#assumed").inner_text()
+    expect(page.locator("#assumed")).to_contain_text("assumed", use_inner_text=True)
     assert len(cloudflare.asked) > asked
 
 
@@ -111,8 +112,8 @@ def test_what_is_wrong_is_said_in_words_with_what_to_do(page: Page, stand_in: St
     opened(page, f"relay={stand_in.ws}")
     problem = page.locator("#problem")
     problem.locator("text=Server is not synchronised").wait_for()
-    assert "NTP server" in page.locator("#problem-remedy").inner_text()
-    assert page.locator("#bound").inner_text() == "no reading"
+    expect(page.locator("#problem-remedy")).to_contain_text("NTP server", use_inner_text=True)
+    expect(page.locator("#bound")).to_have_text("no reading", use_inner_text=True)
     stand_in.answer = honest
     page.get_by_role("button", name="Sync now").click()
     state(page, "Synchronised")
@@ -127,14 +128,14 @@ def test_the_server_is_not_known_until_the_relay_names_it_be_it_without_a_time(
     stand_in.answer = lambda _id, _received: None  # Over HTTP "null": it names no server.
     opened(page, f"relay={stand_in.ws if way == 'ws' else stand_in.http}")
     page.locator("#source-line", has_text=f"server not known yet, {told}").wait_for()
-    assert page.locator("#server").inner_text() == "not known yet"
-    assert page.locator("#via").inner_text() == told
+    expect(page.locator("#server")).to_have_text("not known yet", use_inner_text=True)
+    expect(page.locator("#via")).to_have_text(told, use_inner_text=True)
     stand_in.answer = lambda request_id, _: {
         **unsynchronised(request_id),
         "server": "127.0.0.1:1",
     }
     page.locator("#source-line", has_text=f"127.0.0.1:1, {told}").wait_for()
-    assert page.locator("#server").inner_text() == "127.0.0.1:1"
+    expect(page.locator("#server")).to_have_text("127.0.0.1:1", use_inner_text=True)
 
 
 def test_events_without_a_synchronised_time_say_how_long_ago_they_were(
@@ -164,10 +165,10 @@ def test_a_source_in_the_address_that_is_none_is_told_and_nothing_is_asked_in_it
     opened(page, f"relay={relay}")
     page.locator("#problem", has_text="the source in the address is none").wait_for()
     page.wait_for_timeout(300)
-    assert page.locator("#bound").inner_text() == "no reading"
+    expect(page.locator("#bound")).to_have_text("no reading", use_inner_text=True)
     # Nor does the page name a source that is not asked.
-    assert page.locator("#source-line").inner_text() == "no source"
-    assert page.locator("#server").inner_text() == "\u2013"
+    expect(page.locator("#source-line")).to_have_text("no source", use_inner_text=True)
+    expect(page.locator("#server")).to_have_text("\u2013", use_inner_text=True)
     assert len(cloudflare.asked) == asked
 
 
@@ -175,37 +176,37 @@ def test_all_of_it_works_by_keyboard(page: Page, stand_in: StandIn) -> None:
     opened(page, "relay=ftp://example.org")
     page.locator("#problem").wait_for()
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "sync-now"
+    expect(page.locator("#sync-now")).to_be_focused()
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "log"
+    expect(page.locator("#log")).to_be_focused()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.value") == "relay"
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "url"
+    expect(page.locator("#url")).to_be_focused()
     # Enter sends what is there, which is none; the error is told and the field keeps the focus.
     page.keyboard.press("Enter")
     page.locator("#source-error", has_text="ftp").wait_for()
-    assert page.evaluate("document.activeElement.id") == "url"
+    expect(page.locator("#url")).to_be_focused()
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type(stand_in.http)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     state(page, "Synchronised")
-    assert page.locator("#via").inner_text() == "relay over HTTP"
-    assert page.locator("#source-error").inner_text() == ""
+    expect(page.locator("#via")).to_have_text("relay over HTTP", use_inner_text=True)
+    expect(page.locator("#source-error")).to_have_text("", use_inner_text=True)
     page.locator("#spoken", has_text="Synchronised within").wait_for(state="attached")
     # By the arrow keys to another way, whose URL is asked for.
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.value") == "https"
-    assert page.get_by_label("URL of an HTTPS time").is_visible()
+    expect(page.get_by_label("URL of an HTTPS time")).to_be_visible()
     page.keyboard.press("ArrowRight")
-    assert not page.locator("#url").is_visible()
+    expect(page.locator("#url")).to_be_hidden()
     # And the source is remembered in the address.
     page.reload()
     state(page, "Synchronised")
-    assert page.locator("#via").inner_text() == "relay over HTTP"
+    expect(page.locator("#via")).to_have_text("relay over HTTP", use_inner_text=True)
     page.get_by_role("button", name="Sync now").press("Enter")
     events(page, "Asked by hand")
     page.get_by_role("button", name="Sync now").wait_for()

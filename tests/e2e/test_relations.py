@@ -38,8 +38,8 @@ def dashboard(page: Page, system: System) -> Page:
     log_in(page, system)
     live(page)
     for name in ("This browser", *DEVICES):
-        expect(clock(page, name).locator(".state")).to_have_text("synchronised", timeout=30_000)
-        expect(link(page, name)).to_contain_text("Round trip", timeout=30_000, ignore_case=True)
+        expect(clock(page, name).locator(".state")).to_have_text("synchronised")
+        expect(link(page, name)).to_contain_text("Round trip", ignore_case=True)
     return page
 
 
@@ -56,6 +56,8 @@ def asked(page: Page, *devices: str) -> None:
         expect(page.locator("#ask-result")).to_contain_text("Answered after")
         expect(page.locator("#trace-title")).to_contain_text(device)
         eventually(lambda: newest(page)["complete"])
+        # The page has drawn it, too.
+        expect(page.locator("#stamp-rows")).not_to_contain_text("did not happen")
 
 
 def ms(text: str) -> float:

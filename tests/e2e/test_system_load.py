@@ -37,7 +37,9 @@ def fleet(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Server, dict[str, Any]]]:
     source = FaultyServer()
-    server = Server(tmp_path_factory.mktemp("fleet"), source.address, BROWSER_RATE="1000/10000")
+    # These devices say nothing of themselves: on a busy machine they would count as gone.
+    limits = {"BROWSER_RATE": "1000/10000", "DEVICE_IDLE_S": "600"}
+    server = Server(tmp_path_factory.mktemp("fleet"), source.address, **limits)
     server.prepare()
     made = server.demo_setup("--devices", str(DEVICES))
     server.start()
@@ -64,7 +66,7 @@ def test_twenty_devices_and_five_windows_at_once(
     first.get_by_label("Name").fill(made["user"])
     first.get_by_label("Password").fill(made["password"])
     first.get_by_role("button", name="Log in").click()
-    expect(first.locator("#connection-text")).to_have_text("Live", timeout=30_000)
+    expect(first.locator("#connection-text")).to_have_text("Live")
     # A tab that is hidden draws nothing: each is in a window of its own.
     login = context.storage_state()
     others = [browser.new_context(storage_state=login) for _ in range(TABS - 1)]
@@ -72,8 +74,8 @@ def test_twenty_devices_and_five_windows_at_once(
     for tab in tabs[1:]:
         tab.goto(server.url)
     for tab in tabs:
-        expect(tab.locator("#connection-text")).to_have_text("Live", timeout=30_000)
-        expect(tab.locator(".clock")).to_have_count(DEVICES + 2, timeout=30_000)
+        expect(tab.locator("#connection-text")).to_have_text("Live")
+        expect(tab.locator(".clock")).to_have_count(DEVICES + 2)
         tab.evaluate(FRAMES)
     began = time.monotonic()
     # Through the page's own service: what it does for each is part of what is measured.
@@ -101,7 +103,7 @@ def test_twenty_devices_and_five_windows_at_once(
     seconds = time.monotonic() - began
     assert done == TRACES
     for tab in tabs:
-        expect(tab.locator("#traces .trace-row")).to_have_count(TRACES, timeout=60_000)
+        expect(tab.locator("#traces .trace-row")).to_have_count(TRACES)
     frames = sorted(frame for tab in tabs for frame in tab.evaluate("window.frames_ms"))
     told = {
         "traces_per_s": round(TRACES / seconds, 1),

@@ -11,7 +11,8 @@ import pytest
 # Before the clock is imported anywhere: tests leave the Internet alone.
 os.environ["PORTACODE_NTP_SERVER"] = "127.0.0.1:1"
 
-from support import Chrony, FaultyServer, free_udp_port, silent_server
+from ports import free_port
+from support import Chrony, FaultyServer, silent_server
 
 from portacode.utils.ntp_clock import NTPClock
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def chrony(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a chronyd that tells this machine's wall clock."""
-    server = Chrony(tmp_path_factory.mktemp("chrony"), free_udp_port())
+    server = Chrony(tmp_path_factory.mktemp("chrony"), free_port())
     server.start()
     yield server.address
     server.stop()
@@ -55,7 +56,7 @@ def silent() -> Iterator[str]:
 def synced(chrony: str) -> NTPClock:
     """A clock synchronised with chrony."""
     clock = NTPClock(chrony)
-    assert clock.wait_synced(5)
+    assert clock.wait_synced(30)
     return clock
 
 

@@ -79,7 +79,7 @@ class Gateway:
         return f"ws://127.0.0.1:{self._port}"
 
     def send(self, frame: str | bytes | dict[str, Any]) -> None:
-        assert eventually(lambda: self._connection is not None, within_s=10), "no device"
+        assert eventually(lambda: self._connection is not None, within_s=30), "no device"
         assert self._connection is not None
         self._connection.send(json.dumps(frame) if isinstance(frame, dict) else frame)
 
@@ -192,5 +192,5 @@ class Device:
     def end(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=30)
         self._log.close()

@@ -35,12 +35,14 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from ports import free_port
 from support import ROOT, environment, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FENCE = "```"
+COMPILED = ROOT / "target" / "documents"
 
 
 class Block(NamedTuple):
@@ -106,8 +108,9 @@ class Runner:
             "PATH": path,
             "PYTHONPATH": str(folder),
             "PYTHONUNBUFFERED": "1",
-            # What this project has compiled and fetched is not compiled and fetched again.
-            "CARGO_TARGET_DIR": str(ROOT / "target"),
+            # What this project has fetched is not fetched again; its own target directory may be
+            # locked for minutes by what is being compiled.
+            "CARGO_TARGET_DIR": str(COMPILED),
             "CARGO_NET_OFFLINE": "true",
         }
 
@@ -219,9 +222,7 @@ class Runner:
         def free(found: re.Match[str]) -> str:
             port = found[0]
             if port not in self._ports:
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", 0))
-                    self._ports[port] = probe.getsockname()[1]
+                self._ports[port] = free_port()
             return str(self._ports[port])
 
         return re.sub(r"\b80[0-9]{2}\b", free, code)
@@ -258,7 +259,7 @@ class Runner:
             check=False,
         )
         assert built.returncode == 0, built.stderr
-        return [str(ROOT / "target" / "debug" / name)]
+        return [str(COMPILED / "debug" / name)]
 
 
 def pattern_of(output: str) -> re.Pattern[str]:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from servers import free_tcp_port
-from support import Chrony, free_udp_port
+from ports import free_port
+from support import Chrony
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,10 +73,10 @@ class NtsServer(Chrony):
     """Debian's NTP server, also as a server of keys. Its keys are others after each start."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, free_udp_port())
+        super().__init__(folder, free_port())
         self.authority = Authority(folder / "authority")
         certificate, key = self.authority.certify()
-        keys_port = free_tcp_port()
+        keys_port = free_port()
         self.ntp_address = self.address
         """Where it tells the time."""
         self.keys_address = f"{HOST}:{keys_port}"

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ports import free_port
 from support import eventually
 from websockets.sync.client import ClientConnection, connect
 
@@ -60,13 +61,6 @@ def ask(
     return Answer(response.status, told, response.read())
 
 
-def free_tcp_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def project_environment(ntp_server: str, **settings: Any) -> dict[str, str]:
     """The environment of a process of the Django project."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
@@ -93,7 +87,7 @@ RUNSERVER = ["django", "runserver", "--noreload", "{port}"]
 @contextmanager
 def serving(command: list[str], ntp_server: str, **settings: Any) -> Iterator[WebServer]:
     """Runs a server until the block ends."""
-    port = free_tcp_port()
+    port = free_port()
     arguments = [part.replace("{port}", str(port)) for part in command]
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
@@ -121,7 +115,7 @@ def serving(command: list[str], ntp_server: str, **settings: Any) -> Iterator[We
 
 def synchronised(server: WebServer, path: str) -> bool:
     """Waits until the relay's clock has the time."""
-    return eventually(lambda: server.get(f"{path}?request_id=first").status == 200, within_s=20)
+    return eventually(lambda: server.get(f"{path}?request_id=first").status == 200, within_s=30)
 
 
 def _listens(port: int) -> bool:

@@ -22,7 +22,7 @@ def test_the_first_reading_is_there_one_round_trip_after_the_start(chrony: str) 
     for _ in range(5):
         started = time.perf_counter()
         clock = NTPClock(chrony)
-        assert clock.wait_synced(5)
+        assert clock.wait_synced(30)
         took.append(time.perf_counter() - started)
         assert clock.read() is not None
     # A round trip on loopback takes 0.1 ms, making a clock and its threads somewhat more.
@@ -31,7 +31,7 @@ def test_the_first_reading_is_there_one_round_trip_after_the_start(chrony: str) 
 
 def test_every_reading_is_within_its_max_error_and_the_median_within_100_us(chrony: str) -> None:
     clock = NTPClock(chrony, sync_interval=1)
-    assert clock.wait_synced(5)
+    assert clock.wait_synced(30)
     errors_ns = []
     ends = time.monotonic() + 10
     while time.monotonic() < ends:
@@ -78,7 +78,7 @@ def test_events_captured_before_the_first_reply_are_dated_afterwards(
     clock = NTPClock(server.address)
     early, early_time = time.perf_counter_ns(), time.time_ns()
     assert clock.at_perf_counter_ns(early) is None, "no reply yet, no guess"
-    assert clock.wait_synced(5)
+    assert clock.wait_synced(30)
     late, late_time = time.perf_counter_ns(), time.time_ns()
     for counter, truth in ((early, early_time), (late, late_time)):
         reading = clock.at_perf_counter_ns(counter)

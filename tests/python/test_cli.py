@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from support import environment, run_python
+from support import comes_to_wait, environment, eventually, run_python
 
 import portacode
 
@@ -86,19 +86,24 @@ def test_ctrl_c_ends_it_by_the_signal_and_without_a_traceback(
     )
     os.close(reading)
     with process:
-        time.sleep(1)
+        comes_to_wait(process.pid)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=30)
     os.close(writing)
     assert (process.returncode, err) == (-signal.SIGINT, b"")
 
 
 def test_ctrl_c_ends_a_recording_well(chrony: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
+
+    def has_recorded() -> bool:
+        text = log.read_text() if log.exists() else ""
+        return text.count('"read"') > 60 and '"exchange"' in text
+
     with start("record", str(log), "--reads", "5ms", server=chrony) as process:
-        time.sleep(1.5)
+        assert eventually(has_recorded, within_s=60)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=30)
     assert (process.returncode, "exchanges" in err) == (0, True), err
     code, out, _ = run("replay", str(log), server=chrony)
     assert (code, out.count("\n") > 50) == (0, True)
@@ -111,4 +116,4 @@ def test_a_closed_pipe_is_no_error(chrony: str) -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert process.stderr.read() == ""
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0

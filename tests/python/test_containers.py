@@ -19,7 +19,7 @@ import json, time
 from portacode.utils.ntp_clock import ntp_clock
 
 before = time.perf_counter_ns()
-synced = ntp_clock.wait_synced(10)
+synced = ntp_clock.wait_synced(30)
 reading, now_ns = ntp_clock.read(), time.time_ns()
 dated = ntp_clock.at_perf_counter_ns(before)
 print(json.dumps([synced, reading.time_ns - now_ns, reading.max_error_ns, now_ns - dated.time_ns]))

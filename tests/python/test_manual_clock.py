@@ -87,8 +87,8 @@ def test_setting_it_wakes_a_thread_that_waits() -> None:
     clock = ManualClock()
     threading.Timer(0.05, clock.set, (1_000,)).start()
     started = time.monotonic()
-    assert clock.wait_synced(10) is True
-    assert time.monotonic() - started < 5
+    assert clock.wait_synced(30) is True
+    assert time.monotonic() - started < 20
 
 
 def test_setting_it_wakes_a_task_that_waits() -> None:

@@ -150,7 +150,7 @@ def test_what_the_command_exports_passes_the_linter_and_has_the_same_names(chron
             found = re.search(r"http://\S+", told[0])
             assert found, told
             assert told[1].startswith("synchronised"), told
-            with urllib.request.urlopen(f"{found[0]}/metrics", timeout=10) as reply:
+            with urllib.request.urlopen(f"{found[0]}/metrics", timeout=30) as reply:
                 text = reply.read().decode()
         finally:
             relay.terminate()
@@ -226,13 +226,13 @@ class Prometheus:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=30)
 
     def query(self, expression: str) -> list[Any]:
         encoded = urllib.parse.urlencode({"query": expression})
         url = f"http://{self._address()}/api/v1/query?{encoded}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as reply:
+            with urllib.request.urlopen(url, timeout=30) as reply:
                 result: list[Any] = json.load(reply)["data"]["result"]
                 return result
         except urllib.error.HTTPError as error:

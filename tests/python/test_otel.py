@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import pytest
+from ports import free_port
 from support import PROGRAMS, ROOT, environment, eventually, run_python
 
 from portacode import otel
@@ -69,9 +70,7 @@ def exported(
     """What arrives in a real receiver when three processes export a trace."""
 
     async def collect() -> list[dict[str, Any]]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
+        port = free_port()
         settings = OtelTapHttpProtobufReceiverSettings(http_port=port)
         spans: list[dict[str, Any]] = []
         async with OtelTapHttpProtobufReceiver(settings) as receiver:

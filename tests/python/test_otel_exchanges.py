@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ports import free_port
 from support import PROGRAMS, ROOT, environment, eventually
 
 from portacode import otel
@@ -259,9 +260,7 @@ def test_members_of_others_go_on_behind_ours() -> None:
 
 
 def test_a_service_says_that_its_span_is_after_what_its_client_sent(chrony: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # As on another machine: its counter has another name.
     service = subprocess.Popen(
         [sys.executable, str(PROGRAMS / "otel_exchanges.py"), str(port)],

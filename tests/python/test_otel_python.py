@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from otel_receiver import Item, Mood, Receiver
 from otel_truth import Report, TruthClock, check, notes_of
+from ports import free_port
 from support import PROGRAMS, ROOT, environment, eventually, run_python
 from test_otel_truth import SLACK_NS, faked, stepping
 
@@ -116,7 +116,7 @@ def test_a_killed_program_has_sent_what_it_would_have_sent_and_nothing_twice(
         )
         assert eventually(lambda: len(of_kind(receiver, "span")) == 12, 20)
         program.kill()
-        out, _ = program.communicate(timeout=10)
+        out, _ = program.communicate(timeout=30)
         truth.learn()
         is_span = ("span ", "stepped")
         notes = {name: note for name, note in notes_of(out).items() if name.startswith(is_span)}
@@ -186,7 +186,7 @@ def app(environ, start_response):
     return [b""]
 """
     )
-    port = free_tcp_port()
+    port = free_port()
     with Receiver() as receiver:
         server = subprocess.Popen(
             [
@@ -218,17 +218,10 @@ def app(environ, start_response):
 
 def answers(port: int, path: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def free_tcp_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 MARK = "ntp_clock.synchronised"

@@ -47,7 +47,7 @@ def _uninstalled() -> Iterator[None]:
 def ahead(faulty_server: Callable[..., FaultyServer]) -> NTPClock:
     """A clock whose server is an hour ahead of this machine's: as if this one's were slow."""
     clock = NTPClock(faulty_server("--offset", "+1h").address)
-    assert clock.wait_synced(5)
+    assert clock.wait_synced(30)
     return clock
 
 
@@ -247,8 +247,8 @@ def test_without_time_metrics_stay_as_they_are_and_say_so(unsynced: NTPClock) ->
     otel.install(unsynced)
     provider.get_meter("tests").create_counter("counted").add(1)
     begun_s = time.monotonic()
-    provider.shutdown(timeout_millis=5000)
-    assert time.monotonic() - begun_s < 3
+    provider.shutdown(timeout_millis=60_000)
+    assert time.monotonic() - begun_s < 9
     (point,) = kept.points()
     assert abs(point.time_unix_nano - time.time_ns()) < 60 * SECOND_NS
     assert kept.resources[0].resource.attributes[MARK] is False

@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support import Chrony, eventually, free_udp_port
+from ports import free_port
+from support import Chrony, eventually
 
 from portacode.utils.ntp_clock import NTPClock
 
@@ -16,18 +17,17 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
 def test_readings_go_on_through_three_attempts_then_end_with_the_reason_and_come_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "portacode.utils.ntp_clock")
-    server = Chrony(tmp_path, free_udp_port())
+    server = Chrony(tmp_path, free_port())
     server.start()
     clock = NTPClock(server.address, sync_interval=1)
-    assert clock.wait_synced(5)
+    assert clock.wait_synced(30)
 
     server.stop()
-    assert eventually(lambda: clock.get_status()["attempts"] == 1, within_s=15)
+    assert eventually(lambda: clock.get_status()["attempts"] == 1, within_s=30)
     first_failure = time.monotonic()
     newest = clock.now_ns()
     while clock.get_status()["attempts"] < 3:
@@ -42,7 +42,7 @@ def test_readings_go_on_through_three_attempts_then_end_with_the_reason_and_come
         time.sleep(0.05)
     assert time.monotonic() - first_failure > 40, "three attempts, a minute apart in all"
 
-    assert eventually(lambda: clock.now_ms() is None, within_s=5)
+    assert eventually(lambda: clock.now_ms() is None, within_s=30)
     status = clock.get_status()
     assert status["state"] == "failed"
     assert status["is_synced"] is False
@@ -56,9 +56,9 @@ def test_readings_go_on_through_three_attempts_then_end_with_the_reason_and_come
     )
 
     server.start()
-    assert clock.wait_synced(25), "by itself"
+    assert clock.wait_synced(30), "by itself"
     # The round that began with the first reply is to end.
-    assert eventually(lambda: clock.get_status()["attempts"] == 0, within_s=5)
+    assert eventually(lambda: clock.get_status()["attempts"] == 0, within_s=30)
     assert clock.get_status()["last_error"] is None
     assert clock.get_status()["state"] == "synchronised"
     server.stop()
@@ -67,7 +67,7 @@ def test_readings_go_on_through_three_attempts_then_end_with_the_reason_and_come
         records = [r for r in caplog.records if r.levelno == logging.INFO]
         return [r.getMessage() for r in records if f"with {server.address}:" in r.getMessage()]
 
-    assert eventually(lambda: len(told()) == 2, within_s=5), "first synchronised, then recovered"
+    assert eventually(lambda: len(told()) == 2, within_s=30), "first synchronised, then recovered"
 
 
 def test_holdover_serves_on_after_failure(silent: str) -> None:

@@ -138,14 +138,14 @@ class Workers:
         import json
 
         try:
-            with urllib.request.urlopen(url, timeout=15) as response:
+            with urllib.request.urlopen(url, timeout=30) as response:
                 return json.load(response)
         except OSError:
             return None  # The workers are still starting.
 
     def stop(self) -> str:
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=30)
         return self._log.read_text()
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from servers import WebServer, free_tcp_port, serving, synchronised, truth_ms, uvicorn
+from ports import free_port
+from servers import WebServer, serving, synchronised, truth_ms, uvicorn
 from support import environment, eventually
 
 from portacode.relay import RequestError, messages
@@ -42,7 +43,7 @@ def command_relay(ntp_server: str) -> Iterator[WebServer]:
     probe = subprocess.run([COMMAND, "relay", "--help"], capture_output=True, check=False)
     if probe.returncode != 0:
         pytest.skip("this build of the command has no relay: build it with its default features")
-    port = free_tcp_port()
+    port = free_port()
     process = subprocess.Popen(
         [COMMAND, "relay", "--listen", f"127.0.0.1:{port}", "--rate", "0"],
         env=environment(ntp_server),
@@ -52,11 +53,11 @@ def command_relay(ntp_server: str) -> Iterator[WebServer]:
     )
     server = WebServer(port)
     try:
-        assert eventually(lambda: _answers(server), within_s=20), "the relay does not answer"
+        assert eventually(lambda: _answers(server), within_s=30), "the relay does not answer"
         yield server
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=30)
 
 
 def _answers(server: WebServer) -> bool:
@@ -85,7 +86,7 @@ def test_both_take_and_refuse_the_same_of_thousands_of_spoilt_requests(silent: s
         for _ in range(ROUNDS):
             text = spoilt(dice)
             socket.send(text)
-            reply = json.loads(socket.recv(timeout=20))
+            reply = json.loads(socket.recv(timeout=30))
             told = (reply.get("error", {}).get("code"), reply["request_id"])
             try:
                 ours: tuple[str | None, str | None] = (None, messages.request_of_text(text, 1024))

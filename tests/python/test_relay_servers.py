@@ -158,7 +158,7 @@ def test_over_a_websocket_the_relays_stamps_are_within_their_bounds(
         for _ in range(30):
             before = truth_ms()
             socket.send(REQUEST)
-            reply = json.loads(socket.recv(timeout=10))
+            reply = json.loads(socket.recv(timeout=30))
             holds(reply, before, truth_ms())
             assert reply["request_id"] == "00000000000000a7"
 
@@ -180,7 +180,7 @@ def test_over_a_websocket_what_is_no_request_is_refused_with_its_code(
             for case in cases[start : start + 20]:
                 sent = case["text"] if "text" in case else base64.b64decode(case["base64"])
                 socket.send(sent)
-                reply = json.loads(socket.recv(timeout=10))
+                reply = json.loads(socket.recv(timeout=30))
                 outcome = case["outcome"]
                 told = reply.get("error", {}).get("code")
                 assert told == outcome.get("error"), (case["name"], reply)
@@ -199,13 +199,13 @@ def test_a_socket_that_asks_too_much_is_refused_then_closed(
             with suppress(ConnectionClosed):
                 for _ in range(2000):
                     socket.send(REQUEST)
-                    codes.append(json.loads(socket.recv(timeout=10)).get("error", {}).get("code"))
+                    codes.append(json.loads(socket.recv(timeout=30)).get("error", {}).get("code"))
             assert socket.close_code == 1008
         assert codes[:2] == [None] * 2
         assert codes[-64:] == ["rate_limited"] * 64
         with server.socket(path) as socket:
             socket.send(REQUEST)
-            assert "error" not in json.loads(socket.recv(timeout=10)), "another connection may"
+            assert "error" not in json.loads(socket.recv(timeout=30)), "another connection may"
 
 
 def test_http_connections_are_limited_one_by_one(
@@ -244,7 +244,7 @@ def test_a_page_of_another_origin_is_refused_where_only_some_may_ask(
     assert refused.value.response.status_code == 403
     with server.socket("/limited/", origin="https://a.example") as socket:
         socket.send(REQUEST)
-        assert json.loads(socket.recv(timeout=10))["stratum"] == 2
+        assert json.loads(socket.recv(timeout=30))["stratum"] == 2
 
 
 def test_channels_refuses_pages_of_other_origins_and_obeys_the_settings(chrony: str) -> None:
@@ -262,7 +262,7 @@ def test_channels_refuses_pages_of_other_origins_and_obeys_the_settings(chrony: 
             codes = []
             for text in [REQUEST + " " * 200, *[REQUEST] * 40]:
                 socket.send(text)
-                codes.append(json.loads(socket.recv(timeout=10)).get("error", {}).get("code"))
+                codes.append(json.loads(socket.recv(timeout=30)).get("error", {}).get("code"))
         assert codes[:2] == ["oversize", None]
         assert "rate_limited" in codes
         assert server.get("/clock/?request_id=a7", Origin="https://b.example").status == 403
@@ -304,9 +304,9 @@ def test_other_messages_on_a_socket_with_the_mixin_go_their_way(
     with serve(DJANGO).socket("/ws/dashboard/") as socket:
         for message in ({"event": "hello"}, ["clock_sync_request"], 7):
             socket.send(json.dumps(message))
-            assert json.loads(socket.recv(timeout=10)) == {"echo": message, "stamped": True}
+            assert json.loads(socket.recv(timeout=30)) == {"echo": message, "stamped": True}
         socket.send(json.dumps({"event": "clock_sync_request", "request_id": 5}))
-        assert json.loads(socket.recv(timeout=10))["error"]["code"] == "bad_request_id"
+        assert json.loads(socket.recv(timeout=30))["error"]["code"] == "bad_request_id"
 
 
 def test_a_mounted_relay_leaves_the_applications_lifespan_alone(
@@ -326,7 +326,7 @@ def test_a_relay_before_django_takes_its_own_path_alone(
     assert server.get("/").status == 404
     with server.socket("/ws/dashboard/") as socket:
         socket.send("{}")
-        assert json.loads(socket.recv(timeout=10))["echo"] == {}
+        assert json.loads(socket.recv(timeout=30))["echo"] == {}
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_without_a_time_of_its_own_a_relay_says_so(
         if socket_path is not None:
             with server.socket(socket_path) as socket:
                 socket.send(REQUEST)
-                replies.append(json.loads(socket.recv(timeout=10)))
+                replies.append(json.loads(socket.recv(timeout=30)))
         for reply in replies:
             assert reply["server_time"] is None
             assert reply["server_send_time"] is None

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import django
 import pytest
+from ports import free_port
 from servers import (
     WebServer,
     ask,
-    free_tcp_port,
     gunicorn,
     serving,
     synchronised,
@@ -99,7 +99,7 @@ def nginx(folder: Path, to: int) -> Iterator[int]:
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     if not os.path.exists(program):
         pytest.skip("no nginx: apt-get install nginx-light")
-    port = free_tcp_port()
+    port = free_port()
     (folder / "nginx.conf").write_text(
         f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
         "events { worker_connections 4096; }"
@@ -124,11 +124,11 @@ def nginx(folder: Path, to: int) -> Iterator[int]:
             except OSError:
                 return False
 
-        assert eventually(listens, within_s=10), (folder / "error.log").read_text()
+        assert eventually(listens, within_s=30), (folder / "error.log").read_text()
         yield port
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=30)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_channels_closes_a_socket_that_is_silent(chrony: str) -> None:
         connection.send(REQUEST)
         assert json.loads(connection.recv())["event"] == "clock_sync_response"
         with pytest.raises(Exception, match="silent for 1 s"):
-            connection.recv(timeout=10)
+            connection.recv(timeout=30)
 
 
 def test_where_all_else_wants_a_login_relay_and_metrics_do_not(chrony: str) -> None:

@@ -13,7 +13,7 @@ from portacode.utils.ntp_clock import NTPClock
 
 def test_readings_of_many_threads_never_decrease_within_an_epoch(chrony: str) -> None:
     clock = NTPClock(chrony, sync_interval=1)
-    assert clock.wait_synced(5)
+    assert clock.wait_synced(30)
     ends = time.monotonic() + 6
     newest: dict[int, int] = {}
     lock = threading.Lock()

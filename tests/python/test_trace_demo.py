@@ -261,23 +261,23 @@ def test_a_program_of_the_demo_ends_with_its_parent(tmp_path: Path, how: str) ->
             "child = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)\n"
             "sys.stdin.read()\n"
             "child.stdin.close()\n"
-            "sys.exit(child.wait(timeout=10) != -15)\n",
+            "sys.exit(child.wait(timeout=30) != -15)\n",
         ],
         stdin=subprocess.PIPE,
     )
     told = tmp_path / "pid"
-    assert eventually(lambda: told.exists() and told.read_text().count(" ") == 1, within_s=10)
+    assert eventually(lambda: told.exists() and told.read_text().count(" ") == 1, within_s=30)
     number, argument = told.read_text().split()
     assert argument == "argument"
     assert parent.stdin is not None
     if how == "close":
         parent.stdin.close()
-        assert parent.wait(timeout=15) == 0, "as by SIGTERM"
+        assert parent.wait(timeout=30) == 0, "as by SIGTERM"
     else:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
         parent.stdin.close()
-    assert eventually(lambda: not runs(int(number)), within_s=10)
+    assert eventually(lambda: not runs(int(number)), within_s=30)
 
 
 def runs(pid: int) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def test_waiting_in_vain_ends_at_the_timeout(unsynced: NTPClock) -> None:
     started = time.monotonic()
     assert unsynced.wait_synced(0.2) is False
-    assert 0.2 <= time.monotonic() - started < 1
+    assert 0.2 <= time.monotonic() - started < 10
     assert unsynced.wait_synced(0) is False
 
 
@@ -64,7 +64,7 @@ def test_a_log_handler_that_blocks_delays_nobody_who_waits(
         assert held.wait(10)
         assert refused.sync() is False, "it is answered that it may not ask"
         clock = NTPClock(other.address)
-        assert clock.wait_synced(10) is True
+        assert clock.wait_synced(30) is True
         assert clock.sync() is True
         assert asyncio.run(clock.wait_synced_async(5)) is True
         assert not release.is_set()
@@ -125,7 +125,7 @@ def test_a_task_waits_without_blocking_its_loop(faulty_server: Callable[..., Fau
 def test_a_task_that_waits_in_vain_ends_at_its_timeout(unsynced: NTPClock) -> None:
     started = time.monotonic()
     assert asyncio.run(unsynced.wait_synced_async(0.1)) is False
-    assert 0.1 <= time.monotonic() - started < 1
+    assert 0.1 <= time.monotonic() - started < 10
     assert asyncio.run(unsynced.wait_synced_async(0)) is False
 
 
@@ -167,14 +167,18 @@ def test_a_clock_that_is_gone_takes_its_threads_and_descriptors_along(chrony: st
         return sum(thread.name == "ntp-clock-events" for thread in threading.enumerate())
 
     gc.collect()
-    time.sleep(0.2)
-    before = threads()
+    # Those of clocks of other tests end first.
+    counts = [threads()]
+    while len(counts) < 25 or len(set(counts[-25:])) > 1:
+        time.sleep(0.02)
+        counts.append(threads())
+    before = counts[-1]
     clocks = [NTPClock(chrony) for _ in range(20)]
-    assert all(clock.wait_synced(5) for clock in clocks)
+    assert all(clock.wait_synced(30) for clock in clocks)
     assert threads() == before + 20
     clocks.clear()
     gc.collect()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while threads() > before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert threads() == before

@@ -48,11 +48,11 @@ def world(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) -
         HANDSHAKE_S="1",
         REQUEST_TIMEOUT_S="2",
         SLOW_READER_S="1",
-        BROWSER_RATE="50/100",
+        BROWSER_RATE="10/100",
         SESSION_CHECK_S="1",
         USER_SOCKETS_MAX="8",
         CONNECTIONS_MAX="60",
-        TOKEN_RATE="5/50",
+        TOKEN_RATE="1/50",
         LOGIN_RATE="0.05/3",
         LOGIN_ADDRESS_RATE="0.05/6",
     )

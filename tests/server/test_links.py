@@ -11,11 +11,10 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import httpx
 import pytest
 from backends import MissingError, Postgres, Redis
 from support import DelayProxy
-from system import Device, RawDevice, Server, Session, Socket, eventually
+from system import Device, RawDevice, Server, Session, Socket, eventually, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +70,7 @@ class Comparing:
 def links_of(user: Session, server: Server | None = None) -> list[dict[str, Any]]:
     """All that a server's process tells a user of its links, by REST."""
     url = (server or user.server).url
-    answer = httpx.get(f"{url}/api/links/", headers={"Cookie": user.cookie})
+    answer = fetch(f"{url}/api/links/", headers={"Cookie": user.cookie})
     assert answer.status_code == 200
     found: list[dict[str, Any]] = answer.json()["links"]
     return found
@@ -112,7 +111,7 @@ def holds_the_truth(link: dict[str, Any], ahead_ms: float = 0) -> bool:
 
 
 def metric(server: Server, name: str, **labels: str) -> float:
-    text = httpx.get(f"{server.url}/clock/metrics").text
+    text = fetch(f"{server.url}/clock/metrics").text
     inside = ",".join(f'{key}="{value}"' for key, value in labels.items())
     sample = f"ntp_clock_{name}{{{inside}}}" if labels else f"ntp_clock_{name}"
     found = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
@@ -184,7 +183,7 @@ def test_what_a_server_knows_of_a_users_peers_is_told_nobody_else(
     peer.exchange()
     assert link_of(world.user, peer.counter)["b"].startswith(f"device:{device_id}/")
     assert world.stranger.get("/api/links/").json() == {"links": []}
-    assert httpx.get(f"{world.server.url}/api/links/").status_code == 401
+    assert fetch(f"{world.server.url}/api/links/").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -329,9 +328,9 @@ class Machines(NamedTuple):
             url=url,
             PORTACODE_MACHINE=machine or name,
         )
-        eventually(lambda: self._is_ready(device["id"]), within_s=20)
+        eventually(lambda: self._is_ready(device["id"]))
         # The first exchange is whole with the second one.
-        eventually(lambda: self._is_compared(server, device["id"]), within_s=20)
+        eventually(lambda: self._is_compared(server, device["id"]))
         return program
 
     def online(self) -> dict[str, dict[str, Any]]:

@@ -9,9 +9,8 @@ import socket
 import stat
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
-from system import Server
+from system import Server, fetch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +122,7 @@ def test_it_says_where_it_serves_once_it_does(unstarted: Server, host: str) -> N
         shown = f"[{host}]" if ":" in host else host
         found = re.fullmatch(rf"serving (http://{re.escape(shown)}:[1-9]\d*/)\n", line)
         assert found, line
-        answer = httpx.get(f"{found[1]}healthz")
+        answer = fetch(f"{found[1]}healthz")
         assert answer.json()["ok"]
 
 

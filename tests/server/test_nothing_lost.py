@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from conftest import wait_online
-from system import RawDevice, eventually, new_id
+from system import PATIENCE_S, RawDevice, eventually, new_id
 from test_requests import complete
 
 from portacode import _wire
@@ -56,7 +56,7 @@ def answer_text(device: RawDevice, request_id: str, payload: str) -> None:
 def next_text(socket_: Socket, event: str) -> str:
     """The next frame of this kind, as text."""
     while True:
-        text = str(socket_.connection.recv(timeout=10))
+        text = str(socket_.connection.recv(timeout=PATIENCE_S))
         if json.loads(text)["event"] == event:
             return text
 
@@ -85,7 +85,7 @@ def test_a_response_reaches_the_browser_though_the_devices_connection_breaks_beh
         with RawDevice(server, token) as again:
             again.send(sent)
             assert again.receive("ack")["delivery_id"] == sent["delivery_id"]
-            response = browser.receive("response", request_id=request_id, within_s=2)
+            response = browser.receive("response", request_id=request_id)
             assert (response["status"], response["payload"]) == ("ok", "the answer")
             assert browser.receives_none("response", within_s=0.2), "and once"
         assert world.user.get(f"/api/traces/{request_id}/").json()["status"] == "ok"
@@ -106,7 +106,7 @@ def test_a_rest_client_that_hangs_up_leaves_a_record_that_says_so(
     def record() -> Any:
         return world.user.get(f"/api/traces/{command['request_id']}/").json()
 
-    assert eventually(lambda: record()["status"] != "pending", within_s=1)
+    assert eventually(lambda: record()["status"] != "pending")
     assert (record()["status"], record()["error"]["code"]) == ("error", "disconnected")
     device.answer(command)
     device.receive("ack")
@@ -125,7 +125,7 @@ def test_a_browser_that_leaves_leaves_a_record_that_says_so(
         record = world.user.get(f"/api/traces/{request_id}/").json()
         return record if record["status"] != "pending" else None
 
-    record = eventually(ended, within_s=1)
+    record = eventually(ended)
     assert (record["status"], record["error"]["code"]) == ("error", "disconnected")
 
 
@@ -261,7 +261,7 @@ def test_what_does_not_fit_with_its_stamps_is_answered_at_once(
     most = 65_536
     frame = len(json.dumps({"event": "command", "request_id": new_id(), "device_id": device_id}))
     request_id = ask_text(browser, device_id, '"' + "x" * (most - frame - 100) + '"')
-    response = browser.receive("response", request_id=request_id, within_s=1)
+    response = browser.receive("response", request_id=request_id)
     assert response["error"]["code"] == "too_large"
     assert f"{most} are the most" in response["error"]["message"]
     record = world.user.get(f"/api/traces/{request_id}/").json()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from test_links import MS, Comparing
 
@@ -13,7 +12,7 @@ from portacode.trace import DEVICE_KEYS, KEYS
 
 if TYPE_CHECKING:
     from conftest import World
-    from system import RawDevice, Socket
+    from system import RawDevice, Socket, fetch
 
 
 class Pair:
@@ -168,5 +167,5 @@ def test_a_question_that_cannot_be_answered_says_why(world: World, pair: Pair) -
     # Another user's trace is told from none at all by nobody.
     answer = world.stranger.get("/api/order/", a=good, b=good)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_trace")
-    answer = httpx.get(f"{world.server.url}/api/order/", params={"a": good, "b": good})
+    answer = fetch(f"{world.server.url}/api/order/", params={"a": good, "b": good})
     assert answer.status_code == 401

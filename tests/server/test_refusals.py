@@ -15,7 +15,7 @@ import httpx
 import pytest
 from conftest import wait_online
 from support import DelayProxy
-from system import RawDevice, Session, Socket, eventually, new_id
+from system import PATIENCE_S, RawDevice, Session, Socket, eventually, fetch, new_id
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def test_a_device_may_not_come_from_a_foreign_page(world: World, server: Server)
 
 
 def test_a_host_that_is_not_ours_is_refused(world: World, server: Server) -> None:
-    assert httpx.get(server.url, headers={"Host": "evil.example"}).status_code == 400
+    assert fetch(server.url, headers={"Host": "evil.example"}).status_code == 400
     headers = {"Cookie": world.user.cookie, "Host": "evil.example"}
     with pytest.raises(InvalidStatus):
         Socket(server, "/ws/dashboard/", headers, origin="http://evil.example")
@@ -230,9 +230,9 @@ def test_a_malformed_request_is_answered_under_its_id(
     request_id = new_id()
     message = {"event": "command", "request_id": request_id, "device_id": "d", "command": "c"}
     browser.send({**message, **change})
-    told = json.loads(browser.connection.recv(timeout=5))
+    told = json.loads(browser.connection.recv(timeout=PATIENCE_S))
     while told.get("request_id") != request_id:
-        told = json.loads(browser.connection.recv(timeout=5))
+        told = json.loads(browser.connection.recv(timeout=PATIENCE_S))
     assert told["error"]["code"] == "malformed"
     assert says in told["error"]["message"]
 
@@ -273,9 +273,17 @@ def test_bytes_are_refused(browser: Socket) -> None:
 
 
 def test_a_flood_is_first_answered_and_then_cut_off(world: World, server: Server) -> None:
-    with contextlib.closing(DeafBrowser(world)) as flood, contextlib.suppress(OSError):
-        for number in range(5000):
-            flood.send({"event": "clock_sync_request", "request_id": f"f{number}"})
+    answered = 0
+    # It reads: else it would be cut off for that.
+    with world.user.browser() as flood:
+        with contextlib.suppress(ConnectionClosed):
+            for number in range(5000):
+                flood.send({"event": "clock_sync_request", "request_id": f"f{number}"})
+                with contextlib.suppress(TimeoutError):
+                    while True:
+                        answered += "clock_sync_response" in str(flood.connection.recv(timeout=0))
+        assert flood.close_code() == (4429, "too many messages")
+    assert answered > 0
     assert server.has_logged("(4429): too many messages")
     # Others do not notice.
     with world.user.browser() as browser:
@@ -306,7 +314,7 @@ def test_a_user_has_so_many_sockets_and_no_more(world: World) -> None:
 
 def test_login_tells_nobody_whether_a_user_exists(server: Server) -> None:
     def answer(user: str) -> str:
-        with httpx.Client(base_url=server.url) as client:
+        with httpx.Client(base_url=server.url, timeout=PATIENCE_S) as client:
             client.get("/login/")
             form = {"username": user, "password": "wrong"}
             token = client.cookies["csrftoken"]
@@ -324,7 +332,7 @@ def test_login_tells_nobody_whether_a_user_exists(server: Server) -> None:
 
 def test_a_device_that_says_nothing_is_let_go(world: World, server: Server) -> None:
     with RawDevice(server, world.devices[1]["token"], hello=False) as device:
-        assert device.close_code(within_s=5) == (4408, "nothing heard for 1 s")
+        assert device.close_code() == (4408, "nothing heard for 1 s")
     assert server.has_logged("(4408): nothing heard for 1 s")
 
 
@@ -342,13 +350,13 @@ def test_connections_without_a_request_are_closed_and_bounded(server: Server) ->
             half_open.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         began = time.monotonic()
         for half_open in opened:
-            half_open.settimeout(5)
+            half_open.settimeout(PATIENCE_S)
             try:
                 left = half_open.recv(100)
             except ConnectionResetError:
                 left = b""
             assert left == b""
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
     finally:
         for half_open in opened:
             half_open.close()
@@ -363,10 +371,12 @@ def test_ten_thousand_half_open_connections_keep_nobody_out_for_long(server: Ser
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, wanted), hard))
     with contextlib.ExitStack() as opened:
         for _ in range(10_000):
-            opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+            opened.enter_context(
+                socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
+            )
         # As many as it takes are held, for as long as a request may take; the rest is let go.
-        assert eventually(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) < 200, within_s=15)
-        assert eventually(server.is_up, within_s=15)
+        assert eventually(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) < 200)
+        assert eventually(server.is_up)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
@@ -378,8 +388,8 @@ def test_who_does_not_read_is_cut_off_and_nobody_waits_for_it(
         for _ in range(80):
             deaf.send({**request, "request_id": new_id(), "payload": "x" * 60_000})
         request_id = browser.ask(device_id)
-        assert browser.receive("response", request_id=request_id, within_s=20)["status"] == "ok"
-        assert eventually(lambda: "who does not read" in server.log, within_s=15)
+        assert browser.receive("response", request_id=request_id)["status"] == "ok"
+        assert eventually(lambda: "who does not read" in server.log)
         assert eventually(deaf.is_cut_off)
     assert obedient.obeyed
 
@@ -391,7 +401,7 @@ class DeafBrowser:
         server = world.server
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self._socket.settimeout(20)
+        self._socket.settimeout(PATIENCE_S)
         self._socket.connect(("127.0.0.1", server.port))
         self._socket.sendall(
             (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from system import new_id
+from system import PATIENCE_S, fetch, new_id
 
 from portacode.trace import Trace
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("path", ["/api/devices/", "/api/traces/", f"/api/traces/{'0' * 32}/"])
 def test_nothing_is_told_to_whoever_is_not_logged_in(server: Server, path: str) -> None:
-    answer = httpx.get(server.url + path)
+    answer = fetch(server.url + path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthenticated")
 
 
 @pytest.mark.parametrize("path", ["/", "/projects/", "/projects/demo/"])
 def test_pages_send_whoever_is_not_logged_in_to_the_login(server: Server, path: str) -> None:
-    answer = httpx.get(server.url + path)
+    answer = fetch(server.url + path)
     assert (answer.status_code, answer.headers["location"]) == (302, f"/login/?next={path}")
 
 
@@ -82,6 +82,7 @@ def test_a_foreign_page_cannot_post_a_command(world: World, device_id: str) -> N
         f"{world.server.url}/api/devices/{device_id}/commands/",
         json={"command": "echo"},
         headers={"Cookie": world.user.cookie},
+        timeout=PATIENCE_S,
     )
     assert answer.status_code == 403
 
@@ -166,7 +167,7 @@ def test_the_relay_answers_over_http_and_over_every_socket(
     world: World, browser: Socket, device: RawDevice
 ) -> None:
     request_id = "0123456789abcdef"
-    over_http = httpx.get(f"{world.server.url}/clock/", params={"request_id": request_id}).json()
+    over_http = fetch(f"{world.server.url}/clock/", params={"request_id": request_id}).json()
     replies = [over_http]
     for socket in (browser, device):
         socket.send({"event": "clock_sync_request", "request_id": request_id})
@@ -177,4 +178,4 @@ def test_the_relay_answers_over_http_and_over_every_socket(
         assert reply["server_receive_time"] <= reply["server_send_time"]
         # Who answers is who stamps.
         assert f"server:{reply['instance']}" == entity
-    assert "ntp_clock" in httpx.get(f"{world.server.url}/clock/metrics").text
+    assert "ntp_clock" in fetch(f"{world.server.url}/clock/metrics").text

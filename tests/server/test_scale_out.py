@@ -76,7 +76,7 @@ def wait_online(pair: Pair, *device_ids: str) -> None:
         devices = pair.user.get("/api/devices/").json()["devices"]
         return set(device_ids) <= {device["id"] for device in devices if device["online"]}
 
-    eventually(there, within_s=20)
+    eventually(there)
 
 
 def test_a_browser_of_one_process_reaches_a_device_of_the_other(pair: Pair) -> None:
@@ -225,7 +225,7 @@ def test_a_redis_that_is_restarted_is_found_again(pair: Pair) -> None:
         pair.redis.kill()
         assert not _answers(pair, device["id"])
         pair.redis.start()
-        eventually(lambda: _answers(pair, device["id"]), within_s=40)
+        eventually(lambda: _answers(pair, device["id"]))
     finally:
         program.stop()
 
@@ -258,7 +258,7 @@ def test_an_answer_that_cannot_be_passed_on_is_not_acknowledged_and_arrives_late
             assert not [told for told in device.kept if told["event"] == "ack"]
         pair.redis.start()
         # What Redis passes on before all listen to it again is lost: a browser is told `timeout`.
-        eventually(lambda: _is_reached(pair, browser), within_s=20)
+        eventually(lambda: _is_reached(pair, browser))
         # As a device does: it connects again, and sends what has no acknowledgement.
         with RawDevice(pair.other, token) as again:
             again.send(sent)
@@ -288,7 +288,7 @@ def test_a_database_that_is_restarted_is_found_again_and_no_response_lost(pair: 
         try:
             device.receive("ack", within_s=3)
         except (TimeoutError, WebSocketException):
-            assert eventually(acknowledged, within_s=30)
+            assert eventually(acknowledged)
         assert browser.receive("response", request_id=request_id)["status"] == "ok"
 
 

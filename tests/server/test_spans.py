@@ -7,7 +7,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from system import Device, Server, Session, eventually, free_port
+from ports import free_port
+from system import Device, Server, Session, eventually
 from test_requests import complete
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from otel_receiver import Item, Receiver
 from otel_truth import TruthClock
-from system import SERVER, Device, Server, Session, eventually, free_port
+from ports import free_port
+from system import PATIENCE_S, SERVER, Device, Server, Session, eventually
 from test_wrong_system_clock import faketime_library
 
 pytest.importorskip("oteltap", reason="no oteltap: pip install oteltap")
@@ -54,7 +55,7 @@ def test_the_spans_of_all_three_are_one_tree_dated_by_the_stamps(
                 browser.send({**response, "event": "trace_complete"})
                 record.update(browser.receive("trace")["trace_record"])
             user.close()
-            eventually(lambda: len(spans) >= SPANS, within_s=20)
+            eventually(lambda: len(spans) >= SPANS)
         finally:
             device.stop()
             server.stop()
@@ -121,14 +122,14 @@ def test_what_instruments_the_server_has_true_times_while_the_systems_clock_is_b
         server.start()
         try:
             before = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-            with urllib.request.urlopen(server.url + "/login/", timeout=10) as answer:
+            with urllib.request.urlopen(server.url + "/login/", timeout=PATIENCE_S) as answer:
                 date = answer.headers["Date"]
             after = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
 
             def requests() -> list[Item]:
                 return [item for item in receiver.items() if "login" in item.name]
 
-            eventually(lambda: bool(requests()), within_s=20)
+            eventually(lambda: bool(requests()))
         finally:
             server.stop()
     truth.learn()

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::project::Project;
 
@@ -19,11 +19,28 @@ pub(crate) struct Job<'a> {
     project: &'a Project,
     log: PathBuf,
     line: ProgressBar,
+    at_low_priority: bool,
+}
+
+/// The terminal's lowest lines: one for each job that runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lines(MultiProgress);
+
+impl Lines {
+    /// Prints a line above them.
+    pub(crate) fn print(&self, text: &str) {
+        self.0.suspend(|| println!("{text}"));
+    }
 }
 
 impl<'a> Job<'a> {
     /// Starts a job: an empty log `.work/logs/<slug>.log` and a line on the terminal, if it is one.
     pub(crate) fn start(project: &'a Project, name: &str) -> Result<Self> {
+        Job::start_among(&Lines::default(), project, name)
+    }
+
+    /// The same, among others that run.
+    pub(crate) fn start_among(lines: &Lines, project: &'a Project, name: &str) -> Result<Self> {
         let slug: String =
             name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let log = project.work("logs").join(format!("{}.log", slug.to_lowercase()));
@@ -33,8 +50,14 @@ impl<'a> Job<'a> {
         let style = ProgressStyle::with_template("  {prefix:<24} {elapsed:>4} {wide_msg:.dim}")
             .context("progress line")?;
         let line = ProgressBar::new_spinner().with_style(style).with_prefix(name.to_owned());
+        let line = lines.0.add(line);
         line.tick();
-        Ok(Job { project, log, line })
+        Ok(Job { project, log, line, at_low_priority: false })
+    }
+
+    /// Its commands leave the processor to all that are not so.
+    pub(crate) fn at_low_priority(self) -> Self {
+        Job { at_low_priority: true, ..self }
     }
 
     /// The checkout.
@@ -64,9 +87,17 @@ impl<'a> Job<'a> {
     pub(crate) fn run(&self, command: &mut Command) -> Result<ExitStatus> {
         self.note(&format!("$ {}", shown(command)))?;
         let (out, err) = (self.append()?, self.append()?);
-        command.current_dir(self.project.path("")).stdin(Stdio::null()).stdout(out).stderr(err);
+        command.current_dir(self.project.path(""));
+        let mut nice;
+        let started = if self.at_low_priority && cfg!(unix) {
+            nice = at_low_priority(command);
+            &mut nice
+        } else {
+            &mut *command
+        };
+        started.stdin(Stdio::null()).stdout(out).stderr(err);
         let mut child =
-            command.spawn().with_context(|| format!("cannot run {}", shown(command)))?;
+            started.spawn().with_context(|| format!("cannot run {}", shown(command)))?;
         loop {
             if let Some(status) = child.try_wait()? {
                 self.line.set_message("");
@@ -149,6 +180,22 @@ pub(crate) fn answer_of(job: &Job, command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The same command by way of `nice`.
+fn at_low_priority(command: &Command) -> Command {
+    let mut nice = Command::new("nice");
+    nice.arg("-n15").arg(command.get_program()).args(command.get_args());
+    for (key, value) in command.get_envs() {
+        match value {
+            Some(value) => nice.env(key, value),
+            None => nice.env_remove(key),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        nice.current_dir(folder);
+    }
+    nice
+}
+
 /// The command as one would type it.
 fn shown(command: &Command) -> String {
     let mut words: Vec<String> = command
@@ -185,5 +232,16 @@ mod tests {
         let mut command = Command::new("tool");
         command.args(["run", "two words", ""]).env("RUSTFLAGS", "--cfg x").env("PATH", "y");
         assert_eq!(shown(&command), "RUSTFLAGS='--cfg x' tool run 'two words' ''");
+    }
+
+    #[test]
+    fn a_command_at_low_priority_is_the_same_in_all_else() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "nice; pwd; echo $GIVEN ${PATH+$0}", "zero"]);
+        command.env("GIVEN", "x y").current_dir("/");
+        let output = at_low_priority(&command).output().unwrap();
+        let own = String::from_utf8(Command::new("nice").output().unwrap().stdout).unwrap();
+        let nice = (own.trim().parse::<i32>().unwrap() + 15).min(19);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{nice}\n/\nx y zero\n"));
     }
 }

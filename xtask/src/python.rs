@@ -111,11 +111,11 @@ impl Venv {
         command
     }
 
-    /// A maturin command. Its target directory is its own: it builds with other settings than
-    /// `cargo test` does, and in a shared one each would make the other build anew.
+    /// A maturin command. Most of what the module depends on is what Rust's tests are built with,
+    /// and compiled once for both.
     pub(crate) fn maturin(&self, project: &Project, args: &[&str]) -> Command {
         let mut command = self.module("maturin");
-        command.args(args).env("CARGO_TARGET_DIR", project.target("python"));
+        command.args(args).env("CARGO_TARGET_DIR", project.target(""));
         command.env("CARGO_TERM_COLOR", "never");
         command
     }

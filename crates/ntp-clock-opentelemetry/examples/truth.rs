@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let counter = metrics.meter("truth").u64_counter("counted").build();
     counter.add(1, &[KeyValue::new("truth.id", "counted")]);
     println!("{{\"id\": \"counted\", \"since\": [{before}, {}]}}", raw_ns());
-    if number("SYNCHRONISE", 0) > 0 && !Clock::global().wait_synced(Duration::from_secs(10)) {
+    if number("SYNCHRONISE", 0) > 0 && !Clock::global().wait_synced(Duration::from_secs(30)) {
         return Err("no synchronised time within 10 s".into());
     }
     let (threads, each) = (number("THREADS", 1), number("SPANS", 5));

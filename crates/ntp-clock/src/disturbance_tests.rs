@@ -33,7 +33,7 @@ impl Machine {
             Weak::new(),
         );
         let clock = Clock::from_shared(shared);
-        assert!(clock.wait_synced(Duration::from_secs(10)), "{:?}", clock.status());
+        assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
         Machine { stand_in, clock, server }
     }
 
@@ -112,7 +112,7 @@ fn after_a_suspend_there_is_no_reading_until_a_new_round_and_then_a_new_epoch() 
     }
     let begun = Instant::now();
     while machine.read().is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", machine.clock.status());
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", machine.clock.status());
         sleep(Duration::from_millis(1));
     }
     assert_eq!(machine.clock.now().expect("synchronised").epoch(), 2);
@@ -193,7 +193,7 @@ fn a_suspend_too_short_for_readers_gives_the_counter_another_name_once_the_threa
     machine.stand_in.step_wall(Span::from_secs(1));
     let begun = Instant::now();
     while machine.clock.counter_id() == before {
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", machine.clock.status());
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", machine.clock.status());
         sleep(Duration::from_millis(1));
     }
 }
@@ -214,7 +214,7 @@ fn a_process_stopped_past_its_expiry_says_so_and_is_synchronised_again_at_once()
     }
     let begun = Instant::now();
     while machine.clock.now().is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", machine.clock.status());
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", machine.clock.status());
         let status = machine.clock.status();
         assert!(status.is_synced || status.state != SyncState::Synchronised, "{status:?}");
         assert_eq!(status.is_synced, status.max_error.is_some(), "{status:?}");

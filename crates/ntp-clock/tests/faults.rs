@@ -37,7 +37,7 @@ fn rejects(fault: Fault, reason: &str, words: &str) {
     assert!(counted[reason] >= 4, "{counted:?}");
     assert_eq!((status.state, status.is_synced), (SyncState::Unsynchronised, false));
     assert_eq!(status.offset, None);
-    eventually("the attempt fails", Duration::from_secs(5), || clock.status().attempts > 0);
+    eventually("the attempt fails", Duration::from_secs(60), || clock.status().attempts > 0);
     let error = clock.status().last_error.expect("an attempt failed");
     assert!(error.detail().contains(words), "{fault:?}: {error}");
     let code =
@@ -140,14 +140,14 @@ fn a_reply_from_another_port_is_never_seen() {
     let (_server, clock) = with_fault(Fault::OtherPort);
     let status = clock.status();
     assert!(rejections(&status).is_empty());
-    eventually("the attempt fails", Duration::from_secs(5), || clock.status().attempts > 0);
+    eventually("the attempt fails", Duration::from_secs(60), || clock.status().attempts > 0);
     assert_eq!(clock.status().last_error.unwrap().detail(), "no reply within 2 s");
 }
 
 #[test]
 fn silence_fails_the_clock_after_three_attempts_at_once_within_one_budget() {
     let (server, clock) = with_fault(Fault::Silence);
-    eventually("the clock fails", Duration::from_secs(12), || {
+    eventually("the clock fails", Duration::from_secs(60), || {
         clock.status().state == SyncState::Failed
     });
     let status = clock.status();
@@ -162,7 +162,7 @@ fn copes(configure: impl FnOnce(&mut ntp_test_server::Behaviour) + Send + 'stati
     let server = serve(configure);
     let clock = clock_of(&server);
     let watch = Watch::over(&clock);
-    assert!(clock.wait_synced(Duration::from_secs(6)), "{:?}", clock.status());
+    assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
     sleep(Duration::from_millis(1_500));
     assert!(watch.finish().readings > 100);
     clock
@@ -230,25 +230,25 @@ fn a_leap_second_announced_for_the_months_end_is_reported_and_does_not_widen_tod
 
 #[test]
 fn the_first_reading_comes_after_one_round_trip() {
-    let server = serve(|b| b.set_delay(Delay::fixed(Duration::from_millis(400))));
+    let server = serve(|b| b.set_delay(Delay::fixed(Duration::from_millis(700))));
     let begun = std::time::Instant::now();
     let clock = clock_of(&server);
-    assert!(clock.wait_synced(Duration::from_secs(6)));
+    assert!(clock.wait_synced(Duration::from_secs(30)));
     let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(800), "{took:?} is less than the path takes");
-    assert!(took < Duration::from_millis(1_600), "{took:?} is two round trips");
+    assert!(took >= Duration::from_millis(1_400), "{took:?} is less than the path takes");
+    assert!(took < Duration::from_millis(2_800), "{took:?} is two round trips");
 }
 
 #[test]
 fn a_server_that_steps_beyond_its_error_begins_a_new_epoch() {
     let server = serve(|_| {});
     let clock = busy_clock_of(&server);
-    assert!(clock.wait_synced(Duration::from_secs(6)));
+    assert!(clock.wait_synced(Duration::from_secs(30)));
     let events = clock.subscribe();
     let watch = Watch::over_order(&clock);
     for (epoch, step) in [(2, 10), (3, -10)] {
         server.set(|b| b.offset += Span::from_secs(step));
-        eventually("a new epoch", Duration::from_secs(20), || {
+        eventually("a new epoch", Duration::from_secs(60), || {
             clock.now().unwrap().epoch() == epoch
         });
         let before = server.claimed_time();
@@ -268,7 +268,7 @@ fn a_server_that_steps_beyond_its_error_begins_a_new_epoch() {
 fn polls_are_never_more_than_eight_in_eight_seconds_whatever_the_interval() {
     let server = serve(|_| {});
     let clock = busy_clock_of(&server);
-    assert!(clock.wait_synced(Duration::from_secs(6)));
+    assert!(clock.wait_synced(Duration::from_secs(30)));
     for _ in 0..3 {
         clock.sync_now().expect("the server answers");
     }
@@ -286,7 +286,7 @@ fn whoever_waits_for_a_round_does_not_wait_for_the_last_requests_of_the_first() 
     clock.sync_now().expect("the server answers");
     let sent = server.stats().requests;
     assert!((4..7).contains(&sent), "{sent} requests were sent when both were answered");
-    eventually("the others are sent as well", Duration::from_secs(5), || {
+    eventually("the others are sent as well", Duration::from_secs(60), || {
         server.stats().requests == 7
     });
 }

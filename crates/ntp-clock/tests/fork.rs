@@ -38,7 +38,7 @@ fn in_child(child: impl FnOnce() -> Result<(), String>) {
 fn a_child_reads_at_once_and_synchronises_by_itself() {
     let server = serve(|_| {});
     let clock = busy_clock_of(&server);
-    assert!(clock.wait_synced(Duration::from_secs(6)));
+    assert!(clock.wait_synced(Duration::from_secs(30)));
     let parent_epoch = clock.now().unwrap().epoch();
     let before = clock.now().unwrap();
     for _ in 0..3 {
@@ -60,7 +60,7 @@ fn a_child_reads_at_once_and_synchronises_by_itself() {
     }
     // The parent's thread is untouched.
     let synced = clock.status().last_sync;
-    eventually("the parent goes on", Duration::from_secs(20), || clock.status().last_sync > synced);
+    eventually("the parent goes on", Duration::from_secs(60), || clock.status().last_sync > synced);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_child_of_an_unsynchronised_clock_synchronises_at_first_use() {
     let clock = busy_clock_of(&server);
     server.set(|b| b.faults.clear());
     in_child(|| {
-        if clock.wait_synced(Duration::from_secs(10)) {
+        if clock.wait_synced(Duration::from_secs(30)) {
             Ok(())
         } else {
             Err(format!("{:?}", clock.status()))
@@ -81,7 +81,7 @@ fn a_child_of_an_unsynchronised_clock_synchronises_at_first_use() {
 fn a_grandchild_works_like_a_child() {
     let server = serve(|_| {});
     let clock = busy_clock_of(&server);
-    assert!(clock.wait_synced(Duration::from_secs(6)));
+    assert!(clock.wait_synced(Duration::from_secs(30)));
     in_child(|| {
         clock.now().ok_or("child has no time")?;
         in_child(|| clock.sync_now().map(drop).map_err(|error| format!("grandchild: {error}")));
@@ -93,7 +93,7 @@ fn a_grandchild_works_like_a_child() {
 fn a_thousand_forks_in_the_midst_of_synchronisation_leave_no_bad_reading() {
     let server = serve(|_| {});
     let clock = busy_clock_of(&server);
-    assert!(clock.wait_synced(Duration::from_secs(6)));
+    assert!(clock.wait_synced(Duration::from_secs(30)));
     let asking = clock.clone();
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let stopped = std::sync::Arc::clone(&stop);

@@ -12,7 +12,7 @@ use ntp_clock::{Clock, Span, SyncState};
 fn readings_go_on_while_three_attempts_fail_then_stop_and_come_back_with_the_server() {
     let mut server = serve(|_| {});
     let clock = busy_clock_of(&server);
-    assert!(clock.wait_synced(Duration::from_secs(6)));
+    assert!(clock.wait_synced(Duration::from_secs(30)));
     sleep(Duration::from_secs(1)); // the first burst is over
     let events = clock.subscribe();
     let watch = Watch::over(&clock);
@@ -20,7 +20,7 @@ fn readings_go_on_while_three_attempts_fail_then_stop_and_come_back_with_the_ser
     server.stop();
     let killed = Instant::now();
     let requests = clock.status().requests;
-    eventually("a failed attempt", Duration::from_secs(15), || clock.status().attempts == 1);
+    eventually("a failed attempt", Duration::from_secs(60), || clock.status().attempts == 1);
     assert!(clock.now().is_some(), "readings go on after one failed attempt");
     eventually("failure", Duration::from_secs(90), || clock.now().is_none());
     let took = killed.elapsed();
@@ -38,7 +38,7 @@ fn readings_go_on_while_three_attempts_fail_then_stop_and_come_back_with_the_ser
     assert!((3..=13).contains(&sent), "{sent} requests");
 
     server.start().expect("the port is still free");
-    eventually("recovery", Duration::from_secs(25), || clock.now().is_some());
+    eventually("recovery", Duration::from_secs(60), || clock.now().is_some());
     sleep(Duration::from_secs(1));
     let status = clock.status();
     assert_eq!((status.state, status.attempts), (SyncState::Synchronised, 0));
@@ -66,7 +66,7 @@ fn holdover_goes_on_with_a_growing_error() {
         .holdover(Duration::from_secs(600))
         .build()
         .unwrap();
-    assert!(clock.wait_synced(Duration::from_secs(6)));
+    assert!(clock.wait_synced(Duration::from_secs(30)));
     let watch = Watch::over(&clock);
     drop(server);
     eventually("holdover", Duration::from_secs(90), || clock.status().state == SyncState::Holdover);
@@ -82,10 +82,10 @@ fn holdover_goes_on_with_a_growing_error() {
 fn a_name_that_cannot_be_resolved_says_so_and_hangs_nothing() {
     let begun = Instant::now();
     let clock = Clock::builder().server("no-such-host.invalid".parse().unwrap()).build().unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < Duration::from_secs(5));
     let error = clock.sync_now().expect_err("nothing to ask").to_string();
     assert!(error.contains("could not resolve \"no-such-host.invalid\""), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_secs(30));
     assert!(!clock.wait_synced(Duration::from_millis(10)));
     assert_eq!(clock.status().server, "no-such-host.invalid");
 }
@@ -99,7 +99,7 @@ fn ipv6_serves_like_ipv4() {
     };
     let clock = common::clock_of(&server);
     let watch = Watch::over(&clock);
-    assert!(clock.wait_synced(Duration::from_secs(6)), "{:?}", clock.status());
+    assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
     sleep(Duration::from_secs(1));
     assert!(watch.finish().readings > 100);
     assert_eq!(clock.status().address, Some(server.addr()));

@@ -27,10 +27,10 @@ fn a_subscriber_that_blocks_or_panics_delays_neither_the_clock_nor_who_waits_for
         panic!("a subscriber of this test");
     });
     let begun = Instant::now();
-    assert!(clock.wait_synced(Duration::from_secs(6)), "{:?}", clock.status());
+    assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
     clock.sync_now().expect("the server answers");
-    assert!(begun.elapsed() < Duration::from_secs(12));
-    eventually("both are called", Duration::from_secs(5), || {
+    assert!(begun.elapsed() < Duration::from_secs(50));
+    eventually("both are called", Duration::from_secs(60), || {
         called.load(Ordering::SeqCst) == 1 && panics.load(Ordering::SeqCst) >= 2
     });
     assert!(events.next_timeout(Duration::from_secs(10)).is_some());
@@ -51,10 +51,10 @@ fn every_call_that_came_due_is_made_however_close_together_they_come() {
         }
     });
     let _ = slot.set(subscription);
-    eventually("the clock fails", Duration::from_secs(15), || clock.status().attempts >= 3);
+    eventually("the clock fails", Duration::from_secs(60), || clock.status().attempts >= 3);
     let rejected: u64 = clock.status().rejections().map(|(_, count)| count).sum();
     // Each rejection, three failed attempts and the clock's failure.
-    eventually("all are told", Duration::from_secs(5), || {
+    eventually("all are told", Duration::from_secs(60), || {
         u64::from(taken.load(Ordering::SeqCst)) >= rejected + 4
     });
 }

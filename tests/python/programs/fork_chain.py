@@ -21,7 +21,7 @@ def main() -> None:
     generations = int(sys.argv[1])
     counts = []
     for _ in range(generations):
-        if not (ntp_clock.wait_synced(10) and ntp_clock.sync()):
+        if not (ntp_clock.wait_synced(30) and ntp_clock.sync()):
             os._exit(3)
         time.sleep(
             2.5

@@ -13,7 +13,7 @@ from portacode.utils.ntp_clock import ntp_clock
 logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="%(process)d %(message)s")
 warnings.simplefilter("ignore", DeprecationWarning)
 
-if not ntp_clock.wait_synced(10):
+if not ntp_clock.wait_synced(30):
     sys.exit("not synchronised")
 pid = os.fork()
 ended = ntp_clock.sync() if sys.argv[1] == "sync" else ntp_clock.now_ms() is not None

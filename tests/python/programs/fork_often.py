@@ -25,11 +25,11 @@ def child() -> int:
     second = ntp_clock.now_ns()
     if second is None or second < first:
         return 3
-    return 0 if ntp_clock.wait_synced(1) else 4
+    return 0 if ntp_clock.wait_synced(30) else 4
 
 
 def main() -> None:
-    if not ntp_clock.wait_synced(10):
+    if not ntp_clock.wait_synced(30):
         sys.exit("not synchronised")
     stop = threading.Event()
 

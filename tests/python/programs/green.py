@@ -56,7 +56,7 @@ def tick() -> None:
 
 
 threading.Thread(target=tick, daemon=True).start()
-waited = ntp_clock.wait_synced(10)
+waited = ntp_clock.wait_synced(30)
 synced = ntp_clock.sync()
 in_vain = ManualClock().wait_synced(0.5)
 counted = ticks

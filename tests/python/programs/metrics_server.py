@@ -27,7 +27,7 @@ async def main() -> None:
 
     def ask() -> None:
         with contextlib.suppress(OSError):  # At the end nobody listens any more.
-            urllib.request.urlopen(f"http://{address}/?request_id=a7", timeout=5).close()
+            urllib.request.urlopen(f"http://{address}/?request_id=a7", timeout=30).close()
 
     while not server.should_exit:
         await asyncio.to_thread(ask)

@@ -16,7 +16,7 @@ warnings.simplefilter("ignore", DeprecationWarning)
 
 def probe(_task: int) -> tuple[int, bool, bool, float, bool]:
     reading_at_once = ntp_clock.now_ms() is not None
-    waited = ntp_clock.wait_synced(10)
+    waited = ntp_clock.wait_synced(30)
     reading = ntp_clock.read()
     off_ns = abs(reading.time_ns - time.time_ns()) if reading else 1e18
     time.sleep(0.05)
@@ -25,7 +25,7 @@ def probe(_task: int) -> tuple[int, bool, bool, float, bool]:
 
 def main() -> None:
     method = sys.argv[1]
-    synced = ntp_clock.wait_synced(10)
+    synced = ntp_clock.wait_synced(30)
     context = multiprocessing.get_context(method)
     with context.Pool(3) as pool:
         probes = pool.map(probe, range(3), chunksize=1)

@@ -32,7 +32,7 @@ def report() -> bytes:
 
 
 def wsgi(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    ntp_clock.wait_synced(10)
+    ntp_clock.wait_synced(30)
     start_response("200 OK", [("Content-Type", "application/json")])
     return [report()]
 

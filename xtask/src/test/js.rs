@@ -1,13 +1,15 @@
 //! The steps of JavaScript.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
 
-use super::Outcome;
+use super::step::Outcome;
 use super::steps::{compiles, passes, run_pytest};
 use crate::command::{Job, answer, cargo};
 use crate::js;
+use crate::project::Project;
 use crate::python::Venv;
 use crate::tally::Counts;
 
@@ -53,20 +55,26 @@ pub(super) fn prettier(job: &Job) -> Result<Outcome> {
     passes(job, prettier().args(style).args(others))
 }
 
-/// All tests that Node runs, with the core that answers logs.
+/// The core that answers logs.
+pub(super) fn wasm(job: &Job) -> Result<Outcome> {
+    std::fs::copy(js::compile(job, js::CLOCK, &["replay"])?, replaying(job.project()))?;
+    Ok(Outcome::check(true))
+}
+
+fn replaying(project: &Project) -> PathBuf {
+    project.work("ntp-clock-replay.wasm")
+}
+
+/// All tests that Node runs.
 pub(super) fn node_tests(job: &Job) -> Result<Outcome> {
     let project = job.project();
-    let programs = ["--package", "ntp-test-server", "--package", "ntp-clock-cli"];
-    job.must(cargo(&["build"]).args(programs))?;
-    let wasm = project.work("ntp-clock-replay.wasm");
-    std::fs::copy(js::compile(job, js::CLOCK, &["replay"])?, &wasm)?;
     let mut command = Command::new("node");
     command
         // Node's own choice is one process fewer than there are cores; most tests wait.
         .args(["--test", "--test-concurrency=2", "--test-reporter=tap", "js/test/"])
         .env("NTP_TEST_SERVER_BIN", project.program("debug/ntp-test-server"))
         .env("NTP_CLOCK_BIN", project.program("debug/ntp-clock"))
-        .env("NTP_CLOCK_REPLAY_WASM", wasm);
+        .env("NTP_CLOCK_REPLAY_WASM", replaying(project));
     // Where Python's part has run, its answers are compared as well.
     let python = Venv::of(project).python();
     if answer(&python, &["-c", "import portacode._native"]).is_some() {
@@ -90,8 +98,6 @@ pub(super) fn node_tests(job: &Job) -> Result<Outcome> {
 
 /// All tests that a real Chromium runs; those of one file share what they start.
 pub(super) fn chromium_tests(job: &Job) -> Result<Outcome> {
-    // Peers and tools of the pages.
-    js::install(job)?;
     run_pytest(job, "chromium", &["tests/e2e", "--numprocesses", "auto", "--dist", "loadfile"])
 }
 

@@ -2,75 +2,36 @@
 
 mod js;
 mod report;
+mod schedule;
+mod step;
 mod steps;
 
 use std::env;
-use std::time::Instant;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
-use clap::ValueEnum;
+use anyhow::{Result, anyhow, bail};
 
-use crate::command::Job;
+use crate::command::{Job, Lines};
 use crate::project::Project;
 use crate::tally::Counts;
 use report::Report;
-use steps::{Need, STEPS};
+use schedule::{Next, Schedule};
+use step::{Lane, Need, Outcome, Part, Step};
+use steps::STEPS;
 
 /// Runs formatting, lints, documentation, type checks and the tests of all languages.
 ///
-/// Whatever fails, everything else still runs; logs are in .work/logs. What this machine lacks is
-/// skipped, counted and named, with the line that installs it; with XTASK_NO_SKIP=1 in the
-/// environment, as in CI, a skip is a failure.
+/// Whatever fails, everything else still runs; logs are in .work/logs. What waits runs beside what
+/// computes. What this machine lacks is skipped, counted and named, with the line that installs it;
+/// with XTASK_NO_SKIP=1 in the environment, as in CI, a skip is a failure.
 #[derive(clap::Args, Debug)]
 pub(crate) struct TestArgs {
     /// Run only these parts; all of them by default
     #[arg(value_enum)]
     parts: Vec<Part>,
-}
-
-/// A part of the work that can be run alone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Part {
-    /// Formatting, lints, documentation and types, of all languages
-    Lint,
-    /// Rust's tests, and builds for other systems
-    Rust,
-    /// Python's tests
-    Python,
-    /// JavaScript's tests, in Node
-    Js,
-    /// JavaScript's tests, in Chromium
-    Browser,
-}
-
-/// One step, counted as one check unless its runner counts tests.
-struct Step {
-    name: &'static str,
-    parts: &'static [Part],
-    needs: Option<Need>,
-    /// A step that prepares others is only counted when it fails.
-    prepares: Option<Need>,
-    run: fn(&Job) -> Result<Outcome>,
-}
-
-/// How a step ended.
-#[derive(Debug, Default)]
-struct Outcome {
-    counts: Counts,
-    /// What was skipped, why, and what to do about it.
-    skips: Vec<String>,
-    /// What failed, where the end of the log would not show it.
-    failures: Option<String>,
-}
-
-impl Outcome {
-    fn check(passed: bool) -> Self {
-        Outcome { counts: Counts::check(passed), ..Outcome::default() }
-    }
-
-    fn skipped(why: impl Into<String>) -> Self {
-        Outcome { counts: Counts::SKIPPED, skips: vec![why.into()], failures: None }
-    }
 }
 
 /// Runs the steps; gives whether all is well.
@@ -79,32 +40,56 @@ pub(crate) fn run(args: &TestArgs) -> Result<bool> {
     let chosen: Vec<&Step> = STEPS.iter().filter(|step| args.wants(step)).collect();
     check_tools(&chosen)?;
     let started = Instant::now();
-    let mut report = Report::new(env::var_os("XTASK_NO_SKIP").is_some_and(|value| value != "0"));
-    let mut broken: Vec<Need> = Vec::new();
-    for step in chosen {
-        if step.needs.is_some_and(|need| broken.contains(&need)) {
-            report.not_run(step.name);
-            broken.extend(step.prepares);
-            continue;
-        }
-        let job = Job::start(&project, step.name)?;
-        let step_started = Instant::now();
-        let mut outcome = (step.run)(&job).unwrap_or_else(|error| Outcome {
-            counts: Counts::FAILED,
-            failures: Some(format!("{error:#}\n{}", report::tail(&job.output()))),
-            ..Outcome::default()
-        });
-        if let Some(prepared) = step.prepares {
-            if outcome.counts.failed > 0 {
-                broken.push(prepared);
-            } else {
-                outcome.counts = Counts::default();
+    let lines = Lines::default();
+    let no_skip = env::var_os("XTASK_NO_SKIP").is_some_and(|value| value != "0");
+    let mut report = Report::new(no_skip, &lines);
+    let mut schedule = Schedule::new(chosen);
+    let (tell, told) = mpsc::channel();
+    thread::scope(|scope| {
+        loop {
+            match schedule.next() {
+                Next::Start(step) => {
+                    let job = Job::start_among(&lines, &project, step.name)?;
+                    let job = if step.lane == Lane::Computes { job.at_low_priority() } else { job };
+                    let tell = tell.clone();
+                    // Should nobody listen any more, nobody wants to know.
+                    scope.spawn(move || drop(tell.send(run_step(step, job))));
+                }
+                Next::Drop(step) => report.not_run(step.name),
+                Next::Wait => {
+                    let Ended { step, job, outcome, took } = told.recv()?;
+                    schedule.ended(step, outcome.counts.failed > 0);
+                    report.add(step.name, &job, outcome, took);
+                }
+                Next::Done => return Ok(report.close(started.elapsed())),
             }
         }
-        job.finish();
-        report.add(step.name, &job, outcome, step_started.elapsed());
+    })
+}
+
+/// A step that has run.
+struct Ended<'a> {
+    step: &'static Step,
+    job: Job<'a>,
+    outcome: Outcome,
+    took: Duration,
+}
+
+fn run_step<'a>(step: &'static Step, job: Job<'a>) -> Ended<'a> {
+    let started = Instant::now();
+    // A step that panics has failed; the others go on.
+    let ran = panic::catch_unwind(AssertUnwindSafe(|| (step.run)(&job)))
+        .unwrap_or_else(|_| Err(anyhow!("xtask itself panicked")));
+    let mut outcome = ran.unwrap_or_else(|error| Outcome {
+        counts: Counts::FAILED,
+        failures: Some(format!("{error:#}\n{}", report::tail(&job.output()))),
+        ..Outcome::default()
+    });
+    if step.prepares.is_some() && outcome.counts.failed == 0 {
+        outcome.counts = Counts::default();
     }
-    Ok(report.close(started.elapsed()))
+    job.finish();
+    Ended { step, job, outcome, took: started.elapsed() }
 }
 
 impl TestArgs {
@@ -123,7 +108,7 @@ fn check_tools(steps: &[&Step]) -> Result<()> {
     ];
     let missing: Vec<String> = checks
         .into_iter()
-        .filter(|(need, _)| steps.iter().any(|step| step.needs == Some(*need)))
+        .filter(|(need, _)| steps.iter().any(|step| step.needs.contains(need)))
         .filter_map(|(_, check)| Some(format!("  {:#}", check().err()?)))
         .collect();
     if missing.is_empty() {

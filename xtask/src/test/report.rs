@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Outcome;
-use crate::command::Job;
+use crate::command::{Job, Lines};
 use crate::tally::Counts;
 
 /// Gathers outcomes and prints them.
@@ -11,15 +11,16 @@ use crate::tally::Counts;
 pub(super) struct Report {
     counts: Counts,
     no_skip: bool,
+    lines: Lines,
     /// Step, where its log is, what to show of it.
     failed: Vec<(String, String, String)>,
     skipped: Vec<String>,
 }
 
 impl Report {
-    /// With `no_skip` every skip is a failure.
-    pub(super) fn new(no_skip: bool) -> Self {
-        Report { no_skip, ..Report::default() }
+    /// With `no_skip` every skip is a failure; prints above `lines`.
+    pub(super) fn new(no_skip: bool, lines: &Lines) -> Self {
+        Report { no_skip, lines: lines.clone(), ..Report::default() }
     }
 
     /// Prints a step's line and remembers its outcome.
@@ -34,7 +35,9 @@ impl Report {
             Counts { passed: 0, skipped: 1.., .. } => "skipped",
             _ => "ok",
         };
-        println!("  {name:<24} {verdict:<8} {:>7}  {}", seconds(took), told(counts));
+        let took = seconds(took);
+        self.lines
+            .print(format!("  {name:<24} {verdict:<8} {took:>7}  {}", told(counts)).trim_end());
         self.skipped.extend(skips.into_iter().map(|skip| format!("{name}: {skip}")));
         if counts.failed > 0 {
             let log = job.project().shown(job.log()).to_string();
@@ -46,7 +49,7 @@ impl Report {
 
     /// A step that makes no sense because what it needs failed.
     pub(super) fn not_run(&mut self, name: &str) {
-        println!("  {name:<24} not run, for what it needs failed");
+        self.lines.print(&format!("  {name:<24} not run: what it needs failed"));
     }
 
     /// Prints the summary and the closing line; gives whether all is well.

@@ -4,67 +4,59 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Outcome, Part, Step, js};
+use super::js;
+use super::step::{Lane, Need, Outcome, Part, Run, Step};
 use crate::command::{Job, answer, cargo};
 use crate::python::Venv;
 use crate::tally::{Counts, PytestReport, cargo_failures, cargo_skips};
 
-/// What a step cannot do without: a tool, or what another step prepares.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Need {
-    Rustfmt,
-    Clippy,
-    PythonEnvironment,
-    PythonModule,
-    Npm,
-}
-
-/// All steps, quick ones first.
+/// All steps. Those that come first start first, of all that may: what much waits for and what takes
+/// long comes before the rest.
 pub(super) const STEPS: &[Step] = &[
-    check("rustfmt", LINT, Some(Need::Rustfmt), rustfmt),
-    check("clippy", LINT, Some(Need::Clippy), clippy),
-    check("structure", LINT, None, structure),
-    check("rustdoc", LINT, None, rustdoc),
-    check("Rust tests", RUST, None, rust_tests),
-    check("core without std", RUST, None, core_without_std),
-    check("NTS without std", RUST, None, nts_without_std),
-    check("core for wasm", RUST, None, core_for_wasm),
-    check("clock for Windows", RUST, None, clock_for_windows),
-    check("clock for macOS", RUST, None, clock_for_macos),
-    check("loom models", RUST, None, loom),
-    Step {
-        name: "Python environment",
-        parts: ALL_WITH_PYTHON,
-        needs: None,
-        prepares: Some(Need::PythonEnvironment),
-        run: python_environment,
-    },
-    check("ruff format", LINT_AND_PYTHON, Some(Need::PythonEnvironment), ruff_format),
-    check("ruff", LINT_AND_PYTHON, Some(Need::PythonEnvironment), ruff),
-    Step {
-        name: "Python module",
-        parts: ALL_WITH_PYTHON,
-        needs: Some(Need::PythonEnvironment),
-        prepares: Some(Need::PythonModule),
-        run: python_module,
-    },
-    check("mypy", LINT_AND_PYTHON, Some(Need::PythonModule), mypy),
-    check("stubtest", LINT_AND_PYTHON, Some(Need::PythonModule), stubtest),
-    Step {
-        name: "npm environment",
-        parts: ALL_WITH_NPM,
-        needs: None,
-        prepares: Some(Need::Npm),
-        run: js::environment,
-    },
-    check("pytest", PYTHON, Some(Need::PythonModule), pytest),
-    check("server tests", PYTHON, Some(Need::PythonModule), server_tests),
-    check("demo", PYTHON, Some(Need::PythonModule), demo),
-    check("JavaScript module", LINT_AND_JS, None, js::fresh),
-    check("clippy for wasm", LINT_AND_JS, Some(Need::Clippy), js::clippy),
-    check("prettier", LINT_AND_JS, Some(Need::Npm), js::prettier),
-    check("Node tests", JS, Some(Need::Npm), js::node_tests),
-    check("Chromium tests", BROWSER, Some(Need::PythonModule), js::chromium_tests),
+    waits("Python environment", ALL_WITH_PYTHON, python_environment)
+        .prepares(Need::PythonEnvironment),
+    waits("npm environment", ALL_WITH_NPM, js::environment).prepares(Need::Npm),
+    computes("rustfmt", LINT, rustfmt).needs(&[Need::Rustfmt]),
+    computes("structure", LINT, structure),
+    computes("JavaScript module", LINT_AND_JS, js::fresh),
+    // What tests of other languages start comes first: they wait longest.
+    computes("programs", ALL_WITH_PROGRAMS, programs).prepares(Need::Programs),
+    computes("Python module", ALL_WITH_PYTHON, python_module)
+        .needs(&[Need::PythonEnvironment])
+        .prepares(Need::PythonModule),
+    computes("wheel", PYTHON, wheel).needs(&[Need::PythonModule]).prepares(Need::Wheel),
+    computes("wasm", JS, js::wasm).prepares(Need::Wasm),
+    waits("pytest", PYTHON, pytest)
+        .needs(&[Need::PythonModule, Need::Wheel, Need::Programs])
+        // Some of them start Node.
+        .after(&[Need::Npm]),
+    waits("server tests", PYTHON, server_tests).needs(&[Need::PythonModule, Need::Programs]),
+    waits("Chromium tests", BROWSER, js::chromium_tests).needs(&[
+        Need::PythonModule,
+        Need::Programs,
+        Need::Npm,
+    ]),
+    waits("Node tests", JS, js::node_tests)
+        .needs(&[Need::Npm, Need::Programs, Need::Wasm])
+        .after(&[Need::PythonModule]),
+    waits("demo", PYTHON, demo).needs(&[Need::PythonModule, Need::Programs]),
+    computes("Rust test programs", RUST, rust_tests_built).prepares(Need::RustTests),
+    waits("Rust tests", RUST, rust_tests).needs(&[Need::RustTests]),
+    // In a target directory of its own, so that the step before does not wait for its lock.
+    computes("loom models", RUST, loom),
+    computes("clippy", LINT, clippy).needs(&[Need::Clippy]),
+    computes("rustdoc", LINT, rustdoc),
+    computes("core without std", RUST, core_without_std),
+    computes("NTS without std", RUST, nts_without_std),
+    computes("core for wasm", RUST, core_for_wasm),
+    computes("clock for Windows", RUST, clock_for_windows),
+    computes("clock for macOS", RUST, clock_for_macos),
+    computes("clippy for wasm", LINT_AND_JS, js::clippy).needs(&[Need::Clippy]),
+    computes("ruff format", LINT_AND_PYTHON, ruff_format).needs(&[Need::PythonEnvironment]),
+    computes("ruff", LINT_AND_PYTHON, ruff).needs(&[Need::PythonEnvironment]),
+    computes("prettier", LINT_AND_JS, js::prettier).needs(&[Need::Npm]),
+    computes("mypy", LINT_AND_PYTHON, mypy).needs(&[Need::PythonModule]),
+    computes("stubtest", LINT_AND_PYTHON, stubtest).needs(&[Need::PythonModule]),
 ];
 
 const LINT: &[Part] = &[Part::Lint];
@@ -74,16 +66,30 @@ const LINT_AND_PYTHON: &[Part] = &[Part::Lint, Part::Python];
 const JS: &[Part] = &[Part::Js];
 const LINT_AND_JS: &[Part] = &[Part::Lint, Part::Js];
 const BROWSER: &[Part] = &[Part::Browser];
+const ALL_WITH_PROGRAMS: &[Part] = &[Part::Python, Part::Js, Part::Browser];
 const ALL_WITH_PYTHON: &[Part] = &[Part::Lint, Part::Python, Part::Browser];
 const ALL_WITH_NPM: &[Part] = &[Part::Lint, Part::Js, Part::Browser];
 
-const fn check(
-    name: &'static str,
-    parts: &'static [Part],
-    needs: Option<Need>,
-    run: fn(&Job) -> Result<Outcome>,
-) -> Step {
-    Step { name, parts, needs, prepares: None, run }
+const fn computes(name: &'static str, parts: &'static [Part], run: Run) -> Step {
+    Step { name, parts, lane: Lane::Computes, needs: &[], after: &[], prepares: None, run }
+}
+
+const fn waits(name: &'static str, parts: &'static [Part], run: Run) -> Step {
+    Step { lane: Lane::Waits, ..computes(name, parts, run) }
+}
+
+impl Step {
+    const fn needs(self, needs: &'static [Need]) -> Self {
+        Step { needs, ..self }
+    }
+
+    const fn after(self, after: &'static [Need]) -> Self {
+        Step { after, ..self }
+    }
+
+    const fn prepares(self, prepares: Need) -> Self {
+        Step { prepares: Some(prepares), ..self }
+    }
 }
 
 /// Whether a component of the toolchain is there; the error names the line that installs it.
@@ -113,10 +119,20 @@ fn rustdoc(job: &Job) -> Result<Outcome> {
     compiles(job, cargo(&args).env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
+/// With the features of the Rust tests, so that nothing is compiled twice.
+fn programs(job: &Job) -> Result<Outcome> {
+    let mut command = cargo(&["build", "--workspace", "--all-features"]);
+    command.args(["--bin", "ntp-test-server", "--bin", "delay-proxy", "--bin", "ntp-clock"]);
+    compiles(job, command.args(["--example", "truth"]))
+}
+
+fn rust_tests_built(job: &Job) -> Result<Outcome> {
+    compiles(job, cargo(RUST_TESTS).arg("--no-run"))
+}
+
 /// All tests, those of the documentation too.
 fn rust_tests(job: &Job) -> Result<Outcome> {
-    let args = ["test", "--workspace", "--all-features", "--no-fail-fast"];
-    cargo_test(job, &mut cargo(&args))
+    cargo_test(job, cargo(RUST_TESTS).arg("--no-fail-fast"))
 }
 
 /// A target that has no std at all proves that nothing in the core uses it.
@@ -167,6 +183,16 @@ fn python_module(job: &Job) -> Result<Outcome> {
     passes(job, &mut Venv::of(job.project()).maturin(job.project(), &["develop"]))
 }
 
+/// Built here and not by its test, which would wait for the lock of cargo's target directory.
+fn wheel(job: &Job) -> Result<Outcome> {
+    let folder = job.project().work("wheel");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let venv = Venv::of(job.project());
+    passes(job, venv.maturin(job.project(), &["build", "--out"]).arg(folder))
+}
+
 fn mypy(job: &Job) -> Result<Outcome> {
     // Its settings say what to check.
     let all = passes(job, &mut Venv::of(job.project()).module("mypy"))?;
@@ -201,16 +227,11 @@ fn stubtest(job: &Job) -> Result<Outcome> {
 }
 
 fn pytest(job: &Job) -> Result<Outcome> {
-    job.must(&mut cargo(&["build", "--package", "ntp-test-server"]))?;
-    // With the features of the Rust tests, so that nothing is compiled twice.
-    let truth = ["build", "--workspace", "--all-features", "--example", "truth"];
-    job.must(&mut cargo(&truth))?;
     run_pytest(job, "pytest", &["tests/python", "--numprocesses", "auto"])
 }
 
 /// The reference server, as real processes, with real Redis and PostgreSQL.
 fn server_tests(job: &Job) -> Result<Outcome> {
-    job.must(&mut cargo(&["build", "--package", "ntp-test-server"]))?;
     run_pytest(job, "server", &["tests/server", "--numprocesses", "auto", "--dist", "loadfile"])
 }
 
@@ -224,6 +245,7 @@ pub(super) fn run_pytest(job: &Job, name: &str, args: &[&str]) -> Result<Outcome
     let mut command = Venv::of(project).module("pytest");
     command.env("NTP_TEST_SERVER_BIN", project.program("debug/ntp-test-server"));
     command.env("OTEL_TRUTH_BIN", project.program("debug/examples/truth"));
+    command.env("PORTACODE_WHEELS", project.work("wheel"));
     command.args(args);
     command.arg("-o").arg(format!("cache_dir={}", project.work("pytest").display()));
     command.arg(format!("--junitxml={}", report_path.display()));
@@ -238,7 +260,6 @@ pub(super) fn run_pytest(job: &Job, name: &str, args: &[&str]) -> Result<Outcome
 
 /// Server, devices and client, as `cargo xtask demo --once` has them.
 fn demo(job: &Job) -> Result<Outcome> {
-    job.must(&mut cargo(&["build", "--package", "ntp-test-server"]))?;
     Ok(Outcome::check(crate::demo::check(job)?))
 }
 
@@ -276,3 +297,6 @@ fn checks_for(job: &Job, package: &str, target: &str) -> Result<Outcome> {
     }
     compiles(job, &mut cargo(&["check", "--package", package, "--target", target]))
 }
+
+/// What is tested, built and run by the same words.
+const RUST_TESTS: &[&str] = &["test", "--workspace", "--all-features"];

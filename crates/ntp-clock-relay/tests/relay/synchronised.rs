@@ -51,7 +51,7 @@ async fn behind_chrony_every_reply_holds_and_names_the_server() {
     let clock = Clock::builder().server(chrony.server()).build().unwrap();
     let relay = start(clock.clone()).await;
     assert!(relay.ask().await.status == 503 || clock.now().is_some(), "no guess before");
-    assert!(clock.wait_synced(Duration::from_secs(10)));
+    assert!(clock.wait_synced(Duration::from_secs(30)));
     replies_hold(&relay, 40).await;
     let reply = relay.ask().await.json();
     assert_eq!((&reply["stratum"], &reply["leap"]), (&2.into(), &0.into()), "{reply}");
@@ -70,7 +70,7 @@ async fn through_a_slow_and_lopsided_path_every_reply_holds() {
     });
     let clock = Clock::builder().server(address).build().unwrap();
     let relay = start(clock.clone()).await;
-    assert!(clock.wait_synced(Duration::from_secs(10)));
+    assert!(clock.wait_synced(Duration::from_secs(30)));
     replies_hold(&relay, 30).await;
     relay.ended().await;
 }
@@ -81,7 +81,7 @@ async fn a_server_that_steps_makes_the_relay_begin_an_epoch_and_say_so() {
     let clock =
         Clock::builder().server(address).poll_interval(Duration::from_secs(1)).build().unwrap();
     let relay = start(clock.clone()).await;
-    assert!(clock.wait_synced(Duration::from_secs(10)));
+    assert!(clock.wait_synced(Duration::from_secs(30)));
     let first = relay.ask().await.json();
     let step_ms = 10_000.0;
     server.set(|b| b.offset += Span::from_secs(10));

@@ -170,7 +170,7 @@ impl Chrony {
         command.args(["-x", "-d", "-f"]).arg(&conf).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("chronyd starts");
         let chrony = Chrony { child, command, port, folder };
-        eventually("chronyd answers", Duration::from_secs(20), || tells_time(chrony.address()));
+        eventually("chronyd answers", Duration::from_secs(60), || tells_time(chrony.address()));
         Some(chrony)
     }
 
@@ -180,7 +180,7 @@ impl Chrony {
         let _ = self.child.wait();
         let _ = std::fs::remove_file(self.folder.join("pid"));
         self.child = self.command.spawn().expect("chronyd starts");
-        eventually("chronyd answers", Duration::from_secs(20), || tells_time(self.address()));
+        eventually("chronyd answers", Duration::from_secs(60), || tells_time(self.address()));
     }
 
     pub fn address(&self) -> SocketAddr {

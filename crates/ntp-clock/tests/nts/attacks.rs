@@ -82,7 +82,7 @@ fn forgeries_before_and_behind_each_real_reply_change_nothing() {
     };
     let Some(scene) = Scene::with(attack) else { return };
     let clock = scene.clock();
-    assert!(clock.wait_synced(Duration::from_secs(20)), "{:?}", clock.status());
+    assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
     let watch = Watch::over(&clock);
     eventually("polled", Duration::from_secs(60), || clock.status().believed > 6);
     watch.finish();
@@ -154,7 +154,7 @@ fn replies_that_are_replayed_or_swapped_between_two_clocks_are_not_believed() {
     let Some(scene) = Scene::with(attack) else { return };
     let clocks = [scene.clock(), scene.clock()];
     for clock in &clocks {
-        assert!(clock.wait_synced(Duration::from_secs(20)), "{:?}", clock.status());
+        assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
     }
     let watches = [&clocks[0], &clocks[1]].map(Watch::over);
     let polled = || clocks.iter().all(|clock| clock.status().believed > 6);

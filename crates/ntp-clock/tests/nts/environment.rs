@@ -27,7 +27,7 @@ fn told(variables: &[(&str, &OsStr)]) -> String {
 fn tell() {
     let clock = Clock::global();
     let fault = clock.environment_error().map(|error| error.to_string());
-    let synced = fault.is_none() && clock.wait_synced(Duration::from_secs(20));
+    let synced = fault.is_none() && clock.wait_synced(Duration::from_secs(30));
     let status = clock.status();
     let (server, nts) = (&status.server, status.nts.is_some());
     match (synced, status.last_error) {

@@ -30,7 +30,7 @@ fn a_child_has_keys_of_its_own_and_nobody_on_the_way_sees_a_cookie_twice() {
     };
     let Some(scene) = Scene::with(attack) else { return };
     let clock = scene.clock();
-    assert!(clock.wait_synced(Duration::from_secs(20)), "{:?}", clock.status());
+    assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
     // SAFETY: the child uses what this crate promises to work after a fork, and allocation, which
     // glibc makes usable in a child; it ends by `_exit` and never returns into the test harness.
     match unsafe { fork() }.expect("fork") {

@@ -50,7 +50,7 @@ fn recovers() {
     let clock = clock();
     idly(|| {
         // An attempt takes 2 s and more where nothing can be sent.
-        let mut looks = 0..10;
+        let mut looks = 0..60;
         while watch(&clock, Duration::from_millis(500)).is_none() {
             assert!(looks.next().is_some(), "{:?}", clock.status());
         }
@@ -65,12 +65,12 @@ fn stays_honest() {
     // Whether it could be done or not, it is answered.
     let begun = Instant::now();
     let outcome = clock.sync_now();
-    assert!(begun.elapsed() < Duration::from_secs(14), "{outcome:?} took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(50), "{outcome:?} took {:?}", begun.elapsed());
 }
 
 fn synchronised() -> Clock {
     let clock = clock();
-    assert!(clock.wait_synced(Duration::from_secs(6)), "{:?}", clock.status());
+    assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
     clock
 }
 
@@ -219,11 +219,11 @@ fn late_descriptors() {
     let begun = Instant::now();
     let error = clock.sync_now().expect_err("no socket");
     assert_eq!(error.failure().code(), "no_resources", "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(14));
+    assert!(begun.elapsed() < Duration::from_secs(50));
     assert!(!clock.wait_synced(Duration::from_millis(200)));
     limit_descriptors(old.rlim_cur);
     // The attempt under way may have failed to send already; the next one does not.
-    assert!(clock.wait_synced(Duration::from_secs(6)), "{:?}", clock.status());
+    assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
 }
 
 fn stopped() {
