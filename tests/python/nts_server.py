@@ -98,8 +98,8 @@ class NtsServer(Chrony):
 
 
 @contextmanager
-def unfinished_exchanges() -> Iterator[tuple[str, list[socket.socket]]]:
-    """Address of a server that takes connections and says nothing; and those that it has."""
+def unfinished_exchanges(mark: Path) -> Iterator[str]:
+    """Address of a server that takes connections and says nothing; `mark` is there once it has."""
     taken: list[socket.socket] = []
     with socket.create_server((HOST, 0)) as listener:
 
@@ -109,9 +109,10 @@ def unfinished_exchanges() -> Iterator[tuple[str, list[socket.socket]]]:
                     taken.append(listener.accept()[0])
                 except OSError:
                     return
+                mark.touch()
 
         threading.Thread(target=take, daemon=True).start()
-        yield f"{HOST}:{listener.getsockname()[1]}", taken
+        yield f"{HOST}:{listener.getsockname()[1]}"
         listener.shutdown(socket.SHUT_RDWR)
     for connection in taken:
         connection.close()
