@@ -142,9 +142,11 @@ mod tests {
         let plaintext = bytes("112233445566778899aabbccddee");
         let sealed = deterministic.cipher().encrypt([&seen], &plaintext).unwrap();
         assert_eq!(sealed, bytes("85632d07c6e8f37f950acd320a2ecc93 40c02b9690c4dc04daef7f6afe5c"));
+        assert_eq!(deterministic.cipher().decrypt([&seen], &sealed).unwrap(), plaintext);
         // A.2: two headers and a nonce.
         let seen = [SEEN, "102030405060708090a0", NONCE].map(bytes);
         let sealed = key(KEY).cipher().encrypt(&seen, PLAINTEXT).unwrap();
+        assert_eq!(key(KEY).cipher().decrypt(&seen, &sealed).unwrap(), PLAINTEXT);
         assert_eq!(
             sealed,
             bytes(
