@@ -5,30 +5,51 @@ use serde_json::{Value, json};
 
 use crate::display;
 
-/// Names and values; nothing with plain NTP.
+/// All that is known, names and values; nothing with plain NTP.
 pub(crate) fn rows(status: &Status) -> Vec<(&'static str, String)> {
     let Some(nts) = &status.nts else { return Vec::new() };
-    let word = if status.authenticated { "authenticated" } else { "required, nothing proved" };
-    let cookies = if nts.cookies == 1 { "cookie" } else { "cookies" };
-    let at = nts.ntp_host.as_ref().map(|host| format!(", time asked at {host}"));
-    let at = at.unwrap_or_default();
-    let mut rows = vec![("nts", format!("{word}, {} {cookies} left{at}", nts.cookies))];
+    let mut rows = vec![("nts", summary(status, nts))];
     if let Some(took) = nts.exchange_took {
         let (protocol, aead) = (NtsStatus::PROTOCOL, NtsStatus::AEAD);
         rows.push(("exchange", format!("{protocol}, {aead}, took {}", display::span(took))));
     }
-    if let Some(error) = &nts.last_error {
-        let which = if nts.exchange_took.is_some() { "the last one failed" } else { "failed" };
-        rows.push(("exchange", format!("{which}: {error} [{}]", error.code())));
-    }
+    rows.extend(failed(nts));
     if let Some(subject) = &nts.certificate_subject {
-        let expires = display::or_dash(nts.certificate_expires, |time| time.to_string());
         let issuer = nts.certificate_issuer.as_deref().unwrap_or("-");
         let proved = if status.authenticated { proved_by(&nts.roots) } else { String::new() };
-        let line = format!("{subject}, until {expires}, issued by {issuer}{proved}");
+        let line = format!("{subject}, until {}, issued by {issuer}{proved}", expires(nts));
         rows.push(("certificate", line));
     }
     rows
+}
+
+/// What is worth a line where there are few.
+pub(crate) fn rows_in_short(status: &Status) -> Vec<(&'static str, String)> {
+    let Some(nts) = &status.nts else { return Vec::new() };
+    let mut rows = vec![("nts", summary(status, nts))];
+    rows.extend(failed(nts));
+    let certificate = nts.certificate_subject.as_ref();
+    let line = certificate.map(|subject| format!("{subject}, until {}", expires(nts)));
+    rows.extend(line.map(|line| ("cert", line)));
+    rows
+}
+
+fn summary(status: &Status, nts: &NtsStatus) -> String {
+    let word = if status.authenticated { "authenticated" } else { "required, nothing proved" };
+    let cookies = if nts.cookies == 1 { "cookie" } else { "cookies" };
+    let at = nts.ntp_host.as_ref().map(|host| format!(", time asked at {host}"));
+    format!("{word}, {} {cookies} left{}", nts.cookies, at.unwrap_or_default())
+}
+
+/// Why the last exchange gave no keys, if so.
+fn failed(nts: &NtsStatus) -> Option<(&'static str, String)> {
+    let error = nts.last_error.as_ref()?;
+    let which = if nts.exchange_took.is_some() { "the last one failed" } else { "failed" };
+    Some(("exchange", format!("{which}: {error} [{}]", error.code())))
+}
+
+fn expires(nts: &NtsStatus) -> String {
+    display::or_dash(nts.certificate_expires, |time| time.to_string())
 }
 
 fn proved_by(roots: &NtsRoots) -> String {

@@ -73,7 +73,7 @@ impl Picture<'_> {
             cell(&("time", self.time.clone().unwrap_or_else(|| "-".to_owned()))),
             cell(&("server", server_line(status))),
         ];
-        facts.extend(nts::rows(status).first().map(cell));
+        facts.extend(nts::rows_in_short(status).iter().map(cell));
         if width >= TWO_COLUMNS_FROM {
             let (left, right) = pairs.split_at(pairs.len() / 2);
             for (left, right) in left.iter().zip(right) {
@@ -209,8 +209,7 @@ const PLOT_HEIGHT_MIN: u16 = 5;
 mod tests {
     use super::*;
     use crate::watch::history::Told;
-    use ntp_clock::ManualClock;
-    use ntp_clock::UnixTime;
+    use ntp_clock::{ManualClock, NtsStatus, UnixTime};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
@@ -232,9 +231,13 @@ mod tests {
         let mut shown = Picture { time, status: &status, history: &mut history, elapsed };
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| shown.draw(frame)).unwrap();
+        rows_of(&terminal)
+    }
+
+    fn rows_of(terminal: &Terminal<TestBackend>) -> Vec<String> {
         let buffer = terminal.backend().buffer();
         let cells: Vec<&str> = buffer.content.iter().map(|cell| cell.symbol()).collect();
-        cells.chunks(usize::from(width)).map(|row| row.concat()).collect()
+        cells.chunks(usize::from(buffer.area.width)).map(|row| row.concat()).collect()
     }
 
     #[test]
@@ -256,6 +259,30 @@ mod tests {
             assert!(screen.contains(text), "{text} is not in\n{screen}");
         }
         assert!(screen.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)), "{screen}");
+    }
+
+    #[test]
+    fn a_clock_that_requires_proof_shows_it_with_the_cookies_that_are_left_and_the_certificate() {
+        let manual = ManualClock::new();
+        manual.set(UnixTime::from_nanos(1_793_500_000_000_000_000), Span::from_millis(2));
+        let mut status = manual.clock().status();
+        let mut proofs = NtsStatus::default();
+        proofs.cookies = 7;
+        proofs.ntp_host = Some("192.0.2.1:123".to_owned());
+        proofs.certificate_subject = Some("CN=time.example".to_owned());
+        proofs.certificate_expires = Some(UnixTime::from_nanos(1_793_600_000_000_000_000));
+        (status.authenticated, status.nts) = (true, Some(proofs));
+        let (mut history, elapsed) = (History::default(), Duration::from_secs(60));
+        let mut shown = Picture { time: None, status: &status, history: &mut history, elapsed };
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| shown.draw(frame)).unwrap();
+        let screen = rows_of(&terminal).join("\n");
+        for text in [
+            "nts        authenticated, 7 cookies left, time asked at 192.0.2.1:123",
+            "cert       CN=time.example, until 2026-11-02T06:13:20",
+        ] {
+            assert!(screen.contains(text), "{text} is not in\n{screen}");
+        }
     }
 
     #[test]
