@@ -116,7 +116,7 @@ fn a_program_has_its_servers_time_whatever_its_wall_clock_says() {
             .env(ROOTS, server.authority.file());
         let Ok(output) = output_of_faketime(&mut command) else {
             let missing = "SKIPPED: faketime is missing: apt-get install faketime";
-            let _ = writeln!(std::io::stderr(), "{missing}");
+            let _ = writeln!(io::stderr(), "{missing}");
             break;
         };
         let after = truth_ns();
