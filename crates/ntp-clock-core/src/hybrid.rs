@@ -66,9 +66,10 @@ pub enum HybridError {
         /// From the latest that true time can be until the last stamp.
         by: Span,
     },
-    /// All 2^20 stamps of the last one's moment are taken. The next one can be had once the
-    /// earliest that true time can be has passed that moment, in so long.
-    #[error("1048576 stamps of one moment are taken: the next one is to be had in {wait:?}")]
+    /// All 2^20 stamps of the last one's moment are taken; or half of them are by the stamp that was
+    /// received, so that nobody else can use them up. The next one can be had once the earliest that
+    /// true time can be has passed that moment, in so long.
+    #[error("the stamps of one moment are used up: the next one is to be had in {wait:?}")]
     Exhausted {
         /// From the earliest that true time can be until the next moment.
         wait: Span,
@@ -113,13 +114,21 @@ impl HybridTime {
         if let Some(stamp) = last.filter(beyond) {
             return Err(HybridError::Ahead { by: by(stamp) });
         }
-        match last.max(received).filter(|stamp| stamp.ticks() >= earliest) {
-            None => Ok(HybridTime(earliest << COUNT_BITS)),
-            Some(stamp) if stamp.0 & COUNT_MASK < COUNT_MASK => Ok(HybridTime(stamp.0 + 1)),
-            Some(stamp) => {
-                let next_moment = time_of(stamp.ticks() + 1);
-                Err(HybridError::Exhausted { wait: next_moment - reading.earliest() })
+        let exhausted = |stamp: HybridTime| {
+            let next_moment = time_of(stamp.ticks() + 1);
+            Err(HybridError::Exhausted { wait: next_moment - reading.earliest() })
+        };
+        let current = |stamp: &HybridTime| stamp.ticks() >= earliest;
+        match (last.filter(current), received.filter(current)) {
+            // A peer may not use up what is left for our own stamps.
+            (last, Some(stamp)) if Some(stamp) > last && stamp.count() >= COUNT_OF_OTHERS => {
+                exhausted(stamp)
             }
+            (last, received) => match last.max(received) {
+                None => Ok(HybridTime(earliest << COUNT_BITS)),
+                Some(stamp) if stamp.count() < COUNT_MAX => Ok(HybridTime(stamp.0 + 1)),
+                Some(stamp) => exhausted(stamp),
+            },
         }
     }
 
@@ -134,7 +143,7 @@ impl HybridTime {
     /// Which of the stamps of its moment this one is, from 0.
     #[must_use]
     pub const fn count(self) -> u32 {
-        (self.0 & COUNT_MASK) as u32
+        (self.0 & COUNT_MAX as u64) as u32
     }
 
     /// The stamp as a number, which is in the stamps' order.
@@ -196,7 +205,9 @@ const NANOS: u64 = NANOS_PER_SEC as u64;
 /// A unit is 2^-12 s.
 const TICK_BITS: u32 = 12;
 const COUNT_BITS: u32 = 20;
-const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+const COUNT_MAX: u32 = (1 << COUNT_BITS) - 1;
+/// Received stamps that have counted as far are not followed: the other half is for our own.
+const COUNT_OF_OTHERS: u32 = 1 << (COUNT_BITS - 1);
 
 #[cfg(test)]
 mod tests {
@@ -261,7 +272,7 @@ mod tests {
     fn a_stamp_later_than_true_time_can_be_is_refused_and_one_as_late_as_it_can_be_is_not() {
         let latest = NOON + Span::from_millis(30);
         let ours = Some(stamp(NOON, 0));
-        let at = stamp(latest, COUNT_MASK - 1);
+        let at = stamp(latest, u64::from(COUNT_OF_OTHERS) - 1);
         assert_eq!(HybridTime::after(ours, Some(at), &reading(10, 20)).unwrap().0, at.0 + 1);
         let beyond = HybridTime((at.ticks() + 1) << COUNT_BITS);
         let by = beyond.time() - latest;
@@ -298,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_count_that_is_used_up_says_how_long_the_next_stamp_takes_and_spoils_no_time() {
-        let full = stamp(NOON, COUNT_MASK);
+        let full = stamp(NOON, u64::from(COUNT_MAX));
         let wait = match HybridTime::after(Some(full), None, &reading(10, 20)) {
             Err(HybridError::Exhausted { wait }) => wait,
             other => panic!("{other:?}"),
@@ -308,6 +319,27 @@ mod tests {
         let then = Reading::new(then, Span::from_millis(20), Span::ZERO, 1);
         let next = HybridTime::after(Some(full), None, &then).unwrap();
         assert_eq!(next.0, full.0 + 1, "the very next number");
+    }
+
+    #[test]
+    fn a_peer_that_counts_to_the_end_uses_up_no_stamps_but_its_own() {
+        let others = u64::from(COUNT_OF_OTHERS);
+        for count in [others, u64::from(COUNT_MAX)] {
+            for last in [None, Some(stamp(NOON - Span::from_millis(5), 3))] {
+                let refused = HybridTime::after(last, Some(stamp(NOON, count)), &reading(10, 20));
+                assert!(matches!(refused, Err(HybridError::Exhausted { .. })), "{refused:?}");
+            }
+            // One that is behind ours, or behind the clock, takes nothing from us.
+            let ours = stamp(NOON + Span::from_millis(5), 3);
+            let next = HybridTime::after(Some(ours), Some(stamp(NOON, count)), &reading(10, 20));
+            assert_eq!(next.map(|next| next.0), Ok(ours.0 + 1));
+            let fresh = HybridTime::after(None, Some(stamp(NOON, count)), &reading(60, 20));
+            assert_eq!(fresh.map(HybridTime::count), Ok(0));
+        }
+        let followed = HybridTime::after(None, Some(stamp(NOON, others - 1)), &reading(10, 20));
+        assert_eq!(followed, Ok(stamp(NOON, others)));
+        let ours = HybridTime::after(Some(stamp(NOON, others)), None, &reading(10, 20));
+        assert_eq!(ours, Ok(stamp(NOON, others + 1)), "our own go on to the end");
     }
 
     #[test]
