@@ -104,6 +104,15 @@ fn every_command_that_asks_a_server_takes_an_nts_one_by_name_or_by_variable() {
     let recorded = by_variable(&["record", log.to_str().expect("text"), "--duration", "1s"]);
     assert_eq!(recorded.code, Some(0), "{recorded:?}");
 
+    let relay = ["relay", "--listen", "127.0.0.1:0", "--server", &target, "--nts-ca"];
+    let mut relay = piped(command().args(relay).arg(server.authority.file()));
+    let mut said = BufReader::new(relay.stdout.take().expect("piped")).lines();
+    let told = said.nth(1).expect("when it is synchronised").expect("text");
+    assert!(told.starts_with(&format!("synchronised with {name}, ")), "{told}");
+    assert!(told.ends_with(", authenticated"), "{told}");
+    relay.kill().expect("it runs");
+    relay.wait().expect("ends");
+
     // A server that --server names is asked by NTS as well, where the environment requires it.
     let mut required = command();
     required.env("PORTACODE_NTP_NTS", "required");

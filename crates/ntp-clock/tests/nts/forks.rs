@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
+use ntp_clock::Clock;
 use ntp_clock_nts::{FieldKind, Fields};
 
 use crate::common::eventually;
@@ -17,6 +18,25 @@ use crate::scene::Scene;
 fn bodies(request: &[u8], kind: FieldKind) -> Vec<Vec<u8>> {
     let fields = Fields::new(&request[48..]).map(|field| field.expect("sound").1);
     fields.filter(|field| field.kind == kind).map(|field| field.body.to_vec()).collect()
+}
+
+/// Whether a child reads this clock at once, has keys of its own, and reads on with those.
+pub(crate) fn goes_on_in_a_child(clock: &Clock) -> bool {
+    // SAFETY: the child uses what this crate promises to work after a fork, and allocation, which
+    // glibc makes usable in a child; it ends by `_exit` and never returns into the test harness.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            let inherited = clock.now().is_some();
+            let synced = clock.sync_now();
+            if let Err(error) = &synced {
+                eprintln!("child: {error}");
+            }
+            let well = inherited && synced.is_ok() && clock.status().authenticated;
+            // SAFETY: ends the process without running the parent's exit handlers.
+            unsafe { libc::_exit(i32::from(!well)) }
+        }
+        ForkResult::Parent { child } => waitpid(child, None) == Ok(WaitStatus::Exited(child, 0)),
+    }
 }
 
 #[test]
@@ -31,23 +51,7 @@ fn a_child_has_keys_of_its_own_and_nobody_on_the_way_sees_a_cookie_twice() {
     let Some(scene) = Scene::with(attack) else { return };
     let clock = scene.clock();
     assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
-    // SAFETY: the child uses what this crate promises to work after a fork, and allocation, which
-    // glibc makes usable in a child; it ends by `_exit` and never returns into the test harness.
-    match unsafe { fork() }.expect("fork") {
-        ForkResult::Child => {
-            let inherited = clock.now().is_some();
-            let synced = clock.sync_now();
-            if let Err(error) = &synced {
-                eprintln!("child: {error}");
-            }
-            let well = inherited && synced.is_ok() && clock.now().is_some();
-            // SAFETY: ends the process without running the parent's exit handlers.
-            unsafe { libc::_exit(i32::from(!well)) }
-        }
-        ForkResult::Parent { child } => {
-            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
-        }
-    }
+    assert!(goes_on_in_a_child(&clock));
     let believed = clock.status().believed;
     eventually("goes on", Duration::from_secs(60), || clock.status().believed > believed + 2);
 
