@@ -99,6 +99,18 @@ class ClockStatus(TypedDict):
     """The address that answered last or, while none did, the one asked last, with its port."""
     server_changes: int
     """How often replies began to come from another address of the server's name."""
+    disruptions: int
+    """How often the machine or the process was found disturbed: asleep, moved, restored, paused."""
+    last_disruption: str | None
+    """How it was the last time: "suspend", "restored", "moved", "host_unclear", "counters_apart",
+    "paused", "wall_clock_set" or "kernel_clock"."""
+    vmclock: str
+    """Whether the host is watched, which says in /dev/vmclock0 when it moves or restores this
+    machine: "watched", "unclear" while it changes what it says, else why not: "absent",
+    "unreadable", "may_shrink", "no_vmclock", "other_version", "too_short"."""
+    watches: list[str]
+    """What is looked at besides sleep and the wall clock, to notice that the machine was disturbed:
+    "vmclock", "vmclock_bell", "monotonic", "processor", "kernel_clock"."""
     attempts: int
     """Attempts failed in a row; 0 while all is well."""
     requests: int
@@ -191,7 +203,8 @@ class Events:
     def take(self) -> list[tuple[int, str, str | None]] | None:
         """The events since the last call; None once closed.
 
-        Each with its logging level, and the code of the failure that it tells of, if it does.
+        Each with its logging level, and the code of the failure or disruption that it tells of, if
+        it does.
         """
     def close(self) -> None:
         """Wakes the reader for the last time."""

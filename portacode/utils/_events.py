@@ -70,7 +70,7 @@ def _wait_readable(descriptor: int) -> None:
 
 
 def log(level: int, message: str, code: str | None) -> None:
-    """A line for the program's handlers; `code` is that of the failure that it tells of."""
+    """A line for the program's handlers; `code` is of the failure or disruption it tells of."""
     # Without logging imported nobody has asked for lines below a warning.
     if level < WARNING and "logging" not in sys.modules:
         return

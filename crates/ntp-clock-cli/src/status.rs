@@ -52,6 +52,10 @@ fn json(status: &Status) -> Value {
         "reference_id": status.reference_id.map(|id| id.to_string()),
         "address": status.address.map(|address| address.to_string()),
         "server_changes": status.server_changes,
+        "disruptions": status.disruptions,
+        "last_disruption": status.last_disruption.map(ntp_clock::Disruption::name),
+        "vmclock": status.vmclock,
+        "watches": status.watches,
         "attempts": status.attempts,
         "requests": status.requests,
         "believed": status.believed,
@@ -95,6 +99,10 @@ pub(crate) fn rows(status: &Status) -> Vec<(&'static str, String)> {
     }
     if let Some(error) = &status.last_error {
         rows.push(("last error", format!("{error} [{}]", error.code())));
+    }
+    if let Some(disruption) = status.last_disruption {
+        let times = status.disruptions;
+        rows.push(("disturbed", format!("{disruption} [{}], {times} in all", disruption.name())));
     }
     rows.push(("epoch", status.epoch.to_string()));
     rows.push(("counter", format!("{} {}", status.counter, status.counter_id)));

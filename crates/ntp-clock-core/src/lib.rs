@@ -25,8 +25,8 @@ mod time;
 mod whole_seconds;
 
 pub use engine::{
-    AttemptError, Authenticated, Authentication, EngineConfig, EngineStatus, EpochReason, Event,
-    Held, RequestId, SendToken, SyncEngine, SyncState, Transmit,
+    AttemptError, Authenticated, Authentication, Disruption, EngineConfig, EngineStatus,
+    EpochReason, Event, Held, RequestId, SendToken, SyncEngine, SyncState, Transmit,
 };
 pub use estimator::{Estimate, Estimator, Verdict};
 pub use exchange::{Exchange, KissCode, Rejection, ServerReply};

@@ -39,17 +39,15 @@ impl Events {
 
     /// The events since the last call; None once closed.
     ///
-    /// Each with its logging level, and the code of the failure that it tells of, if it does.
+    /// Each with its logging level, and the code of the failure or disruption that it tells of, if
+    /// it does.
     fn take(&self) -> Option<Vec<(u8, String, Option<&'static str>)>> {
         self.bell.silence();
         if self.bell.closed.load(Ordering::SeqCst) {
             return None;
         }
         let events = std::iter::from_fn(|| self.events.try_next());
-        let told = |event: ClockEvent| {
-            let code = event.failure().map(ntp_clock::Failure::code);
-            (level(&event), event.to_string(), code)
-        };
+        let told = |event: ClockEvent| (level(&event), event.to_string(), code(&event));
         Some(events.map(told).collect())
     }
 
@@ -111,11 +109,21 @@ impl Bell {
     }
 }
 
+/// In one word, what went wrong.
+fn code(event: &ClockEvent) -> Option<&'static str> {
+    match event.kind() {
+        Event::Disrupted(disruption) => Some(disruption.name()),
+        _ => event.failure().map(ntp_clock::Failure::code),
+    }
+}
+
 /// As numbered by Python's `logging`.
 fn level(event: &ClockEvent) -> u8 {
     match event.kind() {
         _ if event.is_warning() => WARNING,
-        Event::Synchronised { recovered: true, .. } | Event::ServerChanged => INFO,
+        Event::Synchronised { recovered: true, .. }
+        | Event::ServerChanged
+        | Event::Disrupted(_) => INFO,
         _ => DEBUG,
     }
 }

@@ -261,6 +261,18 @@ impl Clock {
     }
 
     /// Events from now on. In a forked child, subscribe anew.
+    ///
+    /// ```
+    /// use ntp_clock::{Clock, Event};
+    /// let clock = Clock::builder().server("localhost:11123".parse()?).build()?;
+    /// let events = clock.subscribe();
+    /// while let Some(event) = events.try_next() {
+    ///     if let Event::Disrupted(disruption) = event.kind() {
+    ///         println!("{event} [{}]", disruption.name()); // "restored", "paused" ...
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn subscribe(&self) -> Events {
         keeper::notice_fork(&self.0.shared);

@@ -13,14 +13,17 @@ use ntp_clock_core::Span;
 
 use crate::counters::Counters;
 use crate::fork::{self, ForkCell};
-use crate::os::{self, Slept};
+use crate::os;
+use crate::past::Past;
 
 /// Names a free-running counter: its moments ([`LocalTime`](crate::LocalTime)) can be compared
 /// with those of the same name, by whichever process they were read.
 ///
 /// All processes of one boot and time namespace have the same; another machine, boot or namespace
-/// has another, and so has the counter after a sleep of the machine. Where the system has no name
-/// for the boot, and of a [`ManualClock`](crate::ManualClock), it is random. The environment
+/// has another, and so has the counter after a sleep of the machine, and after its host has moved
+/// or restored it (as far as [the host says so](crate::Status::vmclock)). Where the system has no name
+/// for the boot, and of a [`ManualClock`](crate::ManualClock), it is random; so it is on a machine
+/// that was loaded from a snapshot, from which another one may have been loaded, too. The environment
 /// variable `PORTACODE_MACHINE`, any text, pretends another machine: programs with different
 /// values name the counter differently.
 ///
@@ -60,19 +63,19 @@ pub(crate) struct CounterName {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
     id: CounterId,
-    /// How long the machine had slept when the name was taken.
-    slept: Slept,
+    /// What had befallen the counter when the name was taken.
+    past: Past,
     /// What the page said of that.
-    page: Slept,
-    /// A reader noticed a sleep that the page does not show yet.
+    page: Past,
+    /// A reader noticed a disruption that the page does not show yet.
     ahead: bool,
     /// In a forked child the time namespace may be another.
     generation: u64,
 }
 
 impl CounterName {
-    /// The name of this counter, of which the page says so much sleep.
-    pub(crate) fn of(counters: &Counters, slept: Slept) -> Self {
+    /// The name of this counter, of which the page says this.
+    pub(crate) fn of(counters: &Counters, past: Past) -> Self {
         let root = match counters {
             Counters::Os => os::boot_id().map(|boot| {
                 let machine = env::var_os(MACHINE_VARIABLE).unwrap_or_default();
@@ -82,9 +85,9 @@ impl CounterName {
             Counters::StandIn(_) => None,
         };
         let known = Known {
-            id: made(root, slept),
-            slept,
-            page: slept,
+            id: made(root, past),
+            past,
+            page: past,
             ahead: false,
             generation: fork::generation(),
         };
@@ -100,59 +103,67 @@ impl CounterName {
     /// Takes what is true instead of what does not stand, unless another thread was faster. What
     /// is replaced is leaked: some bytes a sleep, a fork.
     #[cold]
-    pub(crate) fn renew(&self, known: &Known, page: Slept, noticed: Option<Slept>) {
+    pub(crate) fn renew(&self, known: &Known, page: Past, noticed: Option<Past>) {
         self.known.replace(known, self.next(*known, page, noticed));
     }
 
-    fn next(&self, known: Known, page: Slept, noticed: Option<Slept>) -> Known {
+    fn next(&self, known: Known, page: Past, noticed: Option<Past>) -> Known {
         let generation = fork::generation();
-        let slept = match noticed {
+        let past = match noticed {
             // The page has caught up with the reader that noticed.
-            None if known.ahead && known.page != page && !apart(known.slept, page) => known.slept,
+            None if known.ahead && known.page != page && !apart(known.past, page) => known.past,
             None if known.page != page => page,
-            Some(slept) if !known.names(page, slept) => slept,
-            _ if known.generation != generation => known.slept,
+            Some(past) if !known.names(page, past) => past,
+            _ if known.generation != generation => known.past,
             _ => return known,
         };
-        let same = slept == known.slept && known.generation == generation;
-        let id = if same { known.id } else { made(self.root, slept) };
-        Known { id, slept, page, ahead: noticed.is_some(), generation }
+        let same = past == known.past && known.generation == generation;
+        let id = if same { known.id } else { made(self.root, past) };
+        Known { id, past, page, ahead: noticed.is_some(), generation }
     }
 }
 
 impl Known {
     /// The name, if it is that of a look at the counter begun after this was known, for which the
-    /// page said `page`; `noticed` is what a reader found who noticed a sleep that the page does
-    /// not show.
+    /// page said `page`; `noticed` is what a reader found who noticed a disruption that the page
+    /// does not show.
     #[inline]
-    pub(crate) fn id(&self, page: Slept, noticed: Option<Slept>) -> Option<CounterId> {
+    pub(crate) fn id(&self, page: Past, noticed: Option<Past>) -> Option<CounterId> {
         let stands = match noticed {
             None => self.page == page,
-            Some(slept) => self.names(page, slept),
+            Some(past) => self.names(page, past),
         };
         (stands && self.generation == fork::generation()).then_some(self.id)
     }
 
-    /// Whether it is the name that a reader gave after it had noticed that sleep.
-    fn names(&self, page: Slept, slept: Slept) -> bool {
-        self.ahead && self.page == page && !apart(self.slept, slept)
+    /// Whether it is the name that a reader gave after it had noticed that disruption.
+    fn names(&self, page: Past, past: Past) -> bool {
+        self.ahead && self.page == page && !apart(self.past, past)
     }
 }
 
-/// Whether the machine has slept between the two.
-fn apart(before: Slept, now: Slept) -> bool {
-    os::has_slept(before, now, Span::ZERO)
+/// Whether anything happened between the two.
+fn apart(before: Past, now: Past) -> bool {
+    before.until(&now, Span::ZERO).is_some()
 }
 
 /// The name that everybody works out who knows the same, or a random one.
-fn made(root: Option<Hash>, slept: Slept) -> CounterId {
+fn made(root: Option<Hash>, past: Past) -> CounterId {
+    // What this process alone noticed gives it a name of its own, and so does a snapshot, of which
+    // there may be copies that know just the same.
+    let shared = past.jumps == 0 && past.host.generation == 0;
+    let root = root.filter(|_| shared);
     let namespace = root.and_then(|root| Some(root.with(os::time_namespace()?.as_bytes())));
-    let Some(hash) = namespace else { return CounterId(random()) };
-    if !apart(Slept::default(), slept) {
-        return CounterId(hash.mixed());
+    let Some(mut hash) = namespace else { return CounterId(random()) };
+    if past.host.marker != 0 {
+        hash = hash.with(&past.host.marker.to_le_bytes());
     }
-    let middle = slept.least.as_nanos() + slept.width.as_nanos() / 2;
-    CounterId(hash.with(&(middle.div_euclid(1_000_000)).to_le_bytes()).mixed())
+    let slept = past.slept;
+    if os::has_slept(os::Slept::default(), slept, Span::ZERO) {
+        let middle = slept.least.as_nanos() + slept.width.as_nanos() / 2;
+        hash = hash.with(&(middle.div_euclid(1_000_000)).to_le_bytes());
+    }
+    CounterId(hash.mixed())
 }
 
 fn random() -> u64 {

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use ntp_clock_core::{LocalTime, Span, SystemTime};
 
-use crate::os::{self, Slept};
+use crate::os::{self, Beat, HostPage, KernelClock, Slept, Untold};
+use crate::past::Past;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Counters {
@@ -23,6 +24,9 @@ pub(crate) struct StandIn {
     wall_ns: AtomicI64,
     slept_ns: AtomicI64,
     back_ns: AtomicI64,
+    /// What only the processor's counter counted.
+    ticked_ns: AtomicI64,
+    host: Option<&'static HostPage>,
 }
 
 /// What tells whether the counter lost time: readings of all clocks at one moment.
@@ -32,8 +36,8 @@ pub(crate) struct Reference {
     pub(crate) local: LocalTime,
     /// The wall clock, coarse: moves when the machine sleeps (and when it is set).
     pub(crate) wall: SystemTime,
-    /// How long the machine has slept since boot.
-    pub(crate) slept: Slept,
+    /// What had befallen the counter by then.
+    pub(crate) past: Past,
 }
 
 impl Counters {
@@ -97,10 +101,41 @@ impl Counters {
         }
     }
 
-    /// All of them at one moment. Sleep is read first: a suspend in between then shows later.
+    /// The page in which the host says what happens to this machine, or why there is none to read.
+    pub(crate) fn host(&self) -> Result<&'static HostPage, Untold> {
+        match self {
+            Counters::Os => os::host_page(),
+            Counters::StandIn(stand_in) => stand_in.host.ok_or(Untold::Absent),
+        }
+    }
+
+    /// Counters that run alike, at one moment.
+    pub(crate) fn beat(&self) -> Beat {
+        match self {
+            Counters::Os => os::beat(),
+            Counters::StandIn(stand_in) => stand_in.beat(),
+        }
+    }
+
+    /// What the kernel says of its clock.
+    pub(crate) fn kernel_clock(&self) -> Option<KernelClock> {
+        match self {
+            Counters::Os => os::kernel_clock(),
+            Counters::StandIn(_) => None,
+        }
+    }
+
+    /// What has befallen the counter, as far as the system and the host say.
+    pub(crate) fn past(&self) -> Past {
+        let host = self.host().map(HostPage::look).unwrap_or_default();
+        Past { slept: self.slept(), host, jumps: 0 }
+    }
+
+    /// All of them at one moment. What befell the counter is read first: what comes in between then
+    /// shows later.
     pub(crate) fn reference(&self) -> Reference {
-        let slept = self.slept();
-        Reference { local: self.local(), wall: self.wall_coarse(), slept }
+        let past = self.past();
+        Reference { local: self.local(), wall: self.wall_coarse(), past }
     }
 }
 
@@ -109,6 +144,25 @@ impl StandIn {
     #[cfg(test)]
     pub(crate) fn running(wall_ppm: i64) -> Self {
         StandIn { running: true, wall_ppm, ..StandIn::default() }
+    }
+
+    /// The same, whose host says what happens to it.
+    #[cfg(test)]
+    pub(crate) fn hosted(host: &'static HostPage) -> Self {
+        StandIn { host: Some(host), ..StandIn::running(0) }
+    }
+
+    fn beat(&self) -> Beat {
+        let local = self.local();
+        let since = local - LocalTime::from_nanos(0);
+        let ticks = (since.as_nanos() + read(&self.ticked_ns)) as u64;
+        Beat {
+            local,
+            monotonic: Some(since),
+            ticks: Some(ticks),
+            wall: self.wall(),
+            width: Span::ZERO,
+        }
     }
 
     fn local(&self) -> LocalTime {
@@ -140,6 +194,12 @@ impl StandIn {
     #[cfg(test)]
     pub(crate) fn disagree(&self, by: Span) {
         self.back_ns.store(by.as_nanos(), Ordering::SeqCst);
+    }
+
+    /// The processor alone counted on, as where a host paused the machine and made good for that.
+    #[cfg(test)]
+    pub(crate) fn tick(&self, by: Span) {
+        self.ticked_ns.fetch_add(by.as_nanos(), Ordering::SeqCst);
     }
 
     /// The machine has slept: the wall clock went on, the counter did not.

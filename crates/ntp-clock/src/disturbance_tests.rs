@@ -2,76 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ntp_clock_core::{EngineConfig, EpochReason, Event, Reading, Span, SyncState};
-use ntp_test_server::{Fault, TestServer};
+use ntp_clock_core::{EpochReason, Event, Span, SyncState};
+use ntp_test_server::Fault;
 
-use crate::clock::Clock;
-use crate::counters::{Counters, StandIn};
-use crate::keeper;
-
-/// A machine whose wall clock and sleep are ours, with a clock that runs on it.
-struct Machine {
-    stand_in: Arc<StandIn>,
-    clock: Clock,
-    server: TestServer,
-}
-
-impl Machine {
-    /// The wall clock is steered by so many parts per million.
-    fn start(wall_ppm: i64) -> Self {
-        let server = TestServer::builder().spawn().expect("loopback");
-        let stand_in = Arc::new(StandIn::running(wall_ppm));
-        let shared = keeper::start(
-            Ok(server.addr().to_string().parse().expect("an address")),
-            Ok(crate::proof::Security::None),
-            EngineConfig::default(),
-            Counters::StandIn(Arc::clone(&stand_in)),
-            Weak::new(),
-        );
-        let clock = Clock::from_shared(shared);
-        assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
-        Machine { stand_in, clock, server }
-    }
-
-    fn truth_ns() -> i64 {
-        crate::os::system_now().as_nanos()
-    }
-
-    /// Reads, and checks the reading against the truth.
-    fn read(&self) -> Option<Reading> {
-        let before = Machine::truth_ns();
-        let reading = self.clock.now()?;
-        let after = Machine::truth_ns();
-        let time = reading.time().as_nanos();
-        let error = (before - time).max(time - after);
-        assert!(error <= reading.max_error().as_nanos(), "off by {error} ns: {reading:?}");
-        Some(reading)
-    }
-
-    /// Reads for a while; gives how often, and how often there was nothing.
-    fn read_for(&self, time: Duration) -> (u32, u32) {
-        let (begun, mut readings, mut nones) = (Instant::now(), 0, 0);
-        let mut last: Option<Reading> = None;
-        while begun.elapsed() < time {
-            match self.read() {
-                None => nones += 1,
-                Some(reading) => {
-                    readings += 1;
-                    if let Some(last) = last.filter(|last| last.epoch() == reading.epoch()) {
-                        assert!(reading.time() >= last.time());
-                    }
-                    last = Some(reading);
-                }
-            }
-            sleep(Duration::from_micros(100));
-        }
-        (readings, nones)
-    }
-}
+use crate::machine::Machine;
 
 #[test]
 fn a_step_of_the_wall_clock_changes_nothing_but_the_reported_offset() {
@@ -311,7 +249,7 @@ fn a_wait_for_a_time_to_pass_goes_on_through_a_sleep_and_a_new_epoch_and_ends_wh
     let epoch = machine.clock.now().expect("synchronised").epoch();
     let waiting = std::thread::spawn(move || {
         let reading = clock.wait_until_past(time, Duration::from_secs(30));
-        (reading, Machine::truth_ns())
+        (reading, crate::os::system_now().as_nanos())
     });
     sleep(Duration::from_millis(100));
     // An hour by the wall clock, which this machine's truth does not go along with: readings end

@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ntp_clock_core::{AttemptError, LocalTime, Rejection, Span, Transmit, UnixTime};
+use ntp_clock_core::{AttemptError, Disruption, LocalTime, Rejection, Span, Transmit, UnixTime};
 
 use crate::carrier::{Arrival, Carrier, Connecting};
 use crate::failure::{Failure, FailureKind};
-use crate::os::Waiter;
+use crate::os::{Notifier, Waiter};
 use crate::proof::Proof;
 use crate::publisher::Publisher;
 use crate::report::Report;
 use crate::shared::Shared;
+use crate::watchdog::{self, Watchdog};
+use crate::watches::Watches;
 
 #[derive(Debug)]
 pub(crate) struct Driver {
@@ -22,6 +24,12 @@ pub(crate) struct Driver {
     carrier: Carrier,
     proof: Proof,
     report: Report,
+    watchdog: Watchdog,
+    /// The host's bell, and until when nobody listens to it.
+    notifier: Option<Notifier>,
+    deaf_until: LocalTime,
+    /// When the wait under way, or just over, should have ended.
+    due: LocalTime,
     /// A request that waits for keys or for the server's address, and its round.
     parked: Option<(u64, Transmit)>,
     poll_interval: Span,
@@ -42,6 +50,10 @@ impl Driver {
             proof: Proof::new(shared.security.as_ref().ok(), bell.clone()),
             publisher: Publisher::new(Arc::clone(&shared), entropy().unwrap_or(0)),
             report: Report::new(Arc::clone(&shared)),
+            watchdog: Watchdog::default(),
+            notifier: shared.counters.host().ok().and_then(Notifier::of),
+            deaf_until: LocalTime::MIN,
+            due: LocalTime::MAX,
             parked: None,
             poll_interval: shared.poll_interval(),
             examined: 0,
@@ -53,7 +65,7 @@ impl Driver {
     /// Runs until the clock is dropped.
     pub(crate) fn run(mut self) {
         while !self.shared.runtime().is_stopped() {
-            self.notice_suspend();
+            self.notice_disruption();
             self.take_requests();
             self.receive();
             self.publisher.feed(|engine, now| engine.handle_timeout(now));
@@ -66,21 +78,77 @@ impl Driver {
     }
 
     fn wait(&mut self) {
-        let timeout = self.publisher.engine().poll_timeout() - self.shared.counters.local();
-        let woken = self.waiter.wait(self.carrier.sockets(), Duration::from(timeout));
+        let now = self.shared.counters.local();
+        let deaf = self.notifier.is_some() && now < self.deaf_until;
+        let longest = match (self.publisher.waits_for_host(), deaf) {
+            (true, _) => HOST_NAP,
+            (false, true) => self.deaf_until - now,
+            (false, false) => watchdog::LONGEST,
+        };
+        let timeout = (self.publisher.engine().poll_timeout() - now).min(longest);
+        self.due = now + timeout.max(Span::ZERO);
+        let host = self.notifier.as_ref().filter(|_| !deaf);
+        let woken = self.waiter.wait(self.carrier.sockets(), host, Duration::from(timeout));
+        if woken.host {
+            // A host that knows the time better rings too: that is no reason to be awake always.
+            self.deaf_until = now + HOST_PAUSE;
+            let mut notifier = self.notifier.take();
+            if notifier.as_mut().is_some_and(Notifier::silence) {
+                self.notifier = notifier;
+            }
+        }
         if woken.clock_set || self.shared.runtime().take_alarm() {
-            self.notice_suspend();
+            self.notice_disruption();
+            self.look_around();
             self.publisher.refresh_reference();
         }
     }
 
-    /// The counter may have lost time since the last look.
-    fn notice_suspend(&mut self) {
-        if self.publisher.has_slept() {
-            self.drop_round();
-            self.publisher.feed(|engine, now| engine.handle_suspend(now));
-            self.publisher.refresh_reference();
+    /// The counter may have lost time since the last look, or this thread its turn.
+    fn notice_disruption(&mut self) {
+        if let Some(disruption) = self.publisher.disrupted() {
+            return self.disturbed(disruption);
         }
+        let now = self.shared.counters.local();
+        let due = std::mem::replace(&mut self.due, LocalTime::MAX);
+        if let Some(disruption) = self.watchdog.wake(due, now) {
+            self.disturbed(disruption);
+        }
+        if self.watchdog.is_due(now) {
+            self.look_around();
+        }
+    }
+
+    /// Compares all of the machine's clocks.
+    fn look_around(&mut self) {
+        let counters = &self.shared.counters;
+        let (beat, kernel) = (counters.beat(), counters.kernel_clock());
+        let watches = Watches::of(&beat, kernel, self.notifier.is_some());
+        self.shared.runtime().lock().watches = watches;
+        let reading = self.publisher.engine().mapping().and_then(|line| line.read(beat.local));
+        let bound = reading.map(|reading| reading.max_error());
+        let Some(disruption) = self.watchdog.look(beat, kernel, bound) else { return };
+        // A sleep in between moves the wall clock, too.
+        let cause = self.publisher.disrupted().unwrap_or(disruption);
+        self.disturbed(cause);
+    }
+
+    /// Where no reading stands the clock begins again; where it only might be wrong, or was not
+    /// looked after, it asks at once.
+    fn disturbed(&mut self, disruption: Disruption) {
+        self.report.note_disruption(disruption);
+        if !disruption.ends_readings() {
+            // After a kiss-o'-death it asks as soon as it may.
+            let _ = self.publisher.feed(|engine, now| engine.request_sync(now));
+            return;
+        }
+        if disruption == Disruption::CountersApart {
+            self.publisher.note_jump();
+        }
+        self.watchdog.begin_again();
+        self.drop_round();
+        self.publisher.feed(|engine, now| engine.handle_suspend(now));
+        self.publisher.refresh_reference();
     }
 
     /// After a round, when nobody waits for the thread: where the processors disagree about the
@@ -287,5 +355,9 @@ fn entropy() -> Result<u64, getrandom::Error> {
 /// A hop from one processor to another takes about as long: less does not show anyway.
 const COUNTER_SLACK: Span = Span::from_micros(20);
 const DATAGRAM_MAX: usize = 2_048;
+/// While the host is about to say something it is looked at that often.
+const HOST_NAP: Span = Span::from_millis(20);
+/// The host wakes the thread no more often than that.
+const HOST_PAUSE: Span = Span::from_secs(1);
 /// Datagrams handled before timers have their turn.
 const DATAGRAMS_AT_ONCE: usize = 64;

@@ -20,6 +20,8 @@ mod clock;
 mod config;
 mod counter_id;
 mod counters;
+#[cfg(all(test, target_os = "linux"))]
+mod disruption_tests;
 #[cfg(test)]
 mod disturbance_tests;
 mod driver;
@@ -34,6 +36,8 @@ mod last_stamp;
 mod latch;
 #[cfg(feature = "log")]
 pub mod log;
+#[cfg(test)]
+mod machine;
 mod manual;
 mod moment;
 #[cfg(feature = "nts")]
@@ -42,6 +46,7 @@ mod nts_choice;
 mod nts_status;
 mod os;
 mod page;
+mod past;
 mod proof;
 mod publisher;
 mod recording;
@@ -55,6 +60,8 @@ mod text;
 #[cfg(feature = "tracing-subscriber")]
 mod tracing_time;
 mod true_time;
+mod watchdog;
+mod watches;
 
 pub use builder::Builder;
 pub use clock::{Clock, SyncError, SyncTicket};
@@ -67,9 +74,9 @@ pub use hybrid_clock::HybridClock;
 pub use journal::{Missed, Recorded};
 pub use manual::ManualClock;
 pub use ntp_clock_core::{
-    AttemptError, EpochReason, Event, Exchange, HybridError, HybridTextError, HybridTime, KissCode,
-    Leap, LocalTime, LogEntry, Mapping, Reading, ReferenceId, Rejection, Replay, ServerReply, Span,
-    SyncState, SystemTime, UnixTime,
+    AttemptError, Disruption, EpochReason, Event, Exchange, HybridError, HybridTextError,
+    HybridTime, KissCode, Leap, LocalTime, LogEntry, Mapping, Reading, ReferenceId, Rejection,
+    Replay, ServerReply, Span, SyncState, SystemTime, UnixTime,
 };
 pub use nts_choice::{Nts, NtsError, NtsRoots};
 pub use nts_status::NtsStatus;

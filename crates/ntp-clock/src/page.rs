@@ -14,7 +14,8 @@ use ntp_clock_core::{LocalTime, Mapping, Reading, Span, SystemTime, UnixTime};
 
 use crate::counters::Reference;
 use crate::latch::Latch;
-use crate::os::Slept;
+use crate::os::{Life, Slept};
+use crate::past::Past;
 
 /// The page that one writer publishes and everybody reads.
 #[derive(Debug)]
@@ -124,13 +125,17 @@ impl Page {
 
 #[inline]
 fn from_words(words: [u64; WORDS]) -> (Mapping, Reference) {
-    let [local, wall, slept, slept_width, mapping @ ..] = words;
+    let [local, wall, slept, slept_width, marker, generation, jumps, mapping @ ..] = words;
     let reference = Reference {
         local: LocalTime::from_nanos(local as i64),
         wall: SystemTime::from_nanos(wall as i64),
-        slept: Slept {
-            least: Span::from_nanos(slept as i64),
-            width: Span::from_nanos(slept_width as i64),
+        past: Past {
+            slept: Slept {
+                least: Span::from_nanos(slept as i64),
+                width: Span::from_nanos(slept_width as i64),
+            },
+            host: Life { marker, generation },
+            jumps,
         },
     };
     (Mapping::from_words(mapping), reference)
@@ -142,8 +147,11 @@ fn to_words(mapping: &Mapping, reference: Reference) -> [u64; WORDS] {
     head.copy_from_slice(&[
         reference.local.as_nanos() as u64,
         reference.wall.as_nanos() as u64,
-        reference.slept.least.as_nanos() as u64,
-        reference.slept.width.as_nanos() as u64,
+        reference.past.slept.least.as_nanos() as u64,
+        reference.past.slept.width.as_nanos() as u64,
+        reference.past.host.marker,
+        reference.past.host.generation,
+        reference.past.jumps,
     ]);
     tail.copy_from_slice(&mapping.to_words());
     words
@@ -154,14 +162,14 @@ fn unsynchronised() -> Mapping {
     Mapping::from_words(Mapping::UNSYNCHRONISED)
 }
 
-const REFERENCE_WORDS: usize = 4;
+const REFERENCE_WORDS: usize = 7;
 const WORDS: usize = REFERENCE_WORDS + Mapping::WORDS;
 const SETTLE_SPINS: usize = 64;
 /// Some 100 ms; a line that is slewed takes microseconds, and milliseconds after a preemption.
 const PASSING_SPINS: usize = 2_000_000;
 
 // The layout is meant for shared memory one day: pin it.
-const _: () = assert!(size_of::<Latch<WORDS>>() == 64 + 2 * 192 && WORDS == 19);
+const _: () = assert!(size_of::<Latch<WORDS>>() == 64 + 2 * 192 && WORDS == 22);
 
 #[cfg(test)]
 mod tests {
@@ -197,7 +205,9 @@ mod tests {
         // Equal words everywhere show whether a reader ever mixes two writes.
         let nanos = local.as_nanos();
         let slept = Slept { least: Span::from_nanos(nanos), width: Span::from_nanos(nanos) };
-        Reference { local, wall: SystemTime::from_nanos(nanos), slept }
+        let host = Life { marker: nanos as u64, generation: nanos as u64 };
+        let past = Past { slept, host, jumps: nanos as u64 };
+        Reference { local, wall: SystemTime::from_nanos(nanos), past }
     }
 
     /// Publishes lines that meet the one before at the announced moment and then run at another
@@ -219,9 +229,11 @@ mod tests {
 
     fn read(page: &Page) -> i64 {
         let view = page.view(counter);
-        let Reference { local, wall, slept } = view.reference;
+        let Reference { local, wall, past: Past { slept, host, jumps } } = view.reference;
         let whole = [wall.as_nanos(), slept.least.as_nanos(), slept.width.as_nanos()];
         assert_eq!(whole, [local.as_nanos(); 3]);
+        let told = [host.marker, host.generation, jumps];
+        assert_eq!(told, [local.as_nanos() as u64; 3]);
         page.reading(&view).expect("synchronised").time().as_nanos()
     }
 

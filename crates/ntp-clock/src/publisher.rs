@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use ntp_clock_core::{LocalTime, Mapping, Span, SyncEngine};
+use ntp_clock_core::{Disruption, LocalTime, Mapping, Span, SyncEngine};
 
 use crate::counters::Reference;
 use crate::journal::Recorded;
-use crate::os::{self, Slept};
+use crate::os::Life;
+use crate::past::Past;
 use crate::shared::Shared;
 
 /// The page's one writer, with the engine that it writes for.
@@ -16,6 +17,8 @@ pub(crate) struct Publisher {
     engine: SyncEngine,
     reference: Reference,
     published: Mapping,
+    /// Since when the host has been about to say something.
+    unclear_since: Option<LocalTime>,
 }
 
 impl Publisher {
@@ -26,8 +29,14 @@ impl Publisher {
         let engine = SyncEngine::resume(shared.config(), view.mapping, now, entropy)
             .with_authentication(shared.authentication());
         shared.runtime().set_serving(engine.mapping().is_some());
-        // The page's reference shows a sleep since then; readings that the page gives stand.
-        Publisher { shared, engine, reference: view.reference, published: view.mapping }
+        // The page's reference shows a disruption since then; readings that the page gives stand.
+        Publisher {
+            shared,
+            engine,
+            reference: view.reference,
+            published: view.mapping,
+            unclear_since: None,
+        }
     }
 
     pub(crate) fn engine(&self) -> &SyncEngine {
@@ -52,8 +61,8 @@ impl Publisher {
         if legacy == self.published {
             page.end_transition(|| counters.local());
         } else {
-            // The reference stays on the safe side of a suspend: its sleep is read first.
-            self.reference = Reference { slept: self.reference.slept, ..counters.reference() };
+            // The reference stays on the safe side of a disruption: what has been noticed counts.
+            self.reference = Reference { past: self.reference.past, ..counters.reference() };
             page.publish(&legacy, self.reference, || counters.local());
             self.published = legacy;
         }
@@ -68,23 +77,45 @@ impl Publisher {
         result
     }
 
-    /// Whether the counter has lost time since the last look.
-    pub(crate) fn has_slept(&mut self) -> bool {
-        let slept: Slept = self.shared.counters.slept();
-        let elapsed: Span = self.shared.counters.local() - self.reference.local;
-        let lost = os::has_slept(self.reference.slept, slept, elapsed);
-        if lost {
-            self.reference.slept = slept;
+    /// What has befallen the counter since the last look, if anything has.
+    pub(crate) fn disrupted(&mut self) -> Option<Disruption> {
+        let counters = &self.shared.counters;
+        let before = self.reference.past;
+        let mut past = Past { jumps: before.jumps, ..counters.past() };
+        let now = counters.local();
+        // While the host is about to say something there are no readings. Only where that takes
+        // longer than any host needs is it what ends them, and what they go on from.
+        if past.host != Life::UNCLEAR || before.host == Life::UNCLEAR {
+            self.unclear_since = None;
+        } else if now - *self.unclear_since.get_or_insert(now) < HOST_PATIENCE {
+            past.host = before.host;
         }
-        lost
+        let disruption = before.until(&past, now - self.reference.local);
+        if disruption.is_some() {
+            self.reference.past = past;
+        }
+        disruption
     }
 
-    /// Readers compare with a fresh pair from now on, as after the wall clock was set. A suspend
-    /// since the last look at [`Publisher::has_slept`] shows at the next one.
+    /// The counter was found to have run apart from others.
+    pub(crate) fn note_jump(&mut self) {
+        self.reference.past.jumps += 1;
+    }
+
+    /// Whether the host is about to say something.
+    pub(crate) fn waits_for_host(&self) -> bool {
+        self.unclear_since.is_some()
+    }
+
+    /// Readers compare with a fresh pair from now on, as after the wall clock was set. A
+    /// disruption since the last [`Publisher::disrupted`] shows at the next one.
     pub(crate) fn refresh_reference(&mut self) {
         let (page, counters) = (&self.shared.page, &self.shared.counters);
-        self.reference = Reference { slept: self.reference.slept, ..counters.reference() };
+        self.reference = Reference { past: self.reference.past, ..counters.reference() };
         page.announce();
         page.publish(&self.published, self.reference, || counters.local());
     }
 }
+
+/// A host writes its page in microseconds, or in milliseconds where it is interrupted.
+const HOST_PATIENCE: Span = Span::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ntp_clock_core::{AttemptError, Event, Held, LocalTime, SyncEngine};
+use ntp_clock_core::{AttemptError, Disruption, EpochReason, Event, Held, LocalTime, SyncEngine};
 
 use crate::carrier::{Carrier, Moved};
 use crate::event::ClockEvent;
@@ -23,12 +23,21 @@ pub(crate) struct Report {
     outcome: Result<(), Failure>,
     /// Replies come from another address, which nobody was told yet.
     moved: Option<Moved>,
+    /// Disruptions that nobody was told yet.
+    disruptions: Vec<Disruption>,
 }
 
 impl Report {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let told_serving = shared.runtime().is_serving();
-        Report { shared, told_serving, answering: None, outcome: Ok(()), moved: None }
+        Report {
+            shared,
+            told_serving,
+            answering: None,
+            outcome: Ok(()),
+            moved: None,
+            disruptions: Vec::new(),
+        }
     }
 
     /// The newest request for a round that nobody attends to yet.
@@ -46,6 +55,11 @@ impl Report {
     /// Replies come from another address, which the next report tells.
     pub(crate) fn note_move(&mut self, moved: Option<Moved>) {
         self.moved = moved.or(self.moved);
+    }
+
+    /// The machine or the process was disturbed, which the next report tells.
+    pub(crate) fn note_disruption(&mut self, disruption: Disruption) {
+        self.disruptions.push(disruption);
     }
 
     /// The server may not be asked for now.
@@ -70,6 +84,10 @@ impl Report {
         if let Some(moved) = moved {
             events.push(ClockEvent::new(Event::ServerChanged, None, self.tell_move(moved)));
         }
+        let disruptions = std::mem::take(&mut self.disruptions);
+        let disrupted = disruptions.iter().map(|disruption| Event::Disrupted(*disruption));
+        events.extend(disrupted.map(|event| ClockEvent::new(event, None, self.describe(&event))));
+        let ended_by = disruptions.iter().rfind(|disruption| disruption.ends_readings());
         while let Some(event) = engine.poll_event() {
             match &event {
                 Event::Synchronised { .. } => {
@@ -88,7 +106,12 @@ impl Report {
                 Event::AttemptFailed { .. } | Event::Failed { .. } => self.outcome.clone().err(),
                 _ => None,
             };
-            let message = self.describe(&event);
+            let message = match (&event, ended_by) {
+                (Event::EpochChanged { epoch, reason: EpochReason::Suspend }, Some(cause)) => {
+                    format!("epoch {epoch} begins: {cause}")
+                }
+                _ => self.describe(&event),
+            };
             events.push(ClockEvent::new(event, failure, message));
         }
         let now = self.shared.counters.local();
@@ -102,6 +125,8 @@ impl Report {
         if let Some(address) = carrier.address() {
             state.address = Some(address);
         }
+        state.disruptions += disruptions.len() as u64;
+        state.last_disruption = disruptions.last().copied().or(state.last_disruption);
         state.server_changes += u64::from(moved.is_some());
         // Nobody waits for the last requests of the first round.
         let answer = if engine.round_is_answered() { Ok(()) } else { self.outcome.clone() };
@@ -169,6 +194,10 @@ impl Report {
                 self.seconds_to(*retry_at)
             ),
             Event::EpochChanged { epoch, reason } => format!("epoch {epoch} begins: {reason}"),
+            Event::Disrupted(disruption) if disruption.ends_readings() => {
+                format!("{disruption}: no readings until {server} answers")
+            }
+            Event::Disrupted(disruption) => format!("{disruption}: {server} is asked at once"),
             Event::EstimateRestarted => {
                 format!("{server} or the path to it moved: estimate started afresh")
             }

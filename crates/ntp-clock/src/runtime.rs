@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ntp_clock_core::{EngineStatus, LocalTime, Span};
+use ntp_clock_core::{Disruption, EngineStatus, LocalTime, Span};
 
 use crate::event::Subscribers;
 use crate::failure::Failure;
@@ -14,6 +14,7 @@ use crate::fork;
 use crate::moment::Moment;
 use crate::nts_status::NtsStatus;
 use crate::os::Bell;
+use crate::watches::Watches;
 
 /// Everything with a lock or a thread: made anew in a forked child.
 #[derive(Debug)]
@@ -51,6 +52,10 @@ pub(crate) struct State {
     pub(crate) last_error: Option<Failure>,
     /// How often replies began to come from another address.
     pub(crate) server_changes: u64,
+    /// How often the machine or the process was disturbed, and how the last time.
+    pub(crate) disruptions: u64,
+    pub(crate) last_disruption: Option<Disruption>,
+    pub(crate) watches: Watches,
     /// The last comparison of the counter with the standard library's clock.
     pub(crate) moment: Option<Moment>,
     pub(crate) subscribers: Subscribers,

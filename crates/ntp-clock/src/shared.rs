@@ -11,8 +11,9 @@ use crate::environment::EnvironmentError;
 use crate::fork::ForkCell;
 use crate::journal::Journal;
 use crate::nts_choice::NtsError;
-use crate::os::{self, Slept};
+use crate::os::HostPage;
 use crate::page::{Page, View};
+use crate::past::Past;
 use crate::proof::Security;
 use crate::runtime::{Runtime, Thread};
 use crate::server::{Server, ServerError};
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) page: Page,
     pub(crate) counters: Counters,
     counter_name: CounterName,
+    /// Where the host says what happens to this machine.
+    host: Option<&'static HostPage>,
     /// The server, or why there is none to ask.
     pub(crate) server: Result<Server, ServerError>,
     /// What its replies must prove, or why that cannot be had: then nobody is asked either.
@@ -50,7 +53,8 @@ impl Shared {
         let reference = counters.reference();
         Shared {
             page: Page::new(reference),
-            counter_name: CounterName::of(&counters, reference.slept),
+            counter_name: CounterName::of(&counters, reference.past),
+            host: counters.host().ok(),
             poll_interval_ns: AtomicI64::new(config.poll_interval.as_nanos()),
             config: EngineConfig { counter_whole_since, ..config },
             runtime: ForkCell::new(runtime),
@@ -120,8 +124,8 @@ impl Shared {
             let known = self.counter_name.known();
             let view = self.page.view(|| self.counters.local());
             let noticed = self.lost_time(&view);
-            let Some(counter_id) = known.id(view.reference.slept, noticed) else {
-                self.counter_name.renew(known, view.reference.slept, noticed);
+            let Some(counter_id) = known.id(view.reference.past, noticed) else {
+                self.counter_name.renew(known, view.reference.past, noticed);
                 continue;
             };
             let reading = self.page.reading(&view).filter(|_| noticed.is_none());
@@ -150,19 +154,32 @@ impl Shared {
         drift.abs().as_nanos() > DRIFT_FIXED_NS + elapsed.abs().as_nanos() / DRIFT_DIVISOR
     }
 
-    /// How long the machine has slept, if it has since the page was written.
+    /// Whether the host said something since the page was written, or is about to. It is looked at
+    /// after the counter was read: a machine stands still while its host moves or restores it, so
+    /// what the counter says of afterwards is read by whoever finds the host's word changed.
     #[inline]
-    fn lost_time(&self, view: &View) -> Option<Slept> {
-        if self.clocks_drifted(view) { self.counter_lost_time(view) } else { None }
+    fn host_spoke(&self, view: &View) -> bool {
+        self.host.is_some_and(|page| page.glance() != view.reference.past.host)
     }
 
-    /// Tells the causes apart, and has the thread look after either.
+    /// What has befallen the counter, if anything has since the page was written.
+    #[inline]
+    fn lost_time(&self, view: &View) -> Option<Past> {
+        let drifted = self.clocks_drifted(view);
+        if drifted || self.host_spoke(view) { self.counter_lost_time(view, drifted) } else { None }
+    }
+
+    /// Tells the causes apart, and has the thread look after them. A page that the host has merely
+    /// written, as where it knows the time better, is none.
     #[cold]
-    fn counter_lost_time(&self, view: &View) -> Option<Slept> {
-        let elapsed = view.local - view.reference.local;
-        let slept = self.counters.slept();
-        self.runtime().alarm();
-        os::has_slept(view.reference.slept, slept, elapsed).then_some(slept)
+    fn counter_lost_time(&self, view: &View, drifted: bool) -> Option<Past> {
+        let before = view.reference.past;
+        let now = Past { jumps: before.jumps, ..self.counters.past() };
+        let lost = before.until(&now, view.local - view.reference.local).map(|_| now);
+        if drifted || lost.is_some() {
+            self.runtime().alarm();
+        }
+        lost
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use ntp_clock_core::{
-    AttemptError, Leap, Reading, ReferenceId, Rejection, Span, SyncState, UnixTime,
+    AttemptError, Disruption, Leap, Reading, ReferenceId, Rejection, Span, SyncState, UnixTime,
 };
 
 use crate::counter_id::CounterId;
@@ -14,6 +14,7 @@ use crate::os;
 use crate::proof::Security;
 use crate::runtime::Thread;
 use crate::shared::Shared;
+use crate::watches::host_name;
 
 /// Everything about a clock at one moment. Values that only a synchronised clock has are `None`
 /// while it is not.
@@ -50,6 +51,18 @@ pub struct Status {
     pub address: Option<SocketAddr>,
     /// How often replies began to come from another address of the server's name.
     pub server_changes: u64,
+    /// How often the machine or the process was found disturbed: asleep, moved, restored, paused.
+    pub disruptions: u64,
+    /// How it was the last time.
+    pub last_disruption: Option<Disruption>,
+    /// Whether the host is watched, which says in `/dev/vmclock0` when it moves or restores this
+    /// machine: `"watched"`; `"unclear"` while it changes what it says; else why not: `"absent"`,
+    /// `"unreadable"`, `"may_shrink"`, `"no_vmclock"`, `"other_version"`, `"too_short"`.
+    pub vmclock: &'static str,
+    /// What is looked at besides sleep and the wall clock, to notice that the machine was
+    /// disturbed: `"vmclock"`, `"vmclock_bell"` (the host wakes the clock), `"monotonic"`,
+    /// `"processor"` (its own counter), `"kernel_clock"`.
+    pub watches: Vec<&'static str>,
     /// Attempts failed in a row; 0 while all is well.
     pub attempts: u32,
     /// Replies not believed since the start, by [`Rejection::index`]; see [`Status::rejections`].
@@ -144,6 +157,10 @@ impl Status {
             leap: engine.and_then(|e| e.leap),
             address: state.address,
             server_changes: state.server_changes,
+            disruptions: state.disruptions,
+            last_disruption: state.last_disruption,
+            vmclock: host_name(shared.counters.host()),
+            watches: state.watches.names(shared.counters.host()),
             attempts: engine.map_or(0, |e| e.attempts),
             rejection_counts: engine.map_or([0; Rejection::COUNT], |e| e.rejections),
             requests: engine.map_or(0, |e| e.requests),

@@ -55,6 +55,77 @@ pub enum Event {
     /// Replies come from another address of the server's name than before. Told by the carrier;
     /// an epoch begins only where what that server says contradicts what was known.
     ServerChanged,
+    /// The machine or this process was disturbed. Told by the driver; where readings end for it, a
+    /// new epoch follows, and in every case a round, if a kiss-o'-death does not forbid it.
+    Disrupted(Disruption),
+}
+
+/// What disturbed the machine, the process, or the belief in its counter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
+pub enum Disruption {
+    /// The machine slept, and the counter stood still.
+    Suspend,
+    /// The host loaded this virtual machine from a snapshot.
+    Restored,
+    /// The host says that the counter was disturbed, as by a live migration.
+    Moved,
+    /// What the host says about the counter was being changed for too long to wait, or still is.
+    HostUnclear,
+    /// Counters that run alike ran apart.
+    CountersApart,
+    /// The process or the machine did not run for a while; the counter did.
+    Paused,
+    /// The wall clock was set, by more than the clock's own error.
+    WallClockSet,
+    /// Whoever steers the kernel's clock gave it up, or steers it by force.
+    KernelClock,
+}
+
+impl Disruption {
+    /// The disruption in one word that stays the same from version to version.
+    ///
+    /// ```
+    /// use ntp_clock_core::Disruption;
+    /// assert_eq!(Disruption::Restored.name(), "restored");
+    /// assert!(Disruption::Restored.ends_readings() && !Disruption::Paused.ends_readings());
+    /// ```
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Disruption::Suspend => "suspend",
+            Disruption::Restored => "restored",
+            Disruption::Moved => "moved",
+            Disruption::HostUnclear => "host_unclear",
+            Disruption::CountersApart => "counters_apart",
+            Disruption::Paused => "paused",
+            Disruption::WallClockSet => "wall_clock_set",
+            Disruption::KernelClock => "kernel_clock",
+        }
+    }
+
+    /// Whether the counter may have lost or gained time, so that no reading stands.
+    #[must_use]
+    pub const fn ends_readings(self) -> bool {
+        !matches!(self, Disruption::Paused | Disruption::WallClockSet | Disruption::KernelClock)
+    }
+}
+
+impl fmt::Display for Disruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Disruption::Suspend => "the machine slept",
+            Disruption::Restored => "the host restored this machine from a snapshot",
+            Disruption::Moved => "the host says that the counter was disturbed (live migration)",
+            Disruption::HostUnclear => {
+                "what the host says about the counter (/dev/vmclock0) was being changed for too long"
+            }
+            Disruption::CountersApart => "the machine's counters ran apart",
+            Disruption::Paused => "the process or the machine was paused",
+            Disruption::WallClockSet => "the wall clock was set",
+            Disruption::KernelClock => "the kernel's clock lost its source or is steered by force",
+        })
+    }
 }
 
 /// Why a round had no believed reply.
@@ -155,7 +226,8 @@ pub enum EpochReason {
     /// What the server says now and what it said before cannot both be true: it stepped, it lied,
     /// a leap second happened, or the local oscillator left its allowance.
     ServerContradiction,
-    /// The local counter lost time: the machine slept, or a virtual machine was paused.
+    /// The local counter lost time, or may have: the machine slept, or its host paused, moved or
+    /// restored it. [`Event::Disrupted`] says which.
     Suspend,
 }
 

@@ -23,7 +23,7 @@ mod transmit;
 
 pub use authentication::{Authenticated, Authentication};
 pub use config::EngineConfig;
-pub use event::{AttemptError, EngineStatus, EpochReason, Event, SyncState};
+pub use event::{AttemptError, Disruption, EngineStatus, EpochReason, Event, SyncState};
 pub use transmit::{Held, RequestId, SendToken, Transmit};
 
 use crate::discipline::Discipline;

@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use ntp_clock_core::{Span, SystemTime};
+use ntp_clock_core::{LocalTime, Span, SystemTime};
 
 /// The wall clock, read through the C library so that a faked one is seen as the program sees it.
 pub(crate) fn system_now() -> SystemTime {
@@ -19,6 +19,31 @@ pub(crate) fn system_now() -> SystemTime {
 pub(crate) struct Woken {
     /// The wall clock was set, or the machine has woken from sleep.
     pub(crate) clock_set: bool,
+    /// The host rang.
+    pub(crate) host: bool,
+}
+
+/// Counters that run alike, all at one moment, give or take `width`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Beat {
+    /// The counter.
+    pub(crate) local: LocalTime,
+    /// The system's counter that daemons steer.
+    pub(crate) monotonic: Option<Span>,
+    /// The processor's own counter, of unknown speed.
+    pub(crate) ticks: Option<u64>,
+    /// The wall clock.
+    pub(crate) wall: SystemTime,
+    pub(crate) width: Span,
+}
+
+/// What the kernel says of its wall clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct KernelClock {
+    /// Nobody keeps it in step any more.
+    pub(crate) unsynchronised: bool,
+    /// Its length of a tick, by which daemons steer it where it is far off.
+    pub(crate) tick_us: i64,
 }
 
 /// A datagram as it came in: its length, and when the kernel saw it by the wall clock.
@@ -26,6 +51,53 @@ pub(crate) struct Woken {
 pub(crate) struct Received {
     pub(crate) len: usize,
     pub(crate) kernel_time: Option<SystemTime>,
+}
+
+/// What the host says of a virtual machine's life: another value after each thing that may have
+/// disturbed the counter. All zero where no host says anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Life {
+    /// Changes when the counter is disturbed, as by a live migration.
+    pub(crate) marker: u64,
+    /// Changes when the machine is loaded from a snapshot; zero where the host does not count that.
+    pub(crate) generation: u64,
+}
+
+impl Life {
+    /// The host is about to say something, and nobody knows what.
+    pub(crate) const UNCLEAR: Life = Life { marker: u64::MAX, generation: u64::MAX };
+}
+
+/// Why nothing is read from the host's page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+pub(crate) enum Untold {
+    /// There is none.
+    Absent,
+    /// It cannot be opened or mapped.
+    Unreadable,
+    /// It is a file that could be cut while it is read.
+    MayShrink,
+    /// It is something else.
+    NoVmclock,
+    /// It is of a version that is not known here.
+    OtherVersion,
+    /// It has not all fields.
+    TooShort,
+}
+
+impl Untold {
+    /// The reason in one word, for the status.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Untold::Absent => "absent",
+            Untold::Unreadable => "unreadable",
+            Untold::MayShrink => "may_shrink",
+            Untold::NoVmclock => "no_vmclock",
+            Untold::OtherVersion => "other_version",
+            Untold::TooShort => "too_short",
+        }
+    }
 }
 
 /// How long the machine has slept: somewhere from `least` to `width` more.

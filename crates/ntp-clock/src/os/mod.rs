@@ -4,22 +4,26 @@
 //! items, so nothing outside this folder asks which system it runs on.
 
 mod common;
-pub(crate) use common::{Slept, system_now};
+pub(crate) use common::{Beat, KernelClock, Life, Slept, Untold, system_now};
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(all(target_os = "linux", test))]
+pub(crate) use linux::FakeHost;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    Bell, Socket, Waiter, boot_id, close_inherited, counter_name, counter_steps_back, has_slept,
-    local_now, may_have_slept, slept, spawn_quietly, time_namespace, wall_coarse,
+    Bell, HostPage, Notifier, Socket, Waiter, beat, boot_id, close_inherited, counter_name,
+    counter_steps_back, has_slept, host_page, kernel_clock, local_now, may_have_slept, slept,
+    spawn_quietly, time_namespace, wall_coarse,
 };
 
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{
-    Bell, Socket, Waiter, boot_id, close_inherited, counter_name, counter_steps_back, has_slept,
-    local_now, may_have_slept, slept, spawn_quietly, time_namespace, wall_coarse,
+    Bell, HostPage, Notifier, Socket, Waiter, beat, boot_id, close_inherited, counter_name,
+    counter_steps_back, has_slept, host_page, kernel_clock, local_now, may_have_slept, slept,
+    spawn_quietly, time_namespace, wall_coarse,
 };
 
 mod stamping;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use ntp_clock_core::{LocalTime, Span, SystemTime};
 
-use super::common::{Received, Slept, Woken, system_now};
+use super::common::{Beat, KernelClock, Life, Received, Slept, Untold, Woken, system_now};
 
 /// Name of the counter, for the status.
 pub(crate) fn counter_name() -> &'static str {
@@ -67,6 +67,53 @@ pub(crate) fn counter_steps_back(_turn: usize) -> Span {
     Span::ZERO
 }
 
+/// No host says anything here.
+#[derive(Debug)]
+pub(crate) enum HostPage {}
+
+/// There is none.
+pub(crate) fn host_page() -> Result<&'static HostPage, Untold> {
+    Err(Untold::Absent)
+}
+
+impl HostPage {
+    #[inline]
+    pub(crate) fn glance(&self) -> Life {
+        match *self {}
+    }
+
+    pub(crate) fn look(&self) -> Life {
+        match *self {}
+    }
+}
+
+/// No host rings here.
+#[derive(Debug)]
+pub(crate) enum Notifier {}
+
+impl Notifier {
+    pub(crate) fn of(page: &HostPage) -> Option<Self> {
+        match *page {}
+    }
+
+    pub(crate) fn silence(&mut self) -> bool {
+        match *self {}
+    }
+}
+
+/// The counter and the wall clock: there is no third one here.
+pub(crate) fn beat() -> Beat {
+    let before = local_now();
+    let wall = system_now();
+    let local = local_now();
+    Beat { local, monotonic: None, ticks: None, wall, width: local - before }
+}
+
+/// Nothing here tells it.
+pub(crate) fn kernel_clock() -> Option<KernelClock> {
+    None
+}
+
 /// Starts a thread.
 pub(crate) fn spawn_quietly(
     name: &str,
@@ -110,6 +157,7 @@ impl Waiter {
     pub(crate) fn wait<'a>(
         &self,
         sockets: impl IntoIterator<Item = &'a Socket>,
+        _host: Option<&Notifier>,
         timeout: Duration,
     ) -> Woken {
         let sockets: Vec<_> = sockets.into_iter().collect();
@@ -190,7 +238,7 @@ mod tests {
         socket.send(b"ping").unwrap();
         let (len, from) = peer.recv_from(&mut buffer).unwrap();
         peer.send_to(&buffer[..len], from).unwrap();
-        waiter.wait([&socket], Duration::from_secs(10));
+        waiter.wait([&socket], None, Duration::from_secs(10));
         let received = socket.receive(&mut buffer).unwrap();
         assert_eq!(received, Some(Received { len: 4, kernel_time: None }));
     }
@@ -201,9 +249,9 @@ mod tests {
         let waiter = Waiter::at(bell.clone());
         bell.ring();
         let begun = Instant::now();
-        assert_eq!(waiter.wait([], Duration::from_secs(60)), Woken::default());
+        assert_eq!(waiter.wait([], None, Duration::from_secs(60)), Woken::default());
         assert!(begun.elapsed() < Duration::from_secs(30));
-        waiter.wait([], Duration::from_millis(1));
+        waiter.wait([], None, Duration::from_millis(1));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use ntp_clock::Clock;
 
 use super::Test;
 use super::counters::names_its_counter;
+use super::pauses::{frozen, stopped_unawares};
 use super::probe::{clock, idly, performs, watch};
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -41,6 +42,8 @@ pub(crate) fn perform(act: &str) {
         "no_descriptors" => no_descriptors(),
         "late_descriptors" => late_descriptors(),
         "stopped" => stopped(),
+        "stopped_unawares" => stopped_unawares(),
+        "frozen" => frozen(),
         "names_its_counter" => names_its_counter(&clock()),
         other => panic!("no such act: {other}"),
     }

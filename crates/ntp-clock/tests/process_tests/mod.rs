@@ -3,6 +3,7 @@
 mod acts;
 mod counters;
 mod injected;
+mod pauses;
 mod probe;
 
 use std::sync::Mutex;
@@ -25,7 +26,9 @@ pub(crate) fn main() {
             .iter()
             .all(|wanted| wanted.starts_with('-') || test.name.contains(wanted.as_str()))
     };
-    let mut tests = acts::tests();
+    // Those that take longest first.
+    let mut tests = pauses::tests();
+    tests.extend(acts::tests());
     tests.extend(counters::tests());
     tests.extend(injected::tests());
     tests.retain(wanted);

@@ -41,10 +41,15 @@ pub(crate) fn command(act: &str, under: &[&str], server: &TestServer) -> Result<
 
 /// In the process: a clock of that server, which polls every second.
 pub(crate) fn clock() -> Clock {
+    clock_polling(Duration::from_secs(1))
+}
+
+/// The same, which polls that often.
+pub(crate) fn clock_polling(interval: Duration) -> Clock {
     let server = std::env::var(SERVER).expect("the server is named");
     Clock::builder()
         .server(server.parse().expect("an address"))
-        .poll_interval(Duration::from_secs(1))
+        .poll_interval(interval)
         .build()
         .expect("valid")
 }

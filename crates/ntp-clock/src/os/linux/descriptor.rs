@@ -2,7 +2,7 @@
 //!
 //! The program that the clock lives in may close any descriptor (daemons close all of them) and
 //! open files of its own, which then get the same numbers. So each of ours has a mark by which the
-//! kernel knows it: a socket its inode, a timer the interval it was armed with. The mark is looked
+//! kernel knows it: a socket or a device its inode, a timer the interval it was armed with. The mark is looked
 //! at before anything that could hit a file of the program's: one that is lost is lost, and never
 //! written to, changed or closed.
 
@@ -39,8 +39,8 @@ impl Descriptor {
         Descriptor { number, mark, place: remember(number, mark) }
     }
 
-    /// Takes a socket.
-    pub(super) fn of_socket(fd: OwnedFd) -> std::io::Result<Self> {
+    /// Takes a socket, or a device that the program hardly opens itself.
+    pub(super) fn of_file(fd: OwnedFd) -> std::io::Result<Self> {
         let number = fd.into_raw_fd();
         match inode(number) {
             Some(mark) => Ok(Descriptor { number, mark, place: remember(number, mark) }),
@@ -196,7 +196,7 @@ mod tests {
     fn a_number_that_became_another_ones_file_is_not_ours_and_is_not_closed() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let number = socket.as_raw_fd();
-        let ours = Descriptor::of_socket(socket.into()).unwrap();
+        let ours = Descriptor::of_file(socket.into()).unwrap();
         assert_eq!(ours.number(), Some(number));
         // A file of the program's takes its number, as after `closerange`.
         let file = std::fs::File::open("/dev/null").unwrap();

@@ -3,10 +3,13 @@
 
 mod clocks;
 mod descriptor;
+mod heartbeat;
 mod identity;
+mod notifier;
 mod processors;
 mod socket;
 mod timer;
+mod vmclock;
 mod waiter;
 
 use std::io;
@@ -16,9 +19,14 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 
 pub(crate) use clocks::{counter_name, has_slept, local_now, may_have_slept, slept, wall_coarse};
 pub(crate) use descriptor::close_inherited;
+pub(crate) use heartbeat::{beat, kernel_clock};
 pub(crate) use identity::{boot_id, time_namespace};
+pub(crate) use notifier::Notifier;
 pub(crate) use processors::counter_steps_back;
 pub(crate) use socket::Socket;
+#[cfg(test)]
+pub(crate) use vmclock::fake::FakeHost;
+pub(crate) use vmclock::{HostPage, host_page};
 pub(crate) use waiter::{Bell, Waiter};
 
 /// Starts a thread to which no signal is ever delivered: signals are the program's business. They

@@ -36,7 +36,7 @@ impl Socket {
         // Without them our own stamps serve; they are only a little later.
         let _ = setsockopt(&socket, sockopt::Timestamping, &stamps);
         socket.connect(server)?;
-        Descriptor::of_socket(socket.into()).map(Socket)
+        Descriptor::of_file(socket.into()).map(Socket)
     }
 
     pub(super) fn to_wait_for(&self) -> RawFd {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::super::common::Woken;
+use super::notifier::Notifier;
 use super::socket::Socket;
 use super::timer::{Armed, Timer};
 
@@ -73,10 +74,12 @@ impl Waiter {
         Waiter(bell)
     }
 
-    /// Waits for the bell, the sockets, a set wall clock, or the time-out; may wake earlier.
+    /// Waits for the bell, the sockets, the host, a set wall clock, or the time-out; may wake
+    /// earlier.
     pub(crate) fn wait<'a>(
         &self,
         sockets: impl IntoIterator<Item = &'a Socket>,
+        host: Option<&Notifier>,
         timeout: Duration,
     ) -> Woken {
         let sockets: Vec<RawFd> = sockets.into_iter().map(Socket::to_wait_for).collect();
@@ -85,15 +88,16 @@ impl Waiter {
         let armed = state.arm(timeout);
         let clock_set = armed == Armed::ClockSet || std::mem::take(&mut state.clock_set);
         if std::mem::take(&mut state.rung) || clock_set {
-            return Woken { clock_set };
+            return Woken { clock_set, ..Woken::default() };
         }
         let Some(timer) = &state.timer else { return self.nap(state, timeout.min(nap)) };
         // Nobody but this thread changes it, so the number holds without the lock. What a bell
         // rings from here on makes it readable.
         let timer = timer.descriptor.to_wait_for();
         drop(state);
-        match poll(sockets.iter().copied().chain([timer]), timeout.min(SLEEP)) {
-            Ok(()) => Woken::default(),
+        let host = host.map(Notifier::to_wait_for);
+        match poll(sockets.iter().copied().chain([timer]), host, timeout.min(SLEEP)) {
+            Ok(host) => Woken { host, ..Woken::default() },
             // The process was stopped and goes on, or it is traced.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.nap(self.0.0.lock(), timeout.min(SOCKET_NAP))
@@ -110,19 +114,27 @@ impl Waiter {
             .wait_timeout_while(state, nap, |state| !state.rung)
             .unwrap_or_else(PoisonError::into_inner);
         state.rung = false;
-        Woken { clock_set: std::mem::take(&mut state.clock_set) }
+        Woken { clock_set: std::mem::take(&mut state.clock_set), ..Woken::default() }
     }
 }
 
-fn poll(numbers: impl Iterator<Item = RawFd>, timeout: Duration) -> io::Result<()> {
+/// Gives whether it was the last of them that is ready.
+fn poll(
+    numbers: impl Iterator<Item = RawFd>,
+    last: Option<RawFd>,
+    timeout: Duration,
+) -> io::Result<bool> {
     let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    let mut fds: Vec<libc::pollfd> = numbers.map(entry).collect();
+    let mut fds: Vec<libc::pollfd> = numbers.chain(last).map(entry).collect();
     let timeout = nix::sys::time::TimeSpec::from_duration(timeout);
     // SAFETY: the entries are as many as said and, like the time-out, outlive the call.
     let ready = unsafe {
         libc::ppoll(fds.as_mut_ptr(), fds.len() as _, timeout.as_ref(), std::ptr::null())
     };
-    if ready < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if ready < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(last.is_some() && fds.last().is_some_and(|entry| entry.revents != 0))
 }
 
 /// How long a bell stays unheard whose timer was closed by the program in mid-sleep.
@@ -143,12 +155,12 @@ mod tests {
         let waiter = Waiter::at(bell.clone());
         bell.ring();
         let begun = Instant::now();
-        assert_eq!(waiter.wait([], Duration::from_secs(60)), Woken::default());
+        assert_eq!(waiter.wait([], None, Duration::from_secs(60)), Woken::default());
         let ringer = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(50));
             bell.ring();
         });
-        waiter.wait([], Duration::from_secs(60));
+        waiter.wait([], None, Duration::from_secs(60));
         assert!(begun.elapsed() < SLEEP);
         ringer.join().unwrap();
     }
