@@ -356,6 +356,21 @@ mod tests {
     }
 
     #[test]
+    fn every_disruption_has_a_word_and_a_sentence_of_its_own_and_three_end_nothing() {
+        use Disruption::*;
+        let ending = [Suspend, Restored, Moved, HostUnclear, CountersApart];
+        let asking = [Paused, WallClockSet, KernelClock];
+        assert!(ending.iter().all(|disruption| disruption.ends_readings()));
+        assert!(!asking.iter().any(|disruption| disruption.ends_readings()));
+        let all = || ending.into_iter().chain(asking);
+        let words: std::collections::BTreeSet<_> = all().map(Disruption::name).collect();
+        let sentences: std::collections::BTreeSet<_> = all().map(|d| format!("{d}")).collect();
+        assert_eq!((words.len(), sentences.len()), (8, 8));
+        assert_eq!((Paused.name(), Restored.name()), ("paused", "restored"));
+        assert!(sentences.contains("the machine slept"));
+    }
+
+    #[test]
     fn states_and_reasons_have_their_words() {
         use SyncState::*;
         let names = [Unsynchronised, Synchronised, Holdover, Failed].map(SyncState::name);
