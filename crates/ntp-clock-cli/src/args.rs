@@ -334,6 +334,8 @@ numbers integers:
   {\"type\":\"read\",\"local_ns\":..}           what is the time at this moment?
   {\"type\":\"round_end\",\"local_ns\":..}      optional: the live clock ended its round
   {\"type\":\"suspend\",\"local_ns\":..}        optional: the counter lost time
+  {\"type\":\"counter_changed\",\"local_ns\":..}
+      optional: the counter may be another one, of another frequency
 
 Each read is answered by one line, with null for what an unsynchronised clock cannot say:
 

@@ -96,8 +96,11 @@ impl Discipline {
             Verdict::Restarted => Effect::Restarted,
             Verdict::Contradiction => return Err(Rejection::Contradiction),
             Verdict::Broken => {
-                // What the counter read before a break of the server's is as good as ever,
-                // except that a leap second lies between.
+                // It may be the counter that broke, and not the server: then the new line says
+                // nothing of moments before the exchanges that it rests on.
+                if let Some(since) = self.estimator.known_since() {
+                    self.counter_whole_since = self.counter_whole_since.max(since);
+                }
                 self.forget_before_leap(now);
                 if self.begin_epoch() { Effect::NewEpoch } else { Effect::Refined }
             }
@@ -116,6 +119,16 @@ impl Discipline {
     /// The counter lost an unknown length of time. Gives whether an epoch ended.
     pub(crate) fn suspend(&mut self, now: LocalTime) -> bool {
         self.estimator.forget_offset();
+        self.begin_again(now)
+    }
+
+    /// The counter may be another one, of another frequency. Gives whether an epoch ended.
+    pub(crate) fn counter_changed(&mut self, now: LocalTime) -> bool {
+        self.estimator.forget();
+        self.begin_again(now)
+    }
+
+    fn begin_again(&mut self, now: LocalTime) -> bool {
         self.counter_whole_since = now;
         let ended = self.begin_epoch();
         self.rounds = 0;
@@ -401,6 +414,18 @@ mod tests {
         weigh(&mut clock, 0, 0).expect("believed");
         clock.withdraw(at(500));
         assert!(clock.suspend(at(600)) && clock.epoch() == 2);
+    }
+
+    #[test]
+    fn an_epoch_that_a_contradiction_began_tells_of_no_moment_before_its_first_exchange() {
+        let mut clock = discipline();
+        weigh(&mut clock, 0, 0).expect("believed");
+        // The counter stood for a minute and nobody said so, or the server jumped by as much.
+        for (ms, effect) in [(1_000, None), (1_100, None), (1_200, Some(Effect::NewEpoch))] {
+            assert_eq!(weigh(&mut clock, ms, 60_000_000).ok(), effect);
+        }
+        let readable = |ms| clock.mapping().expect("published").read(at(ms)).is_some();
+        assert!(readable(1_000) && !readable(999) && !readable(0));
     }
 
     #[test]

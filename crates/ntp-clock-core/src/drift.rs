@@ -86,11 +86,9 @@ pub(crate) const RATE_MAX: f64 = 500e-6 / (1.0 - 500e-6);
 /// How far a rate that is known may be from what it is within [`QUIET_NS`]: a step
 /// of 3 ppm at once, or a ramp of 4 ppm within minutes.
 pub(crate) const STEP: f64 = 4e-6;
-/// The furthest that the rate at one moment may be from its mean between any two samples of the
-/// window, as long as the oscillator is quiet: covers a thermal step of several ppm.
-pub(crate) const WANDER: f64 = 6e-6;
-/// The same for an oscillator that has been seen to move.
-pub(crate) const WANDER_MAX: f64 = 15e-6;
+/// The furthest that the rate at one moment may be from its mean between any two others within two
+/// days: all that an oscillator moves.
+pub(crate) const WANDER: f64 = STEP + RISE;
 /// One standard deviation of what an oscillator does, as a share of what it may do.
 pub(crate) const TYPICAL: f64 = 0.4;
 /// For so long an oscillator moves by no more than a step.
@@ -104,7 +102,7 @@ pub(crate) const RISE: f64 = 11e-6;
 /// minutes can have two steps, a quarter of an hour apart; and all that an oscillator moves, RFC
 /// 5905's PHI, is never exceeded: two days are enough for whoever was away for a night.
 pub(crate) const BANDS: [(f64, f64); 3] =
-    [(QUIET_NS, STEP), (1_500e9, 7e-6), (2.0 * 86_400e9, STEP + RISE)];
+    [(QUIET_NS, STEP), (1_500e9, 7e-6), (2.0 * 86_400e9, WANDER)];
 
 #[cfg(test)]
 mod tests {

@@ -29,4 +29,9 @@ pub enum LogEntry {
         /// When that was noticed.
         at: LocalTime,
     },
+    /// The counter may be another one, of another frequency.
+    CounterChanged {
+        /// When that was noticed.
+        at: LocalTime,
+    },
 }

@@ -108,6 +108,13 @@ impl Replay {
         self.failed_rounds = 0;
     }
 
+    /// The counter may be another one since `now`, of another frequency.
+    pub fn counter_changed(&mut self, now: LocalTime) {
+        self.discipline.counter_changed(now);
+        self.round = None;
+        self.failed_rounds = 0;
+    }
+
     /// Takes an entry that a live engine has logged.
     pub fn entry(&mut self, entry: &LogEntry) {
         match entry {
@@ -118,6 +125,7 @@ impl Replay {
             LogEntry::Lost { sent_at } => self.lost(*sent_at),
             LogEntry::RoundEnd { at } => self.finish_round(*at),
             LogEntry::Suspend { at } => self.suspend(*at),
+            LogEntry::CounterChanged { at } => self.counter_changed(*at),
         }
     }
 
@@ -294,7 +302,12 @@ mod tests {
         }
         assert_eq!(logged.read(at(300_600)), by_hand.read(at(300_600)));
         assert!(logged.read(at(300_600)).is_some());
-        logged.entry(&LogEntry::Suspend { at: at(301_000) });
-        assert!(logged.read(at(301_000)).is_none());
+        for entry in
+            [LogEntry::Suspend { at: at(301_000) }, LogEntry::CounterChanged { at: at(301_000) }]
+        {
+            let mut logged = logged.clone();
+            logged.entry(&entry);
+            assert!(logged.read(at(301_000)).is_none(), "{entry:?}");
+        }
     }
 }

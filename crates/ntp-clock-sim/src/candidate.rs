@@ -32,6 +32,11 @@ pub trait Candidate {
     /// The counter lost an unknown length of time.
     fn suspend(&mut self, at: LocalTime);
 
+    /// The counter may be another one.
+    fn counter_changed(&mut self, at: LocalTime) {
+        self.suspend(at);
+    }
+
     /// The time at a moment of the counter.
     fn read(&mut self, at: LocalTime) -> Option<Answer>;
 
@@ -42,6 +47,7 @@ pub trait Candidate {
             LogEntry::Lost { sent_at } => self.lost(*sent_at),
             LogEntry::RoundEnd { at } => self.round_end(*at),
             LogEntry::Suspend { at } => self.suspend(*at),
+            LogEntry::CounterChanged { at } => self.counter_changed(*at),
             _ => {}
         }
     }
@@ -84,6 +90,10 @@ impl Candidate for Replayed {
 
     fn suspend(&mut self, at: LocalTime) {
         self.replay.suspend(at);
+    }
+
+    fn counter_changed(&mut self, at: LocalTime) {
+        self.replay.counter_changed(at);
     }
 
     fn read(&mut self, at: LocalTime) -> Option<Answer> {

@@ -51,6 +51,7 @@ impl Cost {
                     self.estimator.push(timed(&mut estimator, exchange));
                 }
                 LogEntry::Suspend { .. } => estimator.forget_offset(),
+                LogEntry::CounterChanged { .. } => estimator.forget(),
                 _ => {}
             }
         }

@@ -53,6 +53,21 @@ pub struct Sleep {
     pub to_ns: i64,
 }
 
+/// All counters of the machine stop together, as where its host freezes a virtual machine, moves it
+/// or restores it from a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Freeze {
+    /// When, in true nanoseconds since the world's beginning.
+    pub from_ns: i64,
+    /// Until when.
+    pub to_ns: i64,
+    /// By how much the counter is further then than where it stopped, nanoseconds: the other host's
+    /// counter is ahead.
+    pub jump_ns: i64,
+    /// The host says so at once.
+    pub noticed: bool,
+}
+
 /// An oscillator and its counter, as drawn.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Oscillator {
@@ -64,6 +79,8 @@ pub struct Oscillator {
     pub resolution_ns: i64,
     /// When it stands still, in order and apart.
     pub sleeps: Vec<Sleep>,
+    /// When it is frozen, in order and apart.
+    pub freezes: Vec<Freeze>,
 }
 
 /// The counter of one run. Its frequency is constant for a second of running time each, and what
@@ -113,23 +130,38 @@ impl Counter {
         if wanted >= latest {
             return FURTHEST_NS;
         }
-        let mut t_ns = (wanted - self.oscillator.origin_ns).max(0);
+        // Between two freezes the counter leaves nothing out.
+        let (mut from_ns, mut to_ns) = (0, FURTHEST_NS);
+        for place in 0..self.oscillator.freezes.len() {
+            let freeze = self.oscillator.freezes[place];
+            if self.exact(freeze.from_ns) >= wanted {
+                to_ns = freeze.from_ns;
+                break;
+            }
+            from_ns = freeze.to_ns;
+            if self.exact(from_ns) >= wanted {
+                return from_ns;
+            }
+        }
+        let mut t_ns = from_ns + (wanted - self.exact(from_ns)).max(0);
         // Each round of Newton's method gains three digits; then sleeps are stepped over.
         for _ in 0..8 {
+            t_ns = t_ns.clamp(from_ns, to_ns);
             let short = wanted - self.exact(t_ns);
             if short.abs() < 4 {
                 break;
             }
             t_ns += short;
         }
+        t_ns = t_ns.clamp(from_ns, to_ns);
         while self.exact(t_ns) < wanted {
-            t_ns = match self.oscillator.sleeps.iter().find(|s| s.from_ns <= t_ns && t_ns < s.to_ns)
-            {
-                Some(sleep) => sleep.to_ns,
+            let stop = self.stops().find(|(from, to)| (*from..*to).contains(&t_ns));
+            t_ns = match stop {
+                Some((_, to)) => to,
                 None => t_ns + (wanted - self.exact(t_ns)).max(1),
             };
         }
-        while t_ns > 0 && self.exact(t_ns - 1) >= wanted {
+        while t_ns > from_ns && self.exact(t_ns - 1) >= wanted {
             let ahead = self.exact(t_ns - 1) - wanted;
             t_ns -= 1 + ahead - ahead / 1_000;
         }
@@ -148,13 +180,21 @@ impl Counter {
         let (second, rest) = ((run_ns / SECOND_NS) as usize, run_ns % SECOND_NS);
         self.reach(second);
         let ahead = self.ahead_ns[second] + self.rate[second] * rest as f64;
-        self.oscillator.origin_ns + run_ns + libm::floor(ahead) as i64
+        let jumped = |freeze: &Freeze| if t_ns >= freeze.to_ns { freeze.jump_ns } else { 0 };
+        let jumped: i64 = self.oscillator.freezes.iter().map(jumped).sum();
+        self.oscillator.origin_ns + run_ns + jumped + libm::floor(ahead) as i64
     }
 
     /// True time during which the counter ran.
-    fn running(&self, t_ns: i64) -> i64 {
-        let slept = |s: &Sleep| (t_ns.min(s.to_ns) - s.from_ns).max(0);
-        (t_ns - self.oscillator.sleeps.iter().map(slept).sum::<i64>()).max(0)
+    pub(crate) fn running(&self, t_ns: i64) -> i64 {
+        let stood: i64 = self.stops().map(|(from, to)| (t_ns.min(to) - from).max(0)).sum();
+        (t_ns - stood).max(0)
+    }
+
+    /// When the counter stands still.
+    fn stops(&self) -> impl Iterator<Item = (i64, i64)> {
+        let sleeps = self.oscillator.sleeps.iter().map(|sleep| (sleep.from_ns, sleep.to_ns));
+        sleeps.chain(self.oscillator.freezes.iter().map(|freeze| (freeze.from_ns, freeze.to_ns)))
     }
 
     fn reach(&mut self, second: usize) {
@@ -211,7 +251,9 @@ mod tests {
             Part::Swing { ppm: 2.0, period_s: 86_400.0, phase: 0.2 },
             Part::Ramp { at_s: 100.0, over_s: 120.0, ppm: 4.0 },
         ];
-        let oscillator = Oscillator { parts, origin_ns: 5_000_000_123, resolution_ns, sleeps };
+        let origin_ns = 5_000_000_123;
+        let freezes = Vec::new();
+        let oscillator = Oscillator { parts, origin_ns, resolution_ns, sleeps, freezes };
         Counter::new(&oscillator, 7)
     }
 
@@ -242,6 +284,32 @@ mod tests {
             }
             assert_eq!(c.when(LocalTime::MAX), FURTHEST_NS);
         }
+    }
+
+    #[test]
+    fn a_frozen_counter_goes_on_where_it_stood_or_further_and_when_it_shows_it_is_known() {
+        let freeze = |from_s: i64, to_s: i64, jump_s: i64| Freeze {
+            from_ns: from_s * SECOND_NS,
+            to_ns: to_s * SECOND_NS,
+            jump_ns: jump_s * SECOND_NS,
+            noticed: false,
+        };
+        let mut c = counter(1, Vec::new());
+        c.oscillator.freezes =
+            vec![freeze(50, 9_000, 0), freeze(9_100, 9_101, 70_000), freeze(9_150, 9_160, 40)];
+        let before = c.local(50 * SECOND_NS);
+        assert_eq!(c.local(9_000 * SECOND_NS), before);
+        assert!(c.local(9_102 * SECOND_NS) > before + ntp_clock_core::Span::from_secs(70_000));
+        for i in 0..2_000_i64 {
+            let local = before + ntp_clock_core::Span::from_nanos(i * 77_123_457 - 9_000_000_000);
+            let t = c.when(local);
+            assert!(c.local(t) >= local, "{local:?} at {t}");
+            assert!(t == 0 || c.local(t - 1) < local, "{local:?} at {t}");
+        }
+        // What it leaves out it shows when it goes on.
+        let left_out = before + ntp_clock_core::Span::from_secs(30_000);
+        assert_eq!(c.when(left_out), 9_101 * SECOND_NS);
+        assert_eq!(c.when(before), c.when(before - ntp_clock_core::Span::from_nanos(1)) + 1);
     }
 
     #[test]

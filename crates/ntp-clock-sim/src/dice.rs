@@ -23,6 +23,13 @@ impl Dice {
         self.rng.u64(..)
     }
 
+    /// Random bytes.
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill(&mut bytes);
+        bytes
+    }
+
     /// Uniform in [0, 1).
     pub fn unit(&mut self) -> f64 {
         unit(self.bits())

@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attack;
 mod candidate;
 mod compare;
 mod cost;
@@ -26,6 +27,7 @@ mod counter;
 mod dice;
 mod fleet;
 mod links;
+mod nts;
 mod oracle;
 mod path;
 mod peers;
@@ -39,10 +41,11 @@ mod swarm;
 mod table;
 mod world;
 
+pub use attack::Attacker;
 pub use candidate::{Answer, Candidate, Replayed};
 pub use compare::{Comparison, Contest, compare};
 pub use cost::{Cost, cost};
-pub use counter::{Counter, Oscillator, Part, Sleep};
+pub use counter::{Counter, Freeze, Oscillator, Part, Sleep};
 pub use dice::Dice;
 pub use fleet::{FleetPlan, FleetReport, Window, fleet};
 pub use links::{

@@ -6,6 +6,8 @@ use std::fmt;
 use ntp_clock_core::{Event, LocalTime, Mapping, Reading, Span, UnixTime};
 
 use crate::counter::SECOND_NS;
+use crate::sketch::Sketch;
+use crate::statistics::Statistics;
 use crate::world::{Family, Setup};
 
 /// What the clock promises.
@@ -26,6 +28,8 @@ pub enum Promise {
     Recovers,
     /// The driver is not kept busy.
     Idle,
+    /// Counters that stopped together without notice begin a new epoch at the next round.
+    Notices,
 }
 
 /// A promise that was broken, and where.
@@ -80,6 +84,12 @@ pub(crate) struct Oracle<'a> {
     /// Since when there has been no reading, faults apart.
     silent_since: Option<i64>,
     told_silence: bool,
+    /// Since when nobody on the machine can know that its counters had stopped.
+    blind_since: Option<i64>,
+    told_blind: bool,
+    /// How long each of these times lasted, and readings in them with the truth outside the bound.
+    blind: Sketch,
+    blind_misses: u64,
 }
 
 impl<'a> Oracle<'a> {
@@ -94,17 +104,44 @@ impl<'a> Oracle<'a> {
             sends: VecDeque::new(),
             silent_since: None,
             told_silence: false,
+            blind_since: None,
+            told_blind: false,
+            blind: Sketch::default(),
+            blind_misses: 0,
         }
     }
 
-    pub(crate) fn finish(self) -> (Vec<Violation>, u64, u64) {
+    pub(crate) fn finish(self, statistics: &mut Statistics) -> (Vec<Violation>, u64, u64) {
+        (statistics.blind, statistics.blind_misses) = (self.blind, self.blind_misses);
         (self.violations, self.broken, self.reads)
+    }
+
+    /// The counters had stopped, and nobody said so.
+    pub(crate) fn went_blind(&mut self, t_ns: i64) {
+        self.blind_since.get_or_insert(t_ns);
+    }
+
+    /// Whether nobody on the machine can know that its counters had stopped.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.blind_since.is_some()
+    }
+
+    /// It must show at the next round, which is a poll away, with what its replies take.
+    fn check_blindness(&mut self, t_ns: i64) {
+        let Some(since) = self.blind_since else { return };
+        let longest_ns = self.setup.poll_interval.as_nanos() + NOTICED_NS;
+        if t_ns - since > longest_ns && !self.told_blind {
+            self.told_blind = true;
+            let detail = format!("counters had stopped {} s ago", (t_ns - since) / SECOND_NS);
+            self.broke(Promise::Notices, t_ns, None, detail);
+        }
     }
 
     /// A reading of the real engine's mapping.
     pub(crate) fn read(&mut self, mapping: Option<&Mapping>, local: LocalTime, t_ns: i64) {
         let answer = mapping.and_then(|mapping| Some((mapping, mapping.read(local)?)));
         self.check_silence(answer.is_some(), t_ns);
+        self.check_blindness(t_ns);
         let Some((mapping, reading)) = answer else { return };
         self.reads += 1;
         self.check_reading(&reading, t_ns);
@@ -142,6 +179,10 @@ impl<'a> Oracle<'a> {
             self.broke(Promise::SaneErrors, t_ns, Some(*reading), detail);
         }
         let error = reading.time() - self.setup.truth(t_ns);
+        if self.is_blind() {
+            self.blind_misses += u64::from(error.abs() > max);
+            return;
+        }
         if error.abs() > max && self.setup.is_checked(t_ns) {
             let detail = format!(
                 "{:.6} ms off, {:.6} ms claimed",
@@ -185,10 +226,16 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    pub(crate) fn event(&mut self, event: &Event) {
+    pub(crate) fn event(&mut self, event: &Event, t_ns: i64) {
         match event {
             Event::Synchronised { .. } => self.rounds += 1,
-            Event::EpochChanged { .. } => self.rounds = 0,
+            Event::EpochChanged { .. } => {
+                self.rounds = 0;
+                self.told_blind = false;
+                if let Some(since) = self.blind_since.take() {
+                    self.blind.add((t_ns - since) as f64);
+                }
+            }
             _ => {}
         }
     }
@@ -224,6 +271,8 @@ impl<'a> Oracle<'a> {
 const SLEW: f64 = 500e-6;
 /// Until the second round is done.
 const SLEW_EARLY: f64 = 0.05;
+/// Beyond a poll interval: what is left of the round under way, and attempts after lost replies.
+const NOTICED_NS: i64 = 90 * SECOND_NS;
 const WINDOW: Span = Span::from_secs(8);
 const PACKETS_IN_WINDOW: usize = 8;
 /// The first ones tell enough.
@@ -237,7 +286,12 @@ mod tests {
         let setup = Setup::draw(Family::Lan, 1);
         let mut oracle = Oracle::new(&setup);
         watch(&mut oracle);
-        oracle.finish().0.into_iter().map(|violation| violation.promise).collect()
+        oracle
+            .finish(&mut Statistics::default())
+            .0
+            .into_iter()
+            .map(|violation| violation.promise)
+            .collect()
     }
 
     /// A mapping that says so at every moment.

@@ -52,6 +52,17 @@ pub(crate) fn swarm(report: &SwarmReport) -> String {
             );
         }
     }
+    for family in report.families.iter().filter(|family| family.statistics.blind.count() > 0) {
+        let Statistics { blind, blind_misses, .. } = &family.statistics;
+        text += &format!(
+            "{}: counters stopped unseen {} times, for {} at p50 and {} at most; {} readings were wrong meanwhile\n",
+            family.family,
+            blind.count(),
+            duration(blind.quantile(0.5)),
+            duration(blind.max()),
+            blind_misses,
+        );
+    }
     for violation in report.violations.iter().take(SHOWN) {
         text += &format!("{violation}\n");
     }

@@ -1,14 +1,16 @@
 //! One engine's life in one world.
 
 use ntp_clock_core::{
-    EngineConfig, Event, LocalTime, LogEntry, Mapping, Reading, Span, SyncEngine, Transmit,
-    UnixTime,
+    Authentication, EngineConfig, Event, LocalTime, LogEntry, Mapping, Reading, Span, SyncEngine,
+    Transmit, UnixTime,
 };
 
+use crate::attack::Attack;
 use crate::candidate::Candidate;
 use crate::compare::Contest;
-use crate::counter::{Counter, SECOND_NS, Sleep};
+use crate::counter::{Counter, Freeze, SECOND_NS, Sleep};
 use crate::dice::Dice;
+use crate::nts::Nts;
 use crate::oracle::{Oracle, Promise, Violation};
 use crate::statistics::{Statistics, WARM_NS};
 use crate::world::Setup;
@@ -97,9 +99,13 @@ struct Life<'a> {
     /// The oracle alone reads then, soon after something was published.
     glance_ns: i64,
     flights: Vec<Flight>,
+    attack: Attack<'a>,
+    /// Where proof is required.
+    nts: Option<Nts>,
     /// When the server saw the last request.
     last_request_ns: Option<i64>,
     next_sleep: usize,
+    next_freeze: usize,
     rounds: u32,
     read_before: bool,
     stalled: u32,
@@ -112,7 +118,7 @@ struct Flight {
     /// When the driver gets to it.
     handled_ns: i64,
     t4_ns: i64,
-    datagram: [u8; ntp_clock_core::Packet::LEN],
+    datagram: Vec<u8>,
 }
 
 impl<'a> Life<'a> {
@@ -126,6 +132,8 @@ impl<'a> Life<'a> {
             ..EngineConfig::default()
         };
         let engine = SyncEngine::new(config, counter.local(0));
+        let engine = engine.with_authentication(setup.authentication);
+        let nts = (setup.authentication == Authentication::Required).then(|| Nts::new(setup.seed));
         let contests = candidates.iter().map(|c| Contest::new(c.name())).collect();
         Life {
             setup,
@@ -148,8 +156,11 @@ impl<'a> Life<'a> {
             read_ns: 0,
             glance_ns: i64::MAX,
             flights: Vec::new(),
+            attack: Attack::new(setup.attacker.as_ref(), setup.seed),
+            nts,
             last_request_ns: None,
             next_sleep: 0,
+            next_freeze: 0,
             rounds: 0,
             read_before: false,
             stalled: 0,
@@ -171,6 +182,13 @@ impl<'a> Life<'a> {
             self.resume(sleep.from_ns, sleep.to_ns);
             return true;
         }
+        if let Some(freeze) = self.setup.oscillator.freezes.get(self.next_freeze)
+            && next_ns >= freeze.from_ns
+        {
+            self.next_freeze += 1;
+            self.thaw(freeze);
+            return true;
+        }
         self.stalled = if next_ns == self.t_ns { self.stalled + 1 } else { 0 };
         if self.stalled > STALLED_MOST {
             let detail = "the driver is kept busy without any time passing".to_owned();
@@ -186,7 +204,7 @@ impl<'a> Life<'a> {
         } else if next_ns == arrival_ns {
             self.deliver();
         } else {
-            self.input(|engine, now| engine.handle_timeout(now));
+            self.input(|engine, _, now| engine.handle_timeout(now));
         }
         true
     }
@@ -198,7 +216,7 @@ impl<'a> Life<'a> {
         for contest in &mut self.contests {
             contest.statistics.close(self.setup.seed, lived_ns, packets);
         }
-        let (violations, broken, checks) = self.oracle.finish();
+        let (violations, broken, checks) = self.oracle.finish(&mut self.statistics);
         Outcome {
             statistics: self.statistics,
             contests: self.contests,
@@ -220,8 +238,8 @@ impl<'a> Life<'a> {
         self.look_back();
         let reading = self.engine.mapping().and_then(|mapping| mapping.read(local));
         let measured = self.setup.is_measured(self.t_ns);
-        let warm = self.t_ns >= WARM_NS && measured;
-        let checked = self.setup.is_checked(self.t_ns);
+        let warm = self.t_ns >= WARM_NS && measured && !self.oracle.is_blind();
+        let checked = self.setup.is_checked(self.t_ns) && !self.oracle.is_blind();
         let errors = reading.map(|r| (r.time() - truth, r.max_error(), r.est_error()));
         match errors {
             Some(errors) => {
@@ -255,9 +273,12 @@ impl<'a> Life<'a> {
         let furthest_ns = (self.t_ns as f64).max(2e6);
         let back_ns = self.t_ns - self.glance_dice.magnitude(1e6, furthest_ns) as i64;
         let slept = |s: &Sleep| s.from_ns <= back_ns && back_ns <= s.to_ns;
+        let frozen = |f: &Freeze| f.from_ns <= back_ns && back_ns <= f.to_ns;
         if back_ns < 0
             || !self.setup.is_checked(self.t_ns)
+            || self.oracle.is_blind()
             || self.setup.oscillator.sleeps.iter().any(slept)
+            || self.setup.oscillator.freezes.iter().any(frozen)
         {
             return;
         }
@@ -277,10 +298,10 @@ impl<'a> Life<'a> {
     }
 
     /// One input, then drain.
-    fn input(&mut self, input: impl FnOnce(&mut SyncEngine, LocalTime)) {
+    fn input(&mut self, input: impl FnOnce(&mut SyncEngine, Option<&mut Nts>, LocalTime)) {
         self.watch();
         let now = self.counter.local(self.t_ns);
-        input(&mut self.engine, now);
+        input(&mut self.engine, self.nts.as_mut(), now);
         self.drain();
         self.watch();
         self.glance_ns = self.t_ns + self.glance_gap_ns();
@@ -293,9 +314,16 @@ impl<'a> Life<'a> {
         };
         let flight = self.flights.swap_remove(index);
         let t4 = self.counter.local(flight.t4_ns);
-        self.input(|engine, now| {
+        self.input(|engine, nts, now| {
             // Every rejection is an event of its own.
-            let _ = engine.handle_datagram(&flight.datagram, t4, now);
+            let Some(nts) = nts else {
+                let _ = engine.handle_datagram(&flight.datagram, t4, now);
+                return;
+            };
+            match nts.open(&flight.datagram) {
+                Ok(reply) => drop(engine.handle_authenticated(reply, t4, now)),
+                Err(rejection) => drop(engine.handle_unproved(rejection, now)),
+            }
         });
         let known = self.engine.mapping().and_then(|m| m.read(self.counter.local(due)));
         if let Some(reading) = known
@@ -342,6 +370,27 @@ impl<'a> Life<'a> {
         self.watch();
     }
 
+    /// The machine goes on where it was stopped. What came meanwhile has waited.
+    fn thaw(&mut self, freeze: &Freeze) {
+        self.t_ns = freeze.from_ns.max(self.t_ns);
+        self.watch();
+        self.t_ns = freeze.to_ns.max(self.t_ns);
+        for flight in &mut self.flights {
+            flight.handled_ns = flight.handled_ns.max(self.t_ns);
+            flight.t4_ns = flight.t4_ns.max(self.t_ns);
+        }
+        self.read_ns = self.read_ns.max(self.t_ns + 1);
+        self.glance_ns = self.glance_ns.max(self.t_ns + 1);
+        if !freeze.noticed {
+            self.oracle.went_blind(self.t_ns);
+            return;
+        }
+        let now = self.counter.local(self.t_ns);
+        self.engine.handle_counter_changed(now);
+        self.drain();
+        self.watch();
+    }
+
     fn drain(&mut self) {
         self.take();
         loop {
@@ -374,8 +423,20 @@ impl<'a> Life<'a> {
             self.engine.handle_send_failed(transmit.token, now);
             return;
         }
+        let request = match &mut self.nts {
+            None => Some(transmit.ntp_request().to_vec()),
+            Some(nts) => nts.request(transmit.cookie, self.engine.round_number(), now),
+        };
+        let Some(request) = request else {
+            self.engine.handle_send_failed(transmit.token, now);
+            return;
+        };
         self.oracle.sent(now, self.t_ns);
         self.engine.handle_sent(transmit.token, now);
+        for (arrival_ns, datagram) in self.attack.on_request(self.t_ns, self.setup.truth(self.t_ns))
+        {
+            self.receive(arrival_ns, datagram);
+        }
         if outage.is_some() {
             return;
         }
@@ -388,16 +449,27 @@ impl<'a> Life<'a> {
             let kiss = server.kiss(received_ns, self.last_request_ns);
             self.last_request_ns = Some(received_ns);
             let reply = server.reply(transmit.cookie, kiss, truth(received_ns), truth(sent_ns));
+            let datagram = match &mut self.nts {
+                None => reply.encode().to_vec(),
+                Some(nts) => nts.seal(&request, &reply),
+            };
             for back in path.back.carry(&mut self.path_dice, sent_ns).into_iter().flatten() {
-                let arrival_ns = sent_ns + back;
-                let handled_ns = self.runs_at(arrival_ns);
-                let t4_ns = if self.setup.host.kernel_stamps { arrival_ns } else { handled_ns };
-                let t4_ns = (t4_ns + self.stamp_delay()).min(handled_ns.max(arrival_ns));
-                if path.outage(arrival_ns).is_none() {
-                    let datagram = reply.encode();
-                    self.flights.push(Flight { arrival_ns, handled_ns, t4_ns, datagram });
+                let arrivals = self.attack.on_reply(sent_ns + back, datagram.clone());
+                for (arrival_ns, datagram) in arrivals {
+                    self.receive(arrival_ns, datagram);
                 }
             }
+        }
+    }
+
+    /// A datagram arrives, now or later.
+    fn receive(&mut self, arrival_ns: i64, datagram: Vec<u8>) {
+        let arrival_ns = arrival_ns.max(self.t_ns);
+        let handled_ns = self.runs_at(arrival_ns);
+        let t4_ns = if self.setup.host.kernel_stamps { arrival_ns } else { handled_ns };
+        let t4_ns = (t4_ns + self.stamp_delay()).min(handled_ns.max(arrival_ns));
+        if self.setup.path.outage(arrival_ns).is_none() {
+            self.flights.push(Flight { arrival_ns, handled_ns, t4_ns, datagram });
         }
     }
 
@@ -407,7 +479,7 @@ impl<'a> Life<'a> {
 
     fn take(&mut self) {
         while let Some(event) = self.engine.poll_event() {
-            self.oracle.event(&event);
+            self.oracle.event(&event, self.t_ns);
             if matches!(event, Event::Synchronised { .. }) {
                 self.rounds += 1;
             }

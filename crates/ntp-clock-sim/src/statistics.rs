@@ -34,6 +34,10 @@ pub struct Statistics {
     pub within_two: u64,
     /// Readings of these ages, [`Statistics::AGES`].
     pub aged: [Aged; Statistics::AGES.len()],
+    /// How long it took to notice that the counters had stopped where nobody said so, nanoseconds.
+    pub blind: Sketch,
+    /// Readings meanwhile with the truth outside their bound.
+    pub blind_misses: u64,
     /// Requests sent.
     pub packets: u64,
     /// True time lived through, nanoseconds.
@@ -127,6 +131,8 @@ impl Statistics {
         for (mine, others) in self.aged.iter_mut().zip(&other.aged) {
             mine.merge(others);
         }
+        self.blind.merge(&other.blind);
+        self.blind_misses += other.blind_misses;
         self.reads += other.reads;
         self.unreadable += other.unreadable;
         self.misses += other.misses;

@@ -23,7 +23,14 @@ fn a_seed_reproduces_bit_for_bit() {
 
 #[test]
 fn the_log_alone_gives_the_engines_answers() {
-    for family in [Family::Wan, Family::Mobile, Family::Suspend, Family::CoarseCounter] {
+    for family in [
+        Family::Wan,
+        Family::Mobile,
+        Family::Suspend,
+        Family::CoarseCounter,
+        Family::Frozen,
+        Family::FrozenNoticed,
+    ] {
         let setup = Setup::draw(family, 3).lasting_hours(6.0);
         let outcome = run(&setup, &mut [], RECORDED);
         let mut replay = Replay::new(Span::from_nanos(setup.oscillator.resolution_ns));

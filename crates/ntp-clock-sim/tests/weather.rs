@@ -17,12 +17,12 @@ fn the_counters_of_all_families_show_what_they_showed_elsewhere() {
         (0..1_440_i64)
             .flat_map(move |minute| counter.local(minute * 60_000_000_000).as_nanos().to_le_bytes())
     });
-    assert_eq!(digest(shown), 2_351_795_335_812_559_826);
+    assert_eq!(digest(shown), 8_331_163_326_890_310_371);
 }
 
 #[test]
 fn the_worlds_of_all_families_are_drawn_as_they_were_elsewhere() {
     // Debug prints floating point numbers to the last bit.
     let drawn = Family::ALL.iter().flat_map(|f| format!("{:?}", Setup::draw(*f, 11)).into_bytes());
-    assert_eq!(digest(drawn), 5_194_327_897_440_252_341);
+    assert_eq!(digest(drawn), 3_164_711_553_114_141_404);
 }

@@ -147,7 +147,11 @@ impl Driver {
         }
         self.watchdog.begin_again();
         self.drop_round();
-        self.publisher.feed(|engine, now| engine.handle_suspend(now));
+        self.publisher.feed(|engine, now| match disruption {
+            Disruption::Suspend => engine.handle_suspend(now),
+            // The counter may be another host's.
+            _ => engine.handle_counter_changed(now),
+        });
         self.publisher.refresh_reference();
     }
 

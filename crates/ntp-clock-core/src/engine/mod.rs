@@ -3,7 +3,8 @@
 //! One input, then drain. The inputs are [`SyncEngine::handle_sent`],
 //! [`SyncEngine::handle_datagram`] or [`SyncEngine::handle_response`],
 //! [`SyncEngine::handle_send_failed`], [`SyncEngine::handle_timeout`],
-//! [`SyncEngine::handle_suspend`] and [`SyncEngine::request_sync`]. After each of them:
+//! [`SyncEngine::handle_suspend`], [`SyncEngine::handle_counter_changed`] and
+//! [`SyncEngine::request_sync`]. After each of them:
 //! [`SyncEngine::poll_transmit`] and [`SyncEngine::poll_event`] until they give nothing, then
 //! publish [`SyncEngine::mapping`] and sleep until [`SyncEngine::poll_timeout`].
 
@@ -231,11 +232,25 @@ impl SyncEngine {
     /// The local counter lost an unknown length of time: no reading stands, a new epoch begins,
     /// and a new round starts at once.
     pub fn handle_suspend(&mut self, now: LocalTime) {
-        if self.discipline.suspend(now) {
+        let ended = self.discipline.suspend(now);
+        self.begin_again(ended, LogEntry::Suspend { at: now }, now);
+    }
+
+    /// The counter may be another one, of another frequency, as where a virtual machine was moved
+    /// to another host or restored there: as [`SyncEngine::handle_suspend`], and nothing stands that
+    /// was learnt of the frequency either.
+    pub fn handle_counter_changed(&mut self, now: LocalTime) {
+        let ended = self.discipline.counter_changed(now);
+        self.begin_again(ended, LogEntry::CounterChanged { at: now }, now);
+    }
+
+    /// No offset is known any more; `entry` says why.
+    fn begin_again(&mut self, epoch_ended: bool, entry: LogEntry, now: LocalTime) {
+        if epoch_ended {
             self.tell_epoch(EpochReason::Suspend);
         }
         self.log_round_end(now);
-        self.log.push(LogEntry::Suspend { at: now });
+        self.log.push(entry);
         self.round = None;
         self.state = State::Unsynchronised { attempts: 0 };
         self.next_round = self.restraint.no_earlier(now);
@@ -565,6 +580,39 @@ mod tests {
         let event = Event::EpochChanged { epoch: 2, reason: EpochReason::Suspend };
         assert_eq!(engine.poll_event(), Some(event));
         assert_eq!(reply(&mut engine, 0, 7), Err(Rejection::Origin));
+    }
+
+    #[test]
+    fn another_counter_ends_all_that_a_sleep_ends_and_its_rate_is_not_known() {
+        let changed = |change: fn(&mut SyncEngine, LocalTime)| {
+            let mut engine = engine();
+            for (round, ms) in [0, 300_000].into_iter().enumerate() {
+                engine.next_round = at(ms);
+                send(&mut engine, ms, round as u64 + 1);
+                reply(&mut engine, ms, round as u64 + 1).expect("believed");
+                engine.handle_timeout(at(ms + 60_000));
+                engine.round = None;
+            }
+            while engine.poll_log().is_some() {}
+            change(&mut engine, at(400_000));
+            let status = engine.status(at(400_000));
+            assert_eq!((status.state, status.epoch), (SyncState::Unsynchronised, 2));
+            assert!(engine.mapping().is_none() && engine.in_round());
+            let entry = engine.poll_log();
+            send(&mut engine, 400_000, 9);
+            reply(&mut engine, 400_000, 9).expect("believed");
+            let mapping = engine.mapping().expect("synchronised");
+            assert!(mapping.read(at(399_999)).is_none());
+            let later = mapping.read(at(460_000)).expect("valid");
+            (entry, later.max_error())
+        };
+        let (entry, error) = changed(SyncEngine::handle_counter_changed);
+        assert_eq!(entry, Some(LogEntry::CounterChanged { at: at(400_000) }));
+        // 500 ppm of a minute.
+        assert!(error > Span::from_millis(30), "{error:?}");
+        let (entry, error) = changed(SyncEngine::handle_suspend);
+        assert_eq!(entry, Some(LogEntry::Suspend { at: at(400_000) }));
+        assert!(error < Span::from_millis(20), "{error:?}");
     }
 
     #[test]

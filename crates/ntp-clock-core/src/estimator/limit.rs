@@ -15,10 +15,6 @@ pub(super) struct Limit {
     pub(super) lower: Span,
     /// The smallest round trip.
     pub(super) delay: Span,
-    /// Our rate then ...
-    pub(super) rate: f32,
-    /// ... and its standard deviation; a number of no use where there was none.
-    pub(super) deviation: f32,
 }
 
 impl Limit {
@@ -29,8 +25,6 @@ impl Limit {
             t4: sample.t4,
             lower: sample.lower,
             delay: sample.delay,
-            rate: 0.0,
-            deviation: f32::INFINITY,
         }
     }
 
@@ -81,8 +75,6 @@ mod tests {
             t4: t1 + Span::from_millis(1),
             lower: Span::from_nanos(lower_ns),
             delay: Span::from_millis(1),
-            rate: 0.0,
-            deviation: 0.0,
         }
     }
 

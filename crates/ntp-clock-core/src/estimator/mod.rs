@@ -10,7 +10,8 @@
 //! move it: an asymmetry that is constant is not assumed. The rate now is within [`RATE_MAX`] of
 //! nominal, and
 //! - within [`STEP`], and more where the pair spans more, of each mean until now (`crate::drift`);
-//! - within [`WANDER`] of every mean, further by what it was seen to move.
+//! - within [`WANDER`] of every mean, be there a move that was seen or none: a path that moves the
+//!   other way hides one.
 //!
 //! With the distance it grows as `crate::drift` has it, forwards and backwards alike.
 //!
@@ -205,17 +206,11 @@ impl Estimator {
     fn with(&self, sample: Sample) -> Option<(Window, Fit)> {
         let mut window = self.window.clone();
         let fresh = window.begins_round(&sample);
-        let (track, rate, possible) = match &self.fit {
-            Some(fit) => {
-                let line = fit.track.line();
-                (fit.track.clone(), line.rate_and_deviation(), fit.bounds.rates)
-            }
-            None => {
-                let track = Track::new(&sample, self.prior, self.path);
-                (track, (0.0, f64::INFINITY), self.any_rates())
-            }
+        let (track, possible) = match &self.fit {
+            Some(fit) => (fit.track.clone(), fit.bounds.rates),
+            None => (Track::new(&sample, self.prior, self.path), self.any_rates()),
         };
-        window.push(sample, rate, possible);
+        window.push(sample, possible);
         let doubting = |doubt_ns| {
             let track = track.with_round(&window, fresh, nanos(self.resolution), doubt_ns)?;
             self.bounded(&window, track)
@@ -276,6 +271,12 @@ impl Estimator {
         self.window.limits().map(|limit| limit.delay).min()
     }
 
+    /// The first moment of which an exchange in use says something.
+    #[must_use]
+    pub fn known_since(&self) -> Option<LocalTime> {
+        self.window.limits().map(|limit| limit.t1.min(limit.t4)).min()
+    }
+
     /// The local counter lost an unknown length of time (suspend): every offset is void, the
     /// frequency is not.
     pub fn forget_offset(&mut self) {
@@ -289,6 +290,11 @@ impl Estimator {
             }
         };
         *self = Estimator { rates, prior, path, ..self.anew() };
+    }
+
+    /// The local counter may be another one: offset and frequency are void.
+    pub fn forget(&mut self) {
+        *self = self.anew();
     }
 
     /// Sets a sample aside that contradicts the estimate, unless it is the last of several that
@@ -360,7 +366,7 @@ mod tests {
     fn of_one(lower_ns: i64, upper_ns: i64) -> Estimator {
         let sample = sample(lower_ns, upper_ns);
         let mut estimator = Estimator::new(Span::from_nanos(60));
-        estimator.window.push(sample, (0.0, 0.0), Rates::UNKNOWN);
+        estimator.window.push(sample, Rates::UNKNOWN);
         let known = Rates { low: -10e-6, high: 10e-6 };
         let bounds = Bounds::new(&estimator.window, known, 0.0, 2e-6).expect("possible");
         let variance = [4e6, 0.0, 1e-12];
@@ -518,7 +524,7 @@ mod tests {
         for round in 0..13 {
             estimator.add(&exchange(round * 300 * SECOND_NS, 0, Span::ZERO));
         }
-        // Truth can be 7.63 ms ahead at most: a jump of 7 is followed, one of 8 is not.
+        // Truth can be some 9 ms ahead at most: a jump of 7.5 is followed, one of 10 is not.
         let sent_ns = 13 * 300 * SECOND_NS;
         let at_ns = sent_ns + 5_000_000;
         let centre_after = |jump_ns: i64| {
@@ -527,8 +533,21 @@ mod tests {
             let estimate = estimator.estimate(at(at_ns)).expect("fed");
             estimate.centre - UnixTime::from_nanos(UNIX_NS + at_ns)
         };
-        assert!((centre_after(7_000_000) - Span::from_millis(7)).abs() < Span::from_micros(10));
-        assert!(centre_after(8_000_000) < Span::from_millis(4));
+        let followed = centre_after(7_500_000) - Span::from_micros(7_500);
+        assert!(followed.abs() < Span::from_micros(10));
+        assert!(centre_after(10_000_000) < Span::from_millis(4));
+    }
+
+    #[test]
+    fn another_counter_leaves_nothing_of_what_was_learnt() {
+        let mut estimator = Estimator::new(Span::from_nanos(7)).steered(50);
+        let fresh = format!("{estimator:?}");
+        for round in 0..3 {
+            estimator.add(&exchange(round * 300 * SECOND_NS, 0, Span::ZERO));
+        }
+        assert_eq!(estimator.known_since(), Some(at(0)));
+        estimator.forget();
+        assert_eq!((format!("{estimator:?}"), estimator.known_since()), (fresh, None));
     }
 
     #[test]

@@ -52,12 +52,6 @@ pub(super) struct Line {
     pub(super) jumped: bool,
 }
 
-impl Line {
-    pub(super) fn rate_and_deviation(&self) -> (f64, f64) {
-        (self.rate, libm::sqrt(self.variance[2].max(0.0)))
-    }
-}
-
 impl Track {
     pub(super) fn new(first: &Sample, prior: RatePrior, path: Path) -> Self {
         let bank = Bank::new(prior.mean, prior.variance, OFFSET_UNKNOWN);
@@ -193,7 +187,7 @@ mod tests {
     fn window(samples: &[Sample]) -> Window {
         let mut window = Window::new();
         for sample in samples {
-            window.push(*sample, (0.0, f64::INFINITY), Rates::ANY);
+            window.push(*sample, Rates::ANY);
         }
         window
     }
@@ -221,8 +215,7 @@ mod tests {
         assert!(near(line.rate, 2e-6) && near(line.variance[2], 9e-12));
         assert!(near(line.variance[0], 1e18) && line.variance[1] == 0.0 && !line.jumped);
         assert!(near(RatePrior::UNKNOWN.variance, 1e-8));
-        let (rate, deviation) = line.rate_and_deviation();
-        assert!(near(rate, 2e-6) && near(deviation, 3e-6));
+        assert!(near(line.variance[2], 9e-12));
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub(super) struct Window {
     last_sent: LocalTime,
     /// When the last reply of the rounds before it arrived.
     past_until: LocalTime,
-    /// Since when no pause between rounds was so long that a move of the rate went unseen.
-    watched_since: LocalTime,
+    /// Since when no pause between rounds was long: of rounds before it the rate now may be anywhere.
+    connected_since: LocalTime,
     /// The mean rates that pairs of past rounds allow since then ...
     past_rates: Rates,
     /// ... and these with the round under way.
@@ -36,7 +36,7 @@ impl Window {
             round: Ring::new(),
             last_sent: LocalTime::MIN,
             past_until: LocalTime::MIN,
-            watched_since: LocalTime::MIN,
+            connected_since: LocalTime::MIN,
             past_rates: Rates::UNKNOWN,
             rates: Rates::UNKNOWN,
             recent_rates: Rates::UNKNOWN,
@@ -61,14 +61,13 @@ impl Window {
         self.round.is_empty() || self.round.is_full() || sample.t1 - self.last_sent > ROUND_GAP
     }
 
-    /// Appends a sample. Where it begins another round, the one before becomes past, in which
-    /// our rate was `rate`, give or take a deviation; `possible` are the rates that there may have
-    /// been.
-    pub(super) fn push(&mut self, sample: Sample, rate: (f64, f64), possible: Rates) {
+    /// Appends a sample. Where it begins another round, the one before becomes past; `possible` are
+    /// the rates that there may have been.
+    pub(super) fn push(&mut self, sample: Sample, possible: Rates) {
         if self.begins_round(&sample) {
-            self.close_round(rate, possible);
-            if self.past.last().is_some_and(|last| sample.t1 - last.latest() > WATCHED_GAP) {
-                self.watched_since = sample.t1;
+            self.close_round(possible);
+            if self.past.last().is_some_and(|last| sample.t1 - last.latest() > CONNECTED_GAP) {
+                self.connected_since = sample.t1;
                 (self.past_rates, self.rates) = (Rates::UNKNOWN, Rates::UNKNOWN);
             }
         }
@@ -76,7 +75,7 @@ impl Window {
         let newest = Limit::of_sample(&sample);
         for earlier in self.past.iter() {
             let mean = earlier.mean_rates_until(&newest);
-            if earlier.t1 >= self.watched_since {
+            if earlier.t1 >= self.connected_since {
                 self.rates = self.rates.within(mean);
             }
             let moved = drift::from_mean(STEP, nanos(newest.t4 - earlier.t1));
@@ -85,10 +84,9 @@ impl Window {
         self.round.push(sample);
     }
 
-    fn close_round(&mut self, (rate, deviation): (f64, f64), possible: Rates) {
+    fn close_round(&mut self, possible: Rates) {
         let limits = self.round.iter().map(Limit::of_sample);
-        let Some(mut limit) = limits.reduce(|a, b| a.joined(&b, possible)) else { return };
-        (limit.rate, limit.deviation) = (rate as f32, deviation as f32);
+        let Some(limit) = limits.reduce(|a, b| a.joined(&b, possible)) else { return };
         let ended = self.round.iter().map(|sample| sample.t4).max();
         self.past_until = ended.map_or(self.past_until, |at| at.max(self.past_until));
         self.round = Ring::new();
@@ -97,14 +95,14 @@ impl Window {
             self.make_room(possible);
         }
         self.past_rates = if self.forgot {
-            let older = |index| self.watched().take(index);
-            let pairs = self.watched().chain([&limit]).enumerate();
+            let older = |index| self.connected().take(index);
+            let pairs = self.connected().chain([&limit]).enumerate();
             let means = pairs.flat_map(|(index, later)| {
                 older(index).map(|earlier| earlier.mean_rates_until(later))
             });
             means.fold(Rates::UNKNOWN, Rates::within)
         } else {
-            let means = self.watched().map(|earlier| earlier.mean_rates_until(&limit));
+            let means = self.connected().map(|earlier| earlier.mean_rates_until(&limit));
             means.fold(self.past_rates, Rates::within)
         };
         self.past.push(limit);
@@ -112,9 +110,9 @@ impl Window {
         self.recent_rates = Rates::UNKNOWN;
     }
 
-    /// Past rounds since the last pause in which a move of the rate would have gone unseen.
-    fn watched(&self) -> impl Iterator<Item = &Limit> + Clone {
-        self.past.iter().filter(|limit| limit.t1 >= self.watched_since)
+    /// Past rounds since the last long pause.
+    fn connected(&self) -> impl Iterator<Item = &Limit> + Clone {
+        self.past.iter().filter(|limit| limit.t1 >= self.connected_since)
     }
 
     /// Rounds in quick succession become one, so that the window spans hours all the same;
@@ -166,11 +164,6 @@ impl Window {
         self.recent_rates
     }
 
-    /// By how much our rate has moved within the window, for certain.
-    pub(super) fn unrest(&self) -> f64 {
-        unrest(self.past.iter())
-    }
-
     /// Whether what was known before the window's beginning is too old to go by.
     pub(super) fn forgot(&self) -> bool {
         self.forgot
@@ -184,18 +177,9 @@ pub(super) const ROUND: usize = 8;
 /// Exchanges within so long of the one before belong to one round: requests of a burst are 0.8 s
 /// apart at most, and attempts made at once follow one another after two.
 pub(crate) const ROUND_GAP: Span = Span::from_millis(1_900);
-/// By how much our rate has moved from one to another of these, for certain.
-fn unrest<'a>(limits: impl Iterator<Item = &'a Limit>) -> f64 {
-    let (mut highest, mut lowest) = (f32::NEG_INFINITY, f32::INFINITY);
-    for limit in limits {
-        highest = highest.max(limit.rate - limit.deviation);
-        lowest = lowest.min(limit.rate + limit.deviation);
-    }
-    f64::from((highest - lowest).max(0.0))
-}
-
-/// In a longer pause between rounds the rate may move, and move back, without being seen.
-const WATCHED_GAP: Span = Span::from_secs(1_800);
+/// Rounds of pairs are within two days, in which an oscillator moves by no more than
+/// [`crate::drift::WANDER`]: a window without a longer pause spans 18 hours at most.
+const CONNECTED_GAP: Span = Span::from_secs(1_800);
 /// Rounds closer together than this may be remembered as one.
 const PAST_SPACING: Span = Span::from_secs(200);
 
@@ -221,7 +205,7 @@ mod tests {
     }
 
     fn push(window: &mut Window, sample: Sample) {
-        window.push(sample, (0.0, f64::INFINITY), Rates::ANY);
+        window.push(sample, Rates::ANY);
     }
 
     /// One round of one exchange each, at these seconds and within these.
@@ -314,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_of_more_than_half_an_hour_hides_moves_of_the_rate() {
+    fn rounds_on_both_sides_of_a_pause_of_more_than_half_an_hour_are_no_pair() {
         let rounds = |pause: i64| of(&[(0, 0, 0), (300, 0, 0), (300 + pause, -900, 900)]);
         assert!(are(rounds(1_800).mean_rates(), 0.0, 0.0));
         let window = rounds(1_801);
@@ -327,22 +311,6 @@ mod tests {
             push(&mut window, sample(at_s * SECOND_NS, -width, width));
         }
         assert!(are(window.mean_rates(), -1_800.0 / 300e9, 1_800.0 / 300e9));
-    }
-
-    #[test]
-    fn our_rate_has_moved_by_what_lies_between_its_furthest_values_for_certain() {
-        let unrest = |rates: [(f64, f64); 3]| {
-            let mut window = Window::new();
-            push(&mut window, sample(0, 0, 0));
-            for (round, rate) in (1..).zip(rates) {
-                window.push(sample(round * 300 * SECOND_NS, 0, 0), rate, Rates::ANY);
-            }
-            window.unrest()
-        };
-        let moved = unrest([(1e-6, 0.5e-6), (4e-6, 0.5e-6), (2e-6, 0.1e-6)]);
-        assert!((moved - 2e-6).abs() < 1e-12, "{moved}");
-        assert_eq!(unrest([(1e-6, 2e-6), (4e-6, 2e-6), (2e-6, f64::INFINITY)]), 0.0);
-        assert_eq!(Window::new().unrest(), 0.0);
     }
 
     #[test]

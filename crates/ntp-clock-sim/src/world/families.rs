@@ -4,9 +4,9 @@
 //! mean between any two samples of its window): thermal excursions within ±6 ppm, random walks
 //! within ±3, swings up to 6, the sum of all in one world below 12.
 
-use ntp_clock_core::{EngineConfig, Span, UnixTime};
+use ntp_clock_core::{Authentication, EngineConfig, Span, UnixTime};
 
-use super::{Family, Fault, Host, Setup};
+use super::{Family, Fault, Host, Setup, hostile};
 use crate::counter::{Oscillator, Part, SECOND_NS, Sleep};
 use crate::dice::Dice;
 use crate::path::{Direction, Episode, Path, RouteChange, Shift};
@@ -14,7 +14,9 @@ use crate::server::{Refusal, Server, WrongTime};
 
 /// Draws one world.
 pub(super) fn draw(family: Family, seed: u64) -> Setup {
-    let mut dice = Dice::new(seed, family.name());
+    // With proof required the same worlds are drawn as without.
+    let name = family.name();
+    let mut dice = Dice::new(seed, name.strip_suffix(PROVED).unwrap_or(name));
     let d = &mut dice;
     let mut w = ordinary(family, seed, d);
     match family {
@@ -45,6 +47,16 @@ pub(super) fn draw(family: Family, seed: u64) -> Setup {
         Family::Steered => steered(&mut w, d),
         Family::RateLimited => rate_limited(&mut w, d),
         Family::MixedRandom => mixed(&mut w, d),
+        Family::Spoofer | Family::SpooferNts => hostile::spoofer(&mut w, d),
+        Family::Replayer | Family::ReplayerNts => hostile::replayer(&mut w, d),
+        Family::Delayer | Family::DelayerNts => hostile::delayer(&mut w, d),
+        Family::Forger => hostile::forger(&mut w, d, false),
+        Family::ForgerNts => hostile::forger(&mut w, d, true),
+        Family::Frozen => hostile::frozen(&mut w, d, false),
+        Family::FrozenNoticed => hostile::frozen(&mut w, d, true),
+    }
+    if name.ends_with(PROVED) {
+        w.authentication = Authentication::Required;
     }
     w
 }
@@ -87,6 +99,7 @@ fn ordinary(family: Family, seed: u64, d: &mut Dice) -> Setup {
             origin_ns: (d.unit() * 1e15) as i64,
             resolution_ns: 1,
             sleeps: Vec::new(),
+            freezes: Vec::new(),
         },
         path: Path { forth, back, outages: Vec::new() },
         server: Server {
@@ -99,6 +112,8 @@ fn ordinary(family: Family, seed: u64, d: &mut Dice) -> Setup {
             key: d.bits(),
             ..Server::default()
         },
+        attacker: None,
+        authentication: Authentication::None,
         host: Host {
             stamp_ns: d.magnitude(500.0, 20_000.0),
             wake_ns: d.magnitude(20_000.0, 300_000.0),
@@ -111,7 +126,7 @@ fn ordinary(family: Family, seed: u64, d: &mut Dice) -> Setup {
     }
 }
 
-fn lan(w: &mut Setup, d: &mut Dice) {
+pub(super) fn lan(w: &mut Setup, d: &mut Dice) {
     let (base_ns, jitter_ns) = (d.magnitude(4e4, 5e5), d.magnitude(2e3, 5e4));
     for direction in [&mut w.path.forth, &mut w.path.back] {
         direction.base_ns = base_ns;
@@ -384,7 +399,7 @@ fn cornered_path(w: &mut Setup, d: &mut Dice) {
 }
 
 /// Steps of 3 ppm and ramps of 4 ppm within two minutes, either way, at least ten minutes apart.
-fn moves(w: &mut Setup, d: &mut Dice) {
+pub(super) fn moves(w: &mut Setup, d: &mut Dice) {
     let n = d.count(2, 24);
     let (mut level, mut free_s) = (0.0_f64, 0.0);
     for at_ns in d.moments(n, seconds(1_200.0), DAY_NS) {
@@ -468,7 +483,7 @@ fn stairs(w: &mut Setup, d: &mut Dice, begin_s: f64) {
 }
 
 /// Takes wander and swing from the oscillator, so that what is added is all that it does.
-fn quiet(w: &mut Setup) {
+pub(super) fn quiet(w: &mut Setup) {
     w.oscillator.parts.truncate(2);
 }
 
@@ -630,15 +645,17 @@ fn stated_ns(server: &Server) -> f64 {
     server.root_delay.as_nanos() as f64 / 2.0 + server.root_dispersion.as_nanos() as f64
 }
 
-fn seconds(seconds: f64) -> i64 {
+pub(super) fn seconds(seconds: f64) -> i64 {
     (seconds * SECOND_NS as f64) as i64
 }
 
+/// How the names of families end in which replies must be proved.
+const PROVED: &str = "-nts";
 const DAY_S: f64 = 86_400.0;
-const DAY_NS: i64 = 86_400 * SECOND_NS;
+pub(super) const DAY_NS: i64 = 86_400 * SECOND_NS;
 /// Longest pause between the attempts of a failed clock, an attempt and a little more.
 const BACK_OFF_NS: i64 = 310 * SECOND_NS;
 /// Several attempts may fail by chance where much is lost.
-const UNLUCKY_NS: i64 = 1_800 * SECOND_NS;
+pub(super) const UNLUCKY_NS: i64 = 1_800 * SECOND_NS;
 /// So long a lie may be remembered: longer than any window of samples.
-const FORGOTTEN_NS: i64 = 8 * 3_600 * SECOND_NS;
+pub(super) const FORGOTTEN_NS: i64 = 8 * 3_600 * SECOND_NS;

@@ -109,5 +109,25 @@ families! {
         RateLimited = "rate-limited",
         /// Everything drawn from the seed.
         MixedRandom = "mixed-random",
+        /// Off the path: hundreds of forged replies, kisses and NAKs for each request, to the right port.
+        Spoofer = "spoofer",
+        /// The same, with NTS required.
+        SpooferNts = "spoofer-nts",
+        /// On the path: old replies again, late, early, in another order, of other rounds.
+        Replayer = "replayer",
+        /// The same, with NTS required.
+        ReplayerNts = "replayer-nts",
+        /// On the path: moves delay between the directions at a constant round trip, knowing the oscillator.
+        Delayer = "delayer",
+        /// The same, with NTS required.
+        DelayerNts = "delayer-nts",
+        /// On the path: changes the times of replies, beside the real ones or in place of them.
+        Forger = "forger",
+        /// The same, with NTS required.
+        ForgerNts = "forger-nts",
+        /// All counters stop together, or jump, or go on at another rate, and nobody says so.
+        Frozen = "frozen",
+        /// The same, with a host that says so (vmclock).
+        FrozenNoticed = "frozen-noticed",
     }
 }

@@ -2,15 +2,18 @@
 
 mod families;
 mod family;
+mod hostile;
 
 pub use family::Family;
 pub(crate) use family::families;
 
-use ntp_clock_core::{Span, UnixTime};
+use ntp_clock_core::{Authentication, Span, UnixTime};
 
-use crate::counter::{Oscillator, SECOND_NS};
+use crate::attack::Attacker;
+use crate::counter::{Freeze, Oscillator, SECOND_NS};
 use crate::path::{Episode, Path};
 use crate::server::Server;
+use crate::statistics::WARM_NS;
 
 /// The machine that the clock runs on, its counter apart.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -59,6 +62,10 @@ pub struct Setup {
     pub path: Path,
     /// The server.
     pub server: Server,
+    /// Somebody who sends packets or changes them.
+    pub attacker: Option<Attacker>,
+    /// Whether replies must be proved.
+    pub authentication: Authentication,
     /// The machine.
     pub host: Host,
     /// When the clock cannot be expected to be synchronised.
@@ -106,12 +113,16 @@ impl Setup {
     }
 
     /// Whether errors say something about the estimate: while a server lies nobody can be right,
-    /// and just after a leap second nobody can know.
+    /// just after a leap second nobody can know, and a counter that may be another one has to become
+    /// known as at the beginning.
     #[must_use]
     pub fn is_measured(&self, t_ns: i64) -> bool {
         let leaping =
             |(at_ns, _): (i64, i64)| (at_ns - LEAPING_NS..at_ns + LEAPING_NS).contains(&t_ns);
-        self.is_checked(t_ns) && !self.server.leap.is_some_and(leaping)
+        let another = |f: &Freeze| (f.from_ns..f.to_ns + WARM_NS).contains(&t_ns);
+        self.is_checked(t_ns)
+            && !self.server.leap.is_some_and(leaping)
+            && !self.oscillator.freezes.iter().any(another)
     }
 
     /// Whether a fault, or the time to recover from it, excuses a missing reading.

@@ -61,7 +61,8 @@ pub enum LineError {
     },
     /// No line is of this type.
     #[error(
-        "unknown type {0:?}: there are \"exchange\", \"lost\", \"read\", \"round_end\" and \"suspend\""
+        "unknown type {0:?}: there are \"exchange\", \"lost\", \"read\", \"round_end\", \"suspend\" \
+         and \"counter_changed\""
     )]
     UnknownType(String),
 }

@@ -37,6 +37,11 @@ pub enum Line {
         /// When that was noticed.
         local: LocalTime,
     },
+    /// The counter may be another one, of another frequency.
+    CounterChanged {
+        /// When that was noticed.
+        local: LocalTime,
+    },
 }
 
 /// An exchange as it stands in a log, where it may be one that nobody would believe.
@@ -120,6 +125,7 @@ impl Line {
             "read" => Line::Read { local: local()? },
             "round_end" => Line::RoundEnd { local: local()? },
             "suspend" => Line::Suspend { local: local()? },
+            "counter_changed" => Line::CounterChanged { local: local()? },
             other => {
                 return Err(LineError::UnknownType(other.chars().take(TYPE_CHARS_MAX).collect()));
             }
@@ -144,6 +150,7 @@ impl Line {
             LogEntry::Lost { sent_at } => Line::Lost { sent_at },
             LogEntry::RoundEnd { at } => Line::RoundEnd { local: at },
             LogEntry::Suspend { at } => Line::Suspend { local: at },
+            LogEntry::CounterChanged { at } => Line::CounterChanged { local: at },
             _ => return None,
         })
     }
@@ -160,6 +167,7 @@ impl fmt::Display for Line {
             Line::Read { local } => of_type(f, "read", "local_ns", *local),
             Line::RoundEnd { local } => of_type(f, "round_end", "local_ns", *local),
             Line::Suspend { local } => of_type(f, "suspend", "local_ns", *local),
+            Line::CounterChanged { local } => of_type(f, "counter_changed", "local_ns", *local),
         }
     }
 }
@@ -226,6 +234,7 @@ mod tests {
             r#"{"type":"read","local_ns":9223372036854775807}"#,
             r#"{"type":"round_end","local_ns":-9223372036854775808}"#,
             r#"{"type":"suspend","local_ns":0}"#,
+            r#"{"type":"counter_changed","local_ns":1}"#,
         ];
         for text in lines {
             assert_eq!(parse(text).unwrap().unwrap().to_string(), text);

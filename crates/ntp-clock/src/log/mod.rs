@@ -13,6 +13,7 @@
 //! | `read` | `local_ns` | what is the time at this moment? |
 //! | `round_end` | `local_ns` | optional: the live clock ended its round |
 //! | `suspend` | `local_ns` | optional: the counter lost time |
+//! | `counter_changed` | `local_ns` | optional: the counter may be another one, of another frequency |
 //!
 //! All are integers; times and spans are nanoseconds within a signed 64-bit integer, `leap` is 0
 //! to 3, `stratum` 0 to 255, `precision_log2_s` -128 to 127. Members of other names are ignored,

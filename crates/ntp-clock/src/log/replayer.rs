@@ -170,6 +170,7 @@ impl Replayer {
             }
             Line::RoundEnd { local } => self.replay.finish_round(*local),
             Line::Suspend { local } => self.replay.suspend(*local),
+            Line::CounterChanged { local } => self.replay.counter_changed(*local),
             Line::Read { local } => {
                 let answer = Answer { local: *local, reading: self.replay.read(*local) };
                 self.summary.reads += 1;

@@ -50,7 +50,9 @@ fn logged_at(entry: &LogEntry) -> LocalTime {
     match entry {
         LogEntry::Exchange { handled_at, .. } => *handled_at,
         LogEntry::Lost { sent_at } => *sent_at,
-        LogEntry::RoundEnd { at } | LogEntry::Suspend { at } => *at,
+        LogEntry::RoundEnd { at } | LogEntry::Suspend { at } | LogEntry::CounterChanged { at } => {
+            *at
+        }
         _ => LocalTime::MIN,
     }
 }
