@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -211,7 +211,17 @@ impl Drop for Chrony {
     }
 }
 
-fn free_port() -> u16 {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
-    socket.local_addr().expect("bound").port()
+/// A port that the system gives to nobody by itself, as it might before a server uses it or while
+/// the server restarts.
+pub fn free_port() -> u16 {
+    let is_free = |port: &u16| {
+        let address = ("127.0.0.1", *port);
+        UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+    };
+    // The system's own choice is another each time; it begins where these end, and beyond.
+    let another = || {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+        10_000 + socket.local_addr().expect("bound").port() % 10_000
+    };
+    std::iter::repeat_with(another).find(is_free).expect("one of many")
 }
