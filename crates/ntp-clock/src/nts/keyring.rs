@@ -24,8 +24,12 @@ pub(crate) struct Keyring {
     association: Option<Association>,
     /// The certificates by which these keys are our server's.
     chain: Vec<CertificateDer<'static>>,
+    /// They were judged by a time that this clock had, at the exchange or since.
+    chain_judged: bool,
     renewal: Renewal,
     exchange: Option<Arc<Mutex<Option<Outcome>>>>,
+    /// When the last exchange took certificates to be valid.
+    judged: Judged,
     /// Why the last exchange gave no keys, or keys of no use.
     error: Option<Failure>,
     /// Whether the keys are those of the last exchange, rather than of one before it.
@@ -61,8 +65,10 @@ impl Keyring {
             bell,
             association: None,
             chain: Vec::new(),
+            chain_judged: false,
             renewal: Renewal::new(),
             exchange: None,
+            judged: Judged::WithoutClock,
             error: None,
             newest: false,
             unanswered: false,
@@ -80,7 +86,7 @@ impl Keyring {
         now: LocalTime,
         time: Option<UnixTime>,
     ) -> Connecting {
-        self.collect();
+        self.collect(time);
         let fresh = self.round != round;
         self.round = round;
         let cookies = self.association.as_ref().map_or(0, Association::cookies);
@@ -167,24 +173,33 @@ impl Keyring {
 
     /// Time is told by whoever has the certificate's key, and that may be stolen and old. So no
     /// time is taken over from a reply that is not within the certificates' validity: not the first
-    /// one, and not one that is far from ours. Where both agree, ours has judged them at the
-    /// exchange; that they have expired since is no reason for other keys (RFC 8915 section 8.5).
+    /// one, and not one that is far from ours. Our time judges them too, once: it may have come
+    /// from older keys, since an exchange that had none. That they have expired after that is no
+    /// reason for other keys (RFC 8915 section 8.5).
     fn judge(&mut self, time: UnixTime, ours: Option<UnixTime>) -> Result<(), Rejection> {
         if time < FLOOR {
             let detail = format!("the server tells {time}, which was before this release");
             return Err(self.disprove(Failure::new(FailureKind::KeyExchange, detail)));
         }
-        if ours.is_some_and(|ours| (ours - time).abs() <= TIME_OF_REPLY_MAX_ERROR) {
-            return Ok(());
-        }
-        match self.server.judge(&self.chain, time, TIME_OF_REPLY_MAX_ERROR) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let detail = format!("{error}; by the time that its own server tells, {time}");
-                self.association = None;
-                Err(self.disprove(Failure::new(kind_of(&error), detail)))
+        if let Some(ours) = ours {
+            if !self.chain_judged {
+                self.judge_at(ours, "this clock's time")?;
+                self.chain_judged = true;
+            }
+            if (ours - time).abs() <= TIME_OF_REPLY_MAX_ERROR {
+                return Ok(());
             }
         }
+        self.judge_at(time, "the time that its own server tells")
+    }
+
+    /// Gives the keys up where their certificates were not valid then, by this clock.
+    fn judge_at(&mut self, time: UnixTime, whose: &str) -> Result<(), Rejection> {
+        let judged = self.server.judge(&self.chain, time, TIME_OF_REPLY_MAX_ERROR);
+        judged.map_err(|error| {
+            self.association = None;
+            self.disprove(untimely(&error, time, whose))
+        })
     }
 
     fn disprove(&mut self, failure: Failure) -> Rejection {
@@ -198,6 +213,7 @@ impl Keyring {
         let slot = Arc::new(Mutex::new(None));
         let (server, bell, result) = (self.server.clone(), self.bell.clone(), Arc::clone(&slot));
         let judged = time.map_or(Judged::WithoutClock, Judged::At);
+        self.judged = judged;
         let exchange = move || {
             let outcome = exchange(&server, judged);
             *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
@@ -217,7 +233,8 @@ impl Keyring {
     }
 
     /// Takes what an exchange that is over gave. Old keys are kept where there are no new ones.
-    fn collect(&mut self) {
+    /// `time` is what the clock reads, if it does.
+    fn collect(&mut self, time: Option<UnixTime>) {
         let Some(slot) = &self.exchange else { return };
         // Asked before the slot is looked at: what a thread leaves there is seen once it is gone.
         let thread_is_gone = Arc::strong_count(slot) == 1;
@@ -234,6 +251,14 @@ impl Keyring {
         let taken = outcome.and_then(|(keys, address)| {
             let target = target_of(&keys, address);
             let target = target.map_err(|failure| InVain { failure, reached: true })?;
+            // There may be time by now, of older keys.
+            if let (Judged::WithoutClock, Some(ours)) = (self.judged, time) {
+                let judged = self.server.judge(&keys.certificates, ours, TIME_OF_REPLY_MAX_ERROR);
+                judged.map_err(|error| {
+                    let failure = untimely(&error, ours, "this clock's time");
+                    InVain { failure, reached: true }
+                })?;
+            }
             Ok((keys, target))
         });
         match taken {
@@ -253,6 +278,7 @@ impl Keyring {
                     ..NtsStatus::of(self.server.trusted().clone())
                 };
                 self.chain = keys.certificates;
+                self.chain_judged = time.is_some() || matches!(self.judged, Judged::At(_));
                 self.association = Some(keys.association);
                 self.newest = true;
                 self.target = Some(target);
@@ -301,6 +327,13 @@ fn exchange(server: &KeyServer, judged: Judged) -> Outcome {
     Err(vain)
 }
 
+/// Certificates that do not prove the server at this time, and whose time that is.
+fn untimely(error: &KeysError, time: UnixTime, whose: &str) -> Failure {
+    let margin_s = TIME_OF_REPLY_MAX_ERROR.as_nanos() / 1_000_000_000;
+    let detail = format!("{error}; by {whose}, {time}, within {margin_s} s");
+    Failure::new(kind_of(error), detail)
+}
+
 /// By what can be done about it.
 fn kind_of(error: &KeysError) -> FailureKind {
     match error {
@@ -331,9 +364,9 @@ fn with_port(server: &Server) -> String {
     server.ip().map_or_else(named, |ip| SocketAddr::new(ip, port).to_string())
 }
 
-/// How far true time may be from what a reply says when that is believed: 2 s until the reply is
-/// too late, and 1 s that a server's own error may be.
-const TIME_OF_REPLY_MAX_ERROR: Span = Span::from_secs(3);
+/// How far true time may be from what a reply says when that is believed: less than 4 s until the
+/// reply is too late, and 1 s that a server's own error may be.
+const TIME_OF_REPLY_MAX_ERROR: Span = Span::from_secs(5);
 /// For one address.
 const LIMIT: Duration = Duration::from_secs(5);
 const ADDRESSES_MAX: usize = 4;

@@ -31,8 +31,9 @@ fn keys(cookies: u8, host: Option<&str>, port: Option<u16>) -> Keys {
     Keys { association, ntp_host, ntp_port: port, certificates: vec![], took }
 }
 
-/// An exchange that is over, with this outcome.
+/// An exchange that is over, with this outcome; it has judged certificates by the clock.
 fn give(keyring: &mut Keyring, outcome: Option<Outcome>) {
+    keyring.judged = Judged::At(OURS);
     keyring.exchange = Some(Arc::new(Mutex::new(outcome)));
 }
 
@@ -222,6 +223,65 @@ fn after_a_round_of_silence_keys_are_exchanged_while_the_old_ones_are_still_used
 
 #[test]
 fn whoever_has_a_stolen_key_can_give_no_time_outside_its_certificates_validity() {
+    let (server, stolen) = of_november();
+    let day = |days: i64| OURS + Span::from_secs(86_400 * days);
+    let told = |before: Option<UnixTime>, time, ours| {
+        let mut keyring = Keyring::new(server.clone(), Bell::default());
+        give(&mut keyring, Some(Ok((stolen(), address()))));
+        keyring.judged = Judged::WithoutClock;
+        assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
+        if let Some(before) = before {
+            tell(&mut keyring, before, None).expect("within its validity");
+            // Now there is a reading.
+            tell(&mut keyring, before, Some(before)).expect("as before");
+        }
+        tell(&mut keyring, time, ours).is_ok()
+    };
+    assert!(told(None, day(0), None), "within its validity");
+    assert!(!told(None, day(60), None), "the first reply");
+    // The engine may have refused that, and a clock that was stopped has no time any more.
+    assert!(!told(Some(day(0)), day(60), None), "a later one, where there is still no time");
+    assert!(!told(Some(day(0)), day(60), Some(day(0))), "far from the time that there is");
+    assert!(told(Some(day(0)), day(20), Some(day(0))), "far from it, within its validity");
+    assert!(told(Some(day(0)), day(60), Some(day(60))), "it has expired since, and time agrees");
+    // The clock has its time from older keys, whose reply came while keys were exchanged.
+    assert!(!told(None, day(60), Some(day(60))), "expired by our time, which has not judged it");
+    assert!(!told(None, day(0), Some(day(60))), "nor by a time of its validity");
+}
+
+#[test]
+fn certificates_judged_without_a_clock_are_judged_by_our_time_as_soon_as_there_is_one() {
+    let (server, expired) = of_november();
+    let mut keyring = Keyring::new(server, Bell::default());
+    give(&mut keyring, Some(Ok((expired(), address()))));
+    keyring.judged = Judged::WithoutClock;
+    keyring.round = 1;
+    let ours = OURS + Span::from_secs(86_400 * 60);
+    let Connecting::Failed(failure) = keyring.prepare(1, NOW, Some(ours)) else { panic!("taken") };
+    assert_eq!(failure.code(), "certificate", "{failure}");
+    assert!(failure.detail().contains("this clock's time, 2027-01-01"), "{failure}");
+    assert!(failure.detail().ends_with("within 5 s"), "{failure}");
+    assert_eq!(keyring.status().cookies, 0);
+    let mut keyring = keyring_in_use();
+    give(&mut keyring, Some(Ok((expired(), address()))));
+    keyring.judged = Judged::WithoutClock;
+    assert!(matches!(keyring.prepare(2, NOW, Some(ours)), Connecting::Ready));
+    assert!(keyring.chain.is_empty(), "older keys stay");
+}
+
+/// What the server tells this keyring, whose clock reads this.
+fn tell(
+    keyring: &mut Keyring,
+    time: UnixTime,
+    ours: Option<UnixTime>,
+) -> Result<Authenticated, Rejection> {
+    let request = keyring.request(7).expect("a cookie");
+    let transmit_timestamp = NtpTimestamp::from_unix(time);
+    keyring.open(&reply(&request, |header| Packet { transmit_timestamp, ..header }), ours)
+}
+
+/// A server whose certificate is of November 2026, and keys that it gives.
+fn of_november() -> (KeyServer, impl Fn() -> Keys) {
     let mut params = CertificateParams::new(["time.example".to_owned()]).expect("a name");
     (params.not_before, params.not_after) =
         (date_time_ymd(2_026, 11, 1), date_time_ymd(2_026, 12, 1));
@@ -231,27 +291,5 @@ fn whoever_has_a_stolen_key_can_give_no_time_outside_its_certificates_validity()
     roots.add(certificate.clone()).expect("a root");
     let server = "time.example".parse().expect("a server");
     let server = KeyServer::trusting(&server, NtsRoots::Platform, roots).expect("a name");
-    let stolen = || Keys { certificates: vec![certificate.clone()], ..keys(8, None, None) };
-    let day = |days: i64| OURS + Span::from_secs(86_400 * days);
-    let told = |before: Option<UnixTime>, time, ours| {
-        let mut keyring = Keyring::new(server.clone(), Bell::default());
-        give(&mut keyring, Some(Ok((stolen(), address()))));
-        assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
-        let mut tell = |time, ours| {
-            let request = keyring.request(7).expect("a cookie");
-            let transmit_timestamp = NtpTimestamp::from_unix(time);
-            keyring.open(&reply(&request, |header| Packet { transmit_timestamp, ..header }), ours)
-        };
-        if let Some(before) = before {
-            tell(before, None).expect("within its validity");
-        }
-        tell(time, ours).is_ok()
-    };
-    assert!(told(None, day(0), None), "within its validity");
-    assert!(!told(None, day(60), None), "the first reply");
-    // The engine may have refused that, and a clock that was stopped has no time any more.
-    assert!(!told(Some(day(0)), day(60), None), "a later one, where there is still no time");
-    assert!(!told(Some(day(0)), day(60), Some(day(0))), "far from the time that there is");
-    assert!(told(Some(day(0)), day(20), Some(day(0))), "far from it, within its validity");
-    assert!(told(Some(day(0)), day(60), Some(day(60))), "it has expired since, and time agrees");
+    (server, move || Keys { certificates: vec![certificate.clone()], ..keys(8, None, None) })
 }
