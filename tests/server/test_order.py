@@ -6,13 +6,14 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from system import fetch
 from test_links import MS, Comparing
 
 from portacode.trace import DEVICE_KEYS, KEYS
 
 if TYPE_CHECKING:
     from conftest import World
-    from system import RawDevice, Socket, fetch
+    from system import RawDevice, Socket
 
 
 class Pair:
