@@ -3,7 +3,7 @@
 
 import { addressOfPage, node, relayOfPage } from './environment.js';
 import { failure } from './failure.js';
-import { NtsError, plainNtpWillDo } from './nts.js';
+import { NtsError, plainNtpWillDo, urlWillDo } from './nts.js';
 import { parseServer } from './server.js';
 import { CLOUDFLARE_TRACE, HttpsTime, serverOf } from './transports/https.js';
 import { HttpRelay } from './transports/http.js';
@@ -13,6 +13,8 @@ import { WebSocketRelay } from './transports/websocket.js';
 
 const CREDENTIALS = ['omit', 'same-origin', 'include'];
 const VARIABLE = 'PORTACODE_NTP_SERVER';
+
+const environment = () => node?.env ?? {};
 
 /** The way that these options name; a TypeError where they name none, or two. */
 export function wayOf(options) {
@@ -45,12 +47,13 @@ export function defaultWay() {
     } catch (error) {
         const { message } = error;
         const failed = (code, warning) => ({ failure: failure(code, message), warning });
-        if (relay) return failed('no_relay', `the page's ntp-clock-relay is malformed: ${message}`);
-        const [code, warning] =
-            error instanceof NtsError
-                ? ['no_nts', message]
-                : ['no_server', `${VARIABLE} is malformed: ${message}`];
-        return { ...failed(code, warning), server: named };
+        const unproved = error instanceof NtsError && failed('no_nts', message);
+        if (relay) {
+            const malformed = `the page's ntp-clock-relay is malformed: ${message}`;
+            return unproved || failed('no_relay', malformed);
+        }
+        const malformed = `${VARIABLE} is malformed: ${message}`;
+        return { ...(unproved || failed('no_server', malformed)), server: named };
     }
 }
 
@@ -68,6 +71,7 @@ function relayWay(relay, credentials = 'omit') {
     if (page.protocol === 'https:' && page.host === url.host) {
         url.protocol = url.protocol.replace(/^(ws|http):/, '$1s:');
     }
+    urlWillDo(url, undefined, environment());
     const { href, protocol } = url;
     const key = `relay ${href} ${credentials}`;
     if (/^wss?:$/.test(protocol)) {
@@ -81,11 +85,7 @@ function relayWay(relay, credentials = 'omit') {
 
 function sourceWay(source, nts) {
     const isHttps = source === 'cloudflare' || /^https?:\/\//.test(source);
-    if (isHttps) {
-        // Not even where the environment requires it: no NTP is asked.
-        plainNtpWillDo(nts ?? 'off', {});
-        return httpsWay(source === 'cloudflare' ? CLOUDFLARE_TRACE : source);
-    }
+    if (isHttps) return httpsWay(source === 'cloudflare' ? CLOUDFLARE_TRACE : source, nts);
     const way = udpWay(source, nts);
     if (!node) throw new TypeError('a browser cannot ask an NTP server: configure a relay');
     return way;
@@ -94,7 +94,7 @@ function sourceWay(source, nts) {
 function udpWay(text, nts) {
     if (/^\s*nts:\/\//i.test(text)) throw NtsError.required(JSON.stringify(text));
     const server = parseServer(text);
-    plainNtpWillDo(nts, node?.env ?? {});
+    plainNtpWillDo(nts, environment());
     return {
         via: 'udp',
         server: server.shown,
@@ -103,9 +103,10 @@ function udpWay(text, nts) {
     };
 }
 
-function httpsWay(text) {
+function httpsWay(text, nts) {
     const url = parsed(text, () => `${JSON.stringify(text)} is no URL`);
     url.hash = '';
+    urlWillDo(url, nts, environment());
     return {
         via: 'https',
         boundAssumed: true,

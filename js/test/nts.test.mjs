@@ -1,9 +1,10 @@
-// NTS is required, and JavaScript has none: it says so and asks nobody by plain NTP.
+// NTS is required, and JavaScript has none: it says so and asks nobody without proof.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import dgram from 'node:dgram';
 import { test } from 'node:test';
+import { defaultWay, wayOf } from '../src/ways.js';
 import { NTPClock, runNode } from './support.mjs';
 
 const REMEDY =
@@ -97,4 +98,80 @@ test('nobody gets NTS by asking for it: an NTP server, its URL, HTTPS, a relay',
     const relay = { relay: 'wss://a.example/clock/', nts: 'required' };
     const theirs = "nts is for a source; a relay's own server has its choice";
     assert.throws(asks(relay), { name: 'NtsError', message: theirs });
+});
+
+/** While Node's environment says this of NTS, `run`. */
+function chosen(nts, run) {
+    process.env.PORTACODE_NTP_NTS = nts;
+    try {
+        return run();
+    } finally {
+        delete process.env.PORTACODE_NTP_NTS;
+    }
+}
+
+const overTls = (url, scheme) => ({
+    name: 'NtsError',
+    message:
+        `PORTACODE_NTP_NTS=required cannot be followed: anybody on the way can change what ${url} ` +
+        `says; ask it over TLS, by ${scheme}`,
+});
+
+const OPEN = [
+    [{ relay: 'ws://a.example/clock/' }, 'wss:'],
+    [{ relay: 'HTTP://a.example:8001/clock/' }, 'https:'],
+    [{ relay: 'http://localhost/' }, 'https:'],
+    [{ relay: 'ws://127.0.0.1.a.example/' }, 'wss:'],
+    [{ relay: 'http://[::2]/', credentials: 'include' }, 'https:'],
+    [{ source: 'http://a.example/trace' }, 'https:'],
+];
+
+for (const [options, scheme] of OPEN) {
+    const { href } = new URL(options.relay ?? options.source);
+    test(`where the environment requires NTS, ${href} is refused and ${scheme} named`, () => {
+        chosen('required', () => {
+            assert.throws(() => new NTPClock(options), overTls(href, scheme));
+            const clock = new NTPClock({ relay: 'wss://a.example/' });
+            assert.throws(() => clock.configure(options), overTls(href, scheme));
+        });
+        assert.throws(() => chosen('yes', () => wayOf(options)), /"off" or "required", not "yes"$/);
+        assert.ok(chosen('off', () => wayOf(options)) && wayOf(options));
+    });
+}
+
+const PROVED_OR_NEAR = [
+    { relay: 'wss://a.example/clock/' },
+    { relay: 'https://a.example/clock/' },
+    { source: 'cloudflare' },
+    { source: 'https://a.example/trace' },
+    { relay: 'ws://127.0.0.1:8001/' },
+    { relay: 'http://127.1/' },
+    { relay: 'ws://[::1]:8001/' },
+    { source: 'http://127.255.0.1/trace' },
+];
+
+test('where the environment requires NTS, TLS and loopback addresses will do', () => {
+    for (const options of PROVED_OR_NEAR) {
+        assert.equal(chosen('required', () => wayOf(options)).key, wayOf(options).key);
+    }
+});
+
+test('a program may ask without proof what the environment refuses, not the other way', () => {
+    const source = 'http://a.example/trace';
+    assert.ok(chosen('required', () => wayOf({ source, nts: 'off' })));
+    for (const url of [source, 'http://127.0.0.1/trace']) {
+        const asks = () => new NTPClock({ source: url, nts: 'required' });
+        assert.throws(asks, refused("nts: 'required'"));
+    }
+});
+
+test('a relay that a page names within Node is refused as no_nts, not as malformed', (t) => {
+    const meta = { content: 'ws://a.example/clock/' };
+    globalThis.document = { querySelector: () => meta };
+    t.after(() => delete globalThis.document);
+    const { failure, warning } = chosen('required', defaultWay);
+    assert.deepEqual(failure, { code: 'no_nts', text: warning });
+    assert.equal(warning, overTls(meta.content, 'wss:').message);
+    meta.content = 'ftp://a.example/';
+    assert.equal(chosen('required', defaultWay).failure.code, 'no_relay');
 });

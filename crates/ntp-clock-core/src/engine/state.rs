@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                    reply believed                     three attempts failed,
-//!  Unsynchronised ------------------> Synchronised      kiss, or readings expired
+//!  Unsynchronised ------------------> Synchronised      or readings expired
 //!     |   ^   ^                        |   |    ^ |
 //!     |   |   '--- counter lost time --'   |    | '-----------------.
 //!     |   |        (from any state)        |    |                   |

@@ -146,7 +146,8 @@ export type Configuration =
     | {
           /**
            * URL of a relay: ws:, wss:, http: or https:, or relative to the page. On the host of a
-           * page that came over TLS it is asked over TLS.
+           * page that came over TLS it is asked over TLS. Where Node's environment requires NTS
+           * (`PORTACODE_NTP_NTS`), ws: and http: are an error, except to a loopback address.
            */
           relay: string;
           /**
@@ -166,7 +167,8 @@ export type Configuration =
           /**
            * Whether replies must be proved by Network Time Security. JavaScript cannot: "required",
            * also by `PORTACODE_NTP_NTS` in Node's environment, is an error, and a server at
-           * `nts://` is one too. "off" asks by plain NTP whatever the environment says.
+           * `nts://` is one too. Of URLs the environment refuses http: alone, except to a
+           * loopback address. "off" asks without proof whatever the environment says.
            */
           nts?: 'off' | 'required' | undefined;
           relay?: undefined;
