@@ -70,6 +70,7 @@ impl Driver {
             self.receive();
             self.publisher.feed(|engine, now| engine.handle_timeout(now));
             self.conclude_round();
+            self.use_new_keys();
             self.examine_counter();
             self.transmit();
             self.tell();
@@ -224,6 +225,7 @@ impl Driver {
             Ok(_) => self.report.note_move(self.carrier.believed(from)),
             // It has no time to give, and says so itself: another address may have.
             Err(rejection @ (Rejection::Unsynchronised | Rejection::RootDistance)) => {
+                self.proof.useless();
                 let kind = FailureKind::Attempt(AttemptError::Rejected(rejection));
                 if self.carrier.useless(from, Failure::new(kind, rejection.to_string())) {
                     self.publisher.engine_mut().hasten();
@@ -340,8 +342,20 @@ impl Driver {
     }
 
     fn tell(&mut self) {
-        self.shared.runtime().lock().nts = self.proof.status();
         self.report.tell(self.publisher.engine_mut(), &mut self.carrier);
+        // Afterwards: whoever sees that keys have come sees the round that uses them, too.
+        self.shared.runtime().lock().nts = self.proof.status();
+    }
+
+    /// A clock without time does not wait for its next attempt when its keys come after one.
+    fn use_new_keys(&mut self) {
+        if self.publisher.engine().in_round() || !self.proof.have_keys_come() {
+            return;
+        }
+        if self.time_at(self.shared.counters.local()).is_none() {
+            // After a kiss-o'-death it asks as soon as it may.
+            let _ = self.publisher.feed(|engine, now| engine.request_sync(now));
+        }
     }
 
     fn drop_round(&mut self) {
@@ -365,3 +379,6 @@ const HOST_NAP: Span = Span::from_millis(20);
 const HOST_PAUSE: Span = Span::from_secs(1);
 /// Datagrams handled before timers have their turn.
 const DATAGRAMS_AT_ONCE: usize = 64;
+
+#[cfg(all(test, feature = "nts"))]
+mod tests;

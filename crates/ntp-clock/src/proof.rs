@@ -131,6 +131,23 @@ impl Proof {
         }
     }
 
+    /// What was proved says that there is no time where it comes from.
+    pub(crate) fn useless(&mut self) {
+        #[cfg(feature = "nts")]
+        if let Proof::Nts(keyring) = self {
+            keyring.useless();
+        }
+    }
+
+    /// Whether a round begun now has keys that the last one had not; says so once of these.
+    pub(crate) fn have_keys_come(&mut self) -> bool {
+        match self {
+            Proof::None => false,
+            #[cfg(feature = "nts")]
+            Proof::Nts(keyring) => keyring.have_keys_come(),
+        }
+    }
+
     /// What a round that had to wait for this has waited for.
     pub(crate) fn overdue(&self) -> Option<Failure> {
         match self {

@@ -1,6 +1,5 @@
 //! Names to addresses, in the background: a slow resolver never holds anything up.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,11 +38,9 @@ impl Lookup {
             return;
         }
         let slot = Arc::new(Mutex::new(None));
-        let (host, port) = (self.server.host().to_owned(), self.server.port());
-        let result = Arc::clone(&slot);
+        let (server, result) = (self.server.clone(), Arc::clone(&slot));
         let search = move || {
-            let answer = resolve(&host, port)
-                .map_err(|error| Failure::new(FailureKind::NoAddress, error.to_string()));
+            let answer = resolve(&server);
             *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
             bell.ring();
         };
@@ -66,7 +63,7 @@ impl Lookup {
             return;
         };
         self.search = None;
-        match answer.and_then(|addresses| self.usable(addresses)) {
+        match answer.and_then(|addresses| usable(&self.server, addresses)) {
             Ok(addresses) => {
                 self.known = addresses;
                 self.error = None;
@@ -74,29 +71,6 @@ impl Lookup {
             // What was known stays known: a resolver that fails says nothing about the server.
             Err(error) => self.error = Some(error),
         }
-    }
-
-    /// Those of the addresses that may be asked, each once, or why there are none.
-    fn usable(&self, addresses: Vec<SocketAddr>) -> Answer {
-        let mut usable = Vec::new();
-        let mut unusable = None;
-        for mut address in addresses {
-            if let IpAddr::V4(v4) = address.ip().to_canonical() {
-                address = SocketAddr::new(v4.into(), address.port());
-            }
-            if let Some(why) = self.server.unusable(address.ip()) {
-                let ip = address.ip();
-                let detail = format!("it leads to {ip}, {why}, which is not asked");
-                unusable = Some(Failure::new(FailureKind::ForbiddenAddress, detail));
-            } else if !usable.contains(&address) {
-                usable.push(address);
-            }
-        }
-        if usable.is_empty() {
-            let none = || Failure::new(FailureKind::NoAddress, "the name has no address");
-            return Err(unusable.unwrap_or_else(none));
-        }
-        Ok(alternating(usable))
     }
 
     /// All known addresses, in the order in which to try them.
@@ -112,18 +86,55 @@ impl Lookup {
     /// Why there is no address.
     pub(crate) fn failure(&self) -> Failure {
         let silent = || Failure::new(FailureKind::NoAddress, "the resolver has not answered yet");
-        let reason = self.error.clone().unwrap_or_else(silent);
-        let detail = format!("could not resolve {:?}: {reason}", self.server.host());
-        Failure::new(reason.kind(), detail)
+        unresolved(&self.server, &self.error.clone().unwrap_or_else(silent))
     }
 }
 
-fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+/// The server's addresses that may be asked, in the order in which to try them; blocks as long as
+/// the resolver does.
+#[cfg(feature = "nts")]
+pub(crate) fn find(server: &Server) -> Answer {
+    let found = resolve(server).and_then(|addresses| usable(server, addresses));
+    found.map_err(|reason| unresolved(server, &reason))
+}
+
+fn unresolved(server: &Server, reason: &Failure) -> Failure {
+    let detail = format!("could not resolve {:?}: {reason}", server.host());
+    Failure::new(reason.kind(), detail)
+}
+
+fn resolve(server: &Server) -> Answer {
     #[cfg(test)]
-    if let Some(addresses) = hosts::addresses(host) {
+    if let Some(addresses) = hosts::addresses(server.host()) {
         return Ok(addresses);
     }
-    (host, port).to_socket_addrs().map(Iterator::collect)
+    (server.host(), server.port())
+        .to_socket_addrs()
+        .map(Iterator::collect)
+        .map_err(|error| Failure::new(FailureKind::NoAddress, error.to_string()))
+}
+
+/// Those of the addresses that may be asked, each once, or why there are none.
+fn usable(server: &Server, addresses: Vec<SocketAddr>) -> Answer {
+    let mut usable = Vec::new();
+    let mut unusable = None;
+    for mut address in addresses {
+        if let IpAddr::V4(v4) = address.ip().to_canonical() {
+            address = SocketAddr::new(v4.into(), address.port());
+        }
+        if let Some(why) = server.unusable(address.ip()) {
+            let ip = address.ip();
+            let detail = format!("it leads to {ip}, {why}, which is not asked");
+            unusable = Some(Failure::new(FailureKind::ForbiddenAddress, detail));
+        } else if !usable.contains(&address) {
+            usable.push(address);
+        }
+    }
+    if usable.is_empty() {
+        let none = || Failure::new(FailureKind::NoAddress, "the name has no address");
+        return Err(unusable.unwrap_or_else(none));
+    }
+    Ok(alternating(usable))
 }
 
 /// The families by turns, that of the resolver's first choice first (RFC 8305, section 4): a

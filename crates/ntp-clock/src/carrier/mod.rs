@@ -18,6 +18,8 @@ use crate::os::{Bell, Socket};
 use crate::server::Server;
 use connection::Connection;
 use lookup::Lookup;
+#[cfg(feature = "nts")]
+pub(crate) use lookup::find;
 #[cfg(test)]
 pub(crate) use lookup::hosts;
 use order::Order;

@@ -1,7 +1,7 @@
 //! A server of keys, and a connection to it.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,8 @@ use crate::server::Server;
 /// ```
 #[derive(Clone, Debug)]
 pub struct KeyServer {
-    host: String,
-    port: u16,
+    /// At the port of its key exchange.
+    server: Server,
     name: ServerName<'static>,
     trusted: NtsRoots,
     roots: Arc<RootCertStore>,
@@ -106,21 +106,20 @@ impl KeyServer {
         store: RootCertStore,
     ) -> Result<Self, NtsError> {
         let host = server.host().to_owned();
-        let name = ServerName::try_from(host.clone()).map_err(|_| NtsError::Host(host.clone()))?;
-        let (port, roots) = (server.key_port(), Arc::new(store));
-        Ok(KeyServer { host, port, name, trusted, roots })
+        let name = ServerName::try_from(host.clone()).map_err(|_| NtsError::Host(host))?;
+        Ok(KeyServer { server: server.of_keys(), name, trusted, roots: Arc::new(store) })
     }
 
     /// Name or address, as its certificate must have it.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        self.server.host()
     }
 
     /// The TCP port where keys are exchanged.
     #[must_use]
-    pub const fn port(&self) -> u16 {
-        self.port
+    pub fn port(&self) -> u16 {
+        self.server.port()
     }
 
     /// Whose word counts.
@@ -128,9 +127,9 @@ impl KeyServer {
         &self.trusted
     }
 
-    /// Whether this is an address at which a server can be.
-    pub(crate) fn may_be_at(&self, ip: IpAddr) -> bool {
-        Server::at(&self.host, self.port).is_ok_and(|server| server.unusable(ip).is_none())
+    /// The server, at the port of its key exchange.
+    pub(super) const fn server(&self) -> &Server {
+        &self.server
     }
 
     /// Exchanges keys with the server at this address, in `limit` at most; blocks so long.

@@ -1,14 +1,14 @@
 //! A clock's keys: exchanged in the background, again when they are used up, used for each packet.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use ntp_clock_core::{Authenticated, Leap, LocalTime, Rejection, Span, UnixTime};
 use ntp_clock_nts::{Association, Opened, Renewal};
 use rustls::pki_types::CertificateDer;
 
 use super::certificate;
+use super::exchange::{self, InVain, Outcome, kind_of};
 use super::judge::{FLOOR, Judged};
 use super::key_server::{KeyServer, Keys, KeysError};
 use crate::carrier::Connecting;
@@ -44,17 +44,14 @@ pub(crate) struct Keyring {
     target: Option<Server>,
     /// The round for which keys were looked after last.
     round: u64,
-}
-
-/// Keys, and the address that gave them.
-type Outcome = Result<(Keys, SocketAddr), InVain>;
-
-/// An exchange that gave no keys.
-#[derive(Debug)]
-struct InVain {
-    failure: Failure,
-    /// A server was there and had work with it.
-    reached: bool,
+    /// The address that gave these keys.
+    giver: Option<SocketAddr>,
+    /// A reply was proved with them that told time.
+    served: bool,
+    /// Where these keys lead there is no time, by its own word: another address may have some.
+    useless: bool,
+    /// It was said that the exchange has given keys.
+    announced: bool,
 }
 
 impl Keyring {
@@ -75,6 +72,10 @@ impl Keyring {
             disproof: None,
             target: None,
             round: 0,
+            giver: None,
+            served: false,
+            useless: false,
+            announced: false,
         }
     }
 
@@ -94,7 +95,7 @@ impl Keyring {
         // Some servers are silent where they cannot read a cookie. Then keys are exchanged beside
         // the requests: the silence may be the network's, and the keys be good.
         let silent = fresh && std::mem::take(&mut self.unanswered);
-        let wanted = silent || spent && fresh;
+        let wanted = silent || fresh && (spent || self.useless);
         if wanted && self.exchange.is_none() && self.renewal.is_due(now) {
             self.begin(now, time);
         }
@@ -154,6 +155,7 @@ impl Keyring {
         // by the engine, for their own reason.
         if packet.stratum > 0 && packet.leap != Leap::Unsynchronised {
             self.judge(packet.transmit_timestamp.to_unix(), ours)?;
+            self.served = true;
             if self.newest {
                 self.renewal.proved();
             }
@@ -164,6 +166,25 @@ impl Keyring {
     /// Why the last reply was not believed, where that was the certificate's fault or the time's.
     pub(crate) fn take_disproof(&mut self) -> Option<Failure> {
         self.disproof.take()
+    }
+
+    /// A server that these keys have proved says that it has no time to give: another of the name's
+    /// addresses may have some.
+    pub(crate) const fn useless(&mut self) {
+        (self.served, self.useless) = (false, true);
+    }
+
+    /// Whether an exchange has given keys that are not in use yet; says so once of each. One that
+    /// was in vain is taken note of.
+    pub(crate) fn have_keys_come(&mut self) -> bool {
+        let Some(slot) = &self.exchange else { return false };
+        let outcome = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = outcome.as_ref().map(Result::is_ok);
+        drop(outcome);
+        if given == Some(false) {
+            self.collect(None);
+        }
+        given == Some(true) && !std::mem::replace(&mut self.announced, true)
     }
 
     /// The machine may be on another network: a key exchange that failed says nothing any more.
@@ -203,6 +224,7 @@ impl Keyring {
     }
 
     fn disprove(&mut self, failure: Failure) -> Rejection {
+        self.served = false;
         self.error = Some(failure.clone());
         self.disproof = Some(failure);
         Rejection::Unauthenticated
@@ -214,8 +236,10 @@ impl Keyring {
         let (server, bell, result) = (self.server.clone(), self.bell.clone(), Arc::clone(&slot));
         let judged = time.map_or(Judged::WithoutClock, Judged::At);
         self.judged = judged;
+        let useless = self.giver.filter(|_| !self.served);
+        (self.useless, self.announced) = (false, false);
         let exchange = move || {
-            let outcome = exchange(&server, judged);
+            let outcome = exchange::exchange(&server, judged, useless);
             *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
             bell.ring();
         };
@@ -259,10 +283,11 @@ impl Keyring {
                     InVain { failure, reached: true }
                 })?;
             }
-            Ok((keys, target))
+            Ok((keys, target, address))
         });
         match taken {
-            Ok((keys, target)) => {
+            Ok((keys, target, address)) => {
+                (self.giver, self.served, self.useless) = (Some(address), false, false);
                 let certificate = keys.certificates.first().and_then(certificate::describe);
                 let (subject, issuer, expires) = match certificate {
                     Some(told) => (Some(told.subject), Some(told.issuer), Some(told.expires)),
@@ -303,30 +328,6 @@ impl Keyring {
     }
 }
 
-/// Exchanges keys with the first of the name's addresses that gives any.
-fn exchange(server: &KeyServer, judged: Judged) -> Outcome {
-    let (host, port) = (server.host(), server.port());
-    let unresolved = |why: &str| {
-        let detail = format!("could not resolve {host:?}: {why}");
-        InVain { failure: Failure::new(FailureKind::NoAddress, detail), reached: false }
-    };
-    let addresses = (host, port).to_socket_addrs();
-    let addresses = addresses.map_err(|error| unresolved(&error.to_string()))?;
-    let mut vain = unresolved("it has no address that may be asked");
-    let usable = addresses.filter(|address| server.may_be_at(address.ip()));
-    for address in usable.take(ADDRESSES_MAX) {
-        match server.exchange(address, judged, LIMIT) {
-            Ok(keys) => return Ok((keys, address)),
-            Err(error) => {
-                let detail = format!("{host} at {address}: {error}");
-                vain.failure = Failure::new(kind_of(&error), detail);
-                vain.reached |= !matches!(error, KeysError::Unreachable(_));
-            }
-        }
-    }
-    Err(vain)
-}
-
 /// Certificates that do not prove the server at this time, and whose time that is.
 fn untimely(error: &KeysError, time: UnixTime, whose: &str) -> Failure {
     let margin_s = TIME_OF_REPLY_MAX_ERROR.as_nanos() / 1_000_000_000;
@@ -334,24 +335,19 @@ fn untimely(error: &KeysError, time: UnixTime, whose: &str) -> Failure {
     Failure::new(kind_of(error), detail)
 }
 
-/// By what can be done about it.
-fn kind_of(error: &KeysError) -> FailureKind {
-    match error {
-        KeysError::Unreachable(error) => match FailureKind::of_system(error) {
-            // That nothing was sent, which the other kinds would say, is of time's packets.
-            FailureKind::Attempt(_) => FailureKind::KeyExchange,
-            kind => kind,
-        },
-        KeysError::Tls(rustls::Error::InvalidCertificate(_)) => FailureKind::Certificate,
-        _ => FailureKind::KeyExchange,
-    }
-}
-
 /// Where time is to be asked: at the address that gave the keys, unless it named another host.
 fn target_of(keys: &Keys, address: SocketAddr) -> Result<Server, Failure> {
     let port = keys.ntp_port.unwrap_or(NTP_PORT);
-    let host = keys.ntp_host.clone().unwrap_or_else(|| address.ip().to_string());
-    Server::at(&host, port).map_err(|error| {
+    let target = match &keys.ntp_host {
+        Some(host) => Server::at(host, port),
+        // With the link that a link-local address is of.
+        None => {
+            let mut address = address;
+            address.set_port(port);
+            address.to_string().parse()
+        }
+    };
+    target.map_err(|error| {
         let detail = format!("the key exchange names a server that cannot be asked: {error}");
         Failure::new(FailureKind::KeyExchange, detail)
     })
@@ -360,16 +356,12 @@ fn target_of(keys: &Keys, address: SocketAddr) -> Result<Server, Failure> {
 /// As `host:port`, an IPv6 address in brackets.
 fn with_port(server: &Server) -> String {
     let (host, port) = (server.host(), server.port());
-    let named = || format!("{host}:{port}");
-    server.ip().map_or_else(named, |ip| SocketAddr::new(ip, port).to_string())
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// How far true time may be from what a reply says when that is believed: less than 4 s until the
 /// reply is too late, and 1 s that a server's own error may be.
 const TIME_OF_REPLY_MAX_ERROR: Span = Span::from_secs(5);
-/// For one address.
-const LIMIT: Duration = Duration::from_secs(5);
-const ADDRESSES_MAX: usize = 4;
 const NTP_PORT: u16 = 123;
 const THREAD_NAME: &str = "ntp-clock-nts";
 

@@ -4,6 +4,9 @@
 //! [`ntp_clock_nts`](https://docs.rs/ntp-clock-nts)'s; here are the connection and its limits.
 
 mod certificate;
+mod exchange;
+#[cfg(test)]
+pub(crate) mod giver;
 mod judge;
 mod key_server;
 mod keyring;

@@ -63,12 +63,13 @@ impl Server {
         self.port
     }
 
-    /// The TCP port of its key exchange, where Network Time Security is required: the one that is
-    /// named, by default 4460. NTP's own, 123, is none that is named; NTP's port is then said by the
-    /// exchange.
+    /// The same host at the TCP port of its key exchange, where Network Time Security is required:
+    /// the one that is named, by default 4460. NTP's own, 123, is none that is named; NTP's port is
+    /// then said by the exchange.
     #[cfg(feature = "nts")]
-    pub(crate) const fn key_port(&self) -> u16 {
-        if self.port == NTP_PORT { ntp_clock_nts::KeyExchange::PORT } else { self.port }
+    pub(crate) fn of_keys(&self) -> Self {
+        let port = if self.port == NTP_PORT { ntp_clock_nts::KeyExchange::PORT } else { self.port };
+        Server { host: self.host.clone(), port }
     }
 
     /// The address, where the host is one and needs no resolving.

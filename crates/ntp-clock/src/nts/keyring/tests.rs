@@ -1,11 +1,14 @@
 //! Keys that come, are used up, and come too late.
 
 use super::*;
+use std::time::Duration;
+
 use ntp_clock_core::{Mode, NtpTimestamp, Packet, ReferenceId};
 use ntp_clock_nts::{Cookie, CookieStore, Field, FieldKind, Fields, Key, Sealed};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::RootCertStore;
 
+use crate::nts::giver::Named;
 use crate::nts_choice::NtsRoots;
 
 const NOW: LocalTime = LocalTime::from_nanos(0);
@@ -58,6 +61,9 @@ fn time_is_asked_where_the_exchange_says_or_at_the_address_that_gave_the_keys() 
     let shown = |host| target(Some(host), None).map(|server| with_port(&server)).ok();
     assert_eq!(shown("2001:db8::1").as_deref(), Some("[2001:db8::1]:123"));
     assert_eq!(shown("time.example").as_deref(), Some("time.example:123"));
+    let linked = "[fe80::1%2]:4460".parse().expect("an address");
+    let linked = target_of(&keys(1, None, None), linked).expect("a server");
+    assert_eq!(with_port(&linked), "[fe80::1%2]:123", "with its link");
     for nobody in ["0.0.0.0", "224.0.0.1", "a:b", "::"] {
         let error = target(Some(nobody), None).expect_err(nobody);
         assert_eq!(error.code(), "key_exchange", "{nobody}");
@@ -292,4 +298,38 @@ fn of_november() -> (KeyServer, impl Fn() -> Keys) {
     let server = "time.example".parse().expect("a server");
     let server = KeyServer::trusting(&server, NtsRoots::Platform, roots).expect("a name");
     (server, move || Keys { certificates: vec![certificate.clone()], ..keys(8, None, None) })
+}
+
+/// Exchanges keys until they are those of the next address; gives where time is asked then.
+fn next_target(keyring: &mut Keyring, round: u64, now: LocalTime) -> String {
+    keyring.prepare(round, now, None);
+    assert!(keyring.is_exchanging(), "round {round}");
+    let begun = std::time::Instant::now();
+    while !keyring.have_keys_come() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", keyring.exchange);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(!keyring.have_keys_come(), "it is said once");
+    assert!(matches!(keyring.prepare(round + 1, now, None), Connecting::Ready));
+    keyring.take_target().expect("new keys").to_string()
+}
+
+#[test]
+fn after_keys_that_gave_no_time_the_next_exchange_begins_with_the_next_address() {
+    let named = Named::new("keys-deaf.test");
+    let [a, b] = [11_001, 11_002].map(|port| named.giver(Duration::ZERO, port));
+    let mut keyring = Keyring::new(named.client(&[a, b]), Bell::default());
+    assert_eq!(next_target(&mut keyring, 1, NOW), "127.0.0.1:11001");
+    keyring.request(7).expect("a cookie");
+    let later = NOW + Span::from_secs(60);
+    assert_eq!(next_target(&mut keyring, 3, later), "127.0.0.1:11002", "after silence");
+
+    // It is proved to be there, and says itself that it has no time.
+    keyring.useless();
+    let later = later + Span::from_secs(60);
+    assert_eq!(next_target(&mut keyring, 5, later), "127.0.0.1:11001");
+    keyring.served = true;
+    keyring.association = None;
+    let later = later + Span::from_secs(60);
+    assert_eq!(next_target(&mut keyring, 7, later), "127.0.0.1:11001", "which gave time");
 }
