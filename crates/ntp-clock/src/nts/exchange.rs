@@ -28,11 +28,7 @@ pub(super) type Outcome = Result<(Keys, SocketAddr), InVain>;
 /// Exchanges keys with the first of the name's addresses that gives any. `useless` is an address
 /// whose keys gave no time: those behind it come first, and it itself only when they have failed.
 /// Blocks meanwhile.
-pub(super) fn exchange(
-    server: &KeyServer,
-    judged: Judged,
-    useless: Option<SocketAddr>,
-) -> Outcome {
+pub(super) fn exchange(server: &KeyServer, judged: Judged, useless: Option<SocketAddr>) -> Outcome {
     let unresolved = |failure| InVain { failure, reached: false };
     let mut addresses = carrier::find(server.server()).map_err(unresolved)?;
     let last_resort = addresses.iter().position(|address| Some(*address) == useless);
