@@ -105,8 +105,8 @@ class ClockStatus(TypedDict):
     """How it was the last time: "suspend", "restored", "moved", "host_unclear", "counters_apart",
     "paused", "wall_clock_set" or "kernel_clock"."""
     vmclock: str
-    """Whether the host is watched, which says in /dev/vmclock0 when it moves or restores this
-    machine: "watched", "unclear" while it changes what it says, else why not: "absent",
+    """Whether the host is watched, which says in /dev/vmclock0 when it moves this machine or
+    restores it: "watched", "unclear" while it changes what it says, else why not: "absent",
     "unreadable", "may_shrink", "no_vmclock", "other_version", "too_short"."""
     watches: list[str]
     """What is looked at besides sleep and the wall clock, to notice that the machine was disturbed:
