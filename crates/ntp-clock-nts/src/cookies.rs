@@ -17,10 +17,10 @@ impl Cookie {
     /// The cookie with these bytes.
     ///
     /// # Errors
-    /// [`CookieTooLong`] where there are more than [`Cookie::LEN_MAX`].
-    pub fn new(bytes: &[u8]) -> Result<Self, CookieTooLong> {
-        if bytes.len() > Cookie::LEN_MAX {
-            return Err(CookieTooLong { len: bytes.len() });
+    /// [`CookieLengthError`] where there are none, or more than [`Cookie::LEN_MAX`].
+    pub fn new(bytes: &[u8]) -> Result<Self, CookieLengthError> {
+        if bytes.is_empty() || bytes.len() > Cookie::LEN_MAX {
+            return Err(CookieLengthError { len: bytes.len() });
         }
         Ok(Cookie(bytes.to_vec()))
     }
@@ -37,10 +37,10 @@ impl Cookie {
     }
 }
 
-/// The server's cookie would make requests longer than a datagram may be.
+/// The server's cookie is empty, or would make requests longer than a datagram may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a cookie of {len} bytes is longer than 1024 bytes")]
-pub struct CookieTooLong {
+#[error("a cookie of {len} bytes; it must have 1 to 1024")]
+pub struct CookieLengthError {
     /// Its length, in bytes.
     pub len: usize,
 }
@@ -99,6 +99,7 @@ impl CookieStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec;
 
     #[test]
     fn a_cookie_is_given_out_once_oldest_first() {
@@ -113,8 +114,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_too_long_for_a_datagram_is_refused() {
-        assert!(Cookie::new(&[1; Cookie::LEN_MAX]).is_ok());
-        assert_eq!(Cookie::new(&[1; 1_025]), Err(CookieTooLong { len: 1_025 }));
+    fn a_cookie_that_is_empty_or_too_long_for_a_datagram_is_refused() {
+        assert!(Cookie::new(&[1]).is_ok() && Cookie::new(&[1; Cookie::LEN_MAX]).is_ok());
+        for len in [0, 1_025] {
+            assert_eq!(Cookie::new(&vec![1; len]), Err(CookieLengthError { len }));
+        }
     }
 }

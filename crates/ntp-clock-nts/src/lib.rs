@@ -43,7 +43,7 @@ mod renewal;
 mod sealed;
 
 pub use association::{Association, Opened, Refusal, RequestError};
-pub use cookies::{Cookie, CookieStore, CookieTooLong};
+pub use cookies::{Cookie, CookieLengthError, CookieStore};
 pub use exchange::{ExchangeError, KeyExchange, Negotiated, Record, ServerError, Step};
 pub use field::{Field, FieldError, FieldKind, Fields};
 pub use key::{Direction, Key, SealError};

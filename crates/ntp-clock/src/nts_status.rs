@@ -20,7 +20,8 @@ pub struct NtsStatus {
     pub exchange_took: Option<Span>,
     /// Where time is asked, `host:port`, as the exchange has said.
     pub ntp_host: Option<String>,
-    /// Why the last exchange gave no keys, or keys of no use.
+    /// Why the last exchange gave no keys, or keys of no use; `None` after a round that was proved
+    /// all the same.
     pub last_error: Option<Failure>,
     /// Whom the server's certificate is for.
     pub certificate_subject: Option<String>,

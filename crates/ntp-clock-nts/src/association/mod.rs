@@ -104,6 +104,13 @@ impl Association {
         Association { to_server, to_client, cookies, asked, next: 0, disowned: false }
     }
 
+    /// Forgets which requests may still be answered, and a NAK to any of them. Their replies come
+    /// too late; one that an attacker held back is refused as [`Refusal::NotOurs`].
+    pub const fn begin_round(&mut self) {
+        self.asked = [None; REMEMBERED];
+        self.disowned = false;
+    }
+
     /// A request in place of [`Packet::request`] with the same `transmit_bits`, which the reply
     /// must return. It uses up a cookie, and asks for as many as the store lacks.
     ///
@@ -159,7 +166,7 @@ impl Association {
         asked.answered = true;
         self.disowned = false;
         for (_, field) in fields.iter().filter(|(_, field)| field.kind == FieldKind::COOKIE) {
-            // One that is too long for a request is of no use.
+            // An empty one, or one that is too long for a request, is of no use.
             if let Ok(cookie) = Cookie::new(field.body) {
                 self.cookies.put(cookie);
             }

@@ -309,6 +309,34 @@ fn a_nak_with_our_unique_identifier_gives_no_time_and_leaves_room_for_the_real_r
 }
 
 #[test]
+fn a_reply_or_a_nak_that_was_held_back_until_the_next_round_is_refused() {
+    let (mut association, mut server) = (association(8), server());
+    let request = ask(&mut association, 1);
+    assert_eq!(association.open(&Server::nak(&request)), Ok(Opened::Nak));
+    association.begin_round();
+    assert!(!association.is_disowned());
+    for late in [server.reply(&request), Server::nak(&request)] {
+        assert_eq!(association.open(&late), Err(Refusal::NotOurs));
+    }
+    assert!(!association.is_spent());
+    let request = ask(&mut association, 2);
+    assert_eq!(origin_of(association.open(&server.reply(&request))), 2);
+}
+
+#[test]
+fn an_empty_cookie_of_a_reply_is_not_kept() {
+    let mut association = association(3);
+    let (asked, unique_identifier, ..) = Server::read(&ask(&mut association, 1));
+    let mut reply = header(asked.transmit_timestamp, 1, *b"GPS\0").encode().to_vec();
+    unsealed(&unique_identifier).write(&mut reply).unwrap();
+    let mut hidden = vec![2, 4, 0, 4];
+    Field { kind: FieldKind::COOKIE, body: &[7; COOKIE_LEN] }.write(&mut hidden).unwrap();
+    seal_onto(&mut reply, &hidden);
+    origin_of(association.open(&reply));
+    assert_eq!(association.cookies(), 3, "two were left, and one came");
+}
+
+#[test]
 fn a_nak_to_no_request_of_ours_or_in_another_shape_is_refused() {
     let mut association = association(8);
     let request = ask(&mut association, 1);

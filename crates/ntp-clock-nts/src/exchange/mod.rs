@@ -8,7 +8,7 @@ mod record;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::cookies::{Cookie, CookieStore, CookieTooLong};
+use crate::cookies::{Cookie, CookieLengthError, CookieStore};
 use crate::key::Key;
 pub use record::Record;
 
@@ -98,7 +98,7 @@ pub enum ExchangeError {
     Malformed(u16),
     /// A cookie with which requests would be too long.
     #[error("the key exchange's server gives a cookie that cannot be used: {0}")]
-    Cookie(#[from] CookieTooLong),
+    Cookie(#[from] CookieLengthError),
     /// The answer is longer than any honest one.
     #[error("the key exchange's answer is longer than {} bytes", KeyExchange::ANSWER_MAX)]
     TooLong,

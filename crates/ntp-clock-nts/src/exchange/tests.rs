@@ -158,7 +158,7 @@ fn records_that_hold_what_they_cannot_hold_are_refused() {
 fn a_cookie_too_long_for_a_datagram_is_refused() {
     let body = [1; Cookie::LEN_MAX + 1];
     let error = refused(&with(&[(false, Record::COOKIE, &body)]));
-    assert_eq!(error, ExchangeError::Cookie(CookieTooLong { len: body.len() }));
+    assert_eq!(error, ExchangeError::Cookie(CookieLengthError { len: body.len() }));
 }
 
 #[test]

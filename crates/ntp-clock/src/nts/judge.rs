@@ -87,11 +87,13 @@ impl ServerCertVerifier for Judge {
         }
         // A chain whose certificates are valid together, after the floor, is so at the floor or at
         // the moment when the last of them becomes valid. Which of those that are shown are of the
-        // chain is not known before, and the server shows a handful.
+        // chain is not known before, and the server shows a handful. One that cannot be read may
+        // be none of them.
         let shown = || std::iter::once(end_entity).chain(intermediates).take(CHAIN_MAX);
         let mut refusal = CertificateError::Expired.into();
-        for begin in shown().map(valid_since) {
-            match verify(begin?.max(FLOOR)) {
+        let begins = shown().filter_map(|shown| valid_since(shown).ok());
+        for begin in std::iter::once(FLOOR).chain(begins) {
+            match verify(begin.max(FLOOR)) {
                 Ok(verified) => return Ok(verified),
                 Err(error) => refusal = error,
             }
@@ -141,3 +143,47 @@ fn on_the_wire(at: UnixTime) -> pki_types::UnixTime {
 pub(super) const FLOOR: UnixTime = UnixTime::from_nanos(1_793_491_200_000_000_000);
 /// Certificates that are looked at; webpki itself goes through six intermediates at most.
 const CHAIN_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+    use rustls::crypto::ring::default_provider;
+
+    /// What signs in this name, valid since then.
+    fn authority(name: &str, since: i32) -> CertificateParams {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.not_before = date_time_ymd(since, 1, 1);
+        params
+    }
+
+    #[test]
+    fn without_a_clock_a_certificate_that_cannot_be_read_hides_none_that_proves_the_server() {
+        let key = || KeyPair::generate().expect("randomness");
+        let (root, between) = (authority("root.example", 2_020), authority("ca.example", 2_050));
+        let root_key = key();
+        let root_certificate = root.self_signed(&root_key).expect("signed");
+        let root = Issuer::new(root, root_key);
+        let between_key = key();
+        let shown = between.signed_by(&between_key, &root).expect("signed");
+        let between = Issuer::new(between, between_key);
+        let mut roots = RootCertStore::empty();
+        roots.add(root_certificate.der().clone()).expect("a root");
+        let judge = Judge::new(Arc::new(roots), Arc::new(default_provider()), Judged::WithoutClock);
+        let judge = judge.expect("a root");
+        let name = ServerName::try_from("time.example").expect("a name");
+        let epoch = on_the_wire(UnixTime::from_nanos(0));
+        for (end, accepted) in [(2_060, true), (2_049, false)] {
+            let mut params = CertificateParams::new(["time.example".to_owned()]).expect("a name");
+            (params.not_before, params.not_after) =
+                (date_time_ymd(2_020, 1, 1), date_time_ymd(end, 1, 1));
+            let certificate = params.signed_by(&key(), &between).expect("signed");
+            let unreadable = CertificateDer::from(vec![0x30, 1, 0]);
+            let shown = [unreadable, shown.der().clone()];
+            let verified = judge.verify_server_cert(certificate.der(), &shown, &name, &[], epoch);
+            assert_eq!(verified.is_ok(), accepted, "until {end}: {verified:?}");
+        }
+    }
+}

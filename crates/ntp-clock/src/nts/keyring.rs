@@ -30,20 +30,19 @@ pub(crate) struct Keyring {
     exchange: Option<Arc<Mutex<Option<Outcome>>>>,
     /// When the last exchange took certificates to be valid.
     judged: Judged,
-    /// Why the last exchange gave no keys, or keys of no use.
+    /// Why the last exchange gave no keys, or keys of no use, until a round goes well.
     error: Option<Failure>,
     /// Whether the keys are those of the last exchange, rather than of one before it.
     newest: bool,
-    /// Requests were made since the last reply that was proved.
-    unanswered: bool,
     /// Why a reply that was proved is not believed all the same, until the driver has taken it.
     disproof: Option<Failure>,
     /// What is known of keys that were given.
     given: NtsStatus,
     /// Where time is to be asked, until the driver has taken it.
     target: Option<Server>,
-    /// The round for which keys were looked after last.
+    /// The round for which keys were looked after last, and what befell it with these keys.
     round: u64,
+    befell: Befell,
     /// The address that gave these keys.
     giver: Option<SocketAddr>,
     /// A reply was proved with them that told time.
@@ -52,6 +51,16 @@ pub(crate) struct Keyring {
     useless: bool,
     /// It was said that the exchange has given keys.
     announced: bool,
+}
+
+/// What befell a round's requests.
+#[derive(Clone, Copy, Debug, Default)]
+struct Befell {
+    asked: bool,
+    /// A reply was proved, whatever it says.
+    proved: bool,
+    /// One was that tells a time which its certificates do not belie.
+    timely: bool,
 }
 
 impl Keyring {
@@ -68,10 +77,10 @@ impl Keyring {
             judged: Judged::WithoutClock,
             error: None,
             newest: false,
-            unanswered: false,
             disproof: None,
             target: None,
             round: 0,
+            befell: Befell::default(),
             giver: None,
             served: false,
             useless: false,
@@ -80,29 +89,55 @@ impl Keyring {
     }
 
     /// Whether a request of this round can be made. Keys are looked after once a round, at its
-    /// beginning: an NTS-NAK within it may be forged, and the real reply still come.
+    /// beginning: an NTS-NAK within it may be forged, and the real reply still come, which new keys
+    /// would not open. Only where no cookie is left are new ones taken at once.
     pub(crate) fn prepare(
         &mut self,
         round: u64,
         now: LocalTime,
         time: Option<UnixTime>,
     ) -> Connecting {
-        self.collect(time);
-        let fresh = self.round != round;
-        self.round = round;
-        let cookies = self.association.as_ref().map_or(0, Association::cookies);
-        let spent = self.association.as_ref().is_none_or(Association::is_spent);
-        // Some servers are silent where they cannot read a cookie. Then keys are exchanged beside
-        // the requests: the silence may be the network's, and the keys be good.
-        let silent = fresh && std::mem::take(&mut self.unanswered);
-        let wanted = silent || fresh && (spent || self.useless);
-        if wanted && self.exchange.is_none() && self.renewal.is_due(now) {
-            self.begin(now, time);
+        let fresh = std::mem::replace(&mut self.round, round) != round;
+        if fresh {
+            self.conclude_round();
         }
-        if self.exchange.is_some() && spent {
-            return Connecting::Waiting;
+        if fresh || self.cookies() == 0 {
+            self.collect(time);
         }
-        if cookies > 0 { Connecting::Ready } else { Connecting::Failed(self.failure()) }
+        if fresh {
+            // After NAKs and nothing else, too: nobody has proved them. Some servers are silent
+            // where they cannot read a cookie. Where some are left keys are exchanged beside the
+            // requests: that may be the network's fault, or an attacker's, and the keys be good.
+            let befell = std::mem::take(&mut self.befell);
+            let silent = befell.asked && !befell.proved;
+            let wanted = silent || self.useless || self.cookies() == 0;
+            if wanted && self.exchange.is_none() && self.renewal.is_due(now) {
+                self.begin(now, time);
+            }
+        }
+        match (self.cookies(), self.is_exchanging()) {
+            (0, true) => Connecting::Waiting,
+            (0, false) => Connecting::Failed(self.failure()),
+            _ => Connecting::Ready,
+        }
+    }
+
+    /// What the last round leaves. Its replies are not waited for any more: one that was held back
+    /// would be judged by the time it tells, which is not of now.
+    fn conclude_round(&mut self) {
+        if let Some(association) = &mut self.association {
+            association.begin_round();
+        }
+        if self.befell.timely {
+            self.error = None;
+            if self.newest {
+                self.renewal.proved();
+            }
+        }
+    }
+
+    fn cookies(&self) -> usize {
+        self.association.as_ref().map_or(0, Association::cookies)
     }
 
     pub(crate) fn take_target(&mut self) -> Option<Server> {
@@ -115,7 +150,7 @@ impl Keyring {
 
     pub(crate) fn status(&self) -> NtsStatus {
         NtsStatus {
-            cookies: self.association.as_ref().map_or(0, Association::cookies),
+            cookies: self.cookies(),
             exchanging: self.is_exchanging(),
             last_error: self.error.clone(),
             ..self.given.clone()
@@ -133,7 +168,7 @@ impl Keyring {
         let association = self.association.as_mut().ok_or_else(|| failed("no keys".to_owned()))?;
         let request = association.request(cookie, &entropy);
         let request = request.map_err(|error| failed(error.to_string()))?;
-        self.unanswered = true;
+        self.befell.asked = true;
         Ok(request)
     }
 
@@ -149,16 +184,14 @@ impl Keyring {
             Opened::Authenticated(reply) => reply,
             Opened::Nak => return Err(Rejection::Nak),
         };
-        self.unanswered = false;
+        self.befell.proved = true;
         let packet = reply.packet();
         // A kiss tells no time, and neither does a server that has none itself: both are refused
         // by the engine, for their own reason.
         if packet.stratum > 0 && packet.leap != Leap::Unsynchronised {
             self.judge(packet.transmit_timestamp.to_unix(), ours)?;
             self.served = true;
-            if self.newest {
-                self.renewal.proved();
-            }
+            self.befell.timely = true;
         }
         Ok(reply)
     }
@@ -171,6 +204,7 @@ impl Keyring {
     /// A server that these keys have proved says that it has no time to give: another of the name's
     /// addresses may have some.
     pub(crate) const fn useless(&mut self) {
+        self.befell.timely = false;
         (self.served, self.useless) = (false, true);
     }
 
@@ -224,6 +258,7 @@ impl Keyring {
     }
 
     fn disprove(&mut self, failure: Failure) -> Rejection {
+        self.befell.timely = false;
         self.served = false;
         self.error = Some(failure.clone());
         self.disproof = Some(failure);
@@ -306,10 +341,13 @@ impl Keyring {
                 self.chain_judged = time.is_some() || matches!(self.judged, Judged::At(_));
                 self.association = Some(keys.association);
                 self.newest = true;
+                self.befell = Befell::default();
                 self.target = Some(target);
                 self.error = None;
             }
             Err(InVain { failure, reached }) => {
+                // What went well before says nothing against it.
+                self.befell.timely = false;
                 self.error = Some(failure);
                 if !reached {
                     self.renewal.unreached();

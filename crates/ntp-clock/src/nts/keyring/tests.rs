@@ -178,6 +178,7 @@ fn a_reply_that_older_keys_have_proved_makes_no_pause_short_again() {
     assert!(pause(&mut keyring) >= 50);
     take_keys(&mut keyring, 6);
     assert!(is_proved(&mut keyring), "by new keys");
+    assert!(matches!(keyring.prepare(7, NOW, None), Connecting::Ready), "the round went well");
     assert!(pause(&mut keyring) < 12);
 }
 
@@ -217,14 +218,97 @@ fn after_a_round_of_silence_keys_are_exchanged_while_the_old_ones_are_still_used
     assert!(opened.is_ok(), "the keys were good");
     give(&mut keyring, Some(vain(true)));
     // Silence goes on: the next exchange has to wait for its pause.
-    for round in 6..8 {
+    for round in 7..9 {
         assert!(matches!(keyring.prepare(round, NOW, None), Connecting::Ready));
         keyring.request(7).expect("a cookie");
     }
     assert!(!keyring.is_exchanging());
     let later = NOW + Span::from_secs(20);
-    assert!(matches!(keyring.prepare(8, later, None), Connecting::Ready));
+    assert!(matches!(keyring.prepare(9, later, None), Connecting::Ready));
     assert!(keyring.is_exchanging());
+}
+
+#[test]
+fn rounds_whose_last_reply_is_lost_cause_no_exchange_of_keys() {
+    let mut keyring = keyring_in_use();
+    for round in 2..5 {
+        assert!(is_proved(&mut keyring));
+        keyring.request(7).expect("a cookie");
+        assert!(matches!(keyring.prepare(round, NOW, None), Connecting::Ready));
+        assert!(!keyring.is_exchanging(), "round {round}");
+    }
+}
+
+#[test]
+fn a_forged_nak_beside_a_proved_reply_causes_no_exchange_of_keys() {
+    let mut keyring = keyring_in_use();
+    assert!(is_proved(&mut keyring));
+    nak(&mut keyring);
+    assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Ready));
+    assert!(!keyring.is_exchanging());
+}
+
+#[test]
+fn after_a_round_of_naks_keys_are_exchanged_while_the_old_ones_are_still_used() {
+    let mut keyring = keyring_in_use();
+    nak(&mut keyring);
+    assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
+    assert!(!keyring.is_exchanging(), "the round is not over");
+    assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Ready), "nothing waits");
+    assert!(keyring.is_exchanging());
+    assert!(is_proved(&mut keyring), "the keys were good, and the NAK forged");
+}
+
+#[test]
+fn a_reply_held_back_until_the_next_round_is_not_judged_at_all() {
+    let mut keyring = keyring_in_use();
+    let request = keyring.request(7).expect("a cookie");
+    assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Ready));
+    let two_months_later = OURS + Span::from_secs(86_400 * 60);
+    let opened = keyring.open(&reply(&request, |header| header), Some(two_months_later));
+    assert_eq!(opened, Err(Rejection::Origin));
+    assert!(keyring.status().cookies > 0, "nor are its keys given up");
+}
+
+#[test]
+fn keys_that_come_in_the_midst_of_a_round_wait_for_its_end_as_long_as_the_old_ones_have_cookies() {
+    let mut keyring = keyring_in_use();
+    let request = keyring.request(7).expect("a cookie");
+    give(&mut keyring, Some(Ok((keys(5, None, None), address()))));
+    assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
+    let opened = keyring.open(&reply(&request, |header| header), Some(OURS));
+    assert!(opened.is_ok(), "a reply was under way to the old keys");
+    assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Ready));
+    assert_eq!((keyring.status().cookies, keyring.status().exchanges), (5, 2));
+    assert!(!keyring.is_exchanging());
+    for _ in 0..5 {
+        keyring.request(7).expect("a cookie");
+    }
+    give(&mut keyring, Some(Ok((keys(4, None, None), address()))));
+    assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Ready));
+    assert_eq!(keyring.status().cookies, 4, "at once, where none is left");
+}
+
+#[test]
+fn why_an_exchange_failed_is_told_until_a_round_is_proved_with_the_old_keys() {
+    let mut keyring = keyring_in_use();
+    assert!(is_proved(&mut keyring));
+    give(&mut keyring, Some(vain(true)));
+    assert!(matches!(keyring.prepare(2, NOW, None), Connecting::Ready));
+    assert!(keyring.status().last_error.is_some());
+    assert!(is_proved(&mut keyring));
+    assert!(keyring.status().last_error.is_some(), "the round is not over");
+    assert!(matches!(keyring.prepare(3, NOW, None), Connecting::Ready));
+    assert_eq!(keyring.status().last_error, None);
+}
+
+/// Somebody answers the next request by a NAK.
+fn nak(keyring: &mut Keyring) {
+    let request = keyring.request(7).expect("a cookie");
+    let header =
+        |header| Packet { stratum: 0, reference_id: ReferenceId::from_bytes(*b"NTSN"), ..header };
+    let unproved = &reply(&request, header)[..Packet::LEN + 36];
+    assert_eq!(keyring.open(unproved, Some(OURS)), Err(Rejection::Nak));
 }
 
 #[test]
