@@ -75,6 +75,7 @@ function log(seed) {
         pass(MINUTE);
         if (roll(40) === 0) offset += BigInt(roll(2_000_000_000) - 1_000_000_000);
         if (roll(60) === 0) line('suspend', { local_ns: local });
+        if (roll(80) === 0) line('counter_changed', { local_ns: local });
     }
     return lines;
 }
@@ -105,6 +106,7 @@ function replayed(lines, wasmFile) {
         } else if (l.type === 'lost') wasm.replay_lost(l.t1_local_ns);
         else if (l.type === 'round_end') wasm.replay_round_end(l.local_ns);
         else if (l.type === 'suspend') wasm.replay_suspend(l.local_ns);
+        else if (l.type === 'counter_changed') wasm.replay_counter_changed(l.local_ns);
         else {
             const told = wasm.replay_read(l.local_ns);
             const [time, max, est] = [0, 1, 2].map((which) =>

@@ -295,6 +295,11 @@ mod replayed {
     }
 
     #[unsafe(no_mangle)]
+    extern "C" fn replay_counter_changed(at: i64) {
+        log().counter_changed(at);
+    }
+
+    #[unsafe(no_mangle)]
     extern "C" fn replay_read(at: i64) -> bool {
         log().read(at)
     }

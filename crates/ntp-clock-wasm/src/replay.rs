@@ -54,6 +54,10 @@ impl Replayed {
         self.clock.suspend(LocalTime::from_nanos(at));
     }
 
+    pub(crate) fn counter_changed(&mut self, at: i64) {
+        self.clock.counter_changed(LocalTime::from_nanos(at));
+    }
+
     pub(crate) fn read(&mut self, at: i64) -> bool {
         self.answer = self.clock.read(LocalTime::from_nanos(at));
         self.answer.is_some()
