@@ -148,6 +148,9 @@ impl Driver {
         }
         self.watchdog.begin_again();
         self.drop_round();
+        if matches!(disruption, Disruption::Restored | Disruption::HostUnclear) {
+            self.proof.forget();
+        }
         self.publisher.feed(|engine, now| match disruption {
             Disruption::Suspend => engine.handle_suspend(now),
             // The counter may be another host's.

@@ -169,6 +169,15 @@ impl Proof {
         }
     }
 
+    /// Another machine may go on from the same moment, with the same keys: each needs its own, or
+    /// cookies are sent twice.
+    pub(crate) fn forget(&mut self) {
+        #[cfg(feature = "nts")]
+        if let Proof::Nts(keyring) = self {
+            keyring.forget();
+        }
+    }
+
     /// The machine may be on another network.
     pub(crate) fn moved(&mut self) {
         #[cfg(feature = "nts")]

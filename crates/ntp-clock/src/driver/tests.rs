@@ -9,15 +9,13 @@ use ntp_clock_core::{EngineConfig, SyncState};
 use super::*;
 use crate::carrier::hosts;
 use crate::counters::{Counters, StandIn};
+use crate::nts::KeyServer;
 use crate::nts::giver::{Named, refusing};
 use crate::proof::Security;
 use crate::runtime::{Runtime, Thread};
 
-#[test]
-fn keys_that_come_after_the_last_attempt_are_used_at_once_where_there_is_no_time() {
-    let host = "keys-late.test";
-    let named = Named::new(host);
-    let client = named.client(&[refusing()]);
+/// Its server's keys are to be had of this one; its counter stands still.
+fn driver_of(host: &str, client: KeyServer) -> (Driver, Arc<StandIn>) {
     let security = Security::Nts(client);
     let config = EngineConfig::default();
     let stand_in = Arc::new(StandIn::running(0));
@@ -25,14 +23,52 @@ fn keys_that_come_after_the_last_attempt_are_used_at_once_where_there_is_no_time
     let runtime = Runtime::new(Thread::None);
     let server = host.parse();
     let shared = Shared::new(server, Ok(security), config, counters, Weak::new(), runtime);
-    let mut driver = Driver::new(Arc::new(shared));
+    (Driver::new(Arc::new(shared)), stand_in)
+}
+
+fn eventually(driver: &mut Driver, step: &dyn Fn(&mut Driver) -> bool) {
     let begun = Instant::now();
-    let eventually = |driver: &mut Driver, step: &dyn Fn(&mut Driver) -> bool| {
-        while !step(driver) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{driver:?}");
-            sleep(Duration::from_millis(1));
-        }
+    while !step(driver) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{driver:?}");
+        sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_machine_that_may_have_been_copied_asks_for_keys_of_its_own() {
+    let host = "keys-copied.test";
+    let named = Named::new(host);
+    let (mut driver, _) = driver_of(host, named.client(&[named.giver(Duration::ZERO, 11_123)]));
+    let cookies = |driver: &Driver| driver.proof.status().expect("required").cookies;
+    let mut round = 0;
+    let mut next_keys = |driver: &mut Driver| {
+        round += 1;
+        eventually(driver, &|driver| {
+            matches!(driver.proof.prepare(round, LocalTime::MIN, None), Connecting::Ready)
+        });
     };
+    next_keys(&mut driver);
+    for disruption in [Disruption::Paused, Disruption::Suspend, Disruption::Moved] {
+        driver.disturbed(disruption);
+        assert!(cookies(&driver) > 0, "{disruption:?} copies nothing");
+    }
+    for disruption in [Disruption::Restored, Disruption::HostUnclear] {
+        driver.disturbed(disruption);
+        assert_eq!(cookies(&driver), 0, "{disruption:?}");
+        next_keys(&mut driver);
+    }
+    assert_eq!(driver.proof.status().expect("required").exchanges, 3);
+    driver.disturbed(Disruption::Restored);
+    assert!(matches!(driver.proof.prepare(9, LocalTime::MIN, None), Connecting::Waiting));
+    driver.disturbed(Disruption::Restored);
+    assert!(!driver.proof.status().expect("required").exchanging, "nor takes those under way");
+}
+
+#[test]
+fn keys_that_come_after_the_last_attempt_are_used_at_once_where_there_is_no_time() {
+    let host = "keys-late.test";
+    let named = Named::new(host);
+    let (mut driver, stand_in) = driver_of(host, named.client(&[refusing()]));
     eventually(&mut driver, &|driver| {
         driver.publisher.feed(|engine, now| engine.handle_timeout(now));
         driver.conclude_round();

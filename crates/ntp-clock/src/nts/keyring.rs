@@ -221,6 +221,12 @@ impl Keyring {
         given == Some(true) && !std::mem::replace(&mut self.announced, true)
     }
 
+    /// Gives up keys, and those that are being exchanged.
+    pub(crate) fn forget(&mut self) {
+        (self.association, self.exchange, self.target) = (None, None, None);
+        self.befell = Befell::default();
+    }
+
     /// The machine may be on another network: a key exchange that failed says nothing any more.
     pub(crate) fn moved(&mut self) {
         self.renewal.moved();
