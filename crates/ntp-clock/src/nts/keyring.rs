@@ -11,6 +11,7 @@ use super::certificate;
 use super::exchange::{self, InVain, Outcome, kind_of};
 use super::judge::{FLOOR, Judged};
 use super::key_server::{KeyServer, Keys, KeysError};
+use super::validity::Validity;
 use crate::carrier::Connecting;
 use crate::failure::{Failure, FailureKind};
 use crate::nts_status::NtsStatus;
@@ -26,6 +27,12 @@ pub(crate) struct Keyring {
     chain: Vec<CertificateDer<'static>>,
     /// They were judged by a time that this clock had, at the exchange or since.
     chain_judged: bool,
+    /// When the first of them ends, and since when nobody has looked whether there is a newer one,
+    /// where that is known.
+    validity: Option<Validity>,
+    looked: Option<UnixTime>,
+    /// Random bits, of this clock alone.
+    spread: u64,
     renewal: Renewal,
     exchange: Option<Arc<Mutex<Option<Outcome>>>>,
     /// When the last exchange took certificates to be valid.
@@ -72,6 +79,9 @@ impl Keyring {
             association: None,
             chain: Vec::new(),
             chain_judged: false,
+            validity: None,
+            looked: None,
+            spread: getrandom::u64().unwrap_or(0),
             renewal: Renewal::new(),
             exchange: None,
             judged: Judged::WithoutClock,
@@ -110,7 +120,8 @@ impl Keyring {
             // requests: that may be the network's fault, or an attacker's, and the keys be good.
             let befell = std::mem::take(&mut self.befell);
             let silent = befell.asked && !befell.proved;
-            let wanted = silent || self.useless || self.cookies() == 0;
+            let ending = self.is_certificate_ending(time);
+            let wanted = silent || ending || self.useless || self.cookies() == 0;
             if wanted && self.exchange.is_none() && self.renewal.is_due(now) {
                 self.begin(now, time);
             }
@@ -134,6 +145,14 @@ impl Keyring {
                 self.renewal.proved();
             }
         }
+    }
+
+    /// Keys are exchanged then, too, to be shown its successor: what the status says of it is true
+    /// for long clocks, and keys that are lost later can be had.
+    fn is_certificate_ending(&mut self, time: Option<UnixTime>) -> bool {
+        let (Some(validity), Some(time)) = (self.validity, time) else { return false };
+        let looked = *self.looked.get_or_insert(time);
+        validity.is_ending(time, looked, self.spread)
     }
 
     fn cookies(&self) -> usize {
@@ -276,7 +295,7 @@ impl Keyring {
         let slot = Arc::new(Mutex::new(None));
         let (server, bell, result) = (self.server.clone(), self.bell.clone(), Arc::clone(&slot));
         let judged = time.map_or(Judged::WithoutClock, Judged::At);
-        self.judged = judged;
+        (self.judged, self.looked) = (judged, time);
         let useless = self.giver.filter(|_| !self.served);
         (self.useless, self.announced) = (false, false);
         let exchange = move || {
@@ -330,8 +349,8 @@ impl Keyring {
             Ok((keys, target, address)) => {
                 (self.giver, self.served, self.useless) = (Some(address), false, false);
                 let certificate = keys.certificates.first().and_then(certificate::describe);
-                let (subject, issuer, expires) = match certificate {
-                    Some(told) => (Some(told.subject), Some(told.issuer), Some(told.expires)),
+                let (subject, issuer, validity) = match certificate {
+                    Some(told) => (Some(told.subject), Some(told.issuer), Some(told.validity)),
                     None => (None, None, None),
                 };
                 self.given = NtsStatus {
@@ -340,9 +359,10 @@ impl Keyring {
                     ntp_host: Some(with_port(&target)),
                     certificate_subject: subject,
                     certificate_issuer: issuer,
-                    certificate_expires: expires,
+                    certificate_expires: validity.map(|validity| validity.until),
                     ..NtsStatus::of(self.server.trusted().clone())
                 };
+                self.validity = validity;
                 self.chain = keys.certificates;
                 self.chain_judged = time.is_some() || matches!(self.judged, Judged::At(_));
                 self.association = Some(keys.association);

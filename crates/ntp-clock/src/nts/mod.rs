@@ -12,6 +12,7 @@ mod key_server;
 mod keyring;
 mod limited;
 mod roots;
+mod validity;
 mod words;
 
 pub use judge::Judged;

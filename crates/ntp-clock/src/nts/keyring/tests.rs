@@ -302,6 +302,31 @@ fn why_an_exchange_failed_is_told_until_a_round_is_proved_with_the_old_keys() {
     assert_eq!(keyring.status().last_error, None);
 }
 
+#[test]
+fn before_a_certificate_ends_keys_are_exchanged_beside_the_requests_once_a_day() {
+    let (server, keys) = of_november();
+    let mut keyring = Keyring::new(server, Bell::default());
+    give(&mut keyring, Some(Ok((keys(), address()))));
+    let hour = |hours: i64| OURS + Span::from_secs(3_600 * hours);
+    let mut round = 0_u32;
+    let mut exchanges_at = |keyring: &mut Keyring, hours: i64| {
+        round += 1;
+        let now = NOW + Span::from_secs(60 * i64::from(round));
+        let prepared = keyring.prepare(u64::from(round), now, Some(hour(hours)));
+        assert!(matches!(prepared, Connecting::Ready), "requests go on after {hours} h");
+        keyring.is_exchanging()
+    };
+    assert!(!exchanges_at(&mut keyring, 0));
+    assert!(!exchanges_at(&mut keyring, 18 * 24), "more than a third of its life is left");
+    assert!(exchanges_at(&mut keyring, 22 * 24));
+    tell(&mut keyring, hour(22 * 24), Some(hour(22 * 24))).expect("with the old keys");
+    give(&mut keyring, Some(Ok((keys(), address()))));
+    assert!(!exchanges_at(&mut keyring, 22 * 24 + 1));
+    assert_eq!(keyring.status().exchanges, 2);
+    assert!(!exchanges_at(&mut keyring, 22 * 24 + 23), "it is the same certificate");
+    assert!(exchanges_at(&mut keyring, 23 * 24));
+}
+
 /// Somebody answers the next request by a NAK.
 fn nak(keyring: &mut Keyring) {
     let request = keyring.request(7).expect("a cookie");
