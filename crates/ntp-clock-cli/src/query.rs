@@ -21,7 +21,7 @@ pub(crate) fn run(args: &QueryArgs, clock: Builder) -> Result<(), Failure> {
     let (clock, recording) = built.map_err(|error| Failure::Usage(error.to_string()))?;
     let events = clock.subscribe();
     let burst = Burst::take(&clock, &recording, args.timeout);
-    let told = told_until_end(&events);
+    let told = told_until_end(&events, burst.reading.is_some());
     let status = clock.status();
     if args.json {
         print_line(&json(&burst, &status).to_string())?;
@@ -57,12 +57,13 @@ struct Seen {
 }
 
 impl Burst {
-    /// Waits for the end of the clock's first round.
+    /// Waits for the end of the clock's first round that had keys, where it must have some.
     fn take(clock: &Clock, recording: &Recording, timeout: Duration) -> Burst {
         let deadline = Instant::now().checked_add(timeout);
         let mut replay = Replay::new(Span::from_nanos(1));
         let mut burst = Burst::default();
-        loop {
+        let mut in_vain = false;
+        while !(in_vain && burst.requests.is_empty() && Keys::of(clock) == Keys::None) {
             let left = deadline.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()));
             let Ok(next) = recording.next_timeout(left.min(LOOK)) else { break };
             match next {
@@ -80,7 +81,12 @@ impl Burst {
                 Some(Recorded::Entry(LogEntry::Lost { sent_at })) => {
                     burst.requests.push(Request { sent_at, exchange: None });
                 }
-                Some(Recorded::Entry(LogEntry::RoundEnd { .. })) => break,
+                Some(Recorded::Entry(LogEntry::RoundEnd { .. })) => {
+                    if !burst.requests.is_empty() || in_vain && Keys::of(clock) == Keys::Some {
+                        break;
+                    }
+                    in_vain = true;
+                }
                 _ if left.is_zero() => break,
                 _ => {}
             }
@@ -94,10 +100,32 @@ impl Burst {
     }
 }
 
+/// Whether waiting for another round may help one that was over before anything was asked.
+#[derive(PartialEq, Eq)]
+enum Keys {
+    /// It does not require any, or has none and gets none for now.
+    None,
+    Exchanging,
+    Some,
+}
+
+impl Keys {
+    fn of(clock: &Clock) -> Self {
+        match clock.status().nts {
+            Some(nts) if nts.exchanging => Keys::Exchanging,
+            Some(nts) if nts.cookies > 0 => Keys::Some,
+            _ => Keys::None,
+        }
+    }
+}
+
 /// What the clock told of its round. The status is up to date once its end has been told.
-fn told_until_end(events: &Events) -> Vec<ClockEvent> {
-    let is_end = |event: &ClockEvent| {
-        matches!(event.kind(), Event::Synchronised { .. } | Event::AttemptFailed { .. })
+fn told_until_end(events: &Events, synchronised: bool) -> Vec<ClockEvent> {
+    let is_end = |event: &ClockEvent| match event.kind() {
+        Event::Synchronised { .. } => true,
+        // One before it has waited for keys.
+        Event::AttemptFailed { .. } => !synchronised,
+        _ => false,
     };
     let mut told = Vec::new();
     while !told.last().is_some_and(is_end) {

@@ -14,6 +14,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
 use common::{Outcome, command, path, piped, run};
 use serde_json::Value;
@@ -259,6 +260,23 @@ fn watch_tells_an_outage_of_the_key_exchange_and_recovers_when_it_is_over() {
     until("# attempt 1 at localhost");
     watch.kill().expect("it runs");
     watch.wait().expect("ends");
+}
+
+#[test]
+fn a_key_exchange_that_takes_longer_than_an_attempt_is_waited_for() {
+    let Some(server) = NtsServer::start() else { return };
+    let (now, may) = channel();
+    let keys_at = lead(server.keys_at, may);
+    let target = format!("nts://localhost:{}", keys_at.port());
+    let query = thread::scope(|scope| {
+        let query = scope.spawn(|| trusting(&server.authority, &["query", "--json", &target]));
+        // An attempt waits 2 s, an exchange 5 s.
+        thread::sleep(Duration::from_millis(3_500));
+        drop(now);
+        query.join().expect("it runs")
+    });
+    assert_eq!(query.code, Some(0), "{query:?}");
+    assert_eq!(json(&query)["nts"]["exchanges"], 1, "{query:?}");
 }
 
 #[test]
