@@ -1,7 +1,7 @@
 //! A server of keys, and a connection to it.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use rustls::client::ClientConnection;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{self, CertificateDer, ServerName};
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore, Stream, crypto};
+use rustls::{ClientConfig, RootCertStore, crypto};
 
 use super::judge::{Judge, Judged};
-use super::limited::Limited;
 use super::{roots, words};
 use crate::nts_choice::{NtsError, NtsRoots};
+use crate::os::{Deadline, Stream};
 use crate::server::Server;
 
 /// A server of keys: its name, and whose word counts for that it is the one.
@@ -144,9 +144,8 @@ impl KeyServer {
         limit: Duration,
     ) -> Result<Keys, KeysError> {
         let begun = Instant::now();
-        let socket = TcpStream::connect_timeout(&address, limit);
-        let socket = socket.map_err(KeysError::Unreachable)?;
-        let mut socket = Limited::new(socket, begun + limit);
+        let socket = Stream::connect(address, Deadline::after(limit));
+        let mut socket = socket.map_err(KeysError::Unreachable)?;
         let config = Arc::new(self.config(judged)?);
         let tls = ClientConnection::new(config, self.name.clone()).map_err(KeysError::Tls)?;
         let mut keys = talk(tls, &mut socket, limit)?;
@@ -196,7 +195,7 @@ fn provider() -> Arc<CryptoProvider> {
 /// What is said in a connection, from the handshake on.
 fn talk(
     mut tls: ClientConnection,
-    socket: &mut Limited,
+    socket: &mut Stream,
     limit: Duration,
 ) -> Result<Keys, KeysError> {
     while tls.is_handshaking() {
@@ -205,7 +204,7 @@ fn talk(
     if tls.alpn_protocol() != Some(KeyExchange::ALPN) {
         return Err(KeysError::NoKeysHere);
     }
-    let mut stream = Stream::new(&mut tls, socket);
+    let mut stream = rustls::Stream::new(&mut tls, socket);
     let asked = stream.write_all(&KeyExchange::request()).and_then(|()| stream.flush());
     asked.map_err(|error| failed(error, limit))?;
     let mut exchange = KeyExchange::new();
@@ -288,8 +287,10 @@ mod tests {
         let server = "localhost".parse().expect("a server");
         let nobody = RootCertStore::empty();
         let server = KeyServer::trusting(&server, NtsRoots::Platform, nobody).expect("a name");
-        let limit = Duration::from_secs(20);
-        let error = server.exchange(address, Judged::WithoutClock, limit).expect_err("no root");
-        assert!(matches!(error, KeysError::NoRoots), "{error:?}");
+        // Further than instants go, too.
+        for limit in [Duration::from_secs(20), Duration::MAX] {
+            let error = server.exchange(address, Judged::WithoutClock, limit).expect_err("no root");
+            assert!(matches!(error, KeysError::NoRoots), "{error:?}");
+        }
     }
 }

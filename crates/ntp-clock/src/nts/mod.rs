@@ -10,7 +10,6 @@ pub(crate) mod giver;
 mod judge;
 mod key_server;
 mod keyring;
-mod limited;
 mod roots;
 mod validity;
 mod words;

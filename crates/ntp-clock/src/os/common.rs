@@ -1,6 +1,10 @@
 //! What all systems tell in the same words, and the wall clock, which they share.
 
+#[cfg(feature = "nts")]
+use std::io;
 use std::time::UNIX_EPOCH;
+#[cfg(feature = "nts")]
+use std::time::{Duration, Instant};
 
 use ntp_clock_core::{LocalTime, Span, SystemTime};
 
@@ -112,5 +116,24 @@ impl Slept {
     pub(crate) fn distance(self, other: Slept) -> Span {
         let most = |slept: Slept| slept.least + slept.width;
         (other.least - most(self)).max(self.least - most(other)).max(Span::ZERO)
+    }
+}
+
+/// When something must be over; never, if that is further away than instants go.
+#[cfg(feature = "nts")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+#[cfg(feature = "nts")]
+impl Deadline {
+    pub(crate) fn after(limit: Duration) -> Self {
+        Deadline(Instant::now().checked_add(limit))
+    }
+
+    /// How long there is still, or that it is over.
+    pub(crate) fn left(self) -> io::Result<Duration> {
+        let Some(deadline) = self.0 else { return Ok(Duration::MAX) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
     }
 }

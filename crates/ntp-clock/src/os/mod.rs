@@ -4,12 +4,16 @@
 //! items, so nothing outside this folder asks which system it runs on.
 
 mod common;
+#[cfg(feature = "nts")]
+pub(crate) use common::Deadline;
 pub(crate) use common::{Beat, KernelClock, Life, Slept, Untold, system_now};
 
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(all(target_os = "linux", test))]
 pub(crate) use linux::FakeHost;
+#[cfg(all(target_os = "linux", feature = "nts"))]
+pub(crate) use linux::Stream;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
     Bell, HostPage, Notifier, Socket, Waiter, beat, boot_id, close_inherited, counter_name,
@@ -19,6 +23,8 @@ pub(crate) use linux::{
 
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
+#[cfg(all(not(target_os = "linux"), feature = "nts"))]
+pub(crate) use portable::Stream;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{
     Bell, HostPage, Notifier, Socket, Waiter, beat, boot_id, close_inherited, counter_name,

@@ -5,6 +5,8 @@
 #![cfg_attr(target_os = "linux", allow(dead_code))]
 
 use std::io;
+#[cfg(feature = "nts")]
+use std::net::TcpStream;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -12,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use ntp_clock_core::{LocalTime, Span, SystemTime};
 
+#[cfg(feature = "nts")]
+use super::common::Deadline;
 use super::common::{Beat, KernelClock, Life, Received, Slept, Untold, Woken, system_now};
 
 /// Name of the counter, for the status.
@@ -179,6 +183,47 @@ impl Waiter {
             }
         }
     }
+}
+
+/// A TCP connection on which nothing takes longer than until its deadline.
+#[cfg(feature = "nts")]
+#[derive(Debug)]
+pub(crate) struct Stream {
+    socket: TcpStream,
+    deadline: Deadline,
+}
+
+#[cfg(feature = "nts")]
+impl Stream {
+    pub(crate) fn connect(address: SocketAddr, deadline: Deadline) -> io::Result<Self> {
+        Ok(Stream { socket: TcpStream::connect_timeout(&address, deadline.left()?)?, deadline })
+    }
+}
+
+#[cfg(feature = "nts")]
+impl io::Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(self.deadline.left()?))?;
+        self.socket.read(buffer).map_err(timed_out)
+    }
+}
+
+#[cfg(feature = "nts")]
+impl io::Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(self.deadline.left()?))?;
+        self.socket.write(bytes).map_err(timed_out)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+/// Unix says that the call would have blocked, Windows that it timed out.
+#[cfg(feature = "nts")]
+fn timed_out(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
 }
 
 /// A UDP socket connected to one server, from a random port.

@@ -3,6 +3,10 @@
 #![allow(unsafe_code)]
 
 use std::collections::BTreeSet;
+#[cfg(target_os = "linux")]
+use std::fs;
+#[cfg(target_os = "linux")]
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +17,8 @@ use ntp_clock_nts::{FieldKind, Fields};
 
 use crate::common::eventually;
 use crate::scene::Scene;
+#[cfg(target_os = "linux")]
+use crate::support::{Authority, HOST, clock_of};
 
 /// The bodies of a request's fields of this kind.
 fn bodies(request: &[u8], kind: FieldKind) -> Vec<Vec<u8>> {
@@ -62,4 +68,45 @@ fn a_child_has_keys_of_its_own_and_nobody_on_the_way_sees_a_cookie_twice() {
         assert_eq!((all.len(), distinct.len()), (requests.len(), requests.len()), "{kind:?}");
     }
     assert!(requests.len() > 10, "{} requests", requests.len());
+}
+
+/// What `/proc/self/fd` has for each connection to there.
+#[cfg(target_os = "linux")]
+fn connections_to(there: SocketAddr) -> Vec<String> {
+    let table = fs::read_to_string("/proc/net/tcp").expect("Linux");
+    let remote = format!("0100007F:{:04X}", there.port());
+    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row[2] == remote).map(|row| format!("socket:[{}]", row[9])).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn is_open_here(socket: &str) -> bool {
+    let mut files = fs::read_dir("/proc/self/fd").expect("Linux").flatten();
+    files.any(|file| fs::read_link(file.path()).is_ok_and(|link| link.as_os_str() == socket))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_child_forked_in_the_midst_of_a_key_exchange_does_not_keep_its_connection() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let there = silent.local_addr().expect("bound");
+    let clock = clock_of(HOST, there.port(), &Authority::new());
+    let _accepted = silent.accept().expect("the exchange begins");
+    let ours = connections_to(there);
+    assert!(ours.len() == 1 && is_open_here(&ours[0]), "{ours:?}");
+    // SAFETY: as in `goes_on_in_a_child`.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            let inherited = is_open_here(&ours[0]);
+            // The first use in a child.
+            let _ = clock.now();
+            let status = if !inherited { 2 } else { i32::from(is_open_here(&ours[0])) };
+            // SAFETY: as in `goes_on_in_a_child`.
+            unsafe { libc::_exit(status) }
+        }
+        ForkResult::Parent { child } => {
+            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)), "1: it is kept");
+            assert!(is_open_here(&ours[0]), "and the parent's is not closed");
+        }
+    }
 }

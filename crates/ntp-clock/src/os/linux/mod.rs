@@ -8,6 +8,8 @@ mod identity;
 mod notifier;
 mod processors;
 mod socket;
+#[cfg(feature = "nts")]
+mod stream;
 mod timer;
 mod vmclock;
 mod waiter;
@@ -24,6 +26,8 @@ pub(crate) use identity::{boot_id, time_namespace};
 pub(crate) use notifier::Notifier;
 pub(crate) use processors::counter_steps_back;
 pub(crate) use socket::Socket;
+#[cfg(feature = "nts")]
+pub(crate) use stream::Stream;
 #[cfg(test)]
 pub(crate) use vmclock::fake::FakeHost;
 pub(crate) use vmclock::{HostPage, host_page};
