@@ -118,7 +118,7 @@ impl KeyServer {
 
     /// The TCP port where keys are exchanged.
     #[must_use]
-    pub fn port(&self) -> u16 {
+    pub const fn port(&self) -> u16 {
         self.server.port()
     }
 

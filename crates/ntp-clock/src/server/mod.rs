@@ -59,7 +59,7 @@ impl Server {
     /// UDP port, 1 to 65535; for a clock that requires Network Time Security the TCP port of the
     /// key exchange, which is 4460 where this is 123.
     #[must_use]
-    pub fn port(&self) -> u16 {
+    pub const fn port(&self) -> u16 {
         self.port
     }
 
