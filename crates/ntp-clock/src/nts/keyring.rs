@@ -234,7 +234,8 @@ impl Keyring {
         let outcome = slot.lock().unwrap_or_else(PoisonError::into_inner);
         let given = outcome.as_ref().map(Result::is_ok);
         drop(outcome);
-        if given == Some(false) {
+        // After a round that went well the next one takes note, or its error would pass for older.
+        if given == Some(false) && !self.befell.timely {
             self.collect(None);
         }
         given == Some(true) && !std::mem::replace(&mut self.announced, true)
