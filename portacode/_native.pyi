@@ -53,7 +53,7 @@ class NtsStatus(TypedDict):
     exchange_took_ms: float | None
     """How long the last of them took, milliseconds."""
     last_error: str | None
-    """Why the last exchange gave no keys, or keys of no use."""
+    """Why the last exchange gave no keys, or keys of no use, until a round is proved."""
     last_error_code: str | None
     """The same in one word: "key_exchange", "certificate", "refused" ..."""
     certificate_subject: str | None

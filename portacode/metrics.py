@@ -154,6 +154,6 @@ _CLOCK = {
     "nts_cookies": "Requests that can be made before keys are exchanged again.",
     "nts_exchanges_total": "Exchanges that gave keys.",
     "nts_certificate_expires_timestamp_seconds": "When the certificate of the key server ends.",
-    "nts_last_error": "Why the last exchange gave no keys, until one does.",
+    "nts_last_error": "Why the last exchange gave no keys, until a round is proved.",
     "nts_info": "Where time is asked, as the key exchange said.",
 }

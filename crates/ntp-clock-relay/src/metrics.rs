@@ -187,7 +187,11 @@ impl Page {
         }
         if let Some(code) = nts.last_error.as_ref().map(Failure::code) {
             let name = "ntp_clock_nts_last_error";
-            self.family(name, "gauge", "Why the last exchange gave no keys, until one does.");
+            self.family(
+                name,
+                "gauge",
+                "Why the last exchange gave no keys, until a round is proved.",
+            );
             self.sample(name, &[server, ("code", code)], 1);
         }
         if let Some(host) = &nts.ntp_host {
