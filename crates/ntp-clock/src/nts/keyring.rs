@@ -234,8 +234,7 @@ impl Keyring {
         let outcome = slot.lock().unwrap_or_else(PoisonError::into_inner);
         let given = outcome.as_ref().map(Result::is_ok);
         drop(outcome);
-        // After a round that went well the next one takes note, or its error would pass for older.
-        if given == Some(false) && !self.befell.timely {
+        if given == Some(false) {
             self.collect(None);
         }
         given == Some(true) && !std::mem::replace(&mut self.announced, true)
@@ -373,7 +372,7 @@ impl Keyring {
                 self.error = None;
             }
             Err(InVain { failure, reached }) => {
-                // What went well before says nothing against it.
+                // That the round has gone well until now is no reason to forget it.
                 self.befell.timely = false;
                 self.error = Some(failure);
                 if !reached {

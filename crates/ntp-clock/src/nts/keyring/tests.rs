@@ -300,6 +300,11 @@ fn why_an_exchange_failed_is_told_until_a_round_is_proved_with_the_old_keys() {
     assert!(keyring.status().last_error.is_some(), "the round is not over");
     assert!(matches!(keyring.prepare(3, NOW, None), Connecting::Ready));
     assert_eq!(keyring.status().last_error, None);
+    assert!(is_proved(&mut keyring));
+    give(&mut keyring, Some(vain(true)));
+    assert!(!keyring.have_keys_come() && !keyring.is_exchanging(), "it ends between two rounds");
+    assert!(matches!(keyring.prepare(4, NOW, None), Connecting::Ready));
+    assert!(keyring.status().last_error.is_some(), "only that before was proved");
 }
 
 #[test]
