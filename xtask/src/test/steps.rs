@@ -42,6 +42,8 @@ pub(super) const STEPS: &[Step] = &[
     waits("demo", PYTHON, demo).needs(&[Need::PythonModule, Need::Programs]),
     computes("Rust test programs", RUST, rust_tests_built).prepares(Need::RustTests),
     waits("Rust tests", RUST, rust_tests).needs(&[Need::RustTests]),
+    waits("Rust unit tests", RUST, rust_unit_tests).needs(&[Need::RustTests]),
+    waits("Rust examples", RUST, rust_examples).needs(&[Need::RustTests]),
     // In a target directory of its own, so that the step before does not wait for its lock.
     computes("loom models", RUST, loom),
     computes("clippy", LINT, clippy).needs(&[Need::Clippy]),
@@ -130,9 +132,18 @@ fn rust_tests_built(job: &Job) -> Result<Outcome> {
     compiles(job, cargo(RUST_TESTS).arg("--no-run"))
 }
 
-/// All tests, those of the documentation too.
+/// The programs of `tests/`, which run one after another: beside them run the unit tests and the
+/// documentation's examples.
 fn rust_tests(job: &Job) -> Result<Outcome> {
-    cargo_test(job, cargo(RUST_TESTS).arg("--no-fail-fast"))
+    cargo_test(job, cargo(RUST_TESTS).args(["--no-fail-fast", "--test", "*"]))
+}
+
+fn rust_unit_tests(job: &Job) -> Result<Outcome> {
+    cargo_test(job, cargo(RUST_TESTS).args(["--no-fail-fast", "--lib", "--bins"]))
+}
+
+fn rust_examples(job: &Job) -> Result<Outcome> {
+    cargo_test(job, cargo(RUST_TESTS).args(["--no-fail-fast", "--doc"]))
 }
 
 /// A target that has no std at all proves that nothing in the core uses it.
