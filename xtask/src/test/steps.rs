@@ -59,6 +59,7 @@ pub(super) const STEPS: &[Step] = &[
     computes("prettier", LINT_AND_JS, js::prettier).needs(&[Need::Npm]),
     computes("mypy", LINT_AND_PYTHON, mypy).needs(&[Need::PythonModule]),
     computes("stubtest", LINT_AND_PYTHON, stubtest).needs(&[Need::PythonModule]),
+    alone("abuse of the server", PYTHON, abuse).needs(&[Need::PythonModule, Need::Programs]),
 ];
 
 const LINT: &[Part] = &[Part::Lint];
@@ -78,6 +79,10 @@ const fn computes(name: &'static str, parts: &'static [Part], run: Run) -> Step 
 
 const fn waits(name: &'static str, parts: &'static [Part], run: Run) -> Step {
     Step { lane: Lane::Waits, ..computes(name, parts, run) }
+}
+
+const fn alone(name: &'static str, parts: &'static [Part], run: Run) -> Step {
+    Step { lane: Lane::Alone, ..computes(name, parts, run) }
 }
 
 impl Step {
@@ -243,7 +248,14 @@ fn pytest(job: &Job) -> Result<Outcome> {
 
 /// The reference server, as real processes, with real Redis and PostgreSQL.
 fn server_tests(job: &Job) -> Result<Outcome> {
-    run_pytest(job, "server", &["tests/server", "--numprocesses", "auto", "--dist", "loadfile"])
+    let beside = ["--numprocesses", "auto", "--dist", "loadfile"];
+    let without = ["tests/server", "--ignore", ABUSE];
+    run_pytest(job, "server", &[without.as_slice(), &beside].concat())
+}
+
+/// Load that says little where other tests take the machine's time.
+fn abuse(job: &Job) -> Result<Outcome> {
+    run_pytest(job, "abuse", &[ABUSE])
 }
 
 /// Pytest with these arguments; its report is of this name.
@@ -309,5 +321,6 @@ fn checks_for(job: &Job, package: &str, target: &str) -> Result<Outcome> {
     compiles(job, &mut cargo(&["check", "--package", package, "--target", target]))
 }
 
+const ABUSE: &str = "tests/server/test_abuse.py";
 /// What is tested, built and run by the same words.
 const RUST_TESTS: &[&str] = &["test", "--workspace", "--all-features"];
