@@ -20,16 +20,26 @@ pub(super) struct Description {
 pub(super) fn describe(certificate: &CertificateDer<'_>) -> Option<Description> {
     let decoded = Certificate::from_der(certificate).ok()?;
     let certified = decoded.tbs_certificate();
-    let (since, until) = (certified.validity().not_before, certified.validity().not_after);
-    let time = |since_1970: Duration| {
-        UnixTime::from_nanos(i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX))
-    };
     Some(Description {
         subject: certified.subject().to_string(),
         issuer: certified.issuer().to_string(),
-        validity: Validity {
-            since: time(since.to_unix_duration()),
-            until: time(until.to_unix_duration()),
-        },
+        validity: validity_in(&decoded),
     })
+}
+
+/// From when until when it is valid; `None` where it cannot be read.
+pub(super) fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
+    Certificate::from_der(certificate).ok().as_ref().map(validity_in)
+}
+
+/// Of times after 2262, which none of ours is, the last moment that we know.
+fn validity_in(certificate: &Certificate) -> Validity {
+    let stated = certificate.tbs_certificate().validity();
+    let time = |since_1970: Duration| {
+        UnixTime::from_nanos(i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX))
+    };
+    Validity {
+        since: time(stated.not_before.to_unix_duration()),
+        until: time(stated.not_after.to_unix_duration()),
+    }
 }

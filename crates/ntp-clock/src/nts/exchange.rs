@@ -22,6 +22,13 @@ pub(super) struct InVain {
     pub(super) reached: bool,
 }
 
+impl InVain {
+    /// A server had work with it.
+    pub(super) fn at_server(failure: Failure) -> Self {
+        InVain { failure, reached: true }
+    }
+}
+
 /// Keys, and the address that gave them.
 pub(super) type Outcome = Result<(Keys, SocketAddr), InVain>;
 
@@ -155,7 +162,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 const AHEAD: Duration = Duration::from_millis(500);
 /// Of one exchange: it ends before the next one may begin.
 const ADDRESSES_MAX: usize = 8;
-const THREAD_NAME: &str = "ntp-clock-nts";
+pub(super) const THREAD_NAME: &str = "ntp-clock-nts";
 
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{self, CertificateDer, ServerName};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
+
+use super::certificate;
 
 /// When certificates must be valid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,7 +91,7 @@ impl ServerCertVerifier for Judge {
         // be none of them.
         let shown = || std::iter::once(end_entity).chain(intermediates).take(CHAIN_MAX);
         let mut refusal = CertificateError::Expired.into();
-        let begins = shown().filter_map(|shown| valid_since(shown).ok());
+        let begins = shown().filter_map(certificate::validity).map(|validity| validity.since);
         for begin in std::iter::once(FLOOR).chain(begins) {
             match verify(begin.max(FLOOR)) {
                 Ok(verified) => return Ok(verified),
@@ -122,14 +122,6 @@ impl ServerCertVerifier for Judge {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
     }
-}
-
-/// Since when a certificate is valid; of times after 2262, which none of ours is, the last moment
-/// that we know.
-fn valid_since(certificate: &CertificateDer<'_>) -> Result<UnixTime, Error> {
-    let decoded = Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
-    let since_1970 = decoded.tbs_certificate().validity().not_before.to_unix_duration();
-    Ok(UnixTime::from_nanos(i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX)))
 }
 
 /// Webpki's own type; certificates know seconds.

@@ -8,9 +8,9 @@ use ntp_clock_nts::{Association, Opened, Renewal};
 use rustls::pki_types::CertificateDer;
 
 use super::certificate;
-use super::exchange::{self, InVain, Outcome, kind_of};
+use super::exchange::{self, InVain, Outcome, THREAD_NAME, kind_of};
 use super::judge::{FLOOR, Judged};
-use super::key_server::{KeyServer, Keys, KeysError};
+use super::key_server::{KeyServer, Keys};
 use super::validity::Validity;
 use crate::carrier::Connecting;
 use crate::failure::{Failure, FailureKind};
@@ -263,7 +263,7 @@ impl Keyring {
         }
         if let Some(ours) = ours {
             if !self.chain_judged {
-                self.judge_at(ours, "this clock's time")?;
+                self.judge_at(ours, OURS)?;
                 self.chain_judged = true;
             }
             if (ours - time).abs() <= TIME_OF_REPLY_MAX_ERROR {
@@ -275,10 +275,9 @@ impl Keyring {
 
     /// Gives the keys up where their certificates were not valid then, by this clock.
     fn judge_at(&mut self, time: UnixTime, whose: &str) -> Result<(), Rejection> {
-        let judged = self.server.judge(&self.chain, time, TIME_OF_REPLY_MAX_ERROR);
-        judged.map_err(|error| {
+        timely(&self.server, &self.chain, time, whose).map_err(|failure| {
             self.association = None;
-            self.disprove(untimely(&error, time, whose))
+            self.disprove(failure)
         })
     }
 
@@ -326,51 +325,17 @@ impl Keyring {
             Some(outcome) => outcome,
             None if thread_is_gone => {
                 let detail = "the key exchange ended by a fault of its own";
-                let failure = Failure::new(FailureKind::KeyExchange, detail);
-                Err(InVain { failure, reached: true })
+                Err(InVain::at_server(Failure::new(FailureKind::KeyExchange, detail)))
             }
             None => return,
         };
         self.exchange = None;
-        let taken = outcome.and_then(|(keys, address)| {
-            let target = target_of(&keys, address);
-            let target = target.map_err(|failure| InVain { failure, reached: true })?;
-            // There may be time by now, of older keys.
-            if let (Judged::WithoutClock, Some(ours)) = (self.judged, time) {
-                let judged = self.server.judge(&keys.certificates, ours, TIME_OF_REPLY_MAX_ERROR);
-                judged.map_err(|error| {
-                    let failure = untimely(&error, ours, "this clock's time");
-                    InVain { failure, reached: true }
-                })?;
-            }
+        let usable = outcome.and_then(|(keys, address)| {
+            let target = self.target_of(&keys, address, time).map_err(InVain::at_server)?;
             Ok((keys, target, address))
         });
-        match taken {
-            Ok((keys, target, address)) => {
-                (self.giver, self.served, self.useless) = (Some(address), false, false);
-                let certificate = keys.certificates.first().and_then(certificate::describe);
-                let (subject, issuer, validity) = match certificate {
-                    Some(told) => (Some(told.subject), Some(told.issuer), Some(told.validity)),
-                    None => (None, None, None),
-                };
-                self.given = NtsStatus {
-                    exchanges: self.given.exchanges + 1,
-                    exchange_took: Some(Span::from(keys.took)),
-                    ntp_host: Some(with_port(&target)),
-                    certificate_subject: subject,
-                    certificate_issuer: issuer,
-                    certificate_expires: validity.map(|validity| validity.until),
-                    ..NtsStatus::of(self.server.trusted().clone())
-                };
-                self.validity = validity;
-                self.chain = keys.certificates;
-                self.chain_judged = time.is_some() || matches!(self.judged, Judged::At(_));
-                self.association = Some(keys.association);
-                self.newest = true;
-                self.befell = Befell::default();
-                self.target = Some(target);
-                self.error = None;
-            }
+        match usable {
+            Ok((keys, target, address)) => self.take(keys, target, address, time),
             Err(InVain { failure, reached }) => {
                 // That the round has gone well until now is no reason to forget it.
                 self.befell.timely = false;
@@ -380,6 +345,47 @@ impl Keyring {
                 }
             }
         }
+    }
+
+    /// Where time is to be asked with keys that can be used.
+    fn target_of(
+        &self,
+        keys: &Keys,
+        address: SocketAddr,
+        time: Option<UnixTime>,
+    ) -> Result<Server, Failure> {
+        let target = target_of(keys, address)?;
+        // There may be time by now, of older keys.
+        if let (Judged::WithoutClock, Some(ours)) = (self.judged, time) {
+            timely(&self.server, &keys.certificates, ours, OURS)?;
+        }
+        Ok(target)
+    }
+
+    fn take(&mut self, keys: Keys, target: Server, address: SocketAddr, time: Option<UnixTime>) {
+        (self.giver, self.served, self.useless) = (Some(address), false, false);
+        let certificate = keys.certificates.first().and_then(certificate::describe);
+        let (subject, issuer, validity) = match certificate {
+            Some(said) => (Some(said.subject), Some(said.issuer), Some(said.validity)),
+            None => (None, None, None),
+        };
+        self.given = NtsStatus {
+            exchanges: self.given.exchanges + 1,
+            exchange_took: Some(Span::from(keys.took)),
+            ntp_host: Some(with_port(&target)),
+            certificate_subject: subject,
+            certificate_issuer: issuer,
+            certificate_expires: validity.map(|validity| validity.until),
+            ..NtsStatus::of(self.server.trusted().clone())
+        };
+        self.validity = validity;
+        self.chain = keys.certificates;
+        self.chain_judged = time.is_some() || matches!(self.judged, Judged::At(_));
+        self.association = Some(keys.association);
+        self.newest = true;
+        self.befell = Befell::default();
+        self.target = Some(target);
+        self.error = None;
     }
 
     /// Why there are no keys.
@@ -392,11 +398,18 @@ impl Keyring {
     }
 }
 
-/// Certificates that do not prove the server at this time, and whose time that is.
-fn untimely(error: &KeysError, time: UnixTime, whose: &str) -> Failure {
-    let margin_s = TIME_OF_REPLY_MAX_ERROR.as_nanos() / 1_000_000_000;
-    let detail = format!("{error}; by {whose}, {time}, within {margin_s} s");
-    Failure::new(kind_of(error), detail)
+/// Whether certificates prove the server at this time; the failure says whose time that is.
+fn timely(
+    server: &KeyServer,
+    certificates: &[CertificateDer<'static>],
+    time: UnixTime,
+    whose: &str,
+) -> Result<(), Failure> {
+    server.judge(certificates, time, TIME_OF_REPLY_MAX_ERROR).map_err(|error| {
+        let margin_s = TIME_OF_REPLY_MAX_ERROR.as_nanos() / 1_000_000_000;
+        let detail = format!("{error}; by {whose}, {time}, within {margin_s} s");
+        Failure::new(kind_of(&error), detail)
+    })
 }
 
 /// Where time is to be asked: at the address that gave the keys, unless it named another host.
@@ -426,8 +439,8 @@ fn with_port(server: &Server) -> String {
 /// How far true time may be from what a reply says when that is believed: less than 4 s until the
 /// reply is too late, and 1 s that a server's own error may be.
 const TIME_OF_REPLY_MAX_ERROR: Span = Span::from_secs(5);
+const OURS: &str = "this clock's time";
 const NTP_PORT: u16 = 123;
-const THREAD_NAME: &str = "ntp-clock-nts";
 
 #[cfg(test)]
 mod tests;
