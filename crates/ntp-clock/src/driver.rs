@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ntp_clock_core::{AttemptError, Disruption, LocalTime, Rejection, Span, Transmit, UnixTime};
+use ntp_clock_core::{
+    AttemptError, Disruption, LocalTime, Reading, Rejection, Span, Transmit, UnixTime,
+};
 
 use crate::carrier::{Arrival, Carrier, Connecting};
 use crate::failure::{Failure, FailureKind};
@@ -126,8 +128,7 @@ impl Driver {
         let (beat, kernel) = (counters.beat(), counters.kernel_clock());
         let watches = Watches::of(&beat, kernel, self.notifier.is_some());
         self.shared.runtime().lock().watches = watches;
-        let reading = self.publisher.engine().mapping().and_then(|line| line.read(beat.local));
-        let bound = reading.map(|reading| reading.max_error());
+        let bound = self.reading_at(beat.local).map(|reading| reading.max_error());
         let Some(disruption) = self.watchdog.look(beat, kernel, bound) else { return };
         // A sleep in between moves the wall clock, too.
         let cause = self.publisher.disrupted().unwrap_or(disruption);
@@ -139,9 +140,7 @@ impl Driver {
     fn disturbed(&mut self, disruption: Disruption) {
         self.report.note_disruption(disruption);
         if !disruption.ends_readings() {
-            // After a kiss-o'-death it asks as soon as it may.
-            let _ = self.publisher.feed(|engine, now| engine.request_sync(now));
-            return;
+            return self.ask_at_once();
         }
         if disruption == Disruption::CountersApart {
             self.publisher.note_jump();
@@ -274,9 +273,12 @@ impl Driver {
     }
 
     /// What the clock reads, if it does.
+    fn reading_at(&self, local: LocalTime) -> Option<Reading> {
+        self.publisher.engine().mapping()?.read(local)
+    }
+
     fn time_at(&self, local: LocalTime) -> Option<UnixTime> {
-        let reading = self.publisher.engine().mapping()?.read(local)?;
-        Some(reading.time())
+        self.reading_at(local).map(|reading| reading.time())
     }
 
     fn next_transmit(&mut self) -> Option<Transmit> {
@@ -350,14 +352,18 @@ impl Driver {
         self.shared.runtime().lock().nts = self.proof.status();
     }
 
+    /// A round now; after a kiss-o'-death as soon as may be.
+    fn ask_at_once(&mut self) {
+        let _ = self.publisher.feed(|engine, now| engine.request_sync(now));
+    }
+
     /// A clock without time does not wait for its next attempt when its keys come after one.
     fn use_new_keys(&mut self) {
         if self.publisher.engine().in_round() || !self.proof.have_keys_come() {
             return;
         }
         if self.time_at(self.shared.counters.local()).is_none() {
-            // After a kiss-o'-death it asks as soon as it may.
-            let _ = self.publisher.feed(|engine, now| engine.request_sync(now));
+            self.ask_at_once();
         }
     }
 
