@@ -1,8 +1,6 @@
 //! Tests of a whole clock whose machine is stopped, moved and restored, with a host that says so
 //! and with one that does not.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -52,29 +50,6 @@ fn told(events: &Events, epoch: u64) -> Vec<String> {
     lines
 }
 
-/// Reads in threads; once the machine was disturbed no reading is of before.
-fn while_many_read(machine: &Machine, disturb: impl FnOnce()) {
-    let disturbed = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                let begun = Instant::now();
-                while begun.elapsed() < Duration::from_millis(400) {
-                    let before = disturbed.load(Ordering::SeqCst);
-                    if let Some(reading) = machine.clock.now()
-                        && before
-                    {
-                        assert!(reading.epoch() > 1, "{reading:?} after the disruption");
-                    }
-                }
-            });
-        }
-        sleep(Duration::from_millis(100));
-        disturb();
-        disturbed.store(true, Ordering::SeqCst);
-    });
-}
-
 #[test]
 fn no_reading_of_before_is_given_once_the_host_says_that_the_machine_was_moved_or_restored() {
     for (kind, say) in [
@@ -84,7 +59,7 @@ fn no_reading_of_before_is_given_once_the_host_says_that_the_machine_was_moved_o
         let (host, machine) = hosted();
         assert_eq!(machine.clock.status().vmclock, "watched");
         let events = machine.clock.subscribe();
-        while_many_read(&machine, || {
+        machine.while_many_read(READ, || {
             machine.stand_still(Span::from_secs(75 * 3_600));
             say(&host);
         });
@@ -153,7 +128,7 @@ fn a_host_that_never_ends_what_it_says_ends_readings_once_and_not_for_ever() {
         let lines = told(&events, epoch);
         assert_eq!(lines.last(), Some(&format!("epoch {epoch} begins: {cause}")), "{lines:?}");
     };
-    while_many_read(&machine, || host.begins());
+    machine.while_many_read(READ, || host.begins());
     recovers(&machine, 2);
     assert_eq!(machine.clock.status().vmclock, "unclear");
     ended_by(2, Disruption::HostUnclear);
@@ -173,29 +148,7 @@ fn a_moved_machine_has_another_counter_at_once_and_one_alone() {
     let before = machine.clock.counter_id();
     host.adjusts();
     assert_eq!(machine.clock.counter_id(), before, "nothing happened to it");
-    let moved = AtomicBool::new(false);
-    let ids = Mutex::new(BTreeSet::new());
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let begun = Instant::now();
-                while begun.elapsed() < Duration::from_millis(400) {
-                    let before_that = moved.load(Ordering::SeqCst);
-                    let stamp = machine.clock.stamp();
-                    if before_that {
-                        assert_ne!(stamp.counter_id, before, "{stamp:?} after the move");
-                        ids.lock().unwrap().insert(stamp.counter_id);
-                    }
-                }
-            });
-        }
-        sleep(Duration::from_millis(100));
-        host.moves();
-        moved.store(true, Ordering::SeqCst);
-    });
-    let ids = ids.into_inner().unwrap();
-    assert_eq!(ids.len(), 1, "{ids:?}");
-    assert!(ids.contains(&machine.clock.counter_id()));
+    assert_ne!(machine.renamed_by(|| host.moves()), before);
 }
 
 #[test]
@@ -248,3 +201,6 @@ fn counters_that_stop_together_end_at_the_next_round() {
     }
     assert_eq!(machine.clock.now().expect("synchronised").epoch(), 2);
 }
+
+/// How long threads read around a disruption.
+const READ: Duration = Duration::from_millis(400);

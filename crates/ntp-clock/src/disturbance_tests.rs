@@ -1,8 +1,6 @@
 //! Tests of a whole clock whose machine sleeps, and whose wall clock is set and steered.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -64,24 +62,8 @@ fn after_a_suspend_there_is_no_reading_until_a_new_round_and_then_a_new_epoch() 
 #[test]
 fn many_readers_see_no_time_of_before_a_suspend_after_it() {
     let machine = Machine::start(0);
-    let slept = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                let begun = Instant::now();
-                while begun.elapsed() < Duration::from_millis(800) {
-                    let asleep_before = slept.load(Ordering::SeqCst);
-                    if let Some(reading) = machine.clock.now()
-                        && asleep_before
-                    {
-                        assert!(reading.epoch() > 1, "{reading:?} after the suspend");
-                    }
-                }
-            });
-        }
-        sleep(Duration::from_millis(200));
+    machine.while_many_read(Duration::from_millis(800), || {
         machine.stand_in.sleep(Span::from_secs(60));
-        slept.store(true, Ordering::SeqCst);
     });
 }
 
@@ -93,30 +75,9 @@ fn after_a_suspend_the_counter_has_another_name_at_once_and_one_alone() {
     assert_eq!(machine.clock.counter_id(), before.counter_id, "a step is no sleep");
     let mut last = before.counter_id;
     for _ in 0..3 {
-        let slept = AtomicBool::new(false);
-        let ids = Mutex::new(BTreeSet::new());
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    let begun = Instant::now();
-                    while begun.elapsed() < Duration::from_millis(400) {
-                        let asleep_before = slept.load(Ordering::SeqCst);
-                        let stamp = machine.clock.stamp();
-                        if asleep_before {
-                            assert_ne!(stamp.counter_id, last, "{stamp:?} after the suspend");
-                            ids.lock().unwrap().insert(stamp.counter_id);
-                        }
-                    }
-                });
-            }
-            sleep(Duration::from_millis(100));
-            machine.stand_in.sleep(Span::from_secs(60));
-            slept.store(true, Ordering::SeqCst);
-        });
-        let ids = ids.into_inner().unwrap();
-        assert_eq!(ids.len(), 1, "{ids:?}");
-        last = machine.clock.counter_id();
-        assert!(ids.contains(&last), "{last:?}, not {ids:?}");
+        let renamed = machine.renamed_by(|| machine.stand_in.sleep(Span::from_secs(60)));
+        assert_ne!(renamed, last);
+        last = renamed;
     }
     assert_eq!(machine.clock.status().counter_id, last);
 }

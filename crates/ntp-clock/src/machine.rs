@@ -1,7 +1,8 @@
 //! A machine of a test's own, with a clock that runs on it.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Weak};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use ntp_clock_core::{EngineConfig, Reading, Span};
 use ntp_test_server::TestServer;
 
 use crate::clock::Clock;
+use crate::counter_id::CounterId;
 use crate::counters::{Counters, StandIn};
 use crate::keeper;
 
@@ -52,24 +54,24 @@ impl Machine {
         self.stood_ns.fetch_add(by.as_nanos(), Ordering::SeqCst);
     }
 
-    /// How far a reading of now is off, and its bound, whether it keeps that or not.
-    pub(crate) fn error(&self) -> Option<(Span, Span)> {
+    /// A reading of now, and how far it is off.
+    fn look(&self) -> Option<(Reading, Span)> {
         let before = self.truth_ns();
         let reading = self.clock.now()?;
         let after = self.truth_ns();
         let time = reading.time().as_nanos();
-        let error = (before - time).max(time - after);
-        Some((Span::from_nanos(error), reading.max_error()))
+        Some((reading, Span::from_nanos((before - time).max(time - after))))
+    }
+
+    /// How far a reading of now is off, and its bound, whether it keeps that or not.
+    pub(crate) fn error(&self) -> Option<(Span, Span)> {
+        self.look().map(|(reading, error)| (error, reading.max_error()))
     }
 
     /// Reads, and checks the reading against the truth.
     pub(crate) fn read(&self) -> Option<Reading> {
-        let before = self.truth_ns();
-        let reading = self.clock.now()?;
-        let after = self.truth_ns();
-        let time = reading.time().as_nanos();
-        let error = (before - time).max(time - after);
-        assert!(error <= reading.max_error().as_nanos(), "off by {error} ns: {reading:?}");
+        let (reading, error) = self.look()?;
+        assert!(error <= reading.max_error(), "off by {error:?}: {reading:?}");
         Some(reading)
     }
 
@@ -91,5 +93,58 @@ impl Machine {
             sleep(Duration::from_micros(100));
         }
         (readings, nones)
+    }
+
+    /// Reads in eight threads for so long. Once the machine was disturbed, after a quarter of that,
+    /// no reading is of the first epoch.
+    pub(crate) fn while_many_read(&self, time: Duration, disturb: impl FnOnce()) {
+        Machine::while_threads(8, time, disturb, |was_disturbed| {
+            if let Some(reading) = self.clock.now()
+                && was_disturbed
+            {
+                assert!(reading.epoch() > 1, "{reading:?} after the disturbance");
+            }
+        });
+    }
+
+    /// The counter's name after a disturbance, which all threads find at once, and no other.
+    pub(crate) fn renamed_by(&self, disturb: impl FnOnce()) -> CounterId {
+        let before = self.clock.counter_id();
+        let ids = Mutex::new(BTreeSet::new());
+        Machine::while_threads(4, Duration::from_millis(400), disturb, |was_disturbed| {
+            let stamp = self.clock.stamp();
+            if was_disturbed {
+                assert_ne!(stamp.counter_id, before, "{stamp:?} after the disturbance");
+                ids.lock().unwrap().insert(stamp.counter_id);
+            }
+        });
+        let ids = ids.into_inner().unwrap();
+        assert_eq!(ids.len(), 1, "{ids:?}");
+        let after = self.clock.counter_id();
+        assert!(ids.contains(&after), "{after:?}, not {ids:?}");
+        after
+    }
+
+    /// Has threads do something again and again, with whether the machine was disturbed before.
+    fn while_threads(
+        threads: u32,
+        time: Duration,
+        disturb: impl FnOnce(),
+        act: impl Fn(bool) + Sync,
+    ) {
+        let disturbed = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    let begun = Instant::now();
+                    while begun.elapsed() < time {
+                        act(disturbed.load(Ordering::SeqCst));
+                    }
+                });
+            }
+            sleep(time / 4);
+            disturb();
+            disturbed.store(true, Ordering::SeqCst);
+        });
     }
 }
