@@ -84,8 +84,8 @@ function relayWay(relay, credentials = 'omit') {
 }
 
 function sourceWay(source, nts) {
-    const isHttps = source === 'cloudflare' || /^https?:\/\//.test(source);
-    if (isHttps) return httpsWay(source === 'cloudflare' ? CLOUDFLARE_TRACE : source, nts);
+    const url = source === 'cloudflare' ? CLOUDFLARE_TRACE : source;
+    if (/^https?:\/\//.test(url)) return httpsWay(url, nts);
     const way = udpWay(source, nts);
     if (!node) throw new TypeError('a browser cannot ask an NTP server: configure a relay');
     return way;

@@ -195,7 +195,7 @@ fn ticks_of(time: UnixTime) -> Option<u64> {
     (ticks < 1 << (64 - COUNT_BITS)).then_some(ticks)
 }
 
-/// The first nanosecond that is so many units since 1970.
+/// The first nanosecond at which this many units have passed since 1970.
 const fn time_of(ticks: u64) -> UnixTime {
     let (secs, below) = (ticks >> TICK_BITS, ticks & ((1 << TICK_BITS) - 1));
     UnixTime::from_nanos((secs * NANOS + (below * NANOS).div_ceil(1 << TICK_BITS)) as i64)
@@ -221,7 +221,7 @@ mod tests {
 
     const NOON: UnixTime = UnixTime::from_nanos(1_759_665_600_000_000_000);
 
-    /// A clock that says `ms` after noon, and may be off by so many.
+    /// A clock that says `ms` after noon, with an error of at most this many.
     fn reading(ms: i64, max_error_ms: i64) -> Reading {
         Reading::new(NOON + Span::from_millis(ms), Span::from_millis(max_error_ms), Span::ZERO, 1)
     }
