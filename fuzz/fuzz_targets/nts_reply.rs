@@ -15,7 +15,7 @@ use ntp_clock_nts::{
 #[derive(Arbitrary, Debug)]
 enum Step {
     Ask,
-    /// The server answers the request so many before the newest, and this befalls the answer.
+    /// The server answers a request before the newest, by this many, and this befalls the answer.
     Reply {
         before: u8,
         kiss: bool,

@@ -22,7 +22,7 @@ pub(crate) struct Run {
     pub(crate) seed: u64,
 }
 
-/// What the processes told.
+/// What the processes reported.
 pub(crate) struct Committed {
     processes: Vec<Process>,
     took: Duration,

@@ -51,7 +51,7 @@ impl<'a> Sealed<'a> {
     }
 }
 
-/// The first so many bytes, and what follows their padding.
+/// The first `len` bytes, and what follows their padding.
 fn padded(bytes: &[u8], len: u16) -> Option<(&[u8], &[u8])> {
     let len = usize::from(len);
     let (padded, rest) = bytes.split_at_checked(len.next_multiple_of(WORD))?;

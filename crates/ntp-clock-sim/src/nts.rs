@@ -27,7 +27,7 @@ impl Nts {
         Nts { association, renewal: Renewal::new(), to_client, dice, round: 0 }
     }
 
-    /// The client's next request. Keys are exchanged anew before a round that could not be asked
+    /// The client's next request. Keys are exchanged again before a round that could not be asked
     /// with the old ones, as often as that may be.
     pub(crate) fn request(&mut self, bits: u64, round: u64, now: LocalTime) -> Option<Vec<u8>> {
         let begins = std::mem::replace(&mut self.round, round) != round;

@@ -24,7 +24,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// The wall clock is steered by so many parts per million.
+    /// The wall clock is steered by `wall_ppm` parts per million.
     pub(crate) fn start(wall_ppm: i64) -> Self {
         Machine::of(StandIn::running(wall_ppm))
     }

@@ -65,7 +65,7 @@ impl Clock {
     /// Waits until this time has certainly passed, at most so long, and gives the reading that
     /// says so: its `earliest()` is later. It never returns one that does not.
     ///
-    /// The wait is as long as the error of the moment asks for, and is reckoned anew whenever the
+    /// The wait is as long as the error of the moment asks for, and is worked out again whenever the
     /// clock hears of its server: so it ends as early as is right and no earlier, also where errors
     /// grow and shrink meanwhile. It goes on through new epochs, and a clock that has no reading is
     /// waited for, as after a sleep of the machine, during which the time-out stands still.

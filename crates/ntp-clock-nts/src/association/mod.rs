@@ -174,7 +174,7 @@ impl Association {
         Ok(Opened::Authenticated(Authenticated::vouch(packet)))
     }
 
-    /// How many cookies are left: so many requests can be made before keys must be exchanged.
+    /// How many cookies are left: each allows one request before keys must be exchanged.
     #[must_use]
     pub fn cookies(&self) -> usize {
         self.cookies.len()

@@ -15,7 +15,7 @@ use crate::support::{LIMIT, NtsServer, authenticated, listen, now};
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Whole,
-    /// Nothing after so many.
+    /// Nothing after this many.
     CutAt(usize),
     /// This bit of that byte is another.
     Flipped {

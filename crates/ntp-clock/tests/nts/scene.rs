@@ -25,7 +25,7 @@ impl Scene {
         Scene::far_away(0..0, attack)
     }
 
-    /// The same, where each way takes so many microseconds.
+    /// The same, where each way takes this many microseconds.
     pub(crate) fn far_away(way_us: Range<u64>, attack: impl Fate) -> Option<Self> {
         let authority = Authority::new();
         let certified = authority.certify();

@@ -23,7 +23,7 @@ pub(crate) trait Fate:
 impl<F> Fate for F where F: FnMut(&[u8], &[u8], &mut fastrand::Rng) -> Vec<Vec<u8>> + Send + 'static {}
 
 impl Wire {
-    /// Listens at `near` for what is meant for `far`. Each way takes so many microseconds.
+    /// Listens at `near` for what is meant for `far`. Each way takes this many microseconds.
     pub(crate) fn with(
         near: SocketAddr,
         far: SocketAddr,
