@@ -2,8 +2,8 @@
 
 use ntp_clock_core::{Mode, NtpTimestamp, Packet, ReferenceId, Span, UnixTime};
 
-use crate::counter::SECOND_NS;
 use crate::dice::Dice;
+use crate::duration::SECOND_NS;
 use crate::path::Episode;
 
 /// Who they are and what they do.

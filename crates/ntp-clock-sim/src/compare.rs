@@ -3,8 +3,9 @@
 use ntp_clock_core::{Span, UnixTime};
 
 use crate::candidate::{Answer, Candidate};
+use crate::outcome::Options;
 use crate::pool::in_parallel;
-use crate::run::{Options, run};
+use crate::run::run;
 use crate::statistics::Statistics;
 use crate::world::{Family, Setup};
 

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use ntp_clock_core::{Estimator, Exchange, LogEntry, Replay, Span};
 
-use crate::run::{Options, Record, run};
+use crate::outcome::{Options, Record};
+use crate::run::run;
 use crate::world::{Family, Setup};
 
 /// Times of all exchanges, one by one, sorted.

@@ -3,6 +3,7 @@
 use ntp_clock_core::LocalTime;
 
 use crate::dice::Dice;
+use crate::duration::SECOND_NS;
 
 /// Something that an oscillator's frequency is made of. A counter sums its parts.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -235,7 +236,6 @@ impl Counter {
     }
 }
 
-pub(crate) const SECOND_NS: i64 = 1_000_000_000;
 /// Moments beyond a year are all the same: never.
 const FURTHEST_NS: i64 = 366 * 86_400 * SECOND_NS;
 

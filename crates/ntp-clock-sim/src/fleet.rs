@@ -4,8 +4,8 @@ use ntp_clock_core::{
     EngineConfig, Leap, LocalTime, ReferenceId, ServerReply, Span, SyncEngine, UnixTime,
 };
 
-use crate::counter::SECOND_NS;
 use crate::dice::{Dice, scramble, unit_at};
+use crate::duration::SECOND_NS;
 use crate::pool::in_parallel;
 
 /// What a fleet lives through.

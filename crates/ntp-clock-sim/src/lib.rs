@@ -25,10 +25,12 @@ mod compare;
 mod cost;
 mod counter;
 mod dice;
+mod duration;
 mod fleet;
 mod links;
 mod nts;
 mod oracle;
+mod outcome;
 mod path;
 mod peers;
 mod plot;
@@ -54,11 +56,12 @@ pub use links::{
     run_links,
 };
 pub use oracle::{Promise, Violation};
+pub use outcome::{Options, Outcome, Record, TracePoint};
 pub use path::{Direction, Episode, Path, RouteChange, Shift};
 pub use peers::{Chrony, Feed, Kalman, MinimumRtt, Sntp, all_peers};
 pub use plot::svg;
 pub use pool::in_parallel;
-pub use run::{Options, Outcome, Record, TracePoint, run};
+pub use run::run;
 pub use server::{Refusal, Server, WrongTime};
 pub use sketch::Sketch;
 pub use statistics::{Aged, Statistics};

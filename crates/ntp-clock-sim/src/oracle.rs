@@ -5,7 +5,7 @@ use std::fmt;
 
 use ntp_clock_core::{Event, LocalTime, Mapping, Reading, Span, UnixTime};
 
-use crate::counter::SECOND_NS;
+use crate::duration::SECOND_NS;
 use crate::sketch::Sketch;
 use crate::statistics::Statistics;
 use crate::world::{Family, Setup};

@@ -1,7 +1,7 @@
 //! The way to the server and back: delay, loss, duplication, outages.
 
-use crate::counter::SECOND_NS;
 use crate::dice::{Dice, unit_at};
+use crate::duration::SECOND_NS;
 
 /// A stretch of true time, nanoseconds since the world's beginning.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -151,6 +151,11 @@ pub struct Path {
 }
 
 impl Path {
+    /// One of both directions, either as likely.
+    pub(crate) fn either(&mut self, d: &mut Dice) -> &mut Direction {
+        if d.chance(0.5) { &mut self.forth } else { &mut self.back }
+    }
+
     /// The outage that a moment falls into.
     #[must_use]
     pub fn outage(&self, t_ns: i64) -> Option<&Episode> {

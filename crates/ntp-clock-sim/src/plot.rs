@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::counter::SECOND_NS;
-use crate::run::TracePoint;
+use crate::duration::SECOND_NS;
+use crate::outcome::TracePoint;
 use crate::table::duration;
 use crate::world::Setup;
 

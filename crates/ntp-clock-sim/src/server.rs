@@ -2,8 +2,8 @@
 
 use ntp_clock_core::{Leap, Mode, NtpShort, NtpTimestamp, Packet, ReferenceId, Span, UnixTime};
 
-use crate::counter::SECOND_NS;
 use crate::dice::unit_at;
+use crate::duration::SECOND_NS;
 
 /// A stretch during which the server's clock is off by more than it states, or jumps within it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,7 +2,7 @@
 
 use ntp_clock_core::Span;
 
-use crate::counter::SECOND_NS;
+use crate::duration::SECOND_NS;
 use crate::sketch::Sketch;
 
 /// What was measured of one clock, in one run or in many.

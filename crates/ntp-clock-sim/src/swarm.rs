@@ -3,8 +3,9 @@
 use std::sync::Mutex;
 
 use crate::oracle::Violation;
+use crate::outcome::Options;
 use crate::pool::in_parallel;
-use crate::run::{Options, run};
+use crate::run::run;
 use crate::statistics::Statistics;
 use crate::world::{Family, Setup};
 

@@ -4,8 +4,8 @@ use ntp_clock_core::{LinkStamps, LocalTime, Source};
 
 use super::life::Machine;
 use super::system::{Leg, System};
-use crate::counter::SECOND_NS;
 use crate::dice::Dice;
+use crate::duration::SECOND_NS;
 
 /// One piece of evidence.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -102,7 +102,8 @@ const BOOT_NS: i64 = 2_000_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counter::{Oscillator, SECOND_NS, Sleep};
+    use crate::counter::{Oscillator, Sleep};
+    use crate::duration::SECOND_NS;
 
     #[test]
     fn each_sleep_and_each_restart_begins_another_counter() {

@@ -8,8 +8,8 @@ use super::oracle::Oracle;
 use super::system::System;
 use super::tally::{LinkViolation, Tally};
 use super::width::{Before, Least};
-use crate::counter::SECOND_NS;
 use crate::dice::Dice;
+use crate::duration::SECOND_NS;
 
 /// What became of a run.
 #[derive(Clone, Debug)]

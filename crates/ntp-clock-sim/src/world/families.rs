@@ -4,13 +4,28 @@
 //! mean between any two samples of its window): thermal excursions within ±6 ppm, random walks
 //! within ±3, swings up to 6, the sum of all in one world below 12.
 
+pub(super) mod machines;
+pub(super) mod paths;
+mod servers;
+
+use machines::{
+    bad_crystal, coarse_counter, daily_temperature, pauses, quiet, suspends, thermal_steps,
+};
+use paths::{
+    asymmetric, bufferbloat, cornered, lan, lossy, mobile, moves, one_way_jitter, route_changes,
+    route_changes_once, rush_hours, shifting, staircase, stairs,
+};
+use servers::{kisses, leap, outages, rate_limited, server_step, server_wander};
+
 use ntp_clock_core::{Authentication, EngineConfig, Span, UnixTime};
 
+use super::grace::UNLUCKY_NS;
 use super::{Family, Fault, Host, Setup, hostile};
-use crate::counter::{Oscillator, Part, SECOND_NS, Sleep};
+use crate::counter::{Oscillator, Part};
 use crate::dice::Dice;
-use crate::path::{Direction, Episode, Path, RouteChange, Shift};
-use crate::server::{Refusal, Server, WrongTime};
+use crate::duration::{DAY_NS, DAY_S, SECOND_NS, seconds};
+use crate::path::{Direction, Episode, Path, RouteChange};
+use crate::server::Server;
 
 /// Draws one world.
 pub(super) fn draw(family: Family, seed: u64) -> Setup {
@@ -126,295 +141,6 @@ fn ordinary(family: Family, seed: u64, d: &mut Dice) -> Setup {
     }
 }
 
-pub(super) fn lan(w: &mut Setup, d: &mut Dice) {
-    let (base_ns, jitter_ns) = (d.magnitude(4e4, 5e5), d.magnitude(2e3, 5e4));
-    for direction in [&mut w.path.forth, &mut w.path.back] {
-        direction.base_ns = base_ns;
-        direction.jitter_ns = jitter_ns;
-        direction.tail_ns = jitter_ns * 5.0;
-        direction.tail_cap_ns = 2e7;
-        direction.loss = 0.0;
-    }
-    w.server.root_delay = Span::from_nanos(d.magnitude(1e3, 1e6) as i64);
-    w.server.root_dispersion = Span::from_nanos(d.magnitude(1e3, 1e5) as i64);
-    w.server.wander_ns = w.server.root_dispersion.as_nanos() as f64 * d.magnitude(0.005, 0.05);
-}
-
-fn mobile(w: &mut Setup, d: &mut Dice) {
-    let base_ns = d.within(15e6, 60e6);
-    for direction in [&mut w.path.forth, &mut w.path.back] {
-        direction.base_ns = base_ns;
-        direction.jitter_ns = d.magnitude(2e6, 2e7);
-        direction.tail_share = d.within(0.02, 0.15);
-        direction.tail_ns = d.magnitude(5e6, 1e8);
-        direction.tail_cap_ns = 1.5e9;
-        direction.burst_share = d.within(0.02, 0.2);
-        direction.burst_slot_ns = seconds(d.within(2.0, 30.0));
-        direction.burst_ns = d.magnitude(3e7, 3e8);
-        direction.loss = d.within(0.005, 0.05);
-        direction.duplicates = 0.002;
-    }
-    w.unlucky_ns = UNLUCKY_NS;
-    route_changes(w, d);
-}
-
-fn asymmetric(w: &mut Setup, d: &mut Dice) {
-    let extra_ns = d.magnitude(5e5, 5e7);
-    w.path.direction(d).base_ns += extra_ns;
-}
-
-fn one_way_jitter(w: &mut Setup, d: &mut Dice) {
-    for direction in [&mut w.path.forth, &mut w.path.back] {
-        direction.jitter_ns = d.magnitude(1e4, 5e4);
-        direction.tail_share = 0.0;
-    }
-    // The uplink, mostly.
-    let jittery = if d.chance(0.8) { &mut w.path.forth } else { &mut w.path.back };
-    jittery.jitter_ns = d.magnitude(1e6, 2e7);
-    jittery.tail_share = d.within(0.0, 0.1);
-    jittery.tail_ns = d.magnitude(1e6, 3e7);
-    jittery.burst_share = d.within(0.0, 0.3);
-    jittery.burst_slot_ns = seconds(d.within(1.0, 60.0));
-    jittery.burst_ns = d.magnitude(5e6, 5e7);
-}
-
-fn bufferbloat(w: &mut Setup, d: &mut Dice) {
-    let uplink_only = d.chance(0.6);
-    for (direction, chosen) in [(&mut w.path.forth, true), (&mut w.path.back, !uplink_only)] {
-        if !chosen {
-            continue;
-        }
-        let n = d.count(4, 30);
-        direction.bloat = d
-            .moments(n, 0, DAY_NS)
-            .into_iter()
-            .map(|from_ns| Episode {
-                from_ns,
-                to_ns: from_ns + seconds(d.magnitude(60.0, 2_400.0)),
-                size: d.magnitude(3e7, 8e8),
-            })
-            .collect();
-    }
-    w.unlucky_ns = UNLUCKY_NS;
-}
-
-fn lossy(w: &mut Setup, d: &mut Dice) {
-    for direction in [&mut w.path.forth, &mut w.path.back] {
-        direction.loss = d.within(0.03, 0.25);
-        direction.loss_burst_share = d.within(0.0, 0.2);
-        direction.loss_slot_ns = seconds(d.magnitude(0.5, 60.0));
-        direction.duplicates = d.within(0.0, 0.1);
-        direction.stragglers = d.within(0.0, 0.1);
-    }
-    w.unlucky_ns = UNLUCKY_NS;
-}
-
-fn route_changes(w: &mut Setup, d: &mut Dice) {
-    let n = d.count(2, 10);
-    let (mut forth, mut back) = (w.path.forth.base_ns, w.path.back.base_ns);
-    let (forth_first, back_first) = (forth, back);
-    for at_ns in d.moments(n, seconds(1_800.0), DAY_NS) {
-        let which = d.count(0, 2);
-        let mut other =
-            |first: f64| (first + d.sign() * d.magnitude(5e5, 0.8 * first.max(1e6))).max(1e5);
-        match which {
-            0 => forth = other(forth_first),
-            1 => back = other(back_first),
-            _ => {
-                // Both ways alike: the delay moves, the offset does not.
-                forth = other(forth_first);
-                back = back_first + (forth - forth_first);
-            }
-        }
-        w.path.forth.routes.push(RouteChange { at_ns, base_ns: forth.max(1e5) });
-        w.path.back.routes.push(RouteChange { at_ns, base_ns: back.max(1e5) });
-    }
-}
-
-fn thermal_steps(w: &mut Setup, d: &mut Dice) {
-    let n = d.count(2, 10);
-    let mut level = 0.0_f64;
-    for at_ns in d.moments(n, seconds(1_800.0), DAY_NS) {
-        let mut ppm = d.within(1.0, 5.0) * d.sign();
-        if (level + ppm).abs() > 5.0 {
-            ppm = -ppm;
-        }
-        level += ppm;
-        let over_s = d.magnitude(30.0, 600.0);
-        w.oscillator.parts.push(Part::Ramp { at_s: at_ns as f64 * 1e-9, over_s, ppm });
-    }
-}
-
-fn daily_temperature(w: &mut Setup, d: &mut Dice) {
-    let parts = &mut w.oscillator.parts;
-    parts.push(Part::Swing { ppm: d.within(1.0, 5.0), period_s: DAY_S, phase: d.unit() });
-    parts.push(Part::Swing {
-        ppm: d.within(0.05, 1.0),
-        period_s: d.magnitude(600.0, 7_200.0),
-        phase: d.unit(),
-    });
-}
-
-fn bad_crystal(w: &mut Setup, d: &mut Dice) {
-    let parts = &mut w.oscillator.parts;
-    parts[0] = Part::Constant { ppm: d.sign() * d.within(50.0, 200.0) };
-    parts[1] = Part::White { ppb: d.magnitude(5.0, 100.0) };
-    parts[2] = Part::Walk { ppb: d.magnitude(0.5, 5.0), limit_ppm: 3.0 };
-    let n = d.count(0, 4);
-    for at_ns in d.moments(n, seconds(600.0), DAY_NS) {
-        let ppm = d.sign() * d.magnitude(0.1, 1.5);
-        parts.push(Part::Ramp { at_s: at_ns as f64 * 1e-9, over_s: 0.0, ppm });
-    }
-}
-
-fn server_wander(w: &mut Setup, d: &mut Dice) {
-    w.server.root_delay = Span::from_nanos(d.magnitude(2e5, 4e7) as i64);
-    w.server.root_dispersion = Span::from_nanos(d.magnitude(2e5, 2e7) as i64);
-    w.server.wander_ns = stated_ns(&w.server) * d.within(0.3, 0.95);
-    // A server is disciplined itself: its clock turns at no more than 50 ppm.
-    let slowest = w.server.wander_ns * 1.5 / 50e-6;
-    w.server.wander_period_ns = (d.magnitude(600.0, 20_000.0) * 1e9).max(slowest * 16.0) as i64;
-}
-
-fn server_step(w: &mut Setup, d: &mut Dice) {
-    if d.chance(0.5) {
-        w.server.root_dispersion = Span::from_nanos(d.magnitude(2e6, 3e7) as i64);
-        w.server.wander_ns = 0.0;
-        let n = d.count(1, 5);
-        for from_ns in d.moments(n, seconds(1_800.0), DAY_NS) {
-            let by_ns = d.within(-0.9, 0.9) * stated_ns(&w.server);
-            // Each ends the one before, so that they do not add up beyond what is stated.
-            if let Some(last) = w.server.wrong.last_mut() {
-                last.to_ns = from_ns;
-            }
-            w.server.wrong.push(WrongTime { from_ns, to_ns: i64::MAX, by_ns: by_ns as i64 });
-        }
-        return;
-    }
-    let from_ns = d.moments(1, seconds(3_600.0), DAY_NS / 2)[0];
-    let to_ns = from_ns + seconds(d.magnitude(600.0, 20_000.0));
-    let by_ns = d.sign() * d.magnitude(1e6, 1e12);
-    w.server.wrong.push(WrongTime { from_ns, to_ns, by_ns: by_ns as i64 });
-    w.unchecked.push(Episode { from_ns, to_ns: to_ns + FORGOTTEN_NS, size: 0.0 });
-    // Three contradictions in a row are needed to believe the server again.
-    for at_ns in [from_ns, to_ns] {
-        let change = Fault { from_ns: at_ns, to_ns: at_ns, grace_ns: seconds(900.0) };
-        w.faults.push(change);
-    }
-}
-
-fn outages(w: &mut Setup, d: &mut Dice) {
-    let n = d.count(1, 4);
-    let mut free_from = 0;
-    for at_ns in d.moments(n, 0, DAY_NS) {
-        let from_ns = at_ns.max(free_from);
-        let to_ns = from_ns + seconds(d.magnitude(60.0, 15_000.0));
-        free_from = to_ns + seconds(600.0);
-        let unplugged = if d.chance(0.4) { 1.0 } else { 0.0 };
-        w.path.outages.push(Episode { from_ns, to_ns, size: unplugged });
-        w.faults.push(Fault { from_ns, to_ns, grace_ns: BACK_OFF_NS });
-    }
-}
-
-fn coarse_counter(w: &mut Setup, d: &mut Dice) {
-    let resolutions = [5_000, 20_000, 100_000, 100_000, 1_000_000, 1_000_000];
-    w.oscillator.resolution_ns = resolutions[d.count(0, 5) as usize];
-}
-
-fn suspends(w: &mut Setup, d: &mut Dice) {
-    let n = d.count(1, 6);
-    let mut free_from = 0;
-    for at_ns in d.moments(n, seconds(60.0), DAY_NS) {
-        let from_ns = at_ns.max(free_from);
-        let to_ns = from_ns + seconds(d.magnitude(1.0, 8_000.0));
-        free_from = to_ns + seconds(120.0);
-        w.oscillator.sleeps.push(Sleep { from_ns, to_ns });
-        w.faults.push(Fault { from_ns, to_ns, grace_ns: seconds(12.0) });
-    }
-}
-
-fn pauses(w: &mut Setup, d: &mut Dice) {
-    w.host.wake_ns = d.magnitude(1e5, 3e7);
-    w.host.stamp_ns = d.magnitude(1e4, 5e6);
-    let n = d.count(20, 400);
-    w.host.pauses = d
-        .moments(n, 0, DAY_NS)
-        .into_iter()
-        .map(|from_ns| {
-            let to_ns = from_ns + seconds(d.magnitude(0.01, 60.0));
-            Episode { from_ns, to_ns, size: 0.0 }
-        })
-        .collect();
-    w.unlucky_ns = UNLUCKY_NS;
-}
-
-fn kisses(w: &mut Setup, d: &mut Dice) {
-    let n = d.count(1, 2);
-    let mut free_from = 0;
-    for at_ns in d.moments(n, 0, DAY_NS * 3 / 4) {
-        let from_ns = at_ns.max(free_from);
-        let to_ns = from_ns + seconds(d.magnitude(60.0, 7_200.0));
-        free_from = to_ns + seconds(4_000.0);
-        let code = [*b"RATE", *b"DENY", *b"RSTR"][d.count(0, 2) as usize];
-        w.server.refusals.push(Refusal { from_ns, to_ns, code });
-        // The longest hold is an hour.
-        w.faults.push(Fault { from_ns, to_ns, grace_ns: seconds(3_700.0) });
-    }
-}
-
-fn leap(w: &mut Setup, d: &mut Dice) {
-    let at_ns = d.moments(1, DAY_NS / 4, DAY_NS * 3 / 4)[0];
-    w.start = w.start.next_month() - Span::from_nanos(at_ns);
-    let seconds_more = if d.chance(0.8) { 1 } else { -1 };
-    // A second is left out at the month's last second, and repeated after it.
-    let at_ns = if seconds_more > 0 { at_ns } else { at_ns - SECOND_NS };
-    w.server.leap = Some((at_ns, seconds_more));
-    w.faults.push(Fault { from_ns: at_ns, to_ns: at_ns, grace_ns: seconds(900.0) });
-}
-
-/// Truth stands at the very end of what each exchange leaves possible, and a server that states
-/// next to nothing leaves no room beyond.
-fn cornered(w: &mut Setup, d: &mut Dice) {
-    if d.chance(0.7) {
-        lan(w, d);
-    }
-    cornered_path(w, d);
-    moves(w, d);
-}
-
-fn cornered_path(w: &mut Setup, d: &mut Dice) {
-    let (slow, quick) = if d.chance(0.5) {
-        (&mut w.path.forth, &mut w.path.back)
-    } else {
-        (&mut w.path.back, &mut w.path.forth)
-    };
-    slow.base_ns *= 2.0;
-    quick.base_ns = 2_000.0;
-    quick.jitter_ns = d.magnitude(1e3, 2e4);
-    quick.tail_share = 0.0;
-    w.server.root_delay = Span::ZERO;
-    w.server.root_dispersion = Span::from_nanos(d.magnitude(2e3, 5e4) as i64);
-    w.server.wander_ns = 0.0;
-    w.host.stamp_ns = d.magnitude(500.0, 5_000.0);
-}
-
-/// Steps of 3 ppm and ramps of 4 ppm within two minutes, either way, at least ten minutes apart.
-pub(super) fn moves(w: &mut Setup, d: &mut Dice) {
-    let n = d.count(2, 24);
-    let (mut level, mut free_s) = (0.0_f64, 0.0);
-    for at_ns in d.moments(n, seconds(1_200.0), DAY_NS) {
-        let at_s = (at_ns as f64 * 1e-9).max(free_s);
-        free_s = at_s + 900.0;
-        let (size, over_s) = if d.chance(0.5) { (3.0, 0.0) } else { (4.0, 120.0) };
-        let mut ppm = size * d.sign();
-        if (level + ppm).abs() > 6.0 {
-            ppm = -ppm;
-        }
-        level += ppm;
-        w.oscillator.parts.push(Part::Ramp { at_s, over_s, ppm });
-    }
-}
-
 fn strange(w: &mut Setup, d: &mut Dice) {
     let polls_s = [32, 64, 128, 300, 300, 300, 1_024];
     w.poll_interval = Span::from_secs(polls_s[d.count(0, 6) as usize]);
@@ -445,46 +171,6 @@ fn strange(w: &mut Setup, d: &mut Dice) {
         }
     }
     w.unlucky_ns = UNLUCKY_NS;
-}
-
-/// A queue that stands for hours.
-fn rush_hours(direction: &mut Direction, d: &mut Dice) {
-    let n = d.count(1, 3);
-    for from_ns in d.moments(n, 0, DAY_NS) {
-        let to_ns = from_ns + seconds(d.within(1_800.0, 14_400.0));
-        let size = d.magnitude(1e6, 5e7);
-        direction.bloat.push(Episode { from_ns, to_ns, size });
-    }
-}
-
-fn staircase(w: &mut Setup, d: &mut Dice) {
-    if d.chance(0.6) {
-        lan(w, d);
-    }
-    if d.chance(0.3) {
-        cornered_path(w, d);
-    }
-    let begin_s = d.within(3_600.0, 64_800.0);
-    stairs(w, d, begin_s);
-}
-
-/// Up to five steps of 3 ppm that follow one another as closely as they may, all one way or with a
-/// turn; with the quiet rest of the oscillator they stay within the 15 ppm that are allowed for.
-fn stairs(w: &mut Setup, d: &mut Dice, begin_s: f64) {
-    quiet(w);
-    let sign = d.sign();
-    let gap_s = d.within(900.0, 2_400.0);
-    let mut at_s = begin_s;
-    for step in 0..d.count(3, 5) {
-        let ppm = if step == 2 && d.chance(0.1) { -3.0 } else { 3.0 };
-        w.oscillator.parts.push(Part::Ramp { at_s, over_s: 0.0, ppm: ppm * sign });
-        at_s += gap_s * d.within(1.0, 1.1);
-    }
-}
-
-/// Takes wander and swing from the oscillator, so that what is added is all that it does.
-pub(super) fn quiet(w: &mut Setup) {
-    w.oscillator.parts.truncate(2);
 }
 
 fn holdover(w: &mut Setup, d: &mut Dice) {
@@ -529,37 +215,6 @@ fn holdover(w: &mut Setup, d: &mut Dice) {
     w.faults.push(Fault { from_ns, to_ns, grace_ns: 0 });
 }
 
-/// Somebody on the way, or a route, moves delay from one direction to the other, at any speed.
-fn shifting(w: &mut Setup, d: &mut Dice) {
-    let half_ns = d.magnitude(5e4, 2e8);
-    let jitter_ns = d.magnitude(1e3, 0.02 * half_ns.max(1e5));
-    for direction in [&mut w.path.forth, &mut w.path.back] {
-        direction.base_ns = half_ns;
-        direction.jitter_ns = jitter_ns;
-        direction.tail_ns = jitter_ns * 5.0;
-    }
-    if d.chance(0.5) {
-        w.server.root_delay = Span::ZERO;
-        w.server.root_dispersion = Span::from_micros(5);
-        w.server.wander_ns = 0.0;
-    }
-    if d.chance(0.3) {
-        moves(w, d);
-    }
-    let (mut at_ns, mut shifted_ns) = (seconds(d.within(0.0, 28_800.0)), 0.0);
-    while at_ns < DAY_NS {
-        let to_ns = at_ns + seconds(d.magnitude(1.0, 43_200.0));
-        // From one end to the other as often as not: there is no more than all of it.
-        let share = if d.chance(0.5) { d.sign() } else { d.within(-1.0, 1.0) };
-        let aim_ns = share * half_ns;
-        let by_ns = aim_ns - shifted_ns;
-        shifted_ns = aim_ns;
-        w.path.forth.shifts.push(Shift { from_ns: at_ns, to_ns, by_ns });
-        w.path.back.shifts.push(Shift { from_ns: at_ns, to_ns, by_ns: -by_ns });
-        at_ns = to_ns + seconds(d.magnitude(60.0, 14_400.0));
-    }
-}
-
 /// What disciplines the system clock turns `CLOCK_MONOTONIC` with it: the kernel's limit is
 /// 500 ppm besides ticks.
 fn steered(w: &mut Setup, d: &mut Dice) {
@@ -576,11 +231,6 @@ fn steered(w: &mut Setup, d: &mut Dice) {
         }
         at_s += lasts_s + d.magnitude(1.0, 14_400.0);
     }
-}
-
-fn rate_limited(w: &mut Setup, d: &mut Dice) {
-    w.server.least_gap_ns = seconds(d.within(0.5, 8.0));
-    w.unlucky_ns = seconds(120.0);
 }
 
 fn mixed(w: &mut Setup, d: &mut Dice) {
@@ -610,12 +260,6 @@ fn mixed(w: &mut Setup, d: &mut Dice) {
     w.merge_faults();
 }
 
-fn route_changes_once(w: &mut Setup, d: &mut Dice) {
-    if w.path.forth.routes.is_empty() {
-        route_changes(w, d);
-    }
-}
-
 impl Setup {
     /// Makes one fault of those that overlap, with the longest grace.
     fn merge_faults(&mut self) {
@@ -634,28 +278,5 @@ impl Setup {
     }
 }
 
-impl Path {
-    fn direction(&mut self, d: &mut Dice) -> &mut Direction {
-        if d.chance(0.5) { &mut self.forth } else { &mut self.back }
-    }
-}
-
-/// How far the server's clock may be off by what it states, nanoseconds.
-fn stated_ns(server: &Server) -> f64 {
-    server.root_delay.as_nanos() as f64 / 2.0 + server.root_dispersion.as_nanos() as f64
-}
-
-pub(super) fn seconds(seconds: f64) -> i64 {
-    (seconds * SECOND_NS as f64) as i64
-}
-
 /// How the names of families end in which replies must be proved.
 const PROVED: &str = "-nts";
-const DAY_S: f64 = 86_400.0;
-pub(super) const DAY_NS: i64 = 86_400 * SECOND_NS;
-/// Longest pause between the attempts of a failed clock, an attempt and a little more.
-const BACK_OFF_NS: i64 = 310 * SECOND_NS;
-/// Several attempts may fail by chance where much is lost.
-pub(super) const UNLUCKY_NS: i64 = 1_800 * SECOND_NS;
-/// So long a lie may be remembered: longer than any window of samples.
-pub(super) const FORGOTTEN_NS: i64 = 8 * 3_600 * SECOND_NS;

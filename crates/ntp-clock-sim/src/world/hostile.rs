@@ -2,11 +2,14 @@
 
 use ntp_clock_core::Span;
 
-use super::families::{DAY_NS, FORGOTTEN_NS, UNLUCKY_NS, lan, moves, quiet, seconds};
+use super::families::machines::quiet;
+use super::families::paths::{lan, moves};
+use super::grace::{FORGOTTEN_NS, UNLUCKY_NS};
 use super::{Fault, Setup};
 use crate::attack::Attacker;
-use crate::counter::{Freeze, Part, SECOND_NS};
+use crate::counter::{Freeze, Part};
 use crate::dice::Dice;
+use crate::duration::{DAY_NS, SECOND_NS, seconds};
 use crate::path::{Direction, Episode, RouteChange, Shift};
 
 /// Forged packets from off the path, up to a hundred a second.

@@ -2,6 +2,7 @@
 
 mod families;
 mod family;
+mod grace;
 mod hostile;
 
 pub use family::Family;
@@ -10,7 +11,8 @@ pub(crate) use family::families;
 use ntp_clock_core::{Authentication, Span, UnixTime};
 
 use crate::attack::Attacker;
-use crate::counter::{Freeze, Oscillator, SECOND_NS};
+use crate::counter::{Freeze, Oscillator};
+use crate::duration::SECOND_NS;
 use crate::path::{Episode, Path};
 use crate::server::Server;
 use crate::statistics::WARM_NS;

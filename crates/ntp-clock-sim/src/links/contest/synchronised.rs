@@ -3,8 +3,9 @@
 use ntp_clock_core::{LocalTime, LogEntry, Span};
 
 use crate::candidate::{Candidate, Replayed};
+use crate::outcome::{Options, Record};
 use crate::peers::{Chrony, Feed};
-use crate::run::{Options, Record, run};
+use crate::run::run;
 use crate::world::Setup;
 
 /// What was exchanged with the server, in order, and two clocks that live off it.

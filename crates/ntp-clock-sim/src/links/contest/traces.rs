@@ -3,8 +3,8 @@
 use ntp_clock_core::{LocalTime, Span};
 
 use super::synchronised::Synchronised;
-use crate::counter::SECOND_NS;
 use crate::dice::Dice;
+use crate::duration::SECOND_NS;
 use crate::links::LinkWorld;
 use crate::links::feed::{Feed, What, feeds};
 use crate::links::life::Machine;
