@@ -113,7 +113,10 @@ writeFileSync(otelFile, otel);
 const source = (name) => readFileSync(join(here, 'page', name), 'utf8');
 // The very module that is shipped, so that the page shows what users have.
 const script = await bundled('page/page.js', { 'ntp-clock': text });
-const { code: style } = await transform(source('style.css'), { loader: 'css', minify: true });
+const { code: style } = await transform(source('theme.css') + source('style.css'), {
+    loader: 'css',
+    minify: true,
+});
 // Replaced by functions, for `$` means something in a text.
 const page = source('index.html')
     .replace(

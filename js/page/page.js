@@ -99,7 +99,7 @@ function problem(found) {
     if (!found) return;
     at('problem').toggleAttribute('data-mild', found.mild);
     show('problem-title', found.title);
-    show('problem-why', found.why.charAt(0).toUpperCase() + found.why.slice(1));
+    show('problem-why', words.sentence(found.why));
     show('problem-remedy', found.remedy);
 }
 

@@ -102,6 +102,12 @@ const REMEDIES = {
     expired: 'Nothing to do: the server is being asked.',
 };
 
+/** A reason with a capital letter, unless it begins with a URL. */
+export function sentence(reason) {
+    if (/^[a-z]+:\/\//.test(reason)) return reason;
+    return reason.charAt(0).toUpperCase() + reason.slice(1);
+}
+
 /** What to tell about a status: a title, why, and what to do; null where all is well. */
 export function problemOf(status, target) {
     const { isSynced, lastError, lastErrorCode, attempts, state } = status;

@@ -62,8 +62,8 @@ pub(crate) fn build(job: &Job) -> Result<String> {
         .env("NTP_CLOCK_ORDER_SOURCES", order_hash(project)?)
         .env("NTP_CLOCK_OTEL_SOURCES", otel_hash(project)?);
     let told = answer_of(job, &mut node)?;
-    for (types, source) in COPIES {
-        fs::copy(project.path(source), project.path(types))?;
+    for (copy, source) in COPIES {
+        fs::copy(project.path(source), project.path(copy))?;
     }
     Ok(told.trim().to_owned())
 }
@@ -117,9 +117,9 @@ pub(crate) fn check_fresh(project: &Project) -> Result<()> {
             bail!("{file} is stale: run cargo xtask js and commit what it writes");
         }
     }
-    for (types, source) in COPIES {
-        if fs::read(project.path(types)).context(*types)? != fs::read(project.path(source))? {
-            bail!("{types} is stale: run cargo xtask js and commit what it writes");
+    for (copy, source) in COPIES {
+        if fs::read(project.path(copy)).context(*copy)? != fs::read(project.path(source))? {
+            bail!("{copy} is stale: run cargo xtask js and commit what it writes");
         }
     }
     Ok(())
@@ -220,6 +220,7 @@ const COPIES: &[(&str, &str)] = &[
     ("portacode/static/js/utils/ntp-clock.d.ts", "js/src/ntp-clock.d.ts"),
     ("portacode/static/js/utils/order.d.ts", "js/order/order.d.ts"),
     ("portacode/static/js/utils/otel.d.ts", "js/otel/otel.d.ts"),
+    ("portacode/static/css/theme.css", "js/page/theme.css"),
 ];
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 const SOURCE_FOLDERS: &[&str] =

@@ -204,6 +204,8 @@ function showState() {
 
 function sentence(reason) {
     if (!reason) return '';
+    // A URL stays as it is.
+    if (/^[a-z]+:\/\//.test(reason)) return ended(reason);
     return ended(`${reason[0].toUpperCase()}${reason.slice(1)}`);
 }
 
