@@ -29,7 +29,7 @@ os.environ["PORTACODE_NTP_SERVER"] = "127.0.0.1:1"
 sys.path[:0] = [str(ROOT / "tests/server"), str(ROOT / "tests/python")]
 
 from abuse import GONE, STRANGE, Abuse, Cutter, Spoiler, Stranger, page_of
-from backends import MissingError, Postgres, Redis
+from backends import MissingError, backends
 from patience import Bystander, Page, Verdict, counted, watch_memory
 from support import FaultyServer
 from system import Device, Server, Session, eventually, new_id
@@ -70,13 +70,8 @@ class _World:
         self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="abuse-")))
         self._source = FaultyServer()
         stack.callback(self._source.stop)
-        redis = Redis()
-        stack.callback(redis.stop)
-        postgres = Postgres()
-        stack.callback(postgres.stop)
         variables = {
-            "REDIS_URL": redis.url,
-            "DATABASE_URL": postgres.url,
+            **stack.enter_context(backends()).variables,
             "CONNECTIONS_MAX": "300",
             "STRANGERS_MAX": "200",
             "ADDRESS_CONNECTIONS_MAX": "100",

@@ -24,7 +24,7 @@ os.environ["PORTACODE_NTP_SERVER"] = "127.0.0.1:1"
 sys.path[:0] = [str(ROOT / "tests/server"), str(ROOT / "tests/python")]
 
 import load
-from backends import MissingError, Postgres, Redis
+from backends import MissingError, backends
 from support import FaultyServer
 from system import Device, Server, Session, eventually
 
@@ -57,13 +57,8 @@ def _run(stack: ExitStack, requests: int, under_way: int, devices: int) -> int:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="load-")))
     source = FaultyServer()
     stack.callback(source.stop)
-    redis = Redis()
-    stack.callback(redis.stop)
-    postgres = Postgres()
-    stack.callback(postgres.stop)
     variables = {
-        "REDIS_URL": redis.url,
-        "DATABASE_URL": postgres.url,
+        **stack.enter_context(backends()).variables,
         "BROWSER_RATE": "1000000/1000000",
         "DEVICE_RATE": "1000000/1000000",
         "TRACES_MAX_PER_USER": str(2 * requests),

@@ -7,15 +7,16 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import redis
 from ports import free_port
 from system import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class MissingError(Exception):
@@ -109,3 +110,30 @@ class Postgres:
     def stop(self) -> None:
         self._run("pg_ctl", "-D", self._data, "-m", "immediate", "stop")
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Backends(NamedTuple):
+    """What server processes that act as one server share."""
+
+    redis: Redis
+    postgres: Postgres
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """They name both to a server."""
+        return {"REDIS_URL": self.redis.url, "DATABASE_URL": self.postgres.url}
+
+
+@contextmanager
+def backends() -> Iterator[Backends]:
+    """Runs both.
+
+    Raises:
+        MissingError: One of them is not installed.
+    """
+    with ExitStack() as stack:
+        redis = Redis()
+        stack.callback(redis.stop)
+        postgres = Postgres()
+        stack.callback(postgres.stop)
+        yield Backends(redis, postgres)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import load
 import pytest
-from backends import MissingError, Postgres, Redis
+from backends import Backends, MissingError, backends
 from system import Device, RawDevice, Server, Session, Socket, eventually
 from test_nothing_lost import answer_text, ask_text, next_text
 from websockets.exceptions import WebSocketException
@@ -33,25 +34,22 @@ class Pair(NamedTuple):
     folder: Path
     time_server: str
     variables: dict[str, str]
-    redis: Redis
-    postgres: Postgres
+    backends: Backends
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) -> Iterator[Pair]:
-    folder = tmp_path_factory.mktemp("pair")
-    try:
-        redis = Redis()
-    except MissingError as missing:
-        pytest.skip(str(missing))
-    try:
-        postgres = Postgres()
-    except MissingError as missing:
-        redis.stop()
-        pytest.skip(str(missing))
+    with ExitStack() as stack:
+        try:
+            shared = stack.enter_context(backends())
+        except MissingError as missing:
+            pytest.skip(str(missing))
+        yield from _pair(tmp_path_factory.mktemp("pair"), time_source, shared)
+
+
+def _pair(folder: Path, time_source: FaultyServer, shared: Backends) -> Iterator[Pair]:
     variables = {
-        "REDIS_URL": redis.url,
-        "DATABASE_URL": postgres.url,
+        **shared.variables,
         "BROWSER_RATE": "100000/100000",
         "DEVICE_RATE": "100000/100000",
         "REQUEST_TIMEOUT_S": "30",
@@ -61,14 +59,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) ->
     one.start()
     other.start()
     user = Session(one, made["user"], made["password"])
-    yield Pair(
-        one, other, user, made["devices"], folder, time_source.address, variables, redis, postgres
-    )
+    yield Pair(one, other, user, made["devices"], folder, time_source.address, variables, shared)
     user.close()
     one.stop()
     other.stop()
-    postgres.stop()
-    redis.stop()
 
 
 def wait_online(pair: Pair, *device_ids: str) -> None:
@@ -222,9 +216,9 @@ def test_a_redis_that_is_restarted_is_found_again(pair: Pair) -> None:
     program = Device(pair.other, device["token"], pair.time_server, pair.folder / "redis.log")
     try:
         wait_online(pair, device["id"])
-        pair.redis.kill()
+        pair.backends.redis.kill()
         assert not _answers(pair, device["id"])
-        pair.redis.start()
+        pair.backends.redis.start()
         eventually(lambda: _answers(pair, device["id"]))
     finally:
         program.stop()
@@ -252,11 +246,11 @@ def test_an_answer_that_cannot_be_passed_on_is_not_acknowledged_and_arrives_late
             wait_online(pair, device_id)
             request_id = browser.ask(device_id)
             command = device.receive("command")
-            pair.redis.kill()
+            pair.backends.redis.kill()
             sent = device.answer(command)
             assert device.close_code()[0] == 1011
             assert not [told for told in device.kept if told["event"] == "ack"]
-        pair.redis.start()
+        pair.backends.redis.start()
         # What Redis passes on before all listen to it again is lost: a browser is told `timeout`.
         eventually(lambda: _is_reached(pair, browser))
         # As a device does: it connects again, and sends what has no acknowledgement.
@@ -273,7 +267,7 @@ def test_a_database_that_is_restarted_is_found_again_and_no_response_lost(pair: 
         wait_online(pair, device_id)
         request_id = browser.ask(device_id)
         command = device.receive("command")
-        pair.postgres.restart()
+        pair.backends.postgres.restart()
         sent = device.answer(command)
 
         def acknowledged() -> bool:
