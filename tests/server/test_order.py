@@ -6,8 +6,8 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from links import MS, Comparing
 from system import fetch
-from test_links import MS, Comparing
 
 from portacode.trace import DEVICE_KEYS, KEYS
 
