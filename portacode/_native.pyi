@@ -39,6 +39,19 @@ _PlainRelation: TypeAlias = tuple[
 ]
 
 @type_check_only
+class SharingStatus(TypedDict):
+    """What a process does for a clock that is to be shared with others."""
+
+    part: Literal["joining", "writer", "reader", "alone"]
+    """Whether it looks for others, synchronises, only reads, or keeps a clock of its own."""
+    writer: int | None
+    """Process id of the one that synchronises, by its own numbering; None while none is known."""
+    generation: int | None
+    """How many pages of this clock the machine has had."""
+    reason: str | None
+    """Why the clock is not shared (yet); None where it is."""
+
+@type_check_only
 class NtsStatus(TypedDict):
     """What is known of the keys, where Network Time Security is required."""
 
@@ -133,6 +146,8 @@ class ClockStatus(TypedDict):
     """Which one that is among those of all machines and boots."""
     authenticated: bool
     """Whether readings are given now, of replies that were proved; False with plain NTP."""
+    sharing: SharingStatus | None
+    """This process's part in the machine's clock; None where it is not to be shared."""
     nts: NtsStatus | None
     """What is known of the keys; None with plain NTP."""
 
@@ -491,8 +506,8 @@ class Clock:
         server: str,
         sync_interval: float,
         holdover: float,
-        nts: str,
-        nts_ca: str | os.PathLike[str] | None,
+        nts: tuple[str, str | os.PathLike[str] | None],
+        shared: bool | str | os.PathLike[str],
     ) -> None:
         """Makes it a clock of its own, which starts at once."""
     def _start_shared(self) -> tuple[str, str] | None:

@@ -33,6 +33,10 @@ class NTPClock(Clock):
             (RFC 8915), and never goes back to plain NTP; "off" is plain NTP.
         nts_ca: File of certificates (PEM) to trust instead of those that the machine trusts, where
             NTS is required.
+        shared: Whether all processes of this user that ask for the same server have one clock: one
+            of them synchronises, with its `sync_interval` and `holdover`, and all of them read. A
+            directory in which they meet may be given instead. Where that is not to be had (on other
+            systems than Linux) it is a clock of its own, and `get_status()["sharing"]` says why.
 
     Raises:
         ValueError: Where an argument is malformed or outside its range, or there is no certificate
@@ -51,8 +55,9 @@ class NTPClock(Clock):
         holdover: float = 0,
         nts: Literal["off", "required"] = "off",
         nts_ca: str | os.PathLike[str] | None = None,
+        shared: bool | str | os.PathLike[str] = False,
     ) -> None:
-        self._start(ntp_server, sync_interval, holdover, nts, nts_ca)
+        self._start(ntp_server, sync_interval, holdover, (nts, nts_ca), shared)
         self._known()
         self._attend()
 

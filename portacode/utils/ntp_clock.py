@@ -31,6 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portacode._native import ClockStatus as ClockStatus
     from portacode._native import NtsStatus as NtsStatus
+    from portacode._native import SharingStatus as SharingStatus
 
 __all__ = [
     "ClockStamp",

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ntp_clock::{ConfigError, EnvironmentError, FailureKind, Nts, Server, Span, UnixTime};
+use ntp_clock::{ConfigError, EnvironmentError, FailureKind, Nts, Server, Sharing, Span, UnixTime};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -18,6 +18,13 @@ use crate::reading::Reading;
 use crate::stamp::ClockStamp;
 use crate::status;
 use crate::true_time::{self, Seen};
+
+/// Whether a clock is shared with other processes, or the directory in which they meet.
+#[derive(FromPyObject)]
+enum Shared {
+    With(bool),
+    In(PathBuf),
+}
 
 /// Base of NTPClock. Readings never wait, and take no Python frame.
 #[pyclass(frozen, subclass, module = "portacode._native")]
@@ -194,15 +201,20 @@ impl Clock {
         server: &str,
         sync_interval: f64,
         holdover: f64,
-        nts: &str,
-        nts_ca: Option<PathBuf>,
+        nts: (String, Option<PathBuf>),
+        shared: Shared,
     ) -> PyResult<()> {
         let server: Server = server.parse().map_err(value_error)?;
         let builder = ntp_clock::Clock::builder()
             .server(server)
-            .nts(Nts::from_words(nts, nts_ca).map_err(value_error)?)
+            .nts(Nts::from_words(&nts.0, nts.1).map_err(value_error)?)
             .poll_interval(numbers::poll_interval(sync_interval)?)
             .holdover(numbers::holdover(holdover)?);
+        let builder = match shared {
+            Shared::With(false) => builder,
+            Shared::With(true) => builder.shared(Sharing::of_user()),
+            Shared::In(directory) => builder.shared(Sharing::in_directory(directory)),
+        };
         // Roots are read from files.
         let built = py.detach(|| builder.build());
         let clock = built.map_err(|error| match error {

@@ -1,6 +1,6 @@
 //! The status as a dictionary.
 
-use ntp_clock::{Clock, Failure, NtsStatus, Span, UnixTime};
+use ntp_clock::{Clock, Failure, NtsStatus, SharingStatus, Span, UnixTime};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -52,7 +52,20 @@ pub(crate) fn dictionary<'py>(py: Python<'py>, clock: &Clock) -> PyResult<Bound<
         "counter": status.counter,
         "counter_id": status.counter_id.to_string(),
         "authenticated": status.authenticated,
+        "sharing": status.sharing.as_ref().map(|sharing| of_sharing(py, sharing)).transpose()?,
         "nts": status.nts.as_ref().map(|nts| of_nts(py, nts)).transpose()?,
+    }
+    Ok(dict)
+}
+
+/// This process's part, where the clock is to be shared.
+fn of_sharing<'py>(py: Python<'py>, sharing: &SharingStatus) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    set! { dict, py:
+        "part": sharing.part.name(),
+        "writer": sharing.writer,
+        "generation": sharing.generation,
+        "reason": &sharing.reason,
     }
     Ok(dict)
 }

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, DEFAULT_POLL_INTERVAL, HOLDOVER_MAX, check_poll_interval};
 use crate::counters::Counters;
 use crate::environment;
+use crate::host::{BadWord, Sharing};
 use crate::journal::Journal;
 use crate::keeper;
 use crate::nts_choice::{Nts, NtsError};
@@ -23,6 +24,8 @@ impl Clock {
     /// `PORTACODE_NTP_NTS=required` it believes nothing that is not proved, by the platform's roots
     /// or those in the file that `PORTACODE_NTP_NTS_CA` names, as with [`Builder::nts`].
     ///
+    /// With `PORTACODE_NTP_SHARED=1`, or a directory, it is shared as with [`Builder::shared`].
+    ///
     /// A variable that cannot be followed leaves the clock unsynchronised, and its status says why.
     pub fn global() -> &'static Clock {
         static GLOBAL: OnceLock<Clock> = OnceLock::new();
@@ -30,7 +33,8 @@ impl Clock {
             let server = environment::server();
             let host = server.clone().unwrap_or_else(|_| Server::cloudflare());
             let security = environment::nts().and_then(|nts| Security::new(nts, &host));
-            start(server, security, EngineConfig::default(), Weak::new())
+            let sharing = environment::sharing();
+            start(server, security, EngineConfig::default(), Weak::new(), sharing)
         })
     }
 
@@ -54,6 +58,7 @@ impl Clock {
             nts: Nts::Off,
             poll_interval: DEFAULT_POLL_INTERVAL,
             holdover: Duration::ZERO,
+            sharing: None,
         }
     }
 }
@@ -66,6 +71,7 @@ pub struct Builder {
     nts: Nts,
     poll_interval: Duration,
     holdover: Duration,
+    sharing: Option<Sharing>,
 }
 
 impl Builder {
@@ -108,6 +114,25 @@ impl Builder {
         self
     }
 
+    /// One clock for all processes of this machine that ask for the same server: one of them
+    /// synchronises, all of them read what it writes; when it ends, another one goes on. Not so by
+    /// default. Poll interval and holdover are those of the process that writes.
+    ///
+    /// Where sharing is not to be had the clock is one of its own, and
+    /// [`Status::sharing`](crate::Status::sharing) says why.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ntp_clock::{Clock, Sharing};
+    /// let clock = Clock::builder().shared(Sharing::of_user()).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shared(mut self, sharing: Sharing) -> Self {
+        self.sharing = Some(sharing);
+        self
+    }
+
     /// Starts the clock: its first request leaves at once.
     ///
     /// # Errors
@@ -121,8 +146,12 @@ impl Builder {
     /// log tells of).
     ///
     /// # Errors
-    /// [`ConfigError`] where a value is outside its range, or NTS is required and cannot be had.
+    /// [`ConfigError`] where a value is outside its range, NTS is required and cannot be had, or the
+    /// clock is shared.
     pub fn build_recorded(self) -> Result<(Clock, Recording), ConfigError> {
+        if self.sharing.is_some() {
+            return Err(ConfigError::SharedRecording);
+        }
         let journal = Arc::new(Journal::new());
         let clock = self.build_with(Arc::downgrade(&journal))?;
         let recording = Recording::of(journal, clock.clone());
@@ -140,7 +169,7 @@ impl Builder {
             ..EngineConfig::default()
         };
         let security = Security::new(self.nts, &self.server)?;
-        Ok(start(Ok(self.server), Ok(security), config, journal))
+        Ok(start(Ok(self.server), Ok(security), config, journal, Ok(self.sharing)))
     }
 }
 
@@ -149,6 +178,7 @@ fn start(
     security: Result<Security, NtsError>,
     config: EngineConfig,
     journal: Weak<Journal>,
+    sharing: Result<Option<Sharing>, BadWord>,
 ) -> Clock {
-    Clock::from_shared(keeper::start(server, security, config, Counters::Os, journal))
+    Clock::from_shared(keeper::start(server, security, config, Counters::Os, journal, sharing))
 }

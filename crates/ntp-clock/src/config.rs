@@ -16,6 +16,9 @@ pub enum ConfigError {
     /// Readings would go on for longer than their bound means anything.
     #[error("holdover of {0:?} is longer than 30 days")]
     Holdover(Duration),
+    /// The log of a recording is of one process's clock.
+    #[error("a clock that is shared with other processes cannot be recorded")]
+    SharedRecording,
     /// Network Time Security is required and cannot be had.
     #[error(transparent)]
     Nts(#[from] NtsError),

@@ -6,6 +6,7 @@
 //! afterwards: the time between two of its moments is not known any more.
 
 use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::process;
 
@@ -78,7 +79,7 @@ impl CounterName {
     pub(crate) fn of(counters: &Counters, past: Past) -> Self {
         let root = match counters {
             Counters::Os => os::boot_id().map(|boot| {
-                let machine = env::var_os(MACHINE_VARIABLE).unwrap_or_default();
+                let machine = pretended_machine().unwrap_or_default();
                 let parts = [boot.as_bytes(), os::counter_name().as_bytes()];
                 Hash::default().with(parts[0]).with(parts[1]).with(machine.as_encoded_bytes())
             }),
@@ -177,7 +178,7 @@ fn random() -> u64 {
 
 /// FNV-1a, which stays the same from build to build: processes of one machine may be of several.
 #[derive(Clone, Copy, Debug)]
-struct Hash(u64);
+pub(crate) struct Hash(u64);
 
 impl Default for Hash {
     fn default() -> Self {
@@ -187,20 +188,25 @@ impl Default for Hash {
 
 impl Hash {
     /// With another part, so that no two lists of parts look alike.
-    fn with(self, part: &[u8]) -> Self {
+    pub(crate) fn with(self, part: &[u8]) -> Self {
         let length = (part.len() as u64).to_le_bytes();
         let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
         Hash(length.iter().chain(part).fold(self.0, step))
     }
 
     /// Every bit of what went in moves half of these (the finaliser of MurmurHash3).
-    fn mixed(self) -> u64 {
+    pub(crate) fn mixed(self) -> u64 {
         let mut bits = self.0;
         for factor in [0xff51_afd7_ed55_8ccd_u64, 0xc4ce_b9fe_1a85_ec53] {
             bits = (bits ^ (bits >> 33)).wrapping_mul(factor);
         }
         bits ^ (bits >> 33)
     }
+}
+
+/// The machine that this program pretends to be on, if it does.
+pub(crate) fn pretended_machine() -> Option<OsString> {
+    env::var_os(MACHINE_VARIABLE)
 }
 
 /// Names the machine that a program pretends to be on.

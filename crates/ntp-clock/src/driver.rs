@@ -10,6 +10,7 @@ use ntp_clock_core::{
 
 use crate::carrier::{Arrival, Carrier, Connecting};
 use crate::failure::{Failure, FailureKind};
+use crate::host::Writer;
 use crate::os::{Notifier, Waiter};
 use crate::proof::Proof;
 use crate::publisher::Publisher;
@@ -39,10 +40,40 @@ pub(crate) struct Driver {
     examined: u64,
     /// The processors disagreed about it.
     disordered: bool,
+    /// What this process does for others, where it writes the machine's page.
+    writer: Option<Writer>,
+    /// The round before which a newer page was looked for.
+    outlooked: u64,
+    /// Another process has begun one.
+    replaced: bool,
+}
+
+/// Why a driver ends.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The clock was dropped.
+    Stopped,
+    /// Another process writes the machine's page.
+    Replaced,
+    /// The program has closed what other processes come to.
+    Unreachable,
 }
 
 impl Driver {
+    /// For a clock of this process alone.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let publisher = Publisher::new(Arc::clone(&shared), entropy().unwrap_or(0));
+        Driver::with(shared, publisher, None)
+    }
+
+    /// For the machine's clock.
+    pub(crate) fn of_machine(shared: Arc<Shared>, writer: Writer) -> Self {
+        let (seed, shown) = (entropy().unwrap_or(0), writer.shown);
+        let publisher = Publisher::of_machine(Arc::clone(&shared), shown, writer.legacy, seed);
+        Driver::with(shared, publisher, Some(writer))
+    }
+
+    fn with(shared: Arc<Shared>, publisher: Publisher, writer: Option<Writer>) -> Self {
         let bell = shared.runtime().bell();
         let server = shared.server.clone().ok();
         let home = shared.runtime().lock().address;
@@ -50,7 +81,7 @@ impl Driver {
             waiter: Waiter::at(bell.clone()),
             carrier: Carrier::new(server, home, bell.clone(), shared.counters.clone()),
             proof: Proof::new(shared.security.as_ref().ok(), bell.clone()),
-            publisher: Publisher::new(Arc::clone(&shared), entropy().unwrap_or(0)),
+            publisher,
             report: Report::new(Arc::clone(&shared)),
             watchdog: Watchdog::default(),
             notifier: shared.counters.host().ok().and_then(Notifier::of),
@@ -60,13 +91,19 @@ impl Driver {
             poll_interval: shared.poll_interval(),
             examined: 0,
             disordered: false,
+            writer,
+            outlooked: 0,
+            replaced: false,
             shared,
         }
     }
 
-    /// Runs until the clock is dropped.
-    pub(crate) fn run(mut self) {
-        while !self.shared.runtime().is_stopped() {
+    /// Runs until the clock is dropped, or this process no longer writes it.
+    pub(crate) fn run(mut self) -> Ending {
+        loop {
+            if let Some(ending) = self.ending() {
+                return ending;
+            }
             self.notice_disruption();
             self.take_requests();
             self.receive();
@@ -76,8 +113,33 @@ impl Driver {
             self.examine_counter();
             self.transmit();
             self.tell();
+            self.publisher.publish_due();
             self.wait();
         }
+    }
+
+    /// Why this is over, if it is. Others are served first.
+    fn ending(&self) -> Option<Ending> {
+        if self.shared.runtime().is_stopped() {
+            return Some(Ending::Stopped);
+        }
+        let writer = self.writer.as_ref()?;
+        if self.replaced || writer.is_superseded() {
+            return Some(Ending::Replaced);
+        }
+        writer.serve().is_err().then_some(Ending::Unreachable)
+    }
+
+    /// Before a round: whether another process has begun a newer page meanwhile, as it does where
+    /// this one did not answer.
+    fn is_replaced(&mut self) -> bool {
+        let (Some(writer), engine) = (&self.writer, self.publisher.engine()) else { return false };
+        let round = engine.round_number();
+        if engine.in_round() && self.outlooked != round {
+            self.outlooked = round;
+            self.replaced = writer.has_successor();
+        }
+        self.replaced
     }
 
     fn wait(&mut self) {
@@ -89,9 +151,11 @@ impl Driver {
             (false, false) => watchdog::LONGEST,
         };
         let timeout = (self.publisher.engine().poll_timeout() - now).min(longest);
+        let timeout = if self.replaced { Span::ZERO } else { timeout };
         self.due = now + timeout.max(Span::ZERO);
         let host = self.notifier.as_ref().filter(|_| !deaf);
-        let woken = self.waiter.wait(self.carrier.sockets(), host, Duration::from(timeout));
+        let (sockets, door) = (self.carrier.sockets(), self.writer.as_ref().map(Writer::awaited));
+        let woken = self.waiter.wait(sockets, door, host, Duration::from(timeout));
         if woken.host {
             // A host that knows the time better rings too: that is no reason to be awake always.
             self.deaf_until = now + HOST_PAUSE;
@@ -243,6 +307,9 @@ impl Driver {
     }
 
     fn transmit(&mut self) {
+        if self.is_replaced() {
+            return;
+        }
         let in_hand = self.parked.take().map(|(_, transmit)| transmit);
         let mut next = in_hand.or_else(|| self.next_transmit());
         while let Some(transmit) = next {

@@ -5,6 +5,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::host::{BadWord, Sharing};
 use crate::nts_choice::{Nts, NtsError, NtsRoots};
 use crate::proof::Security;
 use crate::server::{Server, ServerError};
@@ -53,6 +54,11 @@ pub(crate) fn nts() -> Result<Nts, NtsError> {
     }
 }
 
+/// How the clock that all of the program shares is shared with other programs of this machine.
+pub(crate) fn sharing() -> Result<Option<Sharing>, BadWord> {
+    env::var_os(SHARED).map_or(Ok(None), |word| Sharing::from_word(&word))
+}
+
 /// Why the clock that all of the program shares will never be synchronised: the environment's
 /// words for it cannot be followed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -94,5 +100,6 @@ fn text_of(variable: &str) -> Option<String> {
 }
 
 const SERVER: &str = "PORTACODE_NTP_SERVER";
+const SHARED: &str = "PORTACODE_NTP_SHARED";
 const NTS: &str = "PORTACODE_NTP_NTS";
 const ROOTS: &str = "PORTACODE_NTP_NTS_CA";

@@ -113,6 +113,8 @@ pub enum FailureKind {
     LostTime,
     /// The clock is set by hand and asks nobody.
     ByHand,
+    /// Another process synchronises this machine's clock; this one only reads it.
+    OnlyReads,
 }
 
 impl FailureKind {
@@ -139,6 +141,7 @@ impl FailureKind {
             FailureKind::ThreadDied => "thread_died",
             FailureKind::LostTime => "lost_time",
             FailureKind::ByHand => "by_hand",
+            FailureKind::OnlyReads => "only_reads",
         }
     }
 

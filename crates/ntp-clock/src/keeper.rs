@@ -10,10 +10,10 @@ use std::sync::Weak;
 use ntp_clock_core::EngineConfig;
 
 use crate::counters::Counters;
-use crate::driver::Driver;
 use crate::environment::EnvironmentError;
 use crate::failure::{Failure, FailureKind};
 use crate::fork;
+use crate::host::{self, BadWord, Sharing};
 use crate::journal::Journal;
 use crate::nts_choice::NtsError;
 use crate::os;
@@ -30,10 +30,12 @@ pub(crate) fn start(
     config: EngineConfig,
     counters: Counters,
     journal: Weak<Journal>,
+    sharing: Result<Option<Sharing>, BadWord>,
 ) -> Arc<Shared> {
     fork::watch();
     let runtime = runtime_for(EnvironmentError::of(&server, &security));
-    let shared = Arc::new(Shared::new(server, security, config, counters, journal, runtime));
+    let shared = Shared::new(server, security, config, counters, journal, runtime);
+    let shared = Arc::new(shared.shared_as(sharing));
     start_thread(&shared);
     shared
 }
@@ -91,11 +93,9 @@ fn start_thread(shared: &Arc<Shared>) {
     if !shared.runtime().begin_start(now) {
         return;
     }
-    let driver = Driver::new(Arc::clone(shared));
     let watch = Watch(Arc::clone(shared));
     let started = os::spawn_quietly(THREAD_NAME, move || {
-        let _watch = watch;
-        driver.run();
+        host::keep(&watch.0);
     });
     if let Err(error) = started {
         let detail = format!("could not start the synchronisation thread: {error}");

@@ -49,22 +49,34 @@ impl<const N: usize> Latch<N> {
     #[inline]
     pub(crate) fn read<T>(&self, during: impl Fn() -> T) -> Held<N, T> {
         loop {
-            let sequence = self.sequence.load(Ordering::Acquire);
-            let words = self.slots[(sequence & SLOT) as usize].load();
-            let done = during();
-            fence(Ordering::Acquire);
-            if self.sequence.load(Ordering::Relaxed) == sequence {
-                let in_transition = sequence & TRANSITION != 0;
-                return Held { words, during: done, in_transition };
+            if let Some(held) = self.look(&during) {
+                return held;
             }
             #[cfg(loom)]
             loom::thread::yield_now();
         }
     }
 
+    /// One attempt at that; `None` where the words changed meanwhile.
+    #[inline]
+    pub(crate) fn look<T>(&self, during: impl FnOnce() -> T) -> Option<Held<N, T>> {
+        let sequence = self.sequence.load(Ordering::Acquire);
+        let words = self.slots[(sequence & SLOT) as usize].load();
+        let done = during();
+        fence(Ordering::Acquire);
+        let stands = self.sequence.load(Ordering::Relaxed) == sequence;
+        let in_transition = sequence & TRANSITION != 0;
+        stands.then_some(Held { words, during: done, in_transition })
+    }
+
     /// The writer's own look.
     pub(crate) fn words(&self) -> [u64; N] {
         self.slots[(self.sequence.load(Ordering::Relaxed) & SLOT) as usize].load()
+    }
+
+    /// The sequence, while an announcement stands: another one after each change.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        Some(self.sequence.load(Ordering::Acquire)).filter(|sequence| sequence & TRANSITION != 0)
     }
 
     /// Writer: the words may change from now on. What the writer does after this comes after

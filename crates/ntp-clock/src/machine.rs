@@ -38,6 +38,7 @@ impl Machine {
             EngineConfig::default(),
             Counters::StandIn(Arc::clone(&stand_in)),
             Weak::new(),
+            Ok(None),
         );
         let clock = Clock::from_shared(shared);
         assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());

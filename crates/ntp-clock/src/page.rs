@@ -35,6 +35,13 @@ pub(crate) struct View {
     in_transition: bool,
 }
 
+impl View {
+    /// One of a line that does not change at that moment.
+    pub(crate) fn settled(mapping: Mapping, reference: Reference, local: LocalTime) -> Self {
+        View { mapping, reference, local, in_transition: false }
+    }
+}
+
 impl Page {
     /// A page that says "not synchronised".
     pub(crate) fn new(reference: Reference) -> Self {
@@ -124,7 +131,7 @@ impl Page {
 }
 
 #[inline]
-fn from_words(words: [u64; WORDS]) -> (Mapping, Reference) {
+pub(crate) fn from_words(words: [u64; WORDS]) -> (Mapping, Reference) {
     let [local, wall, slept, slept_width, marker, generation, jumps, mapping @ ..] = words;
     let reference = Reference {
         local: LocalTime::from_nanos(local as i64),
@@ -141,7 +148,7 @@ fn from_words(words: [u64; WORDS]) -> (Mapping, Reference) {
     (Mapping::from_words(mapping), reference)
 }
 
-fn to_words(mapping: &Mapping, reference: Reference) -> [u64; WORDS] {
+pub(crate) fn to_words(mapping: &Mapping, reference: Reference) -> [u64; WORDS] {
     let mut words = [0; WORDS];
     let (head, tail) = words.split_at_mut(REFERENCE_WORDS);
     head.copy_from_slice(&[
@@ -163,7 +170,7 @@ fn unsynchronised() -> Mapping {
 }
 
 const REFERENCE_WORDS: usize = 7;
-const WORDS: usize = REFERENCE_WORDS + Mapping::WORDS;
+pub(crate) const WORDS: usize = REFERENCE_WORDS + Mapping::WORDS;
 const SETTLE_SPINS: usize = 64;
 /// Some 100 ms; a line that is slewed takes microseconds, and milliseconds after a preemption.
 const PASSING_SPINS: usize = 2_000_000;

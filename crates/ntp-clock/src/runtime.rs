@@ -11,6 +11,7 @@ use ntp_clock_core::{Disruption, EngineStatus, LocalTime, Span};
 use crate::event::Subscribers;
 use crate::failure::Failure;
 use crate::fork;
+use crate::host::SharingStatus;
 use crate::moment::Moment;
 use crate::nts_status::NtsStatus;
 use crate::os::Bell;
@@ -66,6 +67,8 @@ pub(crate) struct State {
     pub(crate) answer: Option<Result<(), Failure>>,
     /// What is known of the keys, where proof is required.
     pub(crate) nts: Option<NtsStatus>,
+    /// This process's part in the machine's clock, where that is to be shared.
+    pub(crate) sharing: Option<SharingStatus>,
     /// After so many vain starts of the thread the next one may be tried at this moment.
     pub(crate) vain_starts: u32,
     pub(crate) next_start: Option<LocalTime>,

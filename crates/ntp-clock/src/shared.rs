@@ -2,6 +2,7 @@
 
 use std::sync::Weak;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use ntp_clock_core::{Authentication, EngineConfig, LocalTime, Mapping, Reading, Span};
 
@@ -9,13 +10,14 @@ use crate::counter_id::CounterName;
 use crate::counters::Counters;
 use crate::environment::EnvironmentError;
 use crate::fork::ForkCell;
+use crate::host::{BadWord, Sharing, SharingStatus, Shown, Unread};
 use crate::journal::Journal;
 use crate::nts_choice::NtsError;
-use crate::os::HostPage;
+use crate::os::{self, HostPage};
 use crate::page::{Page, View};
 use crate::past::Past;
 use crate::proof::Security;
-use crate::runtime::{Runtime, Thread};
+use crate::runtime::{Runtime, State, Thread};
 use crate::server::{Server, ServerError};
 use crate::stamp::Stamp;
 
@@ -32,6 +34,10 @@ pub(crate) struct Shared {
     pub(crate) security: Result<Security, NtsError>,
     /// Where the engine's log goes while somebody records.
     pub(crate) journal: Weak<Journal>,
+    /// How it is shared with other processes, if it is to be, or why that is not known.
+    pub(crate) sharing: Result<Option<Sharing>, BadWord>,
+    /// The machine's page, while it is read instead of this process's own.
+    shown: ForkCell<Option<Shown>>,
     config: EngineConfig,
     poll_interval_ns: AtomicI64,
     runtime: ForkCell<Runtime>,
@@ -58,11 +64,18 @@ impl Shared {
             poll_interval_ns: AtomicI64::new(config.poll_interval.as_nanos()),
             config: EngineConfig { counter_whole_since, ..config },
             runtime: ForkCell::new(runtime),
+            sharing: Ok(None),
+            shown: ForkCell::new(None),
             journal,
             counters,
             server,
             security,
         }
+    }
+
+    /// The same, shared with other processes.
+    pub(crate) fn shared_as(self, sharing: Result<Option<Sharing>, BadWord>) -> Self {
+        Shared { sharing, ..self }
     }
 
     /// A clock that nobody synchronises: its page is written by hand.
@@ -106,7 +119,7 @@ impl Shared {
     /// The reading of now, and what it was made of.
     #[inline]
     fn look(&self) -> Option<(Reading, View)> {
-        let view = self.page.view(|| self.counters.local());
+        let view = self.view()?;
         let Some(reading) = self.page.reading(&view) else {
             self.notice_expiry();
             return None;
@@ -117,12 +130,52 @@ impl Shared {
         Some((reading, view))
     }
 
+    /// The line and the counter, of one moment; nothing where the machine's page gives none.
+    #[inline]
+    fn view(&self) -> Option<View> {
+        let Some(shown) = self.shown.get() else { return Some(self.own_view()) };
+        match shown.view(|| self.counters.local()) {
+            Ok(view) => Some(view),
+            Err(unread) => self.wait_for_view(unread),
+        }
+    }
+
+    #[inline]
+    fn own_view(&self) -> View {
+        self.page.view(|| self.counters.local())
+    }
+
+    /// Looks again for a moment: the page is busy for microseconds, unless its writer lost the
+    /// processor, and the next one comes as soon as this process has found it.
+    #[cold]
+    fn wait_for_view(&self, mut unread: Unread) -> Option<View> {
+        let (mut spins, mut naps) = (0, 0);
+        while naps < NAPS {
+            if unread == Unread::Busy && spins < SPINS {
+                spins += 1;
+                std::hint::spin_loop();
+            } else {
+                // Its thread looks after the writer, or finds the next page.
+                naps += 1;
+                self.runtime().alarm();
+                std::thread::sleep(NAP);
+            }
+            let Some(shown) = self.shown.get() else { return Some(self.own_view()) };
+            match shown.view(|| self.counters.local()) {
+                Ok(view) => return Some(view),
+                Err(again) => unread = again,
+            }
+        }
+        None
+    }
+
     /// The counter, its name and the reading of now.
     #[inline]
     pub(crate) fn stamp(&self) -> Stamp {
         loop {
             let known = self.counter_name.known();
-            let view = self.page.view(|| self.counters.local());
+            // Its own page has no reading while another one is to be read.
+            let view = self.view().unwrap_or_else(|| self.own_view());
             let noticed = self.lost_time(&view);
             let Some(counter_id) = known.id(view.reference.past, noticed) else {
                 self.counter_name.renew(known, view.reference.past, noticed);
@@ -182,6 +235,45 @@ impl Shared {
         lost
     }
 
+    /// The machine's page, where it is read.
+    pub(crate) fn shown(&self) -> Option<&Shown> {
+        self.shown.get().as_ref()
+    }
+
+    /// Reads the machine's page from now on.
+    pub(crate) fn attach(&self, shown: Shown) {
+        self.shown.replace(self.shown.get(), Some(shown));
+    }
+
+    /// Reads its own page from now on, which has no reading yet and begins another epoch.
+    pub(crate) fn detach(&self) {
+        if self.shown().is_some() {
+            let nothing = nothing_of_epoch(self.fresh_epoch());
+            self.page.announce();
+            self.page.publish(&nothing, self.counters.reference(), || self.counters.local());
+            self.shown.replace(self.shown.get(), None);
+        }
+    }
+
+    /// An epoch that neither this process nor an earlier page of this boot has had.
+    pub(crate) fn fresh_epoch(&self) -> u64 {
+        let sixteenths = os::since_boot().as_nanos().max(0) as u64 / 62_500_000;
+        let own = self.own_view().mapping.epoch();
+        let shown = self.shown().and_then(Shown::epoch).unwrap_or(0);
+        (sixteenths.max(1) << EPOCHS_BITS).max(own.max(shown) + 1)
+    }
+
+    /// When the writer of the machine's page is to act next.
+    pub(crate) fn writers_due(&self) -> Option<LocalTime> {
+        self.shown()?.page.due()
+    }
+
+    /// This process's part, where the clock is to be shared.
+    pub(crate) fn sharing_status(&self, state: &State) -> Option<SharingStatus> {
+        let wanted = !matches!(self.sharing, Ok(None));
+        wanted.then(|| state.sharing.clone().unwrap_or_else(|| SharingStatus::joining(None)))
+    }
+
     pub(crate) fn runtime(&self) -> &Runtime {
         self.runtime.get()
     }
@@ -206,10 +298,25 @@ impl Shared {
 
     /// The mapping that readers use at this moment, while it is valid.
     pub(crate) fn mapping(&self) -> Option<Mapping> {
-        let view = self.page.view(|| self.counters.local());
+        let view = self.view()?;
         view.mapping.read(view.local).map(|_| view.mapping)
     }
 }
+
+/// A mapping without readings, whose first ones will be of this epoch.
+pub(crate) fn nothing_of_epoch(epoch: u64) -> Mapping {
+    let mut words = Mapping::UNSYNCHRONISED;
+    words[Mapping::WORDS - 1] = epoch;
+    Mapping::from_words(words)
+}
+
+/// A reader looks that often at once at a page that is busy ...
+const SPINS: u32 = 64;
+/// ... and then as often after a nap.
+const NAPS: u32 = 20;
+const NAP: Duration = Duration::from_micros(50);
+/// A page's first epoch is the sixteenths of a second since boot, and so many bits for those after.
+const EPOCHS_BITS: u32 = 20;
 
 /// Ticks of the coarse clock and scheduling between two readings ...
 const DRIFT_FIXED_NS: i64 = 50_000_000;

@@ -8,6 +8,7 @@ use ntp_clock_core::{
 
 use crate::counter_id::CounterId;
 use crate::failure::Failure;
+use crate::host::SharingStatus;
 use crate::moment::Beside;
 use crate::nts_status::NtsStatus;
 use crate::os;
@@ -86,6 +87,9 @@ pub struct Status {
     /// Whether readings are given now, of replies that were proved: somebody on the way can delay
     /// them, but not change them. `false` with plain NTP, always.
     pub authenticated: bool,
+    /// This process's part in the machine's clock: who synchronises, and whether this process only
+    /// reads; `None` where the clock is not to be shared.
+    pub sharing: Option<SharingStatus>,
     /// What is known of the keys, where the clock requires proof; `None` with plain NTP.
     pub nts: Option<NtsStatus>,
 }
@@ -114,7 +118,8 @@ impl Status {
         // The thread may have said nothing yet, as in a child.
         let required = shared.security.as_ref().ok().and_then(Security::status);
         let nts = required.map(|before| state.nts.clone().unwrap_or(before));
-        let next_in = engine.map(|e| (e.next_sync - local).max(Span::ZERO));
+        let next_at = engine.map(|e| e.next_sync).or_else(|| shared.writers_due());
+        let next_in = next_at.map(|at| (at - local).max(Span::ZERO));
         let mapping = shared.mapping();
         // A clock set by hand, or inherited by a forked child, knows only its mapping.
         let made = mapping.and_then(|m| Some((m.anchor(), m.read(m.anchor())?.time())));
@@ -176,6 +181,7 @@ impl Status {
             counter: os::counter_name(),
             counter_id,
             authenticated: reading.is_some() && nts.is_some(),
+            sharing: shared.sharing_status(&state),
             nts,
         }
     }

@@ -191,7 +191,7 @@ mod tests {
         let begun = Instant::now();
         while lookup.is_searching() {
             assert!(begun.elapsed() < Duration::from_secs(30), "the resolver hangs");
-            let _ = waiter.wait([], None, Duration::from_millis(100));
+            let _ = waiter.wait([], None, None, Duration::from_millis(100));
             lookup.collect();
         }
         lookup

@@ -27,6 +27,18 @@ pub(crate) struct Woken {
     pub(crate) host: bool,
 }
 
+/// What a lifeline shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+pub(crate) enum Line {
+    /// Its other end is held.
+    Whole,
+    /// Its other end is closed.
+    Cut,
+    /// This program has closed our end.
+    Lost,
+}
+
 /// Counters that run alike, all at one moment, give or take `width`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Beat {

@@ -16,7 +16,7 @@ use ntp_clock_core::{LocalTime, Span, SystemTime};
 
 #[cfg(feature = "nts")]
 use super::common::Deadline;
-use super::common::{Beat, KernelClock, Life, Received, Slept, Untold, Woken, system_now};
+use super::common::{Beat, KernelClock, Life, Line, Received, Slept, Untold, Woken, system_now};
 
 /// Name of the counter, for the status.
 pub(crate) fn counter_name() -> &'static str {
@@ -61,6 +61,11 @@ pub(crate) fn has_slept(before: Slept, now: Slept, elapsed: Span) -> bool {
     before.distance(now) > Span::from_millis(50) + steering
 }
 
+/// Since when the counter counts.
+pub(crate) fn since_boot() -> Span {
+    local_now() - LocalTime::from_nanos(0)
+}
+
 /// Nothing here tells how the time before was spent.
 pub(crate) fn may_have_slept() -> bool {
     true
@@ -87,6 +92,24 @@ impl HostPage {
     }
 
     pub(crate) fn look(&self) -> Life {
+        match *self {}
+    }
+}
+
+/// There is nothing else to wait for here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Awaited;
+
+/// No process hands its memory to another one here.
+#[derive(Debug)]
+pub(crate) enum Lifeline {}
+
+impl Lifeline {
+    pub(crate) fn to_wait_for(&self) -> Awaited {
+        match *self {}
+    }
+
+    pub(crate) fn look(&self) -> Line {
         match *self {}
     }
 }
@@ -161,6 +184,7 @@ impl Waiter {
     pub(crate) fn wait<'a>(
         &self,
         sockets: impl IntoIterator<Item = &'a Socket>,
+        _other: Option<Awaited>,
         _host: Option<&Notifier>,
         timeout: Duration,
     ) -> Woken {
@@ -283,7 +307,7 @@ mod tests {
         socket.send(b"ping").unwrap();
         let (len, from) = peer.recv_from(&mut buffer).unwrap();
         peer.send_to(&buffer[..len], from).unwrap();
-        waiter.wait([&socket], None, Duration::from_secs(10));
+        waiter.wait([&socket], None, None, Duration::from_secs(10));
         let received = socket.receive(&mut buffer).unwrap();
         assert_eq!(received, Some(Received { len: 4, kernel_time: None }));
     }
@@ -294,9 +318,9 @@ mod tests {
         let waiter = Waiter::at(bell.clone());
         bell.ring();
         let begun = Instant::now();
-        assert_eq!(waiter.wait([], None, Duration::from_secs(60)), Woken::default());
+        assert_eq!(waiter.wait([], None, None, Duration::from_secs(60)), Woken::default());
         assert!(begun.elapsed() < Duration::from_secs(30));
-        waiter.wait([], None, Duration::from_millis(1));
+        waiter.wait([], None, None, Duration::from_millis(1));
     }
 
     #[test]

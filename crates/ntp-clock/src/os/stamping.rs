@@ -29,6 +29,26 @@ pub(crate) fn stamping_now() -> SystemTime {
     system_now()
 }
 
+/// Whether the C library's counter is another one than the kernel's, so that other processes have
+/// another one, too.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+pub(crate) fn counter_is_faked() -> bool {
+    let kernel = || {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: as in `stamping_now`.
+        unsafe { libc::syscall(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC_RAW, &raw mut time) };
+        time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec)
+    };
+    let (before, told, after) = (super::local_now(), kernel(), super::local_now());
+    !(before.as_nanos() <= told && told <= after.as_nanos())
+}
+
+/// Nothing here tells it.
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+pub(crate) fn counter_is_faked() -> bool {
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +57,6 @@ mod tests {
     fn the_kernels_wall_clock_is_the_c_librarys_where_nobody_fakes_that() {
         let (before, kernel, after) = (system_now(), stamping_now(), system_now());
         assert!(before <= kernel && kernel <= after, "{before:?} {kernel:?} {after:?}");
+        assert!(!counter_is_faked());
     }
 }

@@ -2,6 +2,7 @@
 
 mod acts;
 mod counters;
+mod host;
 mod injected;
 mod pauses;
 mod probe;
@@ -17,7 +18,10 @@ pub(crate) struct Test {
 
 pub(crate) fn main() {
     if let Some(act) = std::env::var_os(probe::ACT) {
-        acts::perform(&act.to_string_lossy());
+        match &*act.to_string_lossy() {
+            host::neighbour::NEIGHBOUR => host::neighbour::live(),
+            act => acts::perform(act),
+        }
         return;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +32,7 @@ pub(crate) fn main() {
     };
     // Those that take longest first.
     let mut tests = pauses::tests();
+    tests.extend(host::tests());
     tests.extend(acts::tests());
     tests.extend(counters::tests());
     tests.extend(injected::tests());

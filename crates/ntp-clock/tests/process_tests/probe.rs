@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ntp_clock::{Clock, SyncState};
+use ntp_clock::{Clock, Server, SyncState};
 use ntp_test_server::TestServer;
 
 use crate::common::{error_ns, read, serve};
@@ -46,12 +46,13 @@ pub(crate) fn clock() -> Clock {
 
 /// The same, which polls that often.
 pub(crate) fn clock_polling(interval: Duration) -> Clock {
+    Clock::builder().server(server()).poll_interval(interval).build().expect("valid")
+}
+
+/// In the process: the server of the test.
+pub(crate) fn server() -> Server {
     let server = std::env::var(SERVER).expect("the server is named");
-    Clock::builder()
-        .server(server.parse().expect("an address"))
-        .poll_interval(interval)
-        .build()
-        .expect("valid")
+    server.parse().expect("an address")
 }
 
 /// Watches a clock for a while: every reading is right, and the status never contradicts it. Gives

@@ -60,6 +60,11 @@ pub(crate) fn may_have_slept() -> bool {
     has_slept(Slept::default(), slept(), Span::ZERO)
 }
 
+/// How long the machine has been up, sleep included.
+pub(crate) fn since_boot() -> Span {
+    Span::from_nanos(read_clock(ClockId::CLOCK_BOOTTIME))
+}
+
 #[inline]
 fn read_clock(clock: ClockId) -> i64 {
     // These clocks exist in every kernel since 2.6.39; a zero would read as "not synchronised"

@@ -10,6 +10,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::Once;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
 
 use crate::fork;
@@ -102,6 +103,22 @@ pub(crate) fn close_inherited() {
             close(number, mark);
         }
     }
+}
+
+/// Has children close what they inherit as soon as they begin, not at first use: where a descriptor
+/// tells others that this process lives. A child that was made behind the C library's back does it at
+/// first use all the same.
+pub(super) fn close_in_children() {
+    extern "C" fn in_child() {
+        close_inherited();
+    }
+    static ASKED: Once = Once::new();
+    ASKED.call_once(|| {
+        fork::watch();
+        // SAFETY: the handler looks at atomics and makes system calls, all async-signal-safe, and
+        // lives as long as the program: a Python module is never unloaded.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    });
 }
 
 fn close(number: RawFd, mark: Mark) {

@@ -3,8 +3,10 @@
 
 mod clocks;
 mod descriptor;
+mod door;
 mod heartbeat;
 mod identity;
+mod memory;
 mod notifier;
 mod processors;
 mod socket;
@@ -19,10 +21,14 @@ use std::thread::JoinHandle;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 
-pub(crate) use clocks::{counter_name, has_slept, local_now, may_have_slept, slept, wall_coarse};
+pub(crate) use clocks::{
+    counter_name, has_slept, local_now, may_have_slept, since_boot, slept, wall_coarse,
+};
 pub(crate) use descriptor::close_inherited;
+pub(crate) use door::{Door, Gift, Guest, Lifeline, MESSAGE_BYTES, Received, receive};
 pub(crate) use heartbeat::{beat, kernel_clock};
 pub(crate) use identity::{boot_id, time_namespace};
+pub(crate) use memory::{MemoryFile, Seals, Words};
 pub(crate) use notifier::Notifier;
 pub(crate) use processors::counter_steps_back;
 pub(crate) use socket::Socket;
@@ -31,7 +37,7 @@ pub(crate) use stream::Stream;
 #[cfg(test)]
 pub(crate) use vmclock::fake::FakeHost;
 pub(crate) use vmclock::{HostPage, host_page};
-pub(crate) use waiter::{Bell, Waiter};
+pub(crate) use waiter::{Awaited, Bell, Waiter};
 
 /// Starts a thread to which no signal is ever delivered: signals are the program's business. They
 /// are blocked before there is a thread that could receive one.

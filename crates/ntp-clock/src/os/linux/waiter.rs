@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::super::common::Woken;
+use super::descriptor::Descriptor;
 use super::notifier::Notifier;
 use super::socket::Socket;
 use super::timer::{Armed, Timer};
@@ -65,6 +66,16 @@ impl State {
     }
 }
 
+/// A descriptor to wait for, whosoever it is by now: waiting harms no file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Awaited(RawFd);
+
+impl Awaited {
+    pub(super) fn of(descriptor: &Descriptor) -> Self {
+        Awaited(descriptor.to_wait_for())
+    }
+}
+
 /// Waits at a bell.
 #[derive(Debug)]
 pub(crate) struct Waiter(Bell);
@@ -79,11 +90,13 @@ impl Waiter {
     pub(crate) fn wait<'a>(
         &self,
         sockets: impl IntoIterator<Item = &'a Socket>,
+        other: Option<Awaited>,
         host: Option<&Notifier>,
         timeout: Duration,
     ) -> Woken {
         let sockets: Vec<RawFd> = sockets.into_iter().map(Socket::to_wait_for).collect();
-        let nap = if sockets.is_empty() { NAP } else { SOCKET_NAP };
+        let other = other.map(|other| other.0);
+        let nap = if sockets.is_empty() && other.is_none() { NAP } else { SOCKET_NAP };
         let mut state = self.0.0.lock();
         let armed = state.arm(timeout);
         let clock_set = armed == Armed::ClockSet || std::mem::take(&mut state.clock_set);
@@ -96,7 +109,7 @@ impl Waiter {
         let timer = timer.descriptor.to_wait_for();
         drop(state);
         let host = host.map(Notifier::to_wait_for);
-        match poll(sockets.iter().copied().chain([timer]), host, timeout.min(SLEEP)) {
+        match poll(sockets.iter().copied().chain(other).chain([timer]), host, timeout.min(SLEEP)) {
             Ok(host) => Woken { host, ..Woken::default() },
             // The process was stopped and goes on, or it is traced.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -155,12 +168,12 @@ mod tests {
         let waiter = Waiter::at(bell.clone());
         bell.ring();
         let begun = Instant::now();
-        assert_eq!(waiter.wait([], None, Duration::from_secs(60)), Woken::default());
+        assert_eq!(waiter.wait([], None, None, Duration::from_secs(60)), Woken::default());
         let ringer = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(50));
             bell.ring();
         });
-        waiter.wait([], None, Duration::from_secs(60));
+        waiter.wait([], None, None, Duration::from_secs(60));
         assert!(begun.elapsed() < SLEEP);
         ringer.join().unwrap();
     }
