@@ -99,8 +99,7 @@ impl Directory {
         // Of the name itself: a link that somebody else put there is no directory.
         let found = fs::symlink_metadata(path).map_err(system)?;
         check(path, &found, trusted, named)?;
-        // A name in it has a slash, a key, a point, a generation and a process before it is final.
-        if path.as_os_str().len() + 64 > SOCKET_PATH_MAX {
+        if path.as_os_str().len() + DRAFT_LENGTH > SOCKET_PATH_MAX {
             return Err(Refused::TooLong(path.to_owned()));
         }
         Ok(Directory { path: path.to_owned(), trusted })
@@ -234,6 +233,8 @@ fn check(path: &Path, found: &Metadata, trusted: Trusted, named: bool) -> Result
 const ROOT: u32 = 0;
 /// What ends the name of a socket that is not final yet.
 const DRAFT: &str = "new";
+/// With a slash, a key, a point, a random number, another point.
+const DRAFT_LENGTH: usize = 1 + 16 + 1 + 16 + 1 + DRAFT.len();
 const DRAFT_AGE: Duration = Duration::from_secs(60);
 /// More than there can be: names with larger numbers are nobody's.
 const GENERATION_MAX: u64 = 1 << 53;
