@@ -10,7 +10,7 @@ import os
 import sys
 
 
-def _told() -> str:
+def _explanation() -> str:
     here = os.path.dirname(os.path.abspath(__file__))
     checkout = os.path.dirname(here)
     is_checkout = os.path.exists(os.path.join(checkout, "pyproject.toml"))
@@ -44,4 +44,4 @@ def _installed_elsewhere(here: str) -> str | None:
     return None
 
 
-raise ImportError(_told(), name="portacode._native", path=__file__)
+raise ImportError(_explanation(), name="portacode._native", path=__file__)

@@ -223,10 +223,10 @@ def _whole(maps: Mapping[str, Mapping[str, Any]], name: str, key: str, most: int
     value = maps[name].get(key)
     if value is None:
         return None
-    told = number(value, f"trace.{name}", key, most)
-    if told is None or told != math.floor(told):
+    parsed = number(value, f"trace.{name}", key, most)
+    if parsed is None or parsed != math.floor(parsed):
         raise TraceError(f"trace.{name}.{key} is not a whole number")
-    return int(told)
+    return int(parsed)
 
 
 # In the order of a Stamp's fields, after its time.

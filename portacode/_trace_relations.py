@@ -93,26 +93,28 @@ class Related:
         least = between(here.last, there.first)
         most = between(here.first, there.last)
         lower, upper = least.lower_ms, most.upper_ms
-        told = UNKNOWN
+        relation = UNKNOWN
         if self._counter(a) == self._counter(b):
             # However coarse it is, it does not run backwards.
-            told = shown
+            relation = shown
         elif least.order is Order.CERTAINLY_BEFORE:
-            told = least
+            relation = least
         elif most.order is Order.CERTAINLY_AFTER:
-            told = most
+            relation = most
         elif evidence == "all":
             # Messages are not slower for what the counters do not show.
-            told = self._caused(a, b, lower, upper)
-        if told.order is Order.CERTAINLY_BEFORE:
+            relation = self._caused(a, b, lower, upper)
+        if relation.order is Order.CERTAINLY_BEFORE:
             lower = max(lower or 0.0, 0.0)
-        elif told.order is Order.CERTAINLY_AFTER:
+        elif relation.order is Order.CERTAINLY_AFTER:
             upper = min(upper or 0.0, 0.0)
         est_ms = shown.est_ms
         if est_ms is not None and lower is not None and upper is not None:
             est_ms = min(max(est_ms, lower), upper)
-        rests_on = told.rests_on or shown.rests_on
-        return Relation(told.order, told.by, lower, upper, est_ms, shown.est_error_ms, rests_on)
+        rests_on = relation.rests_on or shown.rests_on
+        return Relation(
+            relation.order, relation.by, lower, upper, est_ms, shown.est_error_ms, rests_on
+        )
 
     def _caused(self, a: Event, b: Event, lower: float | None, upper: float | None) -> Relation:
         """What causes say of two stamps, unless the clocks say that this cannot be."""

@@ -243,7 +243,7 @@ class Links:
                 and have it as `a`. Others are given for their newest evidence, and their `age_ns`
                 is None.
         """
-        told = []
+        stamps_in_order = []
         for a, b, counts in self._native.pairs():
             if now is not None and now[0] in (a, b):
                 found = self.state(now[0], b if now[0] == a else a, now[1])
@@ -253,8 +253,8 @@ class Links:
                 link = self.snapshot(a, b, counts[3])
                 found = None if link is None else {**link, **_counted(counts), "age_ns": None}
             if found is not None:
-                told.append(found)
-        return told
+                stamps_in_order.append(found)
+        return stamps_in_order
 
     def state(self, a: str, b: str, at_ns: int) -> dict[str, Any] | None:
         """One link as `pairs()` has it, when the counter `a` reads this.

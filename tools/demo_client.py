@@ -349,8 +349,8 @@ def show(summary: Summary, colour: bool) -> None:
         print("One request, milliseconds from its first stamp\n")
         print(paint("by the system clocks of those it passed", "bold"))
         print("\n".join(draw(raw_marks(trace), columns, paint)))
-        told = "by their synchronised clocks, each with where it can be beside the first one"
-        print(paint(f"\n{told}", "bold"))
+        heading = "by their synchronised clocks, each with where it can be beside the first one"
+        print(paint(f"\n{heading}", "bold"))
         print("\n".join(draw(synchronised_marks(trace), columns, paint)))
         utc = distance_from_utc(trace)
         if utc is not None:
@@ -377,20 +377,20 @@ def typical(traces: list[Trace]) -> Trace | None:
 
 def reasons(summary: Summary) -> list[str]:
     """What is not good."""
-    told = summary.to_json()
-    wanted, found = told["requests"], []
+    totals = summary.to_json()
+    wanted, found = totals["requests"], []
     for name in ("answered", "complete", "stored"):
-        if told[name] != wanted:
-            found.append(f"{told[name]} of {wanted} {name}")
-    if told["errors"]:
-        found.append(f"errors {told['errors']}")
-    if told["duplicates"]:
-        found.append(f"{told['duplicates']} answered twice")
-    if told["synchronised"]["traces_out_of_order"]:
-        found.append(f"{told['synchronised']['traces_out_of_order']} traces out of order")
-    if summary.skewed and told["raw"]["traces_out_of_order"] != wanted:
+        if totals[name] != wanted:
+            found.append(f"{totals[name]} of {wanted} {name}")
+    if totals["errors"]:
+        found.append(f"errors {totals['errors']}")
+    if totals["duplicates"]:
+        found.append(f"{totals['duplicates']} answered twice")
+    if totals["synchronised"]["traces_out_of_order"]:
+        found.append(f"{totals['synchronised']['traces_out_of_order']} traces out of order")
+    if summary.skewed and totals["raw"]["traces_out_of_order"] != wanted:
         found.append("system clocks are wrong, and not all traces show it")
-    across = told["across_machines"]
+    across = totals["across_machines"]
     if across and across["wrong"]:
         found.append(f"{across['wrong']} pairs said to be certain, in the wrong order")
     if not summary.one_counter:

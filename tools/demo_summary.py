@@ -53,8 +53,8 @@ class Summary:
         problems = [trace.problems() for trace in self.traces]
         raw_problems = [trace.raw_problems() for trace in self.traces]
         pairs = [
-            (told := trace.relation(earlier, later)).order is Order.CERTAINLY_BEFORE
-            and told.by == "clock"
+            (relation := trace.relation(earlier, later)).order is Order.CERTAINLY_BEFORE
+            and relation.by == "clock"
             for trace in self.traces
             for index, earlier in enumerate(KEYS)
             for later in KEYS[index + 1 :]
@@ -102,12 +102,13 @@ class Summary:
 
     def lines(self) -> list[str]:
         """For people."""
-        told = self.to_json()
-        raw, synced = told["raw"], told["synchronised"]
-        errors = ", ".join(f"{count} {code}" for code, count in told["errors"].items()) or "none"
+        summary = self.to_json()
+        raw, synced = summary["raw"], summary["synchronised"]
+        errors = ", ".join(f"{count} {code}" for code, count in summary["errors"].items()) or "none"
         lines = [
-            f"{told['requests']} requests: {told['answered']} answered, {told['complete']} with all"
-            f" {len(KEYS)} stamps, {told['stored']} stored; twice {told['duplicates']},"
+            f"{summary['requests']} requests: {summary['answered']} answered,"
+            f" {summary['complete']} with all"
+            f" {len(KEYS)} stamps, {summary['stored']} stored; twice {summary['duplicates']},"
             f" errors {errors}",
             "",
             f"{'':<34}{'system clocks':>16}{'synchronised':>16}",
@@ -121,7 +122,7 @@ class Summary:
             f"{'one way, ms':<49}{'median':>9}{'p95':>9}"
             f"{'error':>9}{'round trip':>12}{'by UTC':>9}",
         ]
-        for hop in told["hops"]:
+        for hop in summary["hops"]:
             way = f"{hop['start']} → {hop['end']}"
             trip_ms = hop["round_trip_ms"]
             lines.append(
@@ -130,21 +131,21 @@ class Summary:
                 f"{'' if trip_ms is None else f'{trip_ms:.3f}':>12}"
                 f"{_error(hop['max_error_ms']):>9}"
             )
-        if told["ping_ms"]:
-            ping = told["ping_ms"]
+        if summary["ping_ms"]:
+            ping = summary["ping_ms"]
             lines.append(f"  {'there and back':<47}{ping['median']:>9.3f}{ping['p95']:>9.3f}")
         lines += [*self._across_lines(), ""]
         bounds = ", ".join(
             f"{who} ±{spread['median']:.3f} (at most {spread['most']:.3f})"
-            for who, spread in told["max_error_ms"].items()
+            for who, spread in summary["max_error_ms"].items()
         )
         lines += [f"hard errors of the clocks, ms: {bounds}"]
         return lines
 
     def _across_lines(self) -> list[str]:
         rows = [("all", self.across), ("sent together", self.across_together)]
-        told = [(name, tally) for name, tally in rows if tally is not None and tally.pairs]
-        if not told:
+        scored = [(name, tally) for name, tally in rows if tally is not None and tally.pairs]
+        if not scored:
             return []
         return [
             "",
@@ -153,7 +154,7 @@ class Summary:
             *(
                 f"  {name:<22}{tally.pairs:>10}{tally.certain:>10}{tally.wrong:>8}"
                 f"    {tally.decidable_certain} of {tally.decidable} certain"
-                for name, tally in told
+                for name, tally in scored
             ),
         ]
 

@@ -93,7 +93,7 @@ def block(made: TracerProvider, work: Callable[[], None], count: int) -> tuple[f
     return made_ns / count, (time.thread_time_ns() - begun_ns) / count
 
 
-def told(what: str, pairs: list[tuple[float, float]], draw: random.Random) -> str:
+def row(what: str, pairs: list[tuple[float, float]], draw: random.Random) -> str:
     ratios = [ours / bare for bare, ours in pairs]
     medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(1000))
     bare, ours = (statistics.median(side) for side in zip(*pairs))
@@ -131,8 +131,8 @@ def main() -> None:
             (made_bare, all_bare), (made_ours, all_ours) = found[id(bare)], found[id(ours)]
             made.append((made_bare, made_ours))
             exported.append((all_bare, all_ours))
-        print(told(f"{what}, on the program's thread", made, draw))
-        print(told("the same, with export", exported, draw), flush=True)
+        print(row(f"{what}, on the program's thread", made, draw))
+        print(row("the same, with export", exported, draw), flush=True)
     server.stop()
 
 

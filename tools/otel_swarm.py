@@ -272,8 +272,8 @@ def faults(world: World, ours: Outcome, control: Outcome) -> list[str]:
             )
     if report.misses or report.disordered:
         found.append(f"wrong: {report}")
-    if report.untold:
-        found.append(f"arrived and never sent: {report.untold[:5]}")
+    if report.unknown_truth:
+        found.append(f"arrived and never sent: {report.unknown_truth[:5]}")
     if world.silent_s < NEVER_S and not world.kill_after and not report.synchronised:
         found.append("nothing is synchronised")
     if report.admitted and not world.may_admit:

@@ -82,7 +82,7 @@ class Report:
     unsynchronised: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)  # and what nobody noted
-    untold: list[str] = field(default_factory=list)  # times without anything to compare with
+    unknown_truth: list[str] = field(default_factory=list)  # times without anything to compare with
     misses: list[Miss] = field(default_factory=list)
     admitted: list[Miss] = field(
         default_factory=list
@@ -95,7 +95,7 @@ class Report:
     @property
     def is_whole(self) -> bool:
         """Whether everything arrived, once."""
-        return self.times > 0 and not (self.lost or self.doubled or self.untold)
+        return self.times > 0 and not (self.lost or self.doubled or self.unknown_truth)
 
     @property
     def is_honest(self) -> bool:
@@ -111,7 +111,7 @@ class Report:
         counts = (
             f"{self.items} items with {self.times} times, {self.synchronised} synchronised, "
             f"{self.unsynchronised} not; {len(self.lost)} lost, {len(self.doubled)} doubled, "
-            f"{len(self.untold)} without truth, {len(self.misses)} misses, "
+            f"{len(self.unknown_truth)} without truth, {len(self.misses)} misses, "
             f"{len(self.admitted)} admitted, {len(self.disordered)} disordered; "
             f"largest error {self.largest:.3f} of max_error, which is {self.widest_ns} ns at most"
         )
@@ -189,7 +189,7 @@ def _check_times(item: Item, truth: TruthClock, note: Note, slack_ns: int, repor
             earliest = truth.real_ns(note.brackets["since"][0], note.counter)
             latest = truth.real_ns(item.arrived_raw_ns)
         else:
-            report.untold.append(f"{item.key} {name}")
+            report.unknown_truth.append(f"{item.key} {name}")
             continue
         report.times += 1
         off_ns = min(time_ns - earliest + slack_ns, 0) + max(time_ns - latest - slack_ns, 0)

@@ -202,16 +202,16 @@ def why_unsynchronised(clock: NTPClock, waited_s: float) -> str:
         counted = ", ".join(f"{name}: {count}" for name, count in status["rejections"].items())
         reason += f" (replies not believed: {counted})"
     after = f" after {waited_s:g} s" if waited_s else ""
-    told = f"not synchronised with {status['server']}{after}: {reason}"
+    explanation = f"not synchronised with {status['server']}{after}: {reason}"
     if status["last_error_code"] == "no_server":
-        return f"{told} (it is what PORTACODE_NTP_SERVER says)"
+        return f"{explanation} (it is what PORTACODE_NTP_SERVER says)"
     if status["last_error_code"] == "no_nts" or status["nts"]:
-        return told
+        return explanation
     if status["rejections"] or status["believed"]:
-        return told
+        return explanation
     return (
-        f"{told}. A site without Internet, or whose UDP port 123 is shut, needs a server of its "
-        "own: --server HOST[:PORT], or PORTACODE_NTP_SERVER for all programs"
+        f"{explanation}. A site without Internet, or whose UDP port 123 is shut, needs a server of "
+        "its own: --server HOST[:PORT], or PORTACODE_NTP_SERVER for all programs"
     )
 
 

@@ -85,10 +85,10 @@ function datesBy(clock) {
 }
 
 /** Telemetry goes on; who wants to know why its times are wrong finds it in the log, once. */
-let told = false;
+let warned = false;
 function failed(error) {
-    if (told) return;
-    told = true;
+    if (warned) return;
+    warned = true;
     console.warn(`ntp-clock: a batch for OpenTelemetry left late, or without true time: ${error}`);
 }
 

@@ -68,15 +68,15 @@ export class Relative {
         if (typeof header !== 'string') return;
         const { counter, counterNs } = this.#stamp();
         const sent = this.#memberIn(tracestate);
-        const told = parseAnswer(header);
-        if (sent === null || told === null || sent.counter !== counter) return;
+        const theirs = parseAnswer(header);
+        if (sent === null || theirs === null || sent.counter !== counter) return;
         const [t1, t4] = [sent.sentNs, BigInt(counterNs)];
         // A cache may have kept the answer to another request.
-        if (told.t1 !== t1) return;
-        if (told.counter === counter || t4 < t1) return;
-        const exchange = { peer: told.counter, t1, t2: told.t2, t3: told.t3, t4 };
-        this.#exchanges.delete(told.counter);
-        this.#exchanges.set(told.counter, { counter, exchange });
+        if (theirs.t1 !== t1) return;
+        if (theirs.counter === counter || t4 < t1) return;
+        const exchange = { peer: theirs.counter, t1, t2: theirs.t2, t3: theirs.t3, t4 };
+        this.#exchanges.delete(theirs.counter);
+        this.#exchanges.set(theirs.counter, { counter, exchange });
         if (this.#exchanges.size > MOST_PEERS) {
             this.#exchanges.delete(this.#exchanges.keys().next().value);
         }

@@ -66,13 +66,13 @@ export function wireNode({ subscribe }, relative, stamp) {
         },
         'http.client.response.finish'({ request, response }) {
             const tracestate = request.getHeader('tracestate');
-            const told = response.headers[HEADER];
-            if (tracestate !== undefined) relative.answered(tracestate, told);
+            const value = response.headers[HEADER];
+            if (tracestate !== undefined) relative.answered(tracestate, value);
         },
         'undici:request:headers'({ request, response }) {
-            const told = header(response.headers, HEADER);
-            if (told === undefined) return;
-            relative.answered(header(request.headers, 'tracestate'), told);
+            const value = header(response.headers, HEADER);
+            if (value === undefined) return;
+            relative.answered(header(request.headers, 'tracestate'), value);
         },
     };
     for (const [name, hear] of Object.entries(channels)) subscribe(name, safely(hear));
@@ -86,10 +86,10 @@ export function wireFetch(relative) {
         const [input, init] = args;
         const response = await fetch.apply(this, args);
         safely(() => {
-            const told = response.headers.get(HEADER);
-            if (told === null) return;
+            const value = response.headers.get(HEADER);
+            if (value === null) return;
             const headers = new Headers(init?.headers ?? input?.headers);
-            relative.answered(headers.get('tracestate'), told);
+            relative.answered(headers.get('tracestate'), value);
         })();
         return response;
     };

@@ -27,8 +27,8 @@ function show(id, text) {
 /** A value with a remark in smaller print. */
 function tell(id, value, remark = '') {
     const element = at(id);
-    if (element.dataset.told === value + remark) return;
-    element.dataset.told = value + remark;
+    if (element.dataset.reported === value + remark) return;
+    element.dataset.reported = value + remark;
     element.textContent = value;
     if (!remark) return;
     const small = document.createElement('small');
@@ -90,8 +90,8 @@ function facts() {
     problem(refused ?? words.problemOf(status, target));
 }
 
-function moment(iso, ms, told) {
-    return iso && ms !== null ? [told(words.seconds(ms)), iso.slice(11, 19)] : ['\u2013'];
+function moment(iso, ms, phrase) {
+    return iso && ms !== null ? [phrase(words.seconds(ms)), iso.slice(11, 19)] : ['\u2013'];
 }
 
 function problem(found) {

@@ -142,10 +142,10 @@ export function problemOf(status, target) {
 const remedyFor = (code) => REMEDIES[code] ?? TRY_ANOTHER;
 
 export function rejections(counts) {
-    const told = Object.entries(counts).map(
+    const parts = Object.entries(counts).map(
         ([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`,
     );
-    return told.length > 0 ? told.join(', ') : 'none';
+    return parts.length > 0 ? parts.join(', ') : 'none';
 }
 
 export const clockTime = (ms) => new Date(ms).toISOString().slice(11, 23);

@@ -38,7 +38,7 @@ const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMilli
 const meterProvider = new MeterProvider({ readers: [reader] });
 metrics.setGlobalMeterProvider(meterProvider);
 
-const told = [];
+const lines = [];
 /** What `work` gives, and between which moments it happened. */
 function seen(work) {
     const from = process.hrtime.bigint();
@@ -54,7 +54,7 @@ function work(name, inside = () => {}) {
     const [, event] = seen(() => span.addEvent('event'));
     const [, log] = seen(() => logger.emit({ body: name }));
     const [, end] = seen(() => span.end());
-    told.push({ name, start, event, log, end });
+    lines.push({ name, start, event, log, end });
 }
 
 const [counter, counterFrom] = seen(() => metrics.getMeter('program').createCounter('things'));
@@ -63,7 +63,7 @@ async function collect(name) {
     const from = process.hrtime.bigint();
     await meterProvider.forceFlush();
     const end = [String(from), String(process.hrtime.bigint())];
-    told.push({ metrics: name, start: [counterFrom[0], end[0]], end });
+    lines.push({ metrics: name, start: [counterFrom[0], end[0]], end });
 }
 
 work('first', () => work('child of first'));
@@ -75,10 +75,10 @@ if (STEP !== undefined) writeFileSync(stepFile, STEP);
 await pause(500);
 work('after the step');
 const [, acrossEnd] = seen(() => across.end());
-told.push({ name: 'across', start: acrossStart, end: acrossEnd });
+lines.push({ name: 'across', start: acrossStart, end: acrossEnd });
 counter.add(1);
 await collect('two');
 await tracerProvider.forceFlush();
 await loggerProvider.forceFlush();
 await Promise.all([tracerProvider, loggerProvider, meterProvider].map((one) => one.shutdown()));
-for (const line of told) console.log(JSON.stringify(line));
+for (const line of lines) console.log(JSON.stringify(line));

@@ -111,8 +111,8 @@ export class Driver {
         const reading = this.#readAt(local, shown);
         const status = this.#core?.status(local);
         const absence = status?.absence;
-        const told = this.#trouble ?? (absence ? failure(absence, ABSENCES[absence]) : null);
-        const why = this.#failure ?? way.failure ?? (reading ? null : told);
+        const problem = this.#trouble ?? (absence ? failure(absence, ABSENCES[absence]) : null);
+        const why = this.#failure ?? way.failure ?? (reading ? null : problem);
         const counter = this.#counterId(local, shown);
         return { local, wall: shown, reading, status, way, failure: why, counter };
     }

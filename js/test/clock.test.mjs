@@ -172,10 +172,10 @@ test('a process stopped past the end of its readings has no reading and says why
     const { clocks, NTPClock: Class } = await underClocks();
     let passed = 0;
     const { http } = await relay(t, (id, received) => {
-        const told = reply(id, received);
+        const seen = reply(id, received);
         for (const key of ['server_receive_time', 'server_send_time', 'server_time'])
-            told[key] += passed;
-        return told;
+            seen[key] += passed;
+        return seen;
     });
     const clock = clockOf(t, { relay: http }, Class);
     assert.equal(await clock.sync(), true);
@@ -303,12 +303,12 @@ test('the way that is in use, configured again, changes nothing', async (t) => {
     const { http } = await relay(t, (id, received) => (asked++, reply(id, received)));
     const clock = clockOf(t, { relay: http });
     assert.equal(await clock.sync(), true);
-    const [before, told, requests] = [clock.read(), gathered(clock, 'epoch', 'fail'), asked];
+    const [before, seen, requests] = [clock.read(), gathered(clock, 'epoch', 'fail'), asked];
     for (const same of [http, `${http}/`, `${http}/#part`]) clock.configure({ relay: same });
     const after = clock.read();
     assert.equal(after.epoch, before.epoch);
     assert.ok(after.timeMs >= before.timeMs);
-    assert.deepEqual([told, asked], [[], requests]);
+    assert.deepEqual([seen, asked], [[], requests]);
 });
 
 test('a clock set by hand tells what it was set to', async () => {

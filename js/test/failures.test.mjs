@@ -48,13 +48,13 @@ for (const [what, Stand, reason, code] of THROWS) {
         withWebSocket(t, Stand);
         const { http, ws } = await relay(t, reply);
         const clock = clockOf(t, { relay: ws });
-        const told = gathered(clock, 'fail');
+        const seen = gathered(clock, 'fail');
         assert.equal(await clock.sync(), false);
         const { lastError, lastErrorCode, state } = clock.getStatus();
         assert.match(lastError, reason);
         assert.deepEqual([lastErrorCode, state], [code, 'unsynchronised']);
-        assert.ok(await eventually(() => told.length > 0));
-        assert.deepEqual(told[0], { attempt: 1, error: lastError, code });
+        assert.ok(await eventually(() => seen.length > 0));
+        assert.deepEqual(seen[0], { attempt: 1, error: lastError, code });
         clock.configure({ relay: http });
         assert.equal(await clock.waitSynced({ timeout: 60_000 }), true);
         assert.equal(clock.getStatus().lastErrorCode, null);

@@ -47,10 +47,10 @@ test('timers faked after the import do not reach the clock', async (t) => {
         { PORTACODE_NTP_SERVER: server },
     );
     assert.deepEqual([ran.code, ran.err], [0, '']);
-    const { early, moment, ...told } = JSON.parse(ran.out);
+    const { early, moment, ...reported } = JSON.parse(ran.out);
     // A moment of the fake counter is none of the real one.
     assert.deepEqual([early, moment], [null, null]);
-    assert.deepEqual(told, {
+    assert.deepEqual(reported, {
         synced: true,
         again: true,
         wrong: 0,

@@ -9,9 +9,9 @@ const MS = 1_000_000n;
 const vectors = new URL('../../tests/vectors/order-relations.json', import.meta.url);
 
 /** Within what is rounded on the way. */
-function close(told, expected) {
-    if (told === null || expected === null) return told === expected;
-    return Math.abs(told - expected) <= 5e-6;
+function close(found, expected) {
+    if (found === null || expected === null) return found === expected;
+    return Math.abs(found - expected) <= 5e-6;
 }
 
 for (const vector of JSON.parse(readFileSync(vectors)).cases) {
@@ -43,11 +43,11 @@ for (const vector of JSON.parse(readFileSync(vectors)).cases) {
             upper_ms,
             rests_on,
         } of vector.relations) {
-            const told = relations.between(i, j, { evidence });
+            const found = relations.between(i, j, { evidence });
             const expected = { order, by, restsOn: rests_on };
-            assert.deepEqual({ order: told.order, by: told.by, restsOn: told.restsOn }, expected);
-            assert.ok(close(told.lowerMs, lower_ms), `${told.lowerMs} ${lower_ms}`);
-            assert.ok(close(told.upperMs, upper_ms), `${told.upperMs} ${upper_ms}`);
+            assert.deepEqual({ order: found.order, by: found.by, restsOn: found.restsOn }, expected);
+            assert.ok(close(found.lowerMs, lower_ms), `${found.lowerMs} ${lower_ms}`);
+            assert.ok(close(found.upperMs, upper_ms), `${found.upperMs} ${upper_ms}`);
         }
     });
 }
@@ -65,12 +65,12 @@ function exchange(links, at, ahead, a = 'a', b = 'b') {
 test('moments of two counters are ordered by an exchange, also over a third one', () => {
     const links = new Links();
     assert.equal(exchange(links, 5n * MS, 70n * MS), 'kept');
-    const told = links.difference(['a', 6n * MS], ['b', String(77n * MS)]);
-    assert.equal(told.order, Order.CERTAINLY_BEFORE);
-    assert.equal(told.by, 'clock');
-    assert.deepEqual(told.restsOn, ['link a-b']);
-    assert.ok(0.85 < told.lowerMs && told.lowerMs < told.estMs && told.estMs < told.upperMs);
-    assert.ok(told.upperMs < 1.15 && told.estErrorMs > 0);
+    const found = links.difference(['a', 6n * MS], ['b', String(77n * MS)]);
+    assert.equal(found.order, Order.CERTAINLY_BEFORE);
+    assert.equal(found.by, 'clock');
+    assert.deepEqual(found.restsOn, ['link a-b']);
+    assert.ok(0.85 < found.lowerMs && found.lowerMs < found.estMs && found.estMs < found.upperMs);
+    assert.ok(found.upperMs < 1.15 && found.estErrorMs > 0);
     exchange(links, 80n * MS, 3n * MS, 'b', 'c');
     assert.deepEqual(links.difference(['c', 83n * MS], ['a', 6n * MS]).restsOn, [
         'link c-b',
@@ -92,9 +92,9 @@ test('a snapshot crosses as JSON, and relations take it', () => {
         { counter: 'a', counterNs: 6n * MS },
         { counter: 'b', counterNs: 77n * MS },
     ];
-    const told = new Relations(moments, [link]).between(0, 1);
-    assert.equal(told.order, Order.CERTAINLY_BEFORE);
-    assert.deepEqual(told.restsOn, ['link b-a']);
+    const found = new Relations(moments, [link]).between(0, 1);
+    assert.equal(found.order, Order.CERTAINLY_BEFORE);
+    assert.deepEqual(found.restsOn, ['link b-a']);
 });
 
 test('pairs say how each link stands', () => {

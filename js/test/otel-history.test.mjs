@@ -20,7 +20,7 @@ const reading = (given) =>
         estErrorNs: BigInt(given.est_error_ns),
         epoch: given.epoch,
     };
-const told = (dated) =>
+const fields = (dated) =>
     dated && {
         time_ns: String(dated.timeNs),
         max_error_ns: String(dated.maxErrorNs),
@@ -63,7 +63,7 @@ for (const { name, samples, clock, asks } of cases) {
                 ambiguous: traced.ambiguous,
             };
             assert.deepEqual(found, ask.traced ?? null);
-            assert.deepEqual(told(traced && history.date(traced, at)), ask.dated ?? null);
+            assert.deepEqual(fields(traced && history.date(traced, at)), ask.dated ?? null);
         }
     });
 }

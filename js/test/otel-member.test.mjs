@@ -16,7 +16,7 @@ import { ROOT } from './support.mjs';
 
 const { cases } = JSON.parse(readFileSync(join(ROOT, 'tests/vectors/otel-exchange.json'), 'utf8'));
 
-const told = {
+const fields = {
     member(value) {
         const found = parseMember(value);
         if (found === null) return null;
@@ -56,7 +56,7 @@ for (const { name, ...given } of cases) {
             assert.equal(withMember(given.before, given), given.becomes);
         } else {
             const what = 'member' in given ? 'member' : 'header';
-            assert.deepEqual(told[what](given[what]), given.outcome);
+            assert.deepEqual(fields[what](given[what]), given.outcome);
         }
     });
 }

@@ -25,7 +25,7 @@ test(
         const [asked, served] = await Promise.all([client.ended, server.ended]);
         assert.deepEqual([asked.code, served.code], [0, 0], asked.err + served.err);
 
-        const sent = asked.told.filter((line) => line.sent);
+        const sent = asked.reports.filter((line) => line.sent);
         assert.equal(sent.length, 12);
         for (const { answer } of sent) {
             assert.match(answer, /^1\.[0-9a-f]{16}(~\d+)?\.\d+\.\d+\.\d+$/);
@@ -44,7 +44,7 @@ test(
             const gap = attributes['ntp_clock.parent_gap_ns'];
             const error = attributes['ntp_clock.parent_gap_max_error_ns'];
             const { from } = sent.find((line) => line.sent === path);
-            const { at } = served.told.find(({ handled }) => handled === path);
+            const { at } = served.reports.find(({ handled }) => handled === path);
             assert.ok(gap + error >= 0, `${path}: ${gap} ns, ${error} ns stated`);
             assert.ok(
                 gap - error <= Number(BigInt(at) - BigInt(from)),

@@ -124,14 +124,14 @@ export function start(t, { program = 'otel-program.mjs', fake, step, installed, 
     });
     t.after(() => child.kill('SIGKILL'));
     let err = '';
-    const told = [];
+    const reports = [];
     const lines = createInterface(child.stdout);
-    lines.on('line', (line) => line.startsWith('{') && told.push(JSON.parse(line)));
+    lines.on('line', (line) => line.startsWith('{') && reports.push(JSON.parse(line)));
     child.stderr.on('data', (part) => (err += part));
-    const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, err, told }));
+    const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, err, reports }));
     async function line(wanted) {
         for (;;) {
-            const found = told.find(wanted);
+            const found = reports.find(wanted);
             if (found !== undefined) return found;
             await Promise.race([once(lines, 'line'), ended.then(() => Promise.reject(err))]);
         }

@@ -8,14 +8,14 @@ import { faultyServer } from './support.mjs';
 const skip = hasFaketime;
 
 /** All times that arrived, each with when it happened and its stated error. */
-function compared(got, told) {
+function compared(got, lines) {
     const { attributesOf } = got;
     const found = [];
     const add = (what, timeNs, when, attributes) => {
         const missedNs = missNs(timeNs, when);
         found.push({ what, missedNs, attributes });
     };
-    const named = new Map(told.filter(({ name }) => name).map((line) => [line.name, line]));
+    const named = new Map(lines.filter(({ name }) => name).map((line) => [line.name, line]));
     for (const span of got.spans) {
         const when = named.get(span.name);
         const attributes = attributesOf(span);
@@ -31,7 +31,7 @@ function compared(got, told) {
         add(`${record.body.stringValue}: log`, record.timeUnixNano, log, attributes);
         add(`${record.body.stringValue}: seen`, record.observedTimeUnixNano, log, attributes);
     }
-    const collected = told.filter(({ metrics }) => metrics);
+    const collected = lines.filter(({ metrics }) => metrics);
     got.metrics.slice(0, collected.length).forEach((point, place) => {
         const attributes = attributesOf(point);
         add(`metrics ${place}: end`, point.timeUnixNano, collected[place].end, attributes);
@@ -41,10 +41,10 @@ function compared(got, told) {
     return found;
 }
 
-function assertWhole(got, told) {
-    const names = told.filter(({ name }) => name).map(({ name }) => name);
+function assertWhole(got, lines) {
+    const names = lines.filter(({ name }) => name).map(({ name }) => name);
     assert.deepEqual(got.spans.map(({ name }) => name).sort(), [...names].sort());
-    const logged = told.filter(({ log }) => log).map(({ name }) => name);
+    const logged = lines.filter(({ log }) => log).map(({ name }) => name);
     assert.deepEqual(got.logs.map(({ body }) => body.stringValue).sort(), logged.sort());
     assert.ok(got.metrics.length >= 2, `${got.metrics.length} points of metrics`);
 }
@@ -71,8 +71,8 @@ describe('programs of the SDK', { concurrency: 4 }, () => {
                     run(t, { ...clock, env: { ...env, COLLECTOR: bare.url } }),
                 ]);
                 assert.equal(ran.code, 0, ran.err);
-                assertWhole(got, ran.told);
-                for (const { what, missedNs, attributes } of compared(got, ran.told)) {
+                assertWhole(got, ran.reports);
+                for (const { what, missedNs, attributes } of compared(got, ran.reports)) {
                     const statedNs = attributes['ntp_clock.max_error_ns'];
                     assert.equal(attributes['ntp_clock.synchronised'], true, what);
                     assert.ok(
@@ -88,8 +88,8 @@ describe('programs of the SDK', { concurrency: 4 }, () => {
                 assert.equal(starts.size, 1, 'a cumulative start is repeated');
 
                 assert.equal(control.code, 0, control.err);
-                assertWhole(bare, control.told);
-                const off = compared(bare, control.told).filter(({ missedNs }) => missedNs > 1e9);
+                assertWhole(bare, control.reports);
+                const off = compared(bare, control.reports).filter(({ missedNs }) => missedNs > 1e9);
                 assert.ok(off.length > 0, 'the control is right');
             },
         );
@@ -103,7 +103,7 @@ describe('programs of the SDK', { concurrency: 4 }, () => {
         assert.equal(ran.code, 0, ran.err);
         const [one, two] = got.metrics;
         assert.equal(two.startTimeUnixNano, one.timeUnixNano);
-        for (const { what, missedNs, attributes } of compared(got, ran.told)) {
+        for (const { what, missedNs, attributes } of compared(got, ran.reports)) {
             const statedNs = attributes['ntp_clock.max_error_ns'];
             assert.ok(missedNs <= statedNs, `${what}: ${missedNs} ns off, ${statedNs} ns stated`);
         }
@@ -127,11 +127,11 @@ describe('programs of the SDK', { concurrency: 4 }, () => {
                 env: { ...options, COLLECTOR: got.url },
             });
             assert.equal(ran.code, 0, ran.err);
-            assertWhole(got, ran.told);
+            assertWhole(got, ran.reports);
             const all = [got.spans, got.logs, got.metrics].flatMap((items) => marks(got, items));
             assert.deepEqual([...new Set(all)], [false]);
             const threeHours = 3 * 3600e9;
-            for (const { what, missedNs } of compared(got, ran.told)) {
+            for (const { what, missedNs } of compared(got, ran.reports)) {
                 assert.ok(
                     Math.abs(missedNs - threeHours) < 60e9,
                     `${what} was changed: ${missedNs} ns off`,
@@ -153,9 +153,9 @@ describe('programs of the SDK', { concurrency: 4 }, () => {
                 env: { ...options, COLLECTOR: got.url },
             });
             assert.equal(ran.code, 0, ran.err);
-            assertWhole(got, ran.told);
+            assertWhole(got, ran.reports);
             assert.ok(marks(got, got.spans).includes(true), 'some are dated');
-            for (const { what, missedNs, attributes } of compared(got, ran.told)) {
+            for (const { what, missedNs, attributes } of compared(got, ran.reports)) {
                 if (attributes['ntp_clock.synchronised'] === false) continue;
                 const statedNs = attributes['ntp_clock.max_error_ns'];
                 assert.ok(

@@ -151,7 +151,7 @@ test("what docs/OPENTELEMETRY.md shows for Node puts a program's spans, logs and
     // After the providers are there, as a last line.
     writeFileSync(
         join(here, 'after.js'),
-        program.replace('const told = []', `${later(code)};\nconst told = []`),
+        program.replace('const lines = []', `${later(code)};\nconst lines = []`),
     );
     const server = await faultyServer(t, '--delay', '5ms');
     for (const line of [command, 'node before.js', 'node after.js']) {

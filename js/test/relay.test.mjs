@@ -50,20 +50,20 @@ for (const stopped of [false, true]) {
             stdio: ['ignore', 'pipe', 'inherit'],
             timeout: 60_000,
         });
-        let told = '';
-        child.stdout.on('data', (text) => (told += text));
+        let out = '';
+        child.stdout.on('data', (text) => (out += text));
         const [code, signal] = await once(child, 'close');
-        assert.deepEqual([told, code, signal], ['true\n', 0, null]);
+        assert.deepEqual([out, code, signal], ['true\n', 0, null]);
     });
 }
 
 for (const way of ['ws', 'http']) {
     test(`over ${way} the server is empty until the relay names it, be it with no time`, async (t) => {
-        const told = await relay(t, (id, received, path) => {
+        const urls = await relay(t, (id, received, path) => {
             const body = { ...reply(id, received), server_time: null, server: '127.0.0.1:1' };
             return path === 'ws' ? body : { status: 503, body };
         });
-        const clock = clockOf(t, { relay: told[way] });
+        const clock = clockOf(t, { relay: urls[way] });
         const before = clock.getStatus();
         assert.deepEqual([before.server, before.via], ['', `${way}-relay`]);
         assert.equal(await clock.sync(), false);
@@ -96,8 +96,8 @@ function paged(t, answer) {
         sent.push(message);
         const received = truth();
         setTimeout(() => {
-            const told = answer(message.request_id, received, sent.length);
-            if (told !== undefined) clock.handleServerSync(told);
+            const answered = answer(message.request_id, received, sent.length);
+            if (answered !== undefined) clock.handleServerSync(answered);
         }, 1);
     });
     return { clock, sent };
@@ -210,10 +210,10 @@ test('workers of other instances may have other epochs, one whose own time began
 test('a relay that lies about its error meets a contradiction or a new epoch, never both times', async (t) => {
     let lie = 0;
     const { clock } = paged(t, (id, received) => {
-        const told = reply(id, received);
+        const answered = reply(id, received);
         for (const key of ['server_receive_time', 'server_send_time', 'server_time'])
-            told[key] += lie;
-        return told;
+            answered[key] += lie;
+        return answered;
     });
     await firstRoundOver(clock);
     const before = clock.read();
@@ -239,15 +239,15 @@ test('a sender that throws or cannot send fails the attempt, and the page is tol
         [() => Promise.reject(new Error('no socket')), /no socket/, 'sender_threw'],
     ]) {
         const clock = clockOf(t);
-        const told = [];
-        clock.onClockSyncFailure((...failure) => told.push(failure));
+        const failures = [];
+        clock.onClockSyncFailure((...failure) => failures.push(failure));
         clock.setClockSyncSender(sender);
         assert.equal(await clock.sync(), false);
         const { lastError, lastErrorCode } = clock.getStatus();
         assert.match(lastError, reason);
         assert.equal(lastErrorCode, code);
-        assert.ok(await eventually(() => told.length > 0));
-        assert.deepEqual(told[0], [lastError, code]);
+        assert.ok(await eventually(() => failures.length > 0));
+        assert.deepEqual(failures[0], [lastError, code]);
     }
 });
 

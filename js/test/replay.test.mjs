@@ -108,14 +108,14 @@ function replayed(lines, wasmFile) {
         else if (l.type === 'suspend') wasm.replay_suspend(l.local_ns);
         else if (l.type === 'counter_changed') wasm.replay_counter_changed(l.local_ns);
         else {
-            const told = wasm.replay_read(l.local_ns);
+            const found = wasm.replay_read(l.local_ns);
             const [time, max, est] = [0, 1, 2].map((which) =>
-                told ? wasm.replay_answer(which) : null,
+                found ? wasm.replay_answer(which) : null,
             );
             answers.push(
                 `{"local_ns":${l.local_ns},"time_ns":${time},"max_error_ns":${max},"est_error_ns":${est}}`,
             );
-            if (told) numbers.push([time, wasm.replay_time_ms()]);
+            if (found) numbers.push([time, wasm.replay_time_ms()]);
         }
     }
     return { answers, numbers };

@@ -59,9 +59,9 @@ export async function firstRoundOver(clock) {
 
 /** Gathers the details of events of these types, in their order. */
 export function gathered(clock, ...types) {
-    const told = [];
-    for (const type of types) clock.addEventListener(type, ({ detail }) => told.push(detail));
-    return told;
+    const seen = [];
+    for (const type of types) clock.addEventListener(type, ({ detail }) => seen.push(detail));
+    return seen;
 }
 
 /** The wall clock to the precision of the counter; the truth of all servers here. */
@@ -185,9 +185,9 @@ export async function relay(t, answer) {
     const http = createServer(async (request, response) => {
         const received = truth();
         const url = new URL(request.url, 'http://x');
-        const told = await answer(url.searchParams.get('request_id'), received, url.pathname);
-        if (told === undefined) return;
-        const { status = 200, body = told } = Object(told);
+        const answered = await answer(url.searchParams.get('request_id'), received, url.pathname);
+        if (answered === undefined) return;
+        const { status = 200, body = answered } = Object(answered);
         response.writeHead(status, { 'content-type': 'application/json' });
         response.end(typeof body === 'string' ? body : JSON.stringify(body));
     });
@@ -196,9 +196,9 @@ export async function relay(t, answer) {
         socket.on('error', () => {});
         socket.on('message', async (data) => {
             const received = truth();
-            const told = await answer(JSON.parse(data).request_id, received, 'ws');
-            if (told !== undefined)
-                socket.send(typeof told === 'string' ? told : JSON.stringify(told));
+            const answered = await answer(JSON.parse(data).request_id, received, 'ws');
+            if (answered !== undefined)
+                socket.send(typeof answered === 'string' ? answered : JSON.stringify(answered));
         });
     });
     await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));

@@ -24,8 +24,8 @@ function withoutWasm(thrown, program) {
          WebAssembly.Module = class { constructor() { tries++; throw ${thrown}; } };
          const { Trace } = await import('${UTILS}/trace.js');
          const order = await import('${UTILS}/order.js');
-         const told = await (async () => { ${program} })();
-         console.log(JSON.stringify({ told, tries, warnings }));`,
+         const answers = await (async () => { ${program} })();
+         console.log(JSON.stringify({ answers, tries, warnings }));`,
     );
     assert.deepEqual([ran.code, ran.err], [0, '']);
     return JSON.parse(ran.out);
@@ -47,7 +47,7 @@ const counted = {
 
 test('a trace without counters needs no WebAssembly', () => {
     const traces = JSON.stringify(cases.filter(({ error }) => !error).map(({ trace }) => trace));
-    const { told, tries, warnings } = withoutWasm(
+    const { answers, tries, warnings } = withoutWasm(
         forbidden,
         `return ${traces}.map((message) => {
             const trace = Trace.fromMessage(message);
@@ -57,7 +57,7 @@ test('a trace without counters needs no WebAssembly', () => {
             return trace.contradictions();
         });`,
     );
-    assert.ok(told.length > 0 && told.every((found) => found.length === 0));
+    assert.ok(answers.length > 0 && answers.every((found) => found.length === 0));
     assert.deepEqual([tries, warnings], [0, []]);
 });
 
@@ -66,7 +66,7 @@ for (const [why, thrown] of [
     ['too large for the main thread', tooLarge],
 ]) {
     test(`where WebAssembly is ${why} a trace with counters is told by its readings`, () => {
-        const { told, tries, warnings } = withoutWasm(
+        const { answers, tries, warnings } = withoutWasm(
             thrown,
             `const result = [];
              for (let i = 0; i < 3; i++) {
@@ -89,7 +89,7 @@ for (const [why, thrown] of [
              }
              return result;`,
         );
-        for (const { order, other, hops, problems, contradictions } of told) {
+        for (const { order, other, hops, problems, contradictions } of answers) {
             assert.equal(order, 'certainly_before');
             // 100 ms apart and 51 ms unsure.
             assert.equal(other, 'certainly_after');
@@ -129,12 +129,12 @@ test('readings of different counters are not on one line for the number of an ep
             `const message = ${JSON.stringify(message)};
              if (${same}) message.counter.client_receive = message.counter.client_send;
              return Trace.fromMessage(message).order('client_send', 'client_receive');`,
-        ).told;
+        ).answers;
     assert.deepEqual([false, true].map(orders), ['cannot_tell', 'certainly_before']);
 });
 
 test('links and relations say by a type that WebAssembly is not to be had, and what to do', () => {
-    const { told, tries } = withoutWasm(
+    const { answers, tries } = withoutWasm(
         forbidden,
         `const thrown = [];
          for (const make of [() => new order.Links(), () => new order.Relations([])]) {
@@ -146,8 +146,8 @@ test('links and relations say by a type that WebAssembly is not to be had, and w
          return thrown;`,
     );
     assert.equal(tries, 1);
-    assert.equal(told.length, 2);
-    for (const [ours, code, message] of told) {
+    assert.equal(answers.length, 2);
+    for (const [ours, code, message] of answers) {
         assert.deepEqual([ours, code], [true, 'wasm_forbidden']);
         assert.match(message, /'wasm-unsafe-eval' to script-src/);
     }

@@ -20,8 +20,8 @@ for (const { name, text, outcome } of read('traceparent')) {
         const parsed = traces.parseTraceparent(text);
         const { traceId, spanId, sampled } = parsed ?? {};
         const carried = traces.carriedTraceparent(text);
-        const told = { trace_id: traceId, span_id: spanId, sampled, carried };
-        assert.deepEqual(parsed && told, outcome);
+        const found = { trace_id: traceId, span_id: spanId, sampled, carried };
+        assert.deepEqual(parsed && found, outcome);
         if (outcome === null) assert.equal(carried, null);
     });
 }
@@ -30,10 +30,10 @@ for (const vector of vectors('order')) {
     test(`order: ${vector.name}`, () => {
         const trace = Trace.fromMessage(vector.trace);
         for (const [a, b, expected] of vector.order) assert.equal(trace.order(a, b), expected);
-        const told = (problems) =>
+        const found = (problems) =>
             problems.map(({ earlier, later, byMs }) => [earlier, later, byMs]);
-        assert.deepEqual(told(trace.problems()), vector.problems);
-        assert.deepEqual(told(trace.rawProblems()), vector.raw_problems);
+        assert.deepEqual(found(trace.problems()), vector.problems);
+        assert.deepEqual(found(trace.rawProblems()), vector.raw_problems);
         assert.equal(trace.pingMs, vector.ping);
         const hops = trace.hops();
         if (vector.hops) {
@@ -47,26 +47,26 @@ for (const vector of vectors('order')) {
     });
 }
 
-const near = (told, wanted) =>
-    told === wanted || (told !== null && wanted !== null && Math.abs(told - wanted) < 0.005);
+const near = (found, wanted) =>
+    found === wanted || (found !== null && wanted !== null && Math.abs(found - wanted) < 0.005);
 
 for (const vector of vectors('relations')) {
     test(`relation: ${vector.name}`, () => {
         const read = vector.traces.map((message) => Trace.fromMessage(message));
         for (const { evidence = 'all', ...wanted } of vector.relations) {
             const [[i, a], [j, b]] = [wanted.a, wanted.b];
-            const told = traces.relation([read[i], a], [read[j], b], { evidence });
-            const shown = JSON.stringify([wanted, told]);
-            assert.deepEqual([told.order, told.by], [wanted.order, wanted.by], shown);
-            assert.ok(near(told.lowerMs, wanted.lower_ms), shown);
-            assert.ok(near(told.upperMs, wanted.upper_ms), shown);
-            const { estMs } = told;
-            assert.ok(estMs === null || (told.lowerMs <= estMs && estMs <= told.upperMs), shown);
-            if (wanted.rests_on) assert.deepEqual([...told.restsOn], wanted.rests_on);
+            const found = traces.relation([read[i], a], [read[j], b], { evidence });
+            const shown = JSON.stringify([wanted, found]);
+            assert.deepEqual([found.order, found.by], [wanted.order, wanted.by], shown);
+            assert.ok(near(found.lowerMs, wanted.lower_ms), shown);
+            assert.ok(near(found.upperMs, wanted.upper_ms), shown);
+            const { estMs } = found;
+            assert.ok(estMs === null || (found.lowerMs <= estMs && estMs <= found.upperMs), shown);
+            if (wanted.rests_on) assert.deepEqual([...found.restsOn], wanted.rests_on);
             if (evidence === 'all') {
-                assert.equal(traces.order([read[i], a], [read[j], b]), told.order);
+                assert.equal(traces.order([read[i], a], [read[j], b]), found.order);
             }
-            if (i === j) assert.deepEqual(read[i].relation(a, b, { evidence }), told);
+            if (i === j) assert.deepEqual(read[i].relation(a, b, { evidence }), found);
         }
         for (const trace of read) {
             const problems = trace.problems();
@@ -217,8 +217,8 @@ test('one clock is ordered by its readings and two by their errors', () => {
     assert.equal(trace.relation('server_receive', 'server_send').by, 'clock');
     const other = new Trace();
     other.stamp('client_send', here, 'browser');
-    const told = traces.order([other, 'client_send'], [trace, 'server_receive']);
-    assert.equal(told, Order.CANNOT_TELL);
+    const found = traces.order([other, 'client_send'], [trace, 'server_receive']);
+    assert.equal(found, Order.CANNOT_TELL);
 });
 
 test('too many unknown keys are refused, wherever they are', () => {

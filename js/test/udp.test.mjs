@@ -97,7 +97,7 @@ for (const [fault, reason] of [
     });
 }
 
-test('an unsynchronised server is told so', async (t) => {
+test('an unsynchronised server is reported so', async (t) => {
     const clock = clockOf(t, { source: await faultyServer(t, '--stratum', '16') });
     assert.equal(await clock.sync(), false);
     assert.match(clock.getStatus().lastError, /not synchronised/);

@@ -25,10 +25,10 @@ function clockOver(t, reply) {
         const at = performance.now();
         asked.first ??= at;
         asked.messages.push(message);
-        const told = { ...reply, request_id: message.request_id };
-        if (told.server_time != null) for (const key of TIMES) told[key] += at - asked.first;
-        const held = told.server_send_time - told.server_receive_time || 0;
-        setTimeout(() => clock.handleServerSync(told), held + 2);
+        const given = { ...reply, request_id: message.request_id };
+        if (given.server_time != null) for (const key of TIMES) given[key] += at - asked.first;
+        const held = given.server_send_time - given.server_receive_time || 0;
+        setTimeout(() => clock.handleServerSync(given), held + 2);
     });
     return { clock, asked };
 }
@@ -55,10 +55,10 @@ for (const { name, reply, receive, send } of replies.filter((c) => c.reply.serve
         }
     });
     test(`${name}: the stamps are the nearest doubles of the relay's nanoseconds`, () => {
-        const told = receive?.epoch === send.epoch && BigInt(receive.time_ns) <= send.time_ns;
+        const known = receive?.epoch === send.epoch && BigInt(receive.time_ns) <= send.time_ns;
         const stamps = [
             [reply.server_send_time, send.time_ns],
-            [reply.server_receive_time, told ? receive.time_ns : send.time_ns],
+            [reply.server_receive_time, known ? receive.time_ns : send.time_ns],
         ];
         for (const [ms, ns] of stamps) {
             const whole = Math.floor(ms);
@@ -93,12 +93,12 @@ const NO_TIME = [
 
 test('a reply without a time gives no reading, and its reason is counted', async (t) => {
     assert.ok(NO_TIME.length > 8);
-    const ran = NO_TIME.map(async ([name, reply, reason, told]) => {
+    const ran = NO_TIME.map(async ([name, reply, reason, given]) => {
         const { clock } = clockOver(t, reply);
         assert.equal(await clock.sync(), false, name);
         assert.equal(clock.now(), null, name);
         assert.deepEqual(Object.keys(clock.getStatus().rejections), [reason], name);
-        assert.match(clock.getStatus().lastError, told, name);
+        assert.match(clock.getStatus().lastError, given, name);
     });
     await Promise.all(ran);
 });

@@ -141,7 +141,7 @@ def _client(options: argparse.Namespace) -> DeviceClient:
     from portacode.connection.client import DeviceClient, server_url
     from portacode.connection.outbox import Outbox, OutboxError
 
-    server_url(options.server)  # What is wrong with it is told before a file is made.
+    server_url(options.server)  # What is wrong with it is reported before a file is made.
     token, registry = _token(options), _registry(options)
     try:
         outbox = Outbox(options.outbox)

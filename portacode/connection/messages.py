@@ -107,10 +107,10 @@ def parse(frame: str | bytes) -> Incoming:
     if event == exchanges.REPLY:
         return ClockReply(message.get("request_id"))
     if event == "error":
-        told = message.get("error")
-        if not isinstance(told, dict):
+        reported = message.get("error")
+        if not isinstance(reported, dict):
             raise MalformedError("error is not an object")
-        return Refused(str(told.get("code"))[:64], str(told.get("message"))[:500])
+        return Refused(str(reported.get("code"))[:64], str(reported.get("message"))[:500])
     if not isinstance(event, str):
         raise MalformedError("event is not text")
     return None

@@ -31,10 +31,10 @@ class Problem:
     @classmethod
     def of_close(cls, code: int | None, reason: str | None) -> Problem:
         """Of a connection that was closed, by a frame or, with code None, without one."""
-        told = f"({code or 1006}, {reason or 'no reason given'})"
+        cause = f"({code or 1006}, {reason or 'no reason given'})"
         if code in _REFUSALS:
-            return cls(f"refused: {_REFUSALS[code]} {told}", "refused", logging.ERROR)
-        return cls(f"connection closed {told}")
+            return cls(f"refused: {_REFUSALS[code]} {cause}", "refused", logging.ERROR)
+        return cls(f"connection closed {cause}")
 
     @classmethod
     def of_error(cls, url: str, error: Exception) -> Problem:
@@ -50,11 +50,11 @@ class Problem:
         proxy = _proxy_of(url)
         if proxy is not None and not isinstance(error, (ssl.SSLError, InvalidMessage)):
             status = getattr(getattr(error, "response", None), "status_code", 0)
-            told = f"by way of the proxy {proxy}: {str(error) or type(error).__name__}"
+            cause = f"by way of the proxy {proxy}: {str(error) or type(error).__name__}"
             hint = "see the variables http_proxy, https_proxy and no_proxy"
             if 400 <= status < 500:
-                return cls(f"{url}: {told}: {hint}", "refused", logging.ERROR)
-            return cls(f"{url}: {told}: {hint}")
+                return cls(f"{url}: {cause}: {hint}", "refused", logging.ERROR)
+            return cls(f"{url}: {cause}: {hint}")
         if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
             return cls(f"{url}: the server speaks no TLS there: is it http://?")
         # Of several addresses, asyncio tells in words alone.
@@ -73,16 +73,16 @@ class Problem:
         body = (response.body or b"")[:200].decode("utf-8", "replace").strip()
         # A gateway says why in one line. A page is from somebody else, and for browsers.
         line = body.splitlines()[0] if body and not body.startswith("<") else ""
-        told = f"HTTP {status}{', ' + line if line else ''}"
+        cause = f"HTTP {status}{', ' + line if line else ''}"
         if 400 <= status < 500 and status != 408:
             why = _REFUSALS.get(status, "is this the gateway's URL?")
             if status in (403, 404):
                 # Servers that know no such path say either.
                 why += "; or is the path of the URL wrong?"
-            return cls(f"{url} refused: {why} ({told})", "refused", logging.ERROR)
+            return cls(f"{url} refused: {why} ({cause})", "refused", logging.ERROR)
         if status < 400:
-            return cls(f"{url}: {told}: that is no gateway; is the path of the URL right?")
-        return cls(f"{url}: {told}")
+            return cls(f"{url}: {cause}: that is no gateway; is the path of the URL right?")
+        return cls(f"{url}: {cause}")
 
 
 def _proxy_of(url: str) -> str | None:

@@ -292,9 +292,9 @@ def _installing() -> Any:
 
 def _tell_once(kind: str, what: str) -> None:
     with _telling:
-        if kind in _told:
+        if kind in _reported:
             return
-        _told.add(kind)
+        _reported.add(kind)
     import logging
 
     logging.getLogger("portacode.otel").error("no spans are exported: %s", what)
@@ -302,4 +302,4 @@ def _tell_once(kind: str, what: str) -> None:
 
 _PARTS = ("browser", "server", "device")
 _telling = threading.Lock()
-_told: set[str] = set()
+_reported: set[str] = set()

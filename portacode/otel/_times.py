@@ -25,8 +25,8 @@ class Times:
     """The history of this process, and a thread that looks at both clocks once a second."""
 
     def __init__(self, clock: NTPClock) -> None:
-        global _told
-        _told = False
+        global _reported
+        _reported = False
         self.clock = clock
         self.exchanges = Exchanges(clock)
         self.history = SdkHistory(clock)
@@ -102,10 +102,10 @@ def redated(work: Callable[[T], R], marked: Callable[[T], R], item: T) -> T | R:
 
 def tell_of_a_fault() -> None:
     """Logs the exception that is being handled, once since `install()`: hooks are called often."""
-    global _told
-    if not _told:
+    global _reported
+    if not _reported:
         # First: what is logged may come here again.
-        _told = True
+        _reported = True
         logger.exception(
             "an item of OpenTelemetry keeps its times; further ones are not logged. "
             "This is a fault of portacode.otel: please report it"
@@ -161,6 +161,6 @@ def is_known(scope: Any) -> bool:
     return isinstance(name, str) and name.startswith(_KNOWN)
 
 
-_told = False
+_reported = False
 _KNOWN = "opentelemetry.instrumentation."
 _TAKEN_WITHIN_NS = 1_001_000_000

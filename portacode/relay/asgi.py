@@ -110,8 +110,8 @@ class RelayApp:
                     if silence is not None:
                         silence.heard()
                     text = message.get("text")
-                    told = text if text is not None else message.get("bytes") or b""
-                    await send({"type": "websocket.send", "text": session.take(told, received)})
+                    frame = text if text is not None else message.get("bytes") or b""
+                    await send({"type": "websocket.send", "text": session.take(frame, received)})
                     if session.is_over:
                         await send({"type": "websocket.close", "code": 1008})
                         return
@@ -133,8 +133,8 @@ class RelayApp:
                 raise
             # From Python 3.11 on a cancelled task counts who wanted it.
             getattr(task, "uncancel", int)()
-            told = silent_text(silent_s)
-            close = {"type": "websocket.close", "code": 1000, "reason": told}
+            reason = silent_text(silent_s)
+            close = {"type": "websocket.close", "code": 1000, "reason": reason}
             # Whoever is silent may not read either; and a server that wanted the place for another
             # has closed the socket already, of which uvicorn says so by a RuntimeError.
             with contextlib.suppress(OSError, asyncio.TimeoutError, RuntimeError):

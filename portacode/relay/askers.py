@@ -35,8 +35,8 @@ def asker_of(
         proxies: Whose `X-Forwarded-For` is believed. The other end of a file always is.
     """
     if not _is_proxy(address, proxies) or all(header(name) is None for name in _FORWARDED):
-        told = (address, port) if address and port else None
-        return Asker(network_of(address), told)
+        client = (address, port) if address and port else None
+        return Asker(network_of(address), client)
     # Each proxy adds whom it has seen at the end. What stands before the last one that is no proxy
     # of ours is what that one says, and may be made up.
     named = [_bare(part) for part in (header("x-forwarded-for") or "").split(",")]

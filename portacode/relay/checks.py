@@ -82,7 +82,7 @@ def _routes() -> Iterator[CheckMessage]:
     try:
         url = relay_settings.checked_url(getattr(django_settings, f"{PREFIX}URL", None))
     except ValueError:
-        return  # Told already.
+        return  # Reported already.
     if url is None or not url.startswith("/"):
         return
     if find_spec("channels") is None:

@@ -99,9 +99,9 @@ class ClockConsumer(StampedMixin, AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answers one message."""
-        told = text_data if text_data is not None else bytes_data or b""
+        frame = text_data if text_data is not None else bytes_data or b""
         self._silence.heard()
-        await self.send(text_data=self._session.take(told, self.received))
+        await self.send(text_data=self._session.take(frame, self.received))
         if self._session.is_over:
             self._end("rate_limited")
             await self.close(code=1008)

@@ -105,8 +105,8 @@ class Relay:
 
     def count_reply(self, transport: str, reply: dict[str, Any]) -> None:
         """One more that was answered, with a time or without."""
-        told = messages.is_synchronised(reply)
-        self.count(transport, "answered" if told else "unsynchronised")
+        synchronised = messages.is_synchronised(reply)
+        self.count(transport, "answered" if synchronised else "unsynchronised")
 
     def opened(self) -> None:
         """One more WebSocket is open."""

@@ -65,8 +65,8 @@ def _asker(meta: dict[str, Any]) -> Asker:
         return value if isinstance(value, str) else None
 
     port = str(meta.get("REMOTE_PORT") or "")
-    told = int(port) if port.isdecimal() else None
-    return asker_of(meta.get("REMOTE_ADDR"), told, header, settings.limits().proxies)
+    port_number = int(port) if port.isdecimal() else None
+    return asker_of(meta.get("REMOTE_ADDR"), port_number, header, settings.limits().proxies)
 
 
 # Nobody has to be known to be told the time, and nothing is changed by telling it.

@@ -141,8 +141,8 @@ class NTPClock(Clock):
         """Server, state, and either the time with its hard bound or what is wrong."""
         status = self.get_status()
         reading = self.read()
-        told = str(reading) if reading else status["last_error"] or "no reading"
-        return f"<{type(self).__name__} {status['server']!r} {status['state']}: {told}>"
+        shown = str(reading) if reading else status["last_error"] or "no reading"
+        return f"<{type(self).__name__} {status['server']!r} {status['state']}: {shown}>"
 
     def _is_synced(self) -> bool:
         return self.now_ns() is not None

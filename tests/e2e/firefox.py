@@ -49,24 +49,24 @@ class Firefox:
         number = next(self._numbers)
         self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
         while True:
-            told = json.loads(self._socket.recv(timeout=60))
-            if told.get("id") == number:
-                assert told["type"] == "success", told
-                return told["result"]
+            event = json.loads(self._socket.recv(timeout=60))
+            if event.get("id") == number:
+                assert event["type"] == "success", event
+                return event["result"]
 
     def open(self, url: str) -> None:
         self.ask("browsingContext.navigate", context=self._tab, url=url, wait="complete")
 
     def evaluate(self, script: str) -> Any:
         """What it comes to, as JSON has it."""
-        told = self.ask(
+        event = self.ask(
             "script.evaluate",
             expression=f"Promise.resolve({script}).then(JSON.stringify)",
             target={"context": self._tab},
             awaitPromise=True,
         )
-        assert told["type"] == "success", told
-        return json.loads(told["result"]["value"])
+        assert event["type"] == "success", event
+        return json.loads(event["result"]["value"])
 
     def close(self) -> None:
         self._closing.close()

@@ -53,9 +53,9 @@ class Site:
             )
         deadline = time.monotonic() + 30
         while not self._answers():
-            told = self._log.read_text()
-            assert self._process.poll() is None, told
-            assert time.monotonic() < deadline, told
+            written = self._log.read_text()
+            assert self._process.poll() is None, written
+            assert time.monotonic() < deadline, written
             time.sleep(0.05)
 
     def stop(self) -> None:

@@ -144,9 +144,9 @@ class StandIn:
             if self.wanted_cookie is not None and cookies != [self.wanted_cookie]:
                 await reply(send, "log in first", "text/plain", 401)
                 return
-            told = self.answer(ids[0], received_ms)
-            unsynced = isinstance(told, dict) and told.get("server_time") is None
-            await reply(send, text_of(told), "application/json", 503 if unsynced else 200)
+            answered = self.answer(ids[0], received_ms)
+            unsynced = isinstance(answered, dict) and answered.get("server_time") is None
+            await reply(send, text_of(answered), "application/json", 503 if unsynced else 200)
         elif path in self.traces:
             stamp = self.traces[path]()
             trace = f"fl=1f1\nh=cloudflare.com\nts={stamp}\nvisit_scheme=https\n"
@@ -169,15 +169,15 @@ class StandIn:
             self.asked.append("ws")
             if "jsonrpc" in asked:
                 # What the npm package timesync asks.
-                told: object = {"jsonrpc": "2.0", "id": asked["id"], "result": truth_ms()}
+                answered: object = {"jsonrpc": "2.0", "id": asked["id"], "result": truth_ms()}
             else:
-                told = self.answer(asked["request_id"], received_ms)
-            if told is not None:
-                await send({"type": "websocket.send", "text": text_of(told)})
+                answered = self.answer(asked["request_id"], received_ms)
+            if answered is not None:
+                await send({"type": "websocket.send", "text": text_of(answered)})
 
 
-def text_of(told: object) -> str:
-    return told if isinstance(told, str) else json.dumps(told)
+def text_of(answered: object) -> str:
+    return answered if isinstance(answered, str) else json.dumps(answered)
 
 
 async def reply(

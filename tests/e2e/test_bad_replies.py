@@ -73,10 +73,10 @@ def test_what_is_no_reply_is_rejected_and_counted(page: Page, stand_in: StandIn,
             }""",
             relay,
         )
-    for name, told in found.items():
-        assert told["now"] is None, name
+    for name, reported in found.items():
+        assert reported["now"] is None, name
         # Over HTTP a body that is too long is not even read.
-        assert told["rejections"] or "longer than" in told["lastError"], (name, told)
+        assert reported["rejections"] or "longer than" in reported["lastError"], (name, reported)
 
 
 def test_a_relay_that_lies_about_its_time_later_never_moves_a_reading_out_of_its_error(
@@ -89,17 +89,17 @@ def test_a_relay_that_lies_about_its_time_later_never_moves_a_reading_out_of_its
     lie = 5000.0
 
     def lying(request_id: object, received: float) -> object:
-        told = honest(request_id, received)
+        reply = honest(request_id, received)
         for key in ("server_receive_time", "server_send_time", "server_time"):
-            told[key] += lie
-        return told
+            reply[key] += lie
+        return reply
 
     stand_in.answer = lying
     page.evaluate("clock.sync()")
-    told = status(page)
+    reported = status(page)
     reading = page.evaluate("probe(clock)")
     # It cannot both be true: rejected, or a new epoch, which is the liar's.
-    assert told["rejections"].get("contradiction", 0) > 0 or told["epoch"] > 1
+    assert reported["rejections"].get("contradiction", 0) > 0 or reported["epoch"] > 1
     if reading and reading["epoch"] == 1:
         true([reading])
 

@@ -56,8 +56,8 @@ def test_its_relays_give_the_time_with_their_own_error(
     readings = page.evaluate("probes(clock, 30, 20)")
     true(readings)
     print(f"median over Django's {path}: {median_error(readings):.3f} ms")
-    told = status(page)
-    assert (told["via"], told["server"]) == (via, chrony)
+    reported = status(page)
+    assert (reported["via"], reported["server"]) == (via, chrony)
     if via == "ws-relay":
         assert median_error(readings) < 1
 

@@ -61,10 +61,10 @@ def test_a_fixed_date_means_null_and_the_status_says_why(page: Page, stand_in: S
         })()"""
     )
     assert readings == [None] * 50
-    told = status(page)
-    assert "Date.now() stands still" in told["lastError"]
-    assert (told["isSynced"], told["state"]) == (False, "unsynchronised")
-    assert told["requests"] <= 8
+    reported = status(page)
+    assert "Date.now() stands still" in reported["lastError"]
+    assert (reported["isSynced"], reported["state"]) == (False, "unsynchronised")
+    assert reported["requests"] <= 8
 
 
 def test_status_and_reading_agree_when_a_page_thaws(page: Page, stand_in: StandIn) -> None:
@@ -85,9 +85,9 @@ def test_a_socket_that_the_browser_forbids_fails_the_attempt_and_the_next_way_wo
     # A page on https: may open no ws: but to this machine, and this name is another's.
     opened(page, cloudflare, relay="ws://cloudflare.com/relay")
     assert page.evaluate("clock.sync()") is False
-    told = status(page)
-    assert told["lastErrorCode"] == "websocket_forbidden"
-    assert "ws://cloudflare.com/relay" in told["lastError"]
+    reported = status(page)
+    assert reported["lastErrorCode"] == "websocket_forbidden"
+    assert "ws://cloudflare.com/relay" in reported["lastError"]
     page.evaluate(configured(relay=cloudflare.http))
     assert synced(page)
     assert status(page)["lastErrorCode"] is None

@@ -57,7 +57,7 @@ def test_a_worker_has_a_clock(page: Page, stand_in: StandIn) -> None:
         "{ ...clock.read(), wall: performance.timeOrigin + performance.now() }));"
     )
     opened(page, stand_in, relay=stand_in.ws)
-    told = page.evaluate(
+    reported = page.evaluate(
         """new Promise((resolve, reject) => {
             const worker = new Worker('/worker.js', { type: 'module' });
             worker.onmessage = ({ data }) => resolve(data);
@@ -65,7 +65,7 @@ def test_a_worker_has_a_clock(page: Page, stand_in: StandIn) -> None:
         })"""
     )
     # A worker's origin is another; both are of the wall clock when the browser started.
-    assert abs(told["timeMs"] - told["wall"]) <= told["maxErrorMs"] + 5
+    assert abs(reported["timeMs"] - reported["wall"]) <= reported["maxErrorMs"] + 5
 
 
 def test_a_page_from_the_back_forward_cache_goes_on_reading(page: Page, stand_in: StandIn) -> None:
@@ -137,9 +137,9 @@ def test_a_relay_without_time_gives_none_until_it_has_it(page: Page, stand_in: S
     opened(page, stand_in, relay=stand_in.ws)
     assert page.evaluate("clock.sync()") is False
     assert page.evaluate("clock.now()") is None
-    told = status(page)
-    assert "not synchronised" in told["lastError"]
-    assert list(told["rejections"]) == ["unsynchronised"]
+    reported = status(page)
+    assert "not synchronised" in reported["lastError"]
+    assert list(reported["rejections"]) == ["unsynchronised"]
     stand_in.answer = honest
     assert regained(page)
     near(page)

@@ -116,10 +116,10 @@ def test_spans_of_a_page_that_was_asleep_are_within_their_error_of_the_truth(
     slept = 0.0
 
     def answer(request_id: object, received_ms: float) -> dict[str, Any]:
-        told: dict[str, Any] = standin.honest(request_id, received_ms + slept)
-        told["server_send_time"] += slept
-        told["server_time"] += slept
-        return told
+        reply: dict[str, Any] = standin.honest(request_id, received_ms + slept)
+        reply["server_send_time"] += slept
+        reply["server_time"] += slept
+        return reply
 
     stand_in.answer = answer
     page.add_init_script(MACHINE)

@@ -38,7 +38,7 @@ def test_as_a_file_it_shows_the_time_with_its_errors_and_source(
     state(page, "Synchronised")
     events(page, "Synchronised within")
     expect(page.locator("#problem")).to_be_hidden()
-    told: dict[str, str] = {}
+    displayed: dict[str, str] = {}
     for name in (
         "time",
         "bound",
@@ -56,10 +56,10 @@ def test_as_a_file_it_shows_the_time_with_its_errors_and_source(
     ):
         shown = page.locator(f"#{name}")
         expect(shown).not_to_contain_text("\u2013")
-        told[name] = shown.inner_text()
-    assert told["server"] == "time.cloudflare.com"
-    assert told["via"] == "relay over WebSocket"
-    assert "/relay" in told["address"]
+        displayed[name] = shown.inner_text()
+    assert displayed["server"] == "time.cloudflare.com"
+    assert displayed["via"] == "relay over WebSocket"
+    assert "/relay" in displayed["address"]
     # What happened before the first synchronisation is dated too.
     expect(page.locator("#log time[data-at]")).to_have_count(0)
     label = page.locator("#plot").get_attribute("aria-label")
@@ -124,17 +124,17 @@ def test_what_is_wrong_is_said_in_words_with_what_to_do(page: Page, stand_in: St
 def test_the_server_is_not_known_until_the_relay_names_it_be_it_without_a_time(
     page: Page, stand_in: StandIn, way: str
 ) -> None:
-    told = {"ws": "relay over WebSocket", "http": "relay over HTTP"}[way]
+    displayed = {"ws": "relay over WebSocket", "http": "relay over HTTP"}[way]
     stand_in.answer = lambda _id, _received: None  # Over HTTP "null": it names no server.
     opened(page, f"relay={stand_in.ws if way == 'ws' else stand_in.http}")
-    page.locator("#source-line", has_text=f"server not known yet, {told}").wait_for()
+    page.locator("#source-line", has_text=f"server not known yet, {displayed}").wait_for()
     expect(page.locator("#server")).to_have_text("not known yet", use_inner_text=True)
-    expect(page.locator("#via")).to_have_text(told, use_inner_text=True)
+    expect(page.locator("#via")).to_have_text(displayed, use_inner_text=True)
     stand_in.answer = lambda request_id, _: {
         **unsynchronised(request_id),
         "server": "127.0.0.1:1",
     }
-    page.locator("#source-line", has_text=f"127.0.0.1:1, {told}").wait_for()
+    page.locator("#source-line", has_text=f"127.0.0.1:1, {displayed}").wait_for()
     expect(page.locator("#server")).to_have_text("127.0.0.1:1", use_inner_text=True)
 
 
@@ -158,7 +158,7 @@ def test_events_without_a_synchronised_time_say_how_long_ago_they_were(
 
 
 @pytest.mark.parametrize("relay", ["ftp://example.org", "ntp.example.org:123:9", "http://["])
-def test_a_source_in_the_address_that_is_none_is_told_and_nothing_is_asked_in_its_place(
+def test_a_source_in_the_address_that_is_none_is_reported_and_nothing_is_asked_in_its_place(
     page: Page, cloudflare: StandIn, relay: str
 ) -> None:
     asked = len(cloudflare.asked)
@@ -289,7 +289,7 @@ def test_it_fits_every_screen_and_leaves_a_screenshot(
 
 def skewed(request_id: object, received: float) -> object:
     """An honest relay, were this browser's clock 37.42 ms behind."""
-    told = honest(request_id, received)
+    reply = honest(request_id, received)
     for key in ("server_receive_time", "server_send_time", "server_time"):
-        told[key] += 37.42
-    return told
+        reply[key] += 37.42
+    return reply

@@ -113,9 +113,9 @@ def test_histograms_and_the_list_show_how_wide_what_is_known_is(dashboard: Page)
     cells = dashboard.locator("#histograms li")
     expect(cells).to_have_count(8)
     for cell in cells.all():
-        told = re.search("median ([^,]+), each known to within ([^;]+);", cell.inner_text())
-        assert told is not None, cell.inner_text()
-        assert ms(told[2]) < 2 * ALONE_MS, told[0]
+        shown = re.search("median ([^,]+), each known to within ([^;]+);", cell.inner_text())
+        assert shown is not None, cell.inner_text()
+        assert ms(shown[2]) < 2 * ALONE_MS, shown[0]
         expect(cell.locator("rect.known")).to_have_count(1)
     flags = dashboard.locator("#traces .flags").first.inner_text()
     assert ms(flags[flags.index("±") :]) < ALONE_MS, flags
@@ -125,14 +125,14 @@ def test_a_clocks_card_shows_its_link_to_the_server(dashboard: Page) -> None:
     for name in ("This browser", *DEVICES):
         facts = link(dashboard, name)
         expect(facts.locator(".to")).to_have_text("Link to the server")
-        told = dict(
+        shown = dict(
             zip(facts.locator("dt").all_inner_texts(), facts.locator("dd").all_inner_texts())
         )
-        assert re.match(r"[+−][\d.]+\ss ±\s\d", told["Counter offset"]), told
-        assert ms(told["Known to within"]) < 2 * ALONE_MS, told
-        assert ms(told["Least round trip"]) > 0, told
-        assert re.search("ago|just now", told["Newest evidence"]), told
-        assert told["Contradictions"] == "none", told
+        assert re.match(r"[+−][\d.]+\ss ±\s\d", shown["Counter offset"]), shown
+        assert ms(shown["Known to within"]) < 2 * ALONE_MS, shown
+        assert ms(shown["Least round trip"]) > 0, shown
+        assert re.search("ago|just now", shown["Newest evidence"]), shown
+        assert shown["Contradictions"] == "none", shown
     # Of the server itself there is none.
     expect(link(dashboard, "Server")).to_be_hidden()
 
@@ -150,23 +150,23 @@ def test_two_traces_laid_over_one_another_tell_which_of_their_stamps_came_first(
     caption = dashboard.locator("#pair-caption")
     expect(caption).to_contain_text("before the first")
     expect(dashboard.locator("#pair-chart .lane-name")).to_have_count(6)
-    told = dashboard.locator("#pair-order")
-    expect(told).to_contain_text("certain by clock")
-    expect(told).to_contain_text(
+    shown = dashboard.locator("#pair-order")
+    expect(shown).to_contain_text("certain by clock")
+    expect(shown).to_contain_text(
         re.compile("^“browser sends” of echo on workshop .* came first, then .* on greenhouse")
     )
     dashboard.get_by_label("Of echo on workshop").select_option(label="device receives")
     dashboard.get_by_label("Of echo on greenhouse").select_option(label="device answers")
-    expect(told).to_contain_text(re.compile("^“device receives” of echo on workshop .*first"))
-    expect(told).to_contain_text(re.compile("Rests on: .*link"))
-    assert not re.search("[0-9a-f]{16}", told.inner_text())
+    expect(shown).to_contain_text(re.compile("^“device receives” of echo on workshop .*first"))
+    expect(shown).to_contain_text(re.compile("Rests on: .*link"))
+    assert not re.search("[0-9a-f]{16}", shown.inner_text())
     dashboard.screenshot(path=screenshots / "dashboard-pair.png", full_page=True)
     dashboard.get_by_role("button", name="Take the second away").click()
     expect(dashboard.locator("#pair")).to_be_hidden()
     assert vars(dashboard)["complaints"] == []
 
 
-def test_an_order_that_cannot_be_asked_for_is_told(dashboard: Page) -> None:
+def test_an_order_that_cannot_be_asked_for_is_reported(dashboard: Page) -> None:
     asked(dashboard, *DEVICES)
     dashboard.route("**/api/order/**", lambda route: route.fulfill(status=500, body="no"))
     dashboard.locator(".lay-over").nth(1).click()

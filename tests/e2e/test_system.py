@@ -141,8 +141,8 @@ def test_a_page_compares_its_counter_with_the_servers_and_what_is_known_is_true(
     after_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
 
     def link() -> dict[str, Any] | None:
-        told = dashboard.evaluate("fetch('/api/links/').then((answer) => answer.json())")
-        own = [link for link in told["links"] if link["b"].endswith(f"/{stamp['counter']}")]
+        shown = dashboard.evaluate("fetch('/api/links/').then((answer) => answer.json())")
+        own = [link for link in shown["links"] if link["b"].endswith(f"/{stamp['counter']}")]
         return next((link for link in own if link["exchanges"] >= 3), None)
 
     known = eventually(link)
@@ -179,8 +179,8 @@ def test_a_browser_that_was_asleep_has_another_counter_and_soon_another_link(
         return name
 
     def link(name: str) -> dict[str, Any] | None:
-        told = page.evaluate("fetch('/api/links/').then((answer) => answer.json())")
-        own = [link for link in told["links"] if link["b"].endswith(f"/{name}")]
+        shown = page.evaluate("fetch('/api/links/').then((answer) => answer.json())")
+        own = [link for link in shown["links"] if link["b"].endswith(f"/{name}")]
         return next((link for link in own if link["exchanges"] >= 2), None)
 
     before = counter()
@@ -299,11 +299,11 @@ def test_what_a_device_says_of_its_failure_ends_in_one_full_stop(dashboard: Page
     dashboard.locator("#ask-payload").fill('{"seconds": -1}')
     dashboard.get_by_role("button", name="Send").click()
     expect(dashboard.locator("#verdict")).to_contain_text("Failed: ")
-    told = dashboard.locator("#verdict").inner_text()
-    assert not re.search(r"[.!?…]\.", told), told
+    shown = dashboard.locator("#verdict").inner_text()
+    assert not re.search(r"[.!?…]\.", shown), shown
 
 
-def test_a_payload_that_is_no_json_is_told_before_anything_is_sent(dashboard: Page) -> None:
+def test_a_payload_that_is_no_json_is_reported_before_anything_is_sent(dashboard: Page) -> None:
     dashboard.locator("#ask-payload").fill("{oops")
     dashboard.get_by_role("button", name="Send").click()
     expect(dashboard.locator("#ask-result")).to_contain_text("not JSON")
@@ -493,7 +493,7 @@ def test_a_newcomer_sees_what_to_do_first(page: Page, system: System, screenshot
     expect(page.locator(".empty")).to_contain_text("No projects yet")
 
 
-def test_a_failing_query_is_told_and_the_rest_goes_on(dashboard: Page) -> None:
+def test_a_failing_query_is_reported_and_the_rest_goes_on(dashboard: Page) -> None:
     dashboard.route("**/api/traces/**", lambda route: route.fulfill(status=500, body="{}"))
     dashboard.reload()
     live(dashboard)

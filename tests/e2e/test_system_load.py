@@ -105,14 +105,14 @@ def test_twenty_devices_and_five_windows_at_once(
     for tab in tabs:
         expect(tab.locator("#traces .trace-row")).to_have_count(TRACES)
     frames = sorted(frame for tab in tabs for frame in tab.evaluate("window.frames_ms"))
-    told = {
+    report = {
         "traces_per_s": round(TRACES / seconds, 1),
         "frames": len(frames),
         "median_ms": round(frames[len(frames) // 2], 1),
         "95_percent_ms": round(frames[len(frames) * 95 // 100], 1),
         "longest_ms": round(frames[-1], 1),
     }
-    print(json.dumps(told))
+    print(json.dumps(report))
     first.screenshot(path=screenshots / "dashboard-fleet.png")
     # All of them went on drawing.
     assert [tab for tab in tabs if len(tab.evaluate("window.frames_ms")) < 10] == []

@@ -39,10 +39,10 @@ def test_over_websocket_the_median_error_on_the_loopback_is_under_a_millisecond(
         page.wait_for_function("window.clock")
     assert min(medians) < 1
     assert synced(page)
-    told = status(page)
-    assert (told["via"], told["server"]) == ("ws-relay", "time.cloudflare.com")
-    assert told["boundAssumed"] is False
-    assert told["maxErrorMs"] >= 0.4
+    reported = status(page)
+    assert (reported["via"], reported["server"]) == ("ws-relay", "time.cloudflare.com")
+    assert reported["boundAssumed"] is False
+    assert reported["maxErrorMs"] >= 0.4
 
 
 def test_over_http_the_first_request_of_a_round_only_makes_the_connection(
@@ -52,9 +52,9 @@ def test_over_http_the_first_request_of_a_round_only_makes_the_connection(
     assert synced(page)
     settled(page)
     true(page.evaluate("probes(clock, 20, 20)"))
-    told = status(page)
-    assert told["via"] == "http-relay"
-    assert stand_in.asked.count("/relay") > told["believed"]
+    reported = status(page)
+    assert reported["via"] == "http-relay"
+    assert stand_in.asked.count("/relay") > reported["believed"]
 
 
 def test_the_pages_own_connection_carries_the_exchange(page: Page, stand_in: StandIn) -> None:
@@ -93,11 +93,11 @@ def test_without_configuration_cloudflares_https_time_gives_a_bound_that_says_it
 ) -> None:
     opened(page, stand_in)
     assert synced(page)
-    told = near(page)
-    assert 50 <= told["maxErrorMs"] < 150
-    told = status(page)
-    assert (told["via"], told["server"]) == ("https", "cloudflare.com")
-    assert told["boundAssumed"] is True
+    reported = near(page)
+    assert 50 <= reported["maxErrorMs"] < 150
+    reported = status(page)
+    assert (reported["via"], reported["server"]) == ("https", "cloudflare.com")
+    assert reported["boundAssumed"] is True
 
 
 def test_whole_second_stamps_give_a_reading_at_once_that_narrows_to_the_round_trip(
@@ -116,9 +116,9 @@ def test_a_browser_says_that_it_cannot_ask_an_ntp_server(
     page: Page, stand_in: StandIn, source: str
 ) -> None:
     opened(page, stand_in, relay=stand_in.ws)
-    told = page.evaluate(f"try {{ {configured(source=source)} }} catch (e) {{ String(e) }}")
-    assert "TypeError" in told
-    assert "relay" in told
+    reported = page.evaluate(f"try {{ {configured(source=source)} }} catch (e) {{ String(e) }}")
+    assert "TypeError" in reported
+    assert "relay" in reported
 
 
 def test_events_from_before_the_first_synchronisation_are_dated(
@@ -159,10 +159,10 @@ def test_frames_of_srcdoc_and_workers_of_blobs_find_a_relay_by_its_path(
         import clock from '{stand_in.url("/static/js/utils/ntp-clock.js")}';
         clock.configure({{ relay: '/relay' }});
         const synced = await clock.waitSynced({{ timeout: 10000 }});
-        const told = [synced, clock.getStatus().via];"""
-    frame = f"<script type=module>{module} parent.postMessage(told, '*');</script>"
-    worker = f"{module} postMessage(told);"
-    told = page.evaluate(
+        const reported = [synced, clock.getStatus().via];"""
+    frame = f"<script type=module>{module} parent.postMessage(reported, '*');</script>"
+    worker = f"{module} postMessage(reported);"
+    reported = page.evaluate(
         """([frame, worker]) => {
             const framed = new Promise((resolve) => {
                 addEventListener('message', ({ data }) => resolve(data), { once: true });
@@ -180,4 +180,4 @@ def test_frames_of_srcdoc_and_workers_of_blobs_find_a_relay_by_its_path(
         }""",
         [frame, worker],
     )
-    assert told == [[True, "http-relay"]] * 2
+    assert reported == [[True, "http-relay"]] * 2

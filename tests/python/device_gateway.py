@@ -126,8 +126,8 @@ class Gateway:
         if event == "clock_sync_request":
             self.exchanges[-1].append(message)
             if self.compares:
-                told = {"event": "clock_sync_response", "request_id": message["request_id"]}
-                connection.send(json.dumps(told))
+                reply = {"event": "clock_sync_response", "request_id": message["request_id"]}
+                connection.send(json.dumps(reply))
             return
         self.frames.append(frame)
         if event == "hello":

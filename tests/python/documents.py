@@ -84,8 +84,8 @@ def sections_of(document: str) -> list[Section]:
                 raise AssertionError(f"{document}: the block of line {number} does not end")
             if not blocks:
                 found.append(Section(document, heading, blocks))
-            told = dict(word.partition("=")[::2] for word in words)
-            blocks.append(Block(number + 1, language, told, "".join(code)))
+            options = dict(word.partition("=")[::2] for word in words)
+            blocks.append(Block(number + 1, language, options, "".join(code)))
     return found
 
 
@@ -159,12 +159,12 @@ class Runner:
             self._finish(["bash", "-euo", "pipefail", "-c", code])
         elif block.language == "python":
             self._finish(self._script(block, code))
-            self._check_told()
+            self._check_options()
         elif block.language == "javascript":
             self._finish([*node(self._folder), self._module(block, code)])
         elif block.language == "rust":
             self._finish(self._compiled(block, code))
-            self._check_told()
+            self._check_options()
         elif block.language == "html":
             (self._folder / "page.html").write_text(code)
             self._finish(self._script(block, RENDER))
@@ -177,7 +177,7 @@ class Runner:
         script.write_text(code)
         return [sys.executable, str(script)]
 
-    def _check_told(self) -> None:
+    def _check_options(self) -> None:
         assert self._printed.strip(), "it printed nothing"
         assert "None" not in self._printed, f"it had no time:\n{self._printed}"
 
@@ -294,14 +294,14 @@ def check_names(code: str) -> None:
         elif words[:2] == ["cargo", "install"]:
             assert (ROOT / words[words.index("--path") + 1] / "Cargo.toml").exists(), line
         elif words[0] in MODULES:
-            told = subprocess.run(
+            ran = subprocess.run(
                 [sys.executable, "-m", MODULES[words[0]], words[1], "--help"],
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            assert told.returncode == 0, line
-            unknown = {word for word in words if word.startswith("--")} - {*told.stdout.split()}
+            assert ran.returncode == 0, line
+            unknown = {word for word in words if word.startswith("--")} - {*ran.stdout.split()}
             assert not unknown, line
         elif words[0].startswith((".", "docs/", "tools/")):
             assert (ROOT / words[0]).exists(), line

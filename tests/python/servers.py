@@ -57,8 +57,8 @@ def ask(
 ) -> Answer:
     connection.request(method, path, headers=headers)
     response = connection.getresponse()
-    told = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, told, response.read())
+    by_name = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, by_name, response.read())
 
 
 def project_environment(ntp_server: str, **settings: Any) -> dict[str, str]:

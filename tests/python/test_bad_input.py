@@ -120,7 +120,7 @@ def test_a_malformed_variable_never_breaks_the_import(text: str) -> None:
     assert ran.err == line, "one warning, and nothing else"
 
 
-def test_an_unresolvable_host_is_told_in_the_status() -> None:
+def test_an_unresolvable_host_is_reported_in_the_status() -> None:
     clock = NTPClock("no-such-host.invalid")
     assert clock.sync() is False
     assert "no-such-host.invalid" in (clock.get_status()["last_error"] or "")

@@ -48,9 +48,9 @@ def test_it_is_installed_and_tells_the_package_s_version(silent: str) -> None:
 def test_it_tells_the_time_of_the_server_that_the_variable_names(chrony: str) -> None:
     code, out, err = run("now", "--format", "json", server=chrony)
     assert (code, err) == (0, "")
-    told = json.loads(out)
-    assert abs(told["time_ns"] - time.time_ns()) < 2e9
-    assert told["server"] == chrony
+    printed = json.loads(out)
+    assert abs(printed["time_ns"] - time.time_ns()) < 2e9
+    assert printed["server"] == chrony
 
 
 def test_its_exit_status_tells_why_it_failed(silent: str, tmp_path: Path) -> None:

@@ -73,15 +73,15 @@ def test_pairs_of_one_request_and_of_one_machine_do_not_count() -> None:
 @pytest.mark.parametrize("apart_ms", [-10.2, -9.9, -4.0, 4.0, 9.9, 10.2])
 def test_what_is_further_apart_than_the_round_trip_is_decidable(apart_ms: float) -> None:
     known = (link(CLIENT, 10.0, unsure_ms=5.0),)
-    told = judged(request((SERVER, 0), links=known), request((CLIENT, apart_ms)))
-    assert told["pairs"] == 1
-    assert told["decidable"] == told["decidable_certain"] == (abs(apart_ms) > 10)
-    assert told["certain"] == (abs(apart_ms) > 5.1)
-    assert told["wrong"] == 0
+    score = judged(request((SERVER, 0), links=known), request((CLIENT, apart_ms)))
+    assert score["pairs"] == 1
+    assert score["decidable"] == score["decidable_certain"] == (abs(apart_ms) > 10)
+    assert score["certain"] == (abs(apart_ms) > 5.1)
+    assert score["wrong"] == 0
     unknown = (link(CLIENT, 10.0, unsure_ms=20.0),)
-    told = judged(request((SERVER, 0), links=unknown), request((CLIENT, apart_ms)))
-    assert (told["certain"], told["decidable_certain"], told["wrong"]) == (0, 0, 0)
-    assert told["decidable"] == (abs(apart_ms) > 10)
+    score = judged(request((SERVER, 0), links=unknown), request((CLIENT, apart_ms)))
+    assert (score["certain"], score["decidable_certain"], score["wrong"]) == (0, 0, 0)
+    assert score["decidable"] == (abs(apart_ms) > 10)
 
 
 def test_between_two_devices_the_round_trips_over_the_server_add_up() -> None:
@@ -92,17 +92,17 @@ def test_between_two_devices_the_round_trips_over_the_server_add_up() -> None:
     assert trips.between(ONE, ONE) == 0
     assert trips.between(ONE, CLIENT) is None
     for apart_ms, decidable in [(31, 0), (33, 1)]:
-        told = judged(
+        score = judged(
             request((ONE, 0), links=(links[1],)), request((TWO, apart_ms), links=(links[2],))
         )
-        assert told["decidable"] == told["decidable_certain"] == decidable
-        assert told["certain"] == 1, "the links of both requests are used"
+        assert score["decidable"] == score["decidable_certain"] == decidable
+        assert score["certain"] == 1, "the links of both requests are used"
 
 
 def test_a_link_without_exchanges_makes_nothing_decidable_or_certain() -> None:
     messages = {**link(CLIENT, None), "exchanges_ns": [None, None]}
-    told = judged(request((SERVER, 0), links=(messages,)), request((CLIENT, 500)))
-    assert told == {
+    score = judged(request((SERVER, 0), links=(messages,)), request((CLIENT, 500)))
+    assert score == {
         "pairs": 1,
         "certain": 0,
         "decidable": 0,
@@ -115,8 +115,8 @@ def test_what_messages_say_of_the_rate_is_not_used() -> None:
     known = (link(CLIENT, 1.0, unsure_ms=1.0),)
     # Ten seconds from the link's moment two oscillators may have moved by 10 ms.
     for apart_ms, certain in [(10, 0), (12, 1)]:
-        told = judged(request((SERVER, 10_000), links=known), request((CLIENT, 10_000 + apart_ms)))
-        assert told["certain"] == certain
+        score = judged(request((SERVER, 10_000), links=known), request((CLIENT, 10_000 + apart_ms)))
+        assert score["certain"] == certain
 
 
 def test_messages_of_requests_that_were_over_before_are_used() -> None:
@@ -133,8 +133,8 @@ def test_messages_of_requests_that_were_over_before_are_used() -> None:
 def test_a_certain_verdict_that_the_counter_contradicts_is_wrong() -> None:
     lie = (link(CLIENT, 1.0, unsure_ms=1.0, says_ms=100.0),)
     stamps = [request((SERVER, 0), links=lie), request((CLIENT, 50)), request((CLIENT, 150))]
-    told = judged(*stamps)
-    assert (told["pairs"], told["certain"], told["wrong"]) == (2, 2, 1)
+    score = judged(*stamps)
+    assert (score["pairs"], score["certain"], score["wrong"]) == (2, 2, 1)
 
 
 def test_of_very_many_requests_the_nearest_are_compared() -> None:

@@ -36,11 +36,11 @@ def untouched(files):
 
 CLOSES_EVERYTHING = f"""{FILES}
 lines = []
-class Told(logging.Handler):
+class Logged(logging.Handler):
     def emit(self, record):
         lines.append(record.getMessage())
 
-logging.getLogger("portacode").addHandler(Told())
+logging.getLogger("portacode").addHandler(Logged())
 logging.getLogger("portacode").setLevel(logging.DEBUG)
 assert ntp_clock.wait_synced(30)
 os.closerange(3, 256)

@@ -104,9 +104,9 @@ def test_a_device_compares_its_counter_with_the_servers_and_anew_over_each_conne
     first, second = gateway.exchanges
     assert {message["counter"] for message in (*first, *second)} == {first[0]["counter"]}
     for one, next_one in (*zip(first, first[1:]), second[:2]):
-        told = next_one["last"]
-        assert told["request_id"] == one["request_id"]
-        assert int(one["sent"]) < int(told["received"]) < int(next_one["sent"])
+        answer = next_one["last"]
+        assert answer["request_id"] == one["request_id"]
+        assert int(one["sent"]) < int(answer["received"]) < int(next_one["sent"])
     assert "last" not in first[0]
     assert "last" not in second[0], "that was over another connection"
     pauses = [(int(b["sent"]) - int(a["sent"])) / 1e9 for a, b in zip(first, first[1:])]
@@ -159,13 +159,13 @@ def test_a_slow_task_says_what_is_wrong_with_its_payload(
 
 def test_system_information_is_there(gateway: Gateway, start: Start) -> None:
     start()
-    told = gateway.ask("system_info")["payload"]
-    assert told["cpus"] >= 1
-    assert told["memory"]["total_bytes"] > told["memory"]["available_bytes"] > 0
-    assert told["disk"]["free_bytes"] >= 0
-    assert told["uptime_s"] > 0
-    assert told["process"]["pid"] > 1
-    assert told["portacode"] == portacode.__version__
+    answer = gateway.ask("system_info")["payload"]
+    assert answer["cpus"] >= 1
+    assert answer["memory"]["total_bytes"] > answer["memory"]["available_bytes"] > 0
+    assert answer["disk"]["free_bytes"] >= 0
+    assert answer["uptime_s"] > 0
+    assert answer["process"]["pid"] > 1
+    assert answer["portacode"] == portacode.__version__
 
 
 def test_without_synchronised_time_stamps_are_absent_and_the_trace_says_why(
@@ -208,7 +208,9 @@ def test_a_handler_that_fails_answers_with_an_error_and_its_trace(
     assert "Traceback" in device.log
 
 
-def test_stuck_handlers_are_bounded_and_the_others_are_told(gateway: Gateway, start: Start) -> None:
+def test_stuck_handlers_are_bounded_and_the_others_are_reported(
+    gateway: Gateway, start: Start
+) -> None:
     start(*OWN)
     requests = [gateway.command("stuck") for _ in range(100)]
     codes = [gateway.response(request)["error"]["code"] for request in requests[80:]]
@@ -419,7 +421,7 @@ def test_a_second_signal_ends_it_at_once(gateway: Gateway, start: Start) -> None
         (4429, "too many"),
     ],
 )
-def test_a_refusal_after_connecting_is_told_and_not_hammered(
+def test_a_refusal_after_connecting_is_reported_and_not_hammered(
     gateway: Gateway, start: Start, code: int, text: str
 ) -> None:
     device = start()
@@ -439,7 +441,7 @@ def test_a_refusal_after_connecting_is_told_and_not_hammered(
         (("--server", "{url}/elsewhere"), "is the path of the URL wrong? (HTTP 404, no gateway"),
     ],
 )
-def test_a_refused_handshake_is_told_and_not_hammered(
+def test_a_refused_handshake_is_reported_and_not_hammered(
     gateway: Gateway, start: Start, arguments: tuple[str, ...], text: str
 ) -> None:
     device = start(*[argument.format(url=gateway.url) for argument in arguments])
@@ -450,7 +452,7 @@ def test_a_refused_handshake_is_told_and_not_hammered(
     assert len(gateway.handshakes) == 1
 
 
-def test_a_refused_token_is_told_once_and_never_called_connected(
+def test_a_refused_token_is_reported_once_and_never_called_connected(
     gateway: Gateway, start: Start
 ) -> None:
     gateway.closes = (4401, "unknown or revoked token")
@@ -468,7 +470,7 @@ def test_a_server_that_takes_the_token_is_called_connected(gateway: Gateway, sta
     assert device.says(f"INFO connected to {gateway.url}/ws/devices/")
 
 
-def test_a_server_without_tls_and_one_that_is_not_there_are_told(
+def test_a_server_without_tls_and_one_that_is_not_there_are_reported(
     gateway: Gateway, start: Start
 ) -> None:
     hangs_up = start("--server", gateway.url.replace("ws:", "https:"))
@@ -486,7 +488,7 @@ def test_a_server_without_tls_and_one_that_is_not_there_are_told(
     assert "Traceback" not in absent.log
 
 
-def test_a_proxy_that_refuses_or_is_not_there_is_told_and_not_taken_for_the_server(
+def test_a_proxy_that_refuses_or_is_not_there_is_reported_and_not_taken_for_the_server(
     gateway: Gateway, start: Start
 ) -> None:
     class Refusing(BaseHTTPRequestHandler):

@@ -259,8 +259,8 @@ def test_requests_wait_their_turn_and_no_longer_than_their_patience() -> None:
         return kept
 
     replies = asyncio.run(all_of_it()).replies
-    told = [(int(r["request_id"], 16), r.get("error", {}).get("code")) for r in replies]
-    assert told == [(3, "busy"), (0, None), (2, "busy"), (1, None)]
+    outcomes = [(int(r["request_id"], 16), r.get("error", {}).get("code")) for r in replies]
+    assert outcomes == [(3, "busy"), (0, None), (2, "busy"), (1, None)]
     assert "handler_dispatch" not in replies[2]["trace"].get("unsynced", {})
     assert "handler_receive" in replies[2]["trace"].get("unsynced", {})
 
@@ -285,8 +285,8 @@ def test_progress_that_comes_too_fast_is_lost_and_not_piled_up(
         await registry.close(5)
         return kept
 
-    told = [message["payload"] for message in asyncio.run(all_of_it()).progressed]
-    assert told == [*range(100), "the last one"]
+    outcomes = [message["payload"] for message in asyncio.run(all_of_it()).progressed]
+    assert outcomes == [*range(100), "the last one"]
     assert caplog.text.count("progress comes too fast") == 1
 
 
@@ -418,11 +418,11 @@ def test_a_refusal_is_one_also_where_it_arrives_while_something_is_sent(code: in
         (502, b"<html>no</html>", "lost", "ws://x: HTTP 502"),
     ],
 )
-def test_what_is_no_gateway_is_told_in_one_line(
+def test_what_is_no_gateway_is_reported_in_one_line(
     status: int, body: bytes, patience: str, text: str
 ) -> None:
-    told = InvalidStatus(Response(status, "", Headers(), body))
-    problem = Problem.of_error("ws://x", told)
+    refusal = InvalidStatus(Response(status, "", Headers(), body))
+    problem = Problem.of_error("ws://x", refusal)
     assert problem.patience == patience
     assert text in problem.text
     assert "\n" not in problem.text
@@ -488,7 +488,7 @@ def test_the_command_says_how_it_is_used() -> None:
     assert ran.out.startswith("portacode 2.")
 
 
-def test_handlers_of_installed_packages_are_found_and_broken_ones_are_told(
+def test_handlers_of_installed_packages_are_found_and_broken_ones_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from portacode.connection import command
@@ -534,8 +534,8 @@ def test_the_documentations_handlers_are_ones() -> None:
         return kept
 
     kept = asyncio.run(all_of_it())
-    told = {int(reply["request_id"], 16): reply for reply in kept.replies}
-    assert told[0]["payload"] == {"rpm": 1200}
-    assert told[1]["error"] == {"code": "bad_payload", "message": "which pump?"}
-    assert told[2]["payload"] == {"done": True}
+    outcomes = {int(reply["request_id"], 16): reply for reply in kept.replies}
+    assert outcomes[0]["payload"] == {"rpm": 1200}
+    assert outcomes[1]["error"] == {"code": "bad_payload", "message": "which pump?"}
+    assert outcomes[2]["payload"] == {"done": True}
     assert [message["payload"]["step"] for message in kept.progressed] == list(range(10))

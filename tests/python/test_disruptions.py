@@ -21,7 +21,7 @@ def test_a_process_that_was_stopped_reads_right_says_so_and_asks_at_once(chrony:
     assert answer["worst_ns"] <= 0, "a reading was outside its bound"
     # A machine that is busy enough pauses it once more.
     words = f"the process or the machine was paused: {chrony} is asked at once"
-    assert all(told == ["paused", "INFO", words] for told in answer["told"]), answer
+    assert all(line == ["paused", "INFO", words] for line in answer["reported"]), answer
     assert (answer["epoch"], answer["last_disruption"]) == (1, "paused")
     assert answer["disruptions"] >= 1
 

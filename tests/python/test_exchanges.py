@@ -31,19 +31,19 @@ class At(NamedTuple):
     counter_ns: int
 
 
-def at(told: dict[str, str]) -> At:
-    return At(told["counter"], int(told["counter_ns"]))
+def at(fields: dict[str, str]) -> At:
+    return At(fields["counter"], int(fields["counter_ns"]))
 
 
-def asked_of(told: dict[str, Any] | None) -> Asked | None:
-    if told is None:
+def asked_of(fields: dict[str, Any] | None) -> Asked | None:
+    if fields is None:
         return None
-    sent, exchange = told["sent_ns"], told["exchange"]
+    sent, exchange = fields["sent_ns"], fields["exchange"]
     whole = None
     if exchange is not None:
         by = [int(exchange[f"{name}_ns"]) for name in ("sent", "received", "answered", "returned")]
         whole = Exchange(exchange["counter"], by[0], by[1], by[2], by[3], exchange["answerer"])
-    return Asked(told["counter"], None if sent is None else int(sent), whole)
+    return Asked(fields["counter"], None if sent is None else int(sent), whole)
 
 
 @having("steps")
@@ -80,8 +80,8 @@ def test_a_request_that_says_it_wrongly_is_refused_and_the_member_is_named(
 def test_a_relay_that_compares_nothing_answers_all_of_these_requests() -> None:
     for case in CASES:
         steps = case.get("steps", ())
-        told = [step["request"]["message"] for step in steps if "request" in step]
-        for message in told or [case["message"]]:
+        sent_messages = [step["request"]["message"] for step in steps if "request" in step]
+        for message in sent_messages or [case["message"]]:
             text = json.dumps(message)
             got = messages.request_of_text(text, max(1024, len(text)))
             assert got == message["request_id"]
@@ -158,15 +158,15 @@ def test_whatever_is_asked_is_refused_or_fed_and_nothing_else_is_raised() -> Non
         answering.answered(message["request_id"], now)
         if asked is None or asked.exchange is None:
             continue
-        told = asked.exchange
+        exchange = asked.exchange
         try:
             outcome = links.exchange(
-                told.counter,
-                told.answerer,
-                sent_a_ns=told.sent_ns,
-                received_b_ns=told.received_ns,
-                sent_b_ns=told.answered_ns,
-                received_a_ns=told.returned_ns,
+                exchange.counter,
+                exchange.answerer,
+                sent_a_ns=exchange.sent_ns,
+                received_b_ns=exchange.received_ns,
+                sent_b_ns=exchange.answered_ns,
+                received_a_ns=exchange.returned_ns,
             )
         except ValueError:
             outcome = "refused"
@@ -181,14 +181,14 @@ def test_a_flood_of_requests_is_remembered_in_bounded_memory() -> None:
         answering.asked(message, now)
         answering.answered(str(number), now)
     last = {"request_id": "9999", "received": "7"}
-    told = {"request_id": "x", "counter": "1" * 16}
+    fields = {"request_id": "x", "counter": "1" * 16}
     assert len(answering._kept) == exchanges.KEPT
-    asked = answering.asked({**told, "last": last}, now)
+    asked = answering.asked({**fields, "last": last}, now)
     assert asked is not None
     assert asked.exchange is not None
-    again = answering.asked({**told, "last": last}, now)
+    again = answering.asked({**fields, "last": last}, now)
     assert again is not None
     assert again.exchange is None, "each counts once"
-    forgotten = answering.asked({**told, "last": {**last, "request_id": "1"}}, now)
+    forgotten = answering.asked({**fields, "last": {**last, "request_id": "1"}}, now)
     assert forgotten is not None
     assert forgotten.exchange is None

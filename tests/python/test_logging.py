@@ -103,15 +103,15 @@ def test_a_warning_is_seen_without_any_configuration_and_nothing_else_is(silent:
         warning.communicate("\n", timeout=60)
 
 
-def test_a_handler_that_raises_is_told_and_does_not_end_the_events(
+def test_a_handler_that_raises_is_reported_and_does_not_end_the_events(
     faulty_server: Callable[..., FaultyServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(logging.Handler):
         def emit(self, _record: logging.LogRecord) -> None:
             raise ZeroDivisionError
 
-    told: list[threading.ExceptHookArgs] = []
-    monkeypatch.setattr(threading, "excepthook", told.append)
+    exceptions: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", exceptions.append)
     logger = logging.getLogger(LOGGER)
     monkeypatch.setattr(logger, "level", logging.DEBUG)
     handler = Broken(logging.DEBUG)
@@ -119,9 +119,9 @@ def test_a_handler_that_raises_is_told_and_does_not_end_the_events(
     try:
         clock = NTPClock(faulty_server("--delay", "50ms").address)
         assert clock.wait_synced(30)
-        assert eventually(lambda: bool(told), within_s=30)
+        assert eventually(lambda: bool(exceptions), within_s=30)
         assert clock.sync(), "whoever waits is still woken"
     finally:
         logger.removeHandler(handler)
-    assert {args.exc_type for args in told} == {ZeroDivisionError}
-    assert {args.thread.name for args in told if args.thread} == {"ntp-clock-events"}
+    assert {args.exc_type for args in exceptions} == {ZeroDivisionError}
+    assert {args.thread.name for args in exceptions if args.thread} == {"ntp-clock-events"}

@@ -24,7 +24,7 @@ def test_it_stands_in_for_a_clock_and_starts_unsynchronised() -> None:
     assert repr(clock) == "<ManualClock 'manual' failed: no reading>"
 
 
-def test_it_tells_the_time_that_was_set_and_time_passes_when_told() -> None:
+def test_it_tells_the_time_that_was_set_and_time_passes_on_command() -> None:
     clock = ManualClock()
     clock.set(1_759_639_032_768_445_999, max_error_ns=2_000_000)
     assert clock.now_ns() == 1_759_639_032_768_445_999
@@ -75,7 +75,7 @@ def test_setting_it_back_begins_a_new_epoch() -> None:
     assert clock.get_status()["epoch"] == 2
 
 
-def test_it_fails_when_told() -> None:
+def test_it_fails_on_command() -> None:
     clock = ManualClock()
     clock.set(1_000)
     clock.fail()

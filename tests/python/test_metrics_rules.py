@@ -146,10 +146,10 @@ def test_what_the_command_exports_passes_the_linter_and_has_the_same_names(chron
     ) as relay:
         try:
             assert relay.stdout is not None
-            told = [relay.stdout.readline(), relay.stdout.readline()]
-            found = re.search(r"http://\S+", told[0])
-            assert found, told
-            assert told[1].startswith("synchronised"), told
+            lines = [relay.stdout.readline(), relay.stdout.readline()]
+            found = re.search(r"http://\S+", lines[0])
+            assert found, lines
+            assert lines[1].startswith("synchronised"), lines
             with urllib.request.urlopen(f"{found[0]}/metrics", timeout=30) as reply:
                 text = reply.read().decode()
         finally:

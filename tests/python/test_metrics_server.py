@@ -45,7 +45,7 @@ def test_a_scrape_gets_the_clocks_metrics(server: MetricsServer, synced: NTPCloc
     assert f'ntp_clock_synchronised{{server="{name}"}} 1\n' in scrape(server)
 
 
-def test_other_paths_are_told_where_it_is(server: MetricsServer) -> None:
+def test_other_paths_learn_where_it_is(server: MetricsServer) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         scrape(server, "/")
     with refused.value:
@@ -93,7 +93,7 @@ def test_nonsense_does_not_end_it(server: MetricsServer) -> None:
 @pytest.mark.parametrize(
     "listen", ["", "9123", ":9123", "localhost", "::1:9123", "127.0.0.1:x", "127.0.0.1:99999"]
 )
-def test_what_is_no_address_is_told(listen: str) -> None:
+def test_what_is_no_address_is_reported(listen: str) -> None:
     with pytest.raises(ValueError, match=r"127\.0\.0\.1:9123"):
         serve_metrics(listen)
 
@@ -102,15 +102,15 @@ def test_a_port_that_is_taken_is_an_error_that_names_it_and_says_what_to_do(
     server: MetricsServer,
 ) -> None:
     listen = f"127.0.0.1:{server.port}"
-    told = rf"cannot serve metrics on {re.escape(listen)}: .* in use; .* give another port"
-    with pytest.raises(OSError, match=told) as caught:
+    expected = rf"cannot serve metrics on {re.escape(listen)}: .* in use; .* give another port"
+    with pytest.raises(OSError, match=expected) as caught:
         serve_metrics(listen)
     assert caught.value.errno == errno.EADDRINUSE
 
 
 def test_an_address_of_another_machine_is_named_too() -> None:
-    told = r"cannot serve metrics on 192\.0\.2\.1:0: .*; give an address of this machine"
-    with pytest.raises(OSError, match=told):
+    expected = r"cannot serve metrics on 192\.0\.2\.1:0: .*; give an address of this machine"
+    with pytest.raises(OSError, match=expected):
         serve_metrics("192.0.2.1:0")
 
 

@@ -15,7 +15,7 @@ from nts_server import ISSUER, SUBJECT, Authority, NtsServer, unfinished_exchang
 from support import PACKAGE, ROOT, eventually, run_python
 from test_exit import ENDINGS, IMPORT
 from test_processes import GUNICORN, Workers, served
-from test_relay_metrics import described, told
+from test_relay_metrics import described, parsed
 
 from portacode.metrics import prometheus_text
 from portacode.utils.ntp_clock import NTPClock
@@ -79,10 +79,10 @@ def test_every_key_of_the_status_of_keys_is_declared_and_no_other(nts_server: Nt
     assert sorted(names) == sorted(keys_of(clock_of(nts_server)))
 
 
-def test_prometheus_is_told_all_that_the_document_names_of_keys(nts_server: NtsServer) -> None:
+def test_prometheus_receives_all_that_the_document_names_of_keys(nts_server: NtsServer) -> None:
     clock = clock_of(nts_server)
     assert clock.wait_synced(20)
-    types, values = told(prometheus_text(clock))
+    types, values = parsed(prometheus_text(clock))
     expected = described("Network Time Security")
     del expected["nts_last_error"]
     assert {name: kind for name, kind in types.items() if name.startswith("nts_")} == expected
@@ -96,7 +96,7 @@ def test_prometheus_is_told_all_that_the_document_names_of_keys(nts_server: NtsS
 def test_plain_ntp_is_not_authenticated(synced: NTPClock) -> None:
     status = synced.get_status()
     assert (status["is_synced"], status["authenticated"], status["nts"]) == (True, False, None)
-    assert not [name for name in told(prometheus_text(synced))[0] if name.startswith("nts_")]
+    assert not [name for name in parsed(prometheus_text(synced))[0] if name.startswith("nts_")]
 
 
 def test_asyncio_goes_on_while_keys_are_exchanged(nts_server: NtsServer, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_an_authority_that_is_not_trusted_proves_nothing_and_the_status_says_so(
 
     assert eventually(logged, within_s=20)
     label = f'server="{nts_server.keys_address}",code="certificate"'
-    assert told(prometheus_text(clock))[1][f"nts_last_error{{{label}}}"] == 1
+    assert parsed(prometheus_text(clock))[1][f"nts_last_error{{{label}}}"] == 1
 
 
 def test_where_no_keys_are_given_the_time_is_not_asked_by_plain_ntp(
@@ -213,7 +213,7 @@ def test_workers_of_gunicorn_that_preloads_are_authenticated_each(
     answers: dict[int, Any] = {}
 
     def all_have_keys() -> bool:
-        answers.update(web.told_by(2))
+        answers.update(web.reported_by(2))
         return all(answer["believed"] and answer["authenticated"] for answer in answers.values())
 
     assert eventually(all_have_keys, within_s=30), answers

@@ -62,15 +62,15 @@ def test_a_snapshot_crosses_as_json_and_says_the_same_to_relations() -> None:
     assert link["round_trip_ns"] == 200_000
     moments = [Moment("a", 9 * MS), Moment("b", 80 * MS)]
     relations = Relations(moments, [link])
-    told = relations.between(0, 1)
+    found = relations.between(0, 1)
     direct = links.difference(("a", 9 * MS), ("b", 80 * MS))
-    assert told.order is direct.order is Order.CERTAINLY_BEFORE
-    assert told.lower_ms == pytest.approx(direct.lower_ms, abs=3e-3)
-    assert told.upper_ms == pytest.approx(direct.upper_ms, abs=3e-3)
+    assert found.order is direct.order is Order.CERTAINLY_BEFORE
+    assert found.lower_ms == pytest.approx(direct.lower_ms, abs=3e-3)
+    assert found.upper_ms == pytest.approx(direct.upper_ms, abs=3e-3)
     by_exchanges = relations.between(0, 1, evidence="exchanges")
     assert by_exchanges.lower_ms is not None
-    assert told.lower_ms is not None
-    assert by_exchanges.lower_ms < told.lower_ms - 0.05
+    assert found.lower_ms is not None
+    assert by_exchanges.lower_ms < found.lower_ms - 0.05
 
 
 def test_links_without_evidence_are_none() -> None:

@@ -31,11 +31,11 @@ def relations(case: dict[str, Any]) -> Relations:
     return Relations(moments, case["links"], causes, names=case.get("names", ()))
 
 
-def close(told: float | None, expected: float | None) -> bool:
+def close(found: float | None, expected: float | None) -> bool:
     """Within what is rounded on the way, nanoseconds."""
-    if told is None or expected is None:
-        return told is expected
-    return abs(told - expected) <= 5e-6
+    if found is None or expected is None:
+        return found is expected
+    return abs(found - expected) <= 5e-6
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in CASES])
@@ -44,10 +44,10 @@ def test_relations_are_those_of_the_vectors(case: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match="^" + re.escape(case["error"])):
             relations(case)
         return
-    told = relations(case)
-    assert [list(reasons) for reasons in told.contradictions] == case["contradictions"]
+    found = relations(case)
+    assert [list(reasons) for reasons in found.contradictions] == case["contradictions"]
     for expected in case["relations"]:
-        relation = told.between(expected["i"], expected["j"], evidence=expected["evidence"])
+        relation = found.between(expected["i"], expected["j"], evidence=expected["evidence"])
         assert (relation.order.value, relation.by) == (expected["order"], expected["by"]), expected
         assert list(relation.rests_on) == expected["rests_on"], expected
         assert close(relation.lower_ms, expected["lower_ms"]), (relation, expected)

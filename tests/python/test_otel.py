@@ -184,16 +184,16 @@ def test_a_way_between_clocks_that_are_linked_is_known_better_than_its_two_times
     )
     (message,) = case["traces"]
     hop = by_name(exported(message))["server to device"]
-    told = {
+    reported = {
         name.partition(".")[2]: value
         for name, value in hop["attributes"].items()
         if name.startswith("ntp_clock.duration")
     }
     assert hop["end"] - hop["start"] == 10_000_000
-    assert told.pop("duration_absolute_max_error_ns") == 36_000_000
-    assert told.pop("duration_ns") == pytest.approx(900_000, abs=5_000)
-    assert told.pop("duration_max_error_ns") == pytest.approx(200_000, abs=5_000)
-    assert told == {}
+    assert reported.pop("duration_absolute_max_error_ns") == 36_000_000
+    assert reported.pop("duration_ns") == pytest.approx(900_000, abs=5_000)
+    assert reported.pop("duration_max_error_ns") == pytest.approx(200_000, abs=5_000)
+    assert reported == {}
 
 
 def test_a_context_from_the_browser_is_kept() -> None:
@@ -260,7 +260,7 @@ def test_stamps_in_the_wrong_order_are_neither_moved_nor_exported_backwards() ->
     assert hop["attributes"]["ntp_clock.order"] == "certainly_wrong"
 
 
-def test_a_failed_command_is_told_in_the_entities_spans() -> None:
+def test_a_failed_command_is_reported_in_the_entities_spans() -> None:
     failed = {"code": "handler_failed", "message": "the handler raised"}
     spans = by_name(exported(whole_trace(), error=failed))
     assert spans["device"]["status"] == (2, "handler_failed: the handler raised")
@@ -315,25 +315,25 @@ def test_a_silent_backend_delays_the_end_of_a_process_by_its_timeout_in_all() ->
             assert process.stdout is not None
             assert process.stdout.readline() == "done\n"
             began = time.monotonic()
-            _, told = process.communicate(timeout=60)
+            _, reported = process.communicate(timeout=60)
             took_s = time.monotonic() - began
     assert process.returncode == 0
     # Three providers, each waited for apart, would be 6 s.
-    assert took_s < 5, told
-    assert "spans could not be sent within 2 s, and are lost" in told
+    assert took_s < 5, reported
+    assert "spans could not be sent within 2 s, and are lost" in reported
 
 
 def test_resources_name_each_entity_and_one_clock_as_the_host() -> None:
-    told = answer(
+    reported = answer(
         "otel_resources.py",
         OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1",
         OTEL_SERVICE_NAME="shop",
         OTEL_RESOURCE_ATTRIBUTES="deployment.environment=test",
     )
-    names = {entity: each["service.name"] for entity, each in told.items()}
+    names = {entity: each["service.name"] for entity, each in reported.items()}
     assert names == {"browser": "portacode-browser", "server": "shop", "device": "shop"}
-    assert {each["host.id"] for each in told.values()} == {"clock:127.0.0.1:1"}
-    assert {each["deployment.environment"] for each in told.values()} == {"test"}
+    assert {each["host.id"] for each in reported.values()} == {"clock:127.0.0.1:1"}
+    assert {each["deployment.environment"] for each in reported.values()} == {"test"}
 
 
 def test_nothing_is_imported_unless_an_endpoint_is_named() -> None:
@@ -345,7 +345,7 @@ def test_nothing_is_imported_unless_an_endpoint_is_named() -> None:
     assert run_python("-c", code, server="127.0.0.1:1").out == "0 False\n"
 
 
-def test_a_missing_package_is_told_once_and_breaks_no_command() -> None:
+def test_a_missing_package_is_reported_once_and_breaks_no_command() -> None:
     code = (
         "import sys; sys.modules['opentelemetry'] = None\n"
         "from portacode import otel\n"
@@ -365,7 +365,7 @@ def test_a_missing_package_is_told_once_and_breaks_no_command() -> None:
 
 
 @pytest.mark.usefixtures("asked")
-def test_an_unknown_protocol_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_protocol_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier/pigeon")
     with pytest.raises(otel.OtelMissingError, match="carrier/pigeon"):
         otel.require()

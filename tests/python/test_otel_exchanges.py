@@ -46,7 +46,7 @@ def pick(kind: str) -> list[Any]:
     return [pytest.param(case, id=case["name"]) for case in CASES if kind in case]
 
 
-def told(read: Member | Answer | None) -> dict[str, Any] | None:
+def members(read: Member | Answer | None) -> dict[str, Any] | None:
     if read is None:
         return None
     if isinstance(read, Answer):
@@ -62,14 +62,14 @@ def told(read: Member | Answer | None) -> dict[str, Any] | None:
 @pytest.mark.parametrize("case", pick("member"))
 def test_a_member_is_read_as_every_language_reads_it(case: dict[str, Any]) -> None:
     read = Member.parse(case["member"])
-    assert told(read) == case["outcome"]
+    assert members(read) == case["outcome"]
     assert read is None or str(read) == case["member"]
 
 
 @pytest.mark.parametrize("case", pick("header"))
 def test_a_header_is_read_as_every_language_reads_it(case: dict[str, Any]) -> None:
     read = Answer.parse(case["header"])
-    assert told(read) == case["outcome"]
+    assert members(read) == case["outcome"]
     assert read is None or str(read) == case["header"]
 
 

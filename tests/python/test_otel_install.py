@@ -308,7 +308,7 @@ def test_a_fault_of_ours_is_logged_once_and_items_that_it_left_undated_say_so(
         *(metrics.resource.attributes for metrics in collected.resource_metrics),
     ]
     assert len(said) == 201
-    assert [told["ntp_clock.synchronised"] for told in said] == [False] * 201
+    assert [one["ntp_clock.synchronised"] for one in said] == [False] * 201
     assert caplog.text.count("an item of OpenTelemetry keeps its times") == 1
     # After another `install()` it is said again.
     otel.uninstall()

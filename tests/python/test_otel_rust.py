@@ -68,7 +68,7 @@ def assert_true_and_control_wrong(server: str, wrong: dict[str, Any]) -> None:
     assert report.unsynchronised == 0, report
     control = run(server, **CONTROL, **wrong)
     assert control.misses, control
-    assert (control.lost, control.doubled, control.untold) == ([], [], [])
+    assert (control.lost, control.doubled, control.unknown_truth) == ([], [], [])
 
 
 @pytest.mark.parametrize("offset", ["-2", "+3h", "+0 x1.0002"])

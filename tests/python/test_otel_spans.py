@@ -82,14 +82,14 @@ def test_spans_and_events_get_the_time_that_the_system_does_not_have(ahead: NTPC
     halfway_ns = outer.events[0].timestamp
     times = [started_ns, halfway_ns, *inside_ns, ended_ns]
     assert times == sorted(times)
-    told = attributes_of(inner)
-    max_error_ns = told.pop("ntp_clock.max_error_ns")
+    reported = attributes_of(inner)
+    max_error_ns = reported.pop("ntp_clock.max_error_ns")
     assert before.time_ns - max_error_ns <= started_ns
     assert ended_ns <= after.time_ns + max_error_ns
     assert halfway_ns - started_ns > 0.09 * SECOND_NS
     assert max_error_ns < 0.1 * SECOND_NS
-    assert told.pop("ntp_clock.est_error_ns") > 0
-    assert told == {
+    assert reported.pop("ntp_clock.est_error_ns") > 0
+    assert reported == {
         "shop.cart": 3,
         "ntp_clock.server": ahead.get_status()["server"],
         "ntp_clock.synchronised": True,
@@ -228,13 +228,13 @@ def test_the_programs_limits_and_attributes_are_left_alone(ahead: NTPClock) -> N
         own.add_event(f"event {number}", {"x": 1, "y": 2})
     own.end()
     span = traced.spans()["full"]
-    told = {key: value for key, value in attributes_of(span).items() if "ntp" not in key}
-    assert told == {"b": 2, "c": 3}
+    reported = {key: value for key, value in attributes_of(span).items() if "ntp" not in key}
+    assert reported == {"b": 2, "c": 3}
     assert (span.dropped_attributes, span.dropped_events, span.dropped_links) == (1, 1, 0)
     assert [event.name for event in span.events] == ["event 1", "event 2"]
     assert [event.dropped_attributes for event in span.events] == [1, 1]
     # The program's own span is as it was.
-    assert attributes_of(own) == told
+    assert attributes_of(own) == reported
     assert abs(own.start_time - time.time_ns()) < 60 * SECOND_NS
 
 
@@ -283,12 +283,12 @@ def test_16_threads_lose_nothing_and_double_nothing(ahead: NTPClock) -> None:
     assert all(times_of(span)[0] <= times_of(span)[1] for span in spans)
     now_ns = time.time_ns()
     for span in spans:
-        told, since_ns = attributes_of(span), now_ns - times_of(span)[0]
-        if told["ntp_clock.synchronised"]:
+        reported, since_ns = attributes_of(span), now_ns - times_of(span)[0]
+        if reported["ntp_clock.synchronised"]:
             assert abs(since_ns + 3600 * SECOND_NS) < 60 * SECOND_NS
         else:
             assert span.name in paused
-            assert told["ntp_clock.time_source"] == "program"
+            assert reported["ntp_clock.time_source"] == "program"
             assert abs(since_ns) < 60 * SECOND_NS
 
 

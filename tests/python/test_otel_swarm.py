@@ -32,7 +32,7 @@ def test_what_is_true_beside_a_wrong_control_is_no_fault() -> None:
         (outcome(admitted=[MISS]), WRONG, "left as they were"),
         (outcome(lost=["a"]), WRONG, "lost 1, and 0 without"),
         (outcome(doubled=["a"]), WRONG, "doubled 1, and 0 without"),
-        (outcome(untold=["a start"]), WRONG, "never sent"),
+        (outcome(unknown_truth=["a start"]), WRONG, "never sent"),
         (outcome(code=1), WRONG, "ended with 1"),
         (outcome(), outcome(), "the control is not wrong"),
     ],

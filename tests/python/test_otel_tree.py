@@ -32,10 +32,10 @@ def all_spans(keys: set[str], caller: int) -> list[SpanData]:
     sent = nearest_span(
         trace_of(keys & {*FORWARD} - {"server_send"}), "server", REQUEST_ID, context
     )
-    told = context._replace(span_id=sent) if sent else context
+    parent = context._replace(span_id=sent) if sent else context
     on_device = trace_of(keys & {*FORWARD, *DEVICE_KEYS})
     whole = trace_of(keys)
-    spans = spans_of(on_device, "device", REQUEST_ID, told, command=None, error=None)
+    spans = spans_of(on_device, "device", REQUEST_ID, parent, command=None, error=None)
     for entity in ("server", "browser"):
         spans += spans_of(whole, entity, REQUEST_ID, context, command=None, error=None)
     return spans

@@ -160,7 +160,7 @@ def test_nothing_at_all_is_not_true() -> None:
 def test_a_span_that_nobody_noted_is_found() -> None:
     report = seen(["a", "x"], sent=["a"], **STATED)
     assert report.doubled == ["x"]
-    assert report.untold == ["x start", "x end"]
+    assert report.unknown_truth == ["x start", "x end"]
 
 
 def test_the_receiver_refuses_what_is_not_otlp_and_reads_what_is_packed() -> None:
@@ -207,7 +207,7 @@ def test_a_page_of_another_origin_may_post() -> None:
             assert response.headers["Access-Control-Allow-Headers"] == "content-type"
 
 
-def test_who_cannot_read_the_counter_is_told_it() -> None:
+def test_who_cannot_read_the_counter_learns_so() -> None:
     with Receiver() as receiver:
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
         with urllib.request.urlopen(receiver.endpoint + "/raw", timeout=30) as response:
@@ -329,7 +329,7 @@ def test_the_bare_sdk_under_a_right_clock_is_true() -> None:
 def test_the_bare_sdk_under_a_wrong_clock_is_wrong_everywhere(offset: str) -> None:
     report = control(**faked(FAKETIME=offset))
     assert len(report.misses) == report.times > 0
-    assert (report.lost, report.doubled, report.untold) == ([], [], [])
+    assert (report.lost, report.doubled, report.unknown_truth) == ([], [], [])
 
 
 def test_the_bare_sdk_is_wrong_from_a_step_on(tmp_path: Path) -> None:

@@ -70,7 +70,9 @@ def test_readings_go_on_through_three_attempts_then_end_with_the_reason_and_come
         records = [r for r in list(caplog.records) if r.levelno == logging.INFO]
         return [r.getMessage() for r in records if f"with {server.address}:" in r.getMessage()]
 
-    assert eventually(lambda: len(synchronisations()) == 2, within_s=30), "first synchronised, then recovered"
+    assert eventually(lambda: len(synchronisations()) == 2, within_s=30), (
+        "first synchronised, then recovered"
+    )
 
 
 def test_holdover_serves_on_after_failure(silent: str) -> None:

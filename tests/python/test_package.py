@@ -112,11 +112,11 @@ def test_a_checkout_that_stands_before_what_is_installed_says_so(
     ran = run_python("-c", f"import {imported}", server=silent, cwd=checkout)
     assert ran.code == 1
     assert "ModuleNotFoundError" not in ran.err
-    told = ran.err.splitlines()[-1]
-    assert told.startswith("ImportError: ")
-    assert "without its native part, and stands before the installed" in told
-    assert str(PACKAGE) in told
-    assert told.endswith(f'pip install -e "{checkout}"')
+    last_line = ran.err.splitlines()[-1]
+    assert last_line.startswith("ImportError: ")
+    assert "without its native part, and stands before the installed" in last_line
+    assert str(PACKAGE) in last_line
+    assert last_line.endswith(f'pip install -e "{checkout}"')
 
 
 def test_a_checkout_from_which_nothing_was_installed_says_what_to_type(
@@ -127,8 +127,8 @@ def test_a_checkout_from_which_nothing_was_installed_says_what_to_type(
     # Without what is installed.
     ran = run_python("-S", "-c", code, server=silent, cwd=checkout)
     assert ran.code == 1
-    told = ran.err.splitlines()[-1]
-    assert told.endswith(f'compiled when it is installed: pip install -e "{checkout}"')
+    last_line = ran.err.splitlines()[-1]
+    assert last_line.endswith(f'compiled when it is installed: pip install -e "{checkout}"')
 
 
 def test_a_package_without_its_native_part_says_how_to_get_it(silent: str, tmp_path: Path) -> None:

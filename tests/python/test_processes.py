@@ -26,8 +26,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this
 
 
 def test_children_forked_under_readers_read_at_once_and_synchronise(chrony: str) -> None:
-    told = answer_of("fork_often.py", server=chrony)
-    assert told == {"codes": [0] * 60, "synced": True}
+    answers = answer_of("fork_often.py", server=chrony)
+    assert answers == {"codes": [0] * 60, "synced": True}
 
 
 def test_generations_of_forks_do_not_pile_up_descriptors(chrony: str) -> None:
@@ -57,13 +57,13 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """
-    told = [
+    answers = [
         run_python("-W", "ignore", "-c", code, server=chrony, PORTACODE_MACHINE=m)
         for m in ("", "", "other")
     ]
-    assert [(ran.code, ran.err) for ran in told] == [(0, "")] * 3
+    assert [(ran.code, ran.err) for ran in answers] == [(0, "")] * 3
     parent, child, worker, workers_child, *other = [
-        line.split() for ran in told for line in ran.out.splitlines()
+        line.split() for ran in answers for line in ran.out.splitlines()
     ]
     assert parent[0] == child[0] == worker[0] == workers_child[0]
     moments = [int(counter_ns) for _, counter_ns in (parent, child, worker, workers_child)]
@@ -73,10 +73,10 @@ os.wait()
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_every_worker_of_a_pool_reads_and_synchronises(chrony: str, method: str) -> None:
-    told = answer_of("pool.py", method, server=chrony)
-    assert told["synced"] is True
-    assert told["still"] is not None
-    for pid, at_once, waited, off_ms, synced in told["probes"]:
+    answers = answer_of("pool.py", method, server=chrony)
+    assert answers["synced"] is True
+    assert answers["still"] is not None
+    for pid, at_once, waited, off_ms, synced in answers["probes"]:
         assert pid > 0
         assert at_once or method != "fork", "a forked child goes on with what its parent knew"
         assert (waited, synced) == (True, True)
@@ -91,9 +91,9 @@ def test_greenlets_go_on_while_one_waits_for_the_clock(
     server = faulty_server("--delay", "150ms").address
     ran = run_python("-W", "ignore", str(PROGRAMS / "green.py"), kind, when, server=server)
     assert ran.code == 0, ran
-    told = json.loads(ran.out)
-    assert (told["waited"], told["synced"], told["logged"]) == (True, True, True), ran
-    assert told["ticks"] > 5
+    answers = json.loads(ran.out)
+    assert (answers["waited"], answers["synced"], answers["logged"]) == (True, True, True), ran
+    assert answers["ticks"] > 5
 
 
 class Workers:
@@ -120,18 +120,18 @@ class Workers:
             time.sleep(0.05)
         raise AssertionError(self._log.read_text())
 
-    def told_by(self, count: int) -> dict[int, Any]:
+    def reported_by(self, count: int) -> dict[int, Any]:
         """The newest answer of each of `count` workers."""
         url = self.url()
-        told: dict[int, Any] = {}
+        answers: dict[int, Any] = {}
         deadline = time.monotonic() + 30
         with ThreadPoolExecutor(4 * count) as pool:
-            while len(told) < count and time.monotonic() < deadline:
+            while len(answers) < count and time.monotonic() < deadline:
                 for body in pool.map(self._get, [url] * 4 * count):
                     if body is not None:
-                        told[body["pid"]] = body
-        assert len(told) == count, self._log.read_text()
-        return told
+                        answers[body["pid"]] = body
+        assert len(answers) == count, self._log.read_text()
+        return answers
 
     @staticmethod
     def _get(url: str) -> Any:
@@ -149,8 +149,8 @@ class Workers:
         return self._log.read_text()
 
 
-def served(told: dict[int, Any]) -> None:
-    for answer in told.values():
+def served(answers: dict[int, Any]) -> None:
+    for answer in answers.values():
         assert answer["now_ms"] is not None
         assert abs(answer["now_ms"] - answer["time_ms"]) < 50
 
@@ -184,11 +184,11 @@ def test_every_web_worker_is_synchronised_and_keeps_synchronising(
     workers: tuple[int, Workers],
 ) -> None:
     count, web = workers
-    first = web.told_by(count)
+    first = web.reported_by(count)
     served(first)
     # The first round takes the budget of eight seconds.
     time.sleep(10)
-    second = web.told_by(count)
+    second = web.reported_by(count)
     served(second)
     assert first.keys() == second.keys(), "no worker died"
     for pid, answer in second.items():

@@ -79,8 +79,8 @@ def storage(name: str, root: Path) -> dict[str, Any]:
 def import_map(page: str) -> dict[str, str]:
     found = re.search(r'<script type="importmap"[^>]*>(.*?)</script>', page)
     assert found, page
-    told: dict[str, str] = json.loads(found[1])["imports"]
-    return told
+    imports: dict[str, str] = json.loads(found[1])["imports"]
+    return imports
 
 
 @pytest.mark.parametrize("name", STORAGES)
@@ -135,8 +135,8 @@ def test_runserver_serves_the_module_without_collectstatic(silent: str) -> None:
     ],
 )
 def test_the_import_map_follows_where_static_files_are(static_url: str, plain: str) -> None:
-    told = import_map(rendered("{% ntp_clock_importmap %}", STATIC_URL=static_url))
-    assert told == {"ntp-clock": plain, plain: plain}
+    imports = import_map(rendered("{% ntp_clock_importmap %}", STATIC_URL=static_url))
+    assert imports == {"ntp-clock": plain, plain: plain}
 
 
 def test_the_import_map_cannot_be_closed_from_within() -> None:
@@ -146,7 +146,7 @@ def test_the_import_map_cannot_be_closed_from_within() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "attributes", "context", "told"),
+    ("text", "attributes", "context", "expected"),
     [
         ("{% ntp_clock_importmap %}", {}, {}, ""),
         ("{% ntp_clock_importmap %}", {"csp_nonce": "a+b/c="}, {}, ' nonce="a+b/c="'),
@@ -157,10 +157,10 @@ def test_the_import_map_cannot_be_closed_from_within() -> None:
     ids=["none", "django-csp's", "Django's", "as an argument", "escaped"],
 )  # fmt: skip
 def test_the_import_map_has_the_pages_nonce(
-    text: str, attributes: dict[str, Any], context: dict[str, Any], told: str
+    text: str, attributes: dict[str, Any], context: dict[str, Any], expected: str
 ) -> None:
     page = rendered(text, attributes=attributes, context=context)
-    assert page.startswith(f'<script type="importmap"{told}>{{')
+    assert page.startswith(f'<script type="importmap"{expected}>{{')
 
 
 @pytest.mark.parametrize("attribute", ["csp_nonce", "_csp_nonce"], ids=["django-csp", "Django 6"])
@@ -209,7 +209,7 @@ def test_a_nonce_that_is_made_when_it_is_first_written_is_written(attribute: str
     ],
     ids=["HTTP", "a path", "the setting, TLS", "elsewhere", "Channels alone"],
 )
-def test_the_page_is_told_where_the_relay_is(
+def test_the_page_learns_where_the_relay_is(
     text: str, secure: bool, settings: dict[str, Any], url: str
 ) -> None:
     assert rendered(text, secure=secure, **settings) == (
@@ -224,7 +224,7 @@ def test_a_page_may_say_that_the_relay_wants_a_login() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "settings", "told"),
+    ("text", "settings", "expected"),
     [
         ("{% ntp_clock_relay_meta 'ftp://x' %}", {}, "its URL must be a path such as"),
         ("{% ntp_clock_relay_meta credentials='yes' %}", {}, 'credentials are "omit"'),
@@ -239,12 +239,12 @@ def test_a_page_may_say_that_the_relay_wants_a_login() -> None:
     ],
 )
 def test_a_page_that_cannot_name_a_relay_says_what_to_do(
-    text: str, settings: dict[str, Any], told: str
+    text: str, settings: dict[str, Any], expected: str
 ) -> None:
     code = RENDER.format(text=text, secure=False, attributes={}, context={})
     ran = _python("-c", code, **settings)
     assert ran.code != 0
-    assert told in ran.err
+    assert expected in ran.err
 
 
 def test_a_project_that_is_right_has_nothing_to_hear() -> None:
@@ -259,7 +259,7 @@ def test_a_project_that_is_right_has_nothing_to_hear() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "expected"),
     [
         (
             {"PORTACODE_RELAY_RATE": "20"},
@@ -314,10 +314,10 @@ def test_a_project_that_is_right_has_nothing_to_hear() -> None:
         ),
     ],
 )
-def test_check_tells_what_is_wrong_and_what_to_do(settings: dict[str, Any], told: str) -> None:
+def test_check_tells_what_is_wrong_and_what_to_do(settings: dict[str, Any], expected: str) -> None:
     ran = manage("check", **settings)
-    assert told in ran.err
-    assert ran.code == (1 if "(portacode.E" in told else 0)
+    assert expected in ran.err
+    assert ran.code == (1 if "(portacode.E" in expected else 0)
     assert ran.err.count("portacode.") - ran.err.count("portacode.relay") == 1, ran.err
 
 
@@ -392,5 +392,5 @@ def test_settings_are_read_when_needed_and_again_when_they_change() -> None:
     )
     ran = _python("-c", code, PORTACODE_RELAY_RATE=7)
     assert (ran.code, ran.err) == (0, "")
-    told = "PORTACODE_RELAY_RATE must be a number of requests a second above 0, or None, not 0"
-    assert json.loads(ran.out) == [7, 3, told, 7]
+    expected = "PORTACODE_RELAY_RATE must be a number of requests a second above 0, or None, not 0"
+    assert json.loads(ran.out) == [7, 3, expected, 7]

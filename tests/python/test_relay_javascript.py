@@ -76,25 +76,25 @@ def test_through_the_relay_every_reading_is_within_its_error(
     served: str, url: str, via: str, request: pytest.FixtureRequest, chrony: str
 ) -> None:
     server: WebServer = request.getfixturevalue(served)
-    told = node_over(url.format(f"127.0.0.1:{server.port}"))
-    assert told["synced"], told
-    assert (told["server"], told["via"], told["stratum"]) == (chrony, via, 2)
-    assert told["rejections"] == {}
+    answer = node_over(url.format(f"127.0.0.1:{server.port}"))
+    assert answer["synced"], answer
+    assert (answer["server"], answer["via"], answer["stratum"]) == (chrony, via, 2)
+    assert answer["rejections"] == {}
     bounds = []
-    for before_ms, time_ms, max_error_ms, after_ms in told["readings"]:
+    for before_ms, time_ms, max_error_ms, after_ms in answer["readings"]:
         assert before_ms - max_error_ms <= time_ms <= after_ms + max_error_ms
         bounds.append(max_error_ms)
     print(f"{url}: bound {statistics.median(bounds):.3f} ms in the median of {len(bounds)}")
     assert len(bounds) == 300
 
 
-def test_through_a_relay_without_the_time_there_is_none_and_the_reason_is_told(
+def test_through_a_relay_without_the_time_there_is_none_and_the_reason_is_reported(
     silent: str,
 ) -> None:
     with serving(BARE, silent) as server:
         for url in (f"ws://127.0.0.1:{server.port}/", f"http://127.0.0.1:{server.port}/"):
-            told = node_over(url)
-            assert told["synced"] is False
-            assert told["readings"] == []
-            assert "not synchronised" in told["lastError"]
-            assert list(told["rejections"]) == ["unsynchronised"]
+            answer = node_over(url)
+            assert answer["synced"] is False
+            assert answer["readings"] == []
+            assert "not synchronised" in answer["lastError"]
+            assert list(answer["rejections"]) == ["unsynchronised"]

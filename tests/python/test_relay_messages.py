@@ -34,13 +34,13 @@ def cases(name: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", read, ids=[case["name"] for case in read])
 
 
-class Told(NamedTuple):
+class Stamp(NamedTuple):
     time_ns: int
     max_error_ns: int
     epoch: int
 
     @classmethod
-    def of(cls, case: dict[str, Any] | None) -> Told | None:
+    def of(cls, case: dict[str, Any] | None) -> Stamp | None:
         if case is None:
             return None
         return cls(int(case["time_ns"]), case["max_error_ns"], case["epoch"])
@@ -51,8 +51,8 @@ def test_a_reply_is_that_of_the_vectors_to_the_last_bit(case: dict[str, Any]) ->
     source = Source(**case["status"])
     reply = messages.reply(
         case["request_id"],
-        Told.of(case["receive"]),
-        Told.of(case["send"]),
+        Stamp.of(case["receive"]),
+        Stamp.of(case["send"]),
         source,
         case["instance"],
     )
@@ -64,12 +64,12 @@ def test_a_reply_is_that_of_the_vectors_to_the_last_bit(case: dict[str, Any]) ->
 
 @cases("relay-replies")
 def test_a_replys_bound_holds_all_that_the_readings_allow(case: dict[str, Any]) -> None:
-    reply, told = case["reply"], [Told.of(case["receive"]), Told.of(case["send"])]
+    reply, stamps = case["reply"], [Stamp.of(case["receive"]), Stamp.of(case["send"])]
     if reply["server_time"] is None:
         return
     bound_ns = (reply["root_delay_ms"] / 2 + reply["root_dispersion_ms"]) * 1e6 + 123
     epoch = reply["epoch"]
-    for reading, key in zip(told, ("server_receive_time", "server_send_time")):
+    for reading, key in zip(stamps, ("server_receive_time", "server_send_time")):
         if reading is not None and reading.epoch == epoch:
             # What is told of the receipt may be later than it was, never earlier.
             early_ns = reading.time_ns - Fraction(reply[key]) * 1_000_000
@@ -216,8 +216,8 @@ def test_a_session_refuses_what_is_too_much_and_ends_when_it_goes_on() -> None:
     # So seldom that however long this takes gives no second one.
     session = Session(relay, Limits(rate=1e-6))
     text = json.dumps(REQUEST)
-    told = [json.loads(session.take(text, None)) for _ in range(20)]
-    codes = [reply.get("error", {}).get("code") for reply in told]
+    outcomes = [json.loads(session.take(text, None)) for _ in range(20)]
+    codes = [reply.get("error", {}).get("code") for reply in outcomes]
     assert codes == [None, *["rate_limited"] * 19]
     assert not session.is_over
     for _ in range(70):
@@ -230,7 +230,7 @@ def test_a_session_refuses_what_is_too_much_and_ends_when_it_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "expected"),
     [
         ({"rate": 0}, "above 0"),
         ({"rate": True}, "above 0"),
@@ -246,8 +246,8 @@ def test_a_session_refuses_what_is_too_much_and_ends_when_it_goes_on() -> None:
         ({"speed": 1}, "no limit is called speed; there are rate"),
     ],
 )
-def test_a_limit_that_cannot_be_is_refused_in_words(values: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_a_limit_that_cannot_be_is_refused_in_words(values: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(expected)):
         Limits.checked(**values)
 
 
@@ -275,9 +275,9 @@ def test_a_leap_warning_is_passed_on(faulty_server: Callable[..., FaultyServer])
     clock = NTPClock(faulty_server("--leap", "insert").address)
     assert clock.wait_synced(30)
     relay = Relay(clock)
-    told = relay.answer(REQUEST, relay.receipt())
-    assert told is not None
-    assert (told["leap"], told["stratum"]) == (1, 2)
+    outcomes = relay.answer(REQUEST, relay.receipt())
+    assert outcomes is not None
+    assert (outcomes["leap"], outcomes["stratum"]) == (1, 2)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

@@ -38,7 +38,7 @@ def described(section: str) -> dict[str, str]:
     return dict(rows)
 
 
-def told(text: str) -> tuple[dict[str, str], dict[str, float]]:
+def parsed(text: str) -> tuple[dict[str, str], dict[str, float]]:
     """Types by name, and values by name and labels; every line must be of the format."""
     types: dict[str, str] = {}
     values: dict[str, float] = {}
@@ -61,7 +61,7 @@ def told(text: str) -> tuple[dict[str, str], dict[str, float]]:
 
 def test_a_synchronised_clock_tells_all_that_the_document_names(synced: NTPClock) -> None:
     status = synced.get_status()
-    types, values = told(prometheus_text(synced))
+    types, values = parsed(prometheus_text(synced))
     expected = described("The clock")
     # What has not happened is not there.
     del expected["rejections_total"], expected["last_error"]
@@ -76,29 +76,29 @@ def test_a_synchronised_clock_tells_all_that_the_document_names(synced: NTPClock
 
 
 def test_what_a_clock_does_not_have_is_left_out(unsynced: NTPClock) -> None:
-    types, values = told(prometheus_text(unsynced))
+    types, values = parsed(prometheus_text(unsynced))
     assert set(types) == ALWAYS
     assert values[f'synchronised{{server="{unsynced.ntp_server}"}}'] == 0
-    assert set(told(prometheus_text(ManualClock()))[0]) >= ALWAYS
+    assert set(parsed(prometheus_text(ManualClock()))[0]) >= ALWAYS
 
 
-def test_replies_not_believed_are_told_by_reason(
+def test_replies_not_believed_are_reported_by_reason(
     faulty_server: Callable[..., FaultyServer],
 ) -> None:
     clock = NTPClock(faulty_server("--stratum", "16").address)
     assert eventually(lambda: bool(clock.get_status()["rejections"]), within_s=30)
-    types, values = told(prometheus_text(clock))
+    types, values = parsed(prometheus_text(clock))
     assert types["rejections_total"] == "counter"
     label = f'server="{clock.ntp_server}",reason="unsynchronised"'
     assert values[f"rejections_total{{{label}}}"] >= 1
 
 
-def test_why_the_last_attempt_failed_is_told_by_its_code(
+def test_why_the_last_attempt_failed_is_reported_by_its_code(
     faulty_server: Callable[..., FaultyServer],
 ) -> None:
     clock = NTPClock(faulty_server("--fault", "kiss DENY").address)
     assert eventually(lambda: clock.get_status()["last_error_code"] is not None, within_s=30)
-    types, values = told(prometheus_text(clock))
+    types, values = parsed(prometheus_text(clock))
     assert types["last_error"] == "gauge"
     assert values[f'last_error{{server="{clock.ntp_server}",code="kiss_deny"}}'] == 1
 
@@ -109,12 +109,12 @@ def test_a_relay_tells_what_it_was_asked() -> None:
     relay.opened()
     for session, text in ((free, "what?"), (free, "x" * 2000), (seldom, GOOD), (seldom, GOOD)):
         session.take(text, None)
-    types, values = told(prometheus_text(relay.clock, relay))
+    types, values = parsed(prometheus_text(relay.clock, relay))
     expected = described("A relay")
     # Of connections only a server knows that owns them.
     owned = {"relay_connections_open", "relay_connections_refused_total"}
-    told_of_relay = {name: kind for name, kind in types.items() if name.startswith("relay_")}
-    assert told_of_relay == {name: kind for name, kind in expected.items() if name not in owned}
+    reported_of_relay = {name: kind for name, kind in types.items() if name.startswith("relay_")}
+    assert reported_of_relay == {name: kind for name, kind in expected.items() if name not in owned}
 
     def requests(transport: str, outcome: str) -> float:
         return values[f'relay_requests_total{{transport="{transport}",outcome="{outcome}"}}']
@@ -124,7 +124,7 @@ def test_a_relay_tells_what_it_was_asked() -> None:
     assert [requests("http", outcome) for outcome in outcomes] == [0] * 5
     assert values["relay_websockets_open"] == 1
     relay.closed("client")
-    values = told(prometheus_text(relay.clock, relay))[1]
+    values = parsed(prometheus_text(relay.clock, relay))[1]
     assert values["relay_websockets_open"] == 0
     assert values['relay_websockets_closed_total{reason="client"}'] == 1
 
@@ -132,13 +132,13 @@ def test_a_relay_tells_what_it_was_asked() -> None:
 def test_a_server_that_keeps_links_tells_what_they_were_fed() -> None:
     evidence = {("exchange", "kept"): 3, ("message", "restarted"): 1, ("message", "refused"): 0}
     links = LinkCounts(2, evidence)
-    types, values = told(prometheus_text(ManualClock(), links=links))
+    types, values = parsed(prometheus_text(ManualClock(), links=links))
     assert {name: types[name] for name in described("Links")} == described("Links")
     assert values["links"] == 2
     for (source, outcome), count in evidence.items():
         labels = f'{{source="{source}",outcome="{outcome}"}}'
         assert values[f"link_evidence_total{labels}"] == count
-    assert not [name for name in told(prometheus_text(ManualClock()))[0] if "link" in name]
+    assert not [name for name in parsed(prometheus_text(ManualClock()))[0] if "link" in name]
 
 
 def test_prometheus_own_tool_finds_nothing_wrong(synced: NTPClock) -> None:

@@ -87,12 +87,12 @@ def test_both_take_and_refuse_the_same_of_thousands_of_spoilt_requests(silent: s
             text = spoilt(dice)
             socket.send(text)
             reply = json.loads(socket.recv(timeout=30))
-            told = (reply.get("error", {}).get("code"), reply["request_id"])
+            refusal = (reply.get("error", {}).get("code"), reply["request_id"])
             try:
                 ours: tuple[str | None, str | None] = (None, messages.request_of_text(text, 1024))
             except RequestError as error:
                 ours = (error.code, error.request_id)
-            assert told == ours, text
+            assert refusal == ours, text
             outcomes[str(ours[0])] = outcomes.get(str(ours[0]), 0) + 1
     assert set(outcomes) >= {"None", "malformed", "unknown_event", "bad_request_id"}, outcomes
 
@@ -104,7 +104,7 @@ def test_both_answer_with_the_same_members_in_the_same_order(chrony: str) -> Non
     ):
         assert synchronised(theirs, "/clock")
         assert synchronised(ours, "/")
-        told: list[dict[str, Any]] = []
+        replies: list[dict[str, Any]] = []
         for server, path in ((theirs, "/clock"), (ours, "/")):
             before = truth_ms()
             reply: dict[str, Any] = server.get(f"{path}?request_id=a7").json
@@ -112,12 +112,12 @@ def test_both_answer_with_the_same_members_in_the_same_order(chrony: str) -> Non
             bound = reply["root_delay_ms"] / 2 + reply["root_dispersion_ms"] + 2**-11
             assert before - bound <= reply["server_receive_time"]
             assert reply["server_receive_time"] <= reply["server_send_time"] <= after + bound
-            told.append(reply)
-    assert list(told[0]) == list(told[1])
-    assert [type(value) for value in told[0].values()] == [type(v) for v in told[1].values()]
+            replies.append(reply)
+    assert list(replies[0]) == list(replies[1])
+    assert [type(value) for value in replies[0].values()] == [type(v) for v in replies[1].values()]
     for same in ("event", "request_id", "stratum", "leap", "server", "epoch"):
-        assert told[0][same] == told[1][same]
-    assert told[0]["instance"] != told[1]["instance"]
+        assert replies[0][same] == replies[1][same]
+    assert replies[0]["instance"] != replies[1]["instance"]
 
 
 def test_both_without_the_time_answer_the_same(silent: str) -> None:

@@ -131,7 +131,7 @@ def test_over_http_what_is_no_request_is_refused_with_its_code(
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_over_http_other_methods_are_told_which_ones_there_are(
+def test_over_http_other_methods_learn_which_ones_there_are(
     name: str, serve: Callable[[list[str]], WebServer]
 ) -> None:
     command, path = SERVERS[name]
@@ -182,8 +182,8 @@ def test_over_a_websocket_what_is_no_request_is_refused_with_its_code(
                 socket.send(sent)
                 reply = json.loads(socket.recv(timeout=30))
                 outcome = case["outcome"]
-                told = reply.get("error", {}).get("code")
-                assert told == outcome.get("error"), (case["name"], reply)
+                code = reply.get("error", {}).get("code")
+                assert code == outcome.get("error"), (case["name"], reply)
                 assert reply["request_id"] == outcome["request_id"], case["name"]
 
 
@@ -282,7 +282,7 @@ def test_each_of_several_workers_answers_under_a_name_of_its_own(
 ) -> None:
     with serving(command, chrony) as server:
         assert synchronised(server, "/clock/")
-        told: dict[str, int] = {}
+        epochs: dict[str, int] = {}
 
         def all_have_answered() -> bool:
             before = truth_ms()
@@ -291,11 +291,11 @@ def test_each_of_several_workers_answers_under_a_name_of_its_own(
             if answer.status == 200:
                 # A forked worker knows no stratum before its own first round.
                 holds(answer.json, before, truth_ms(), strata=(2, 15))
-                told[answer.json["instance"]] = answer.json["epoch"]
-            return len(told) == int(command[command.index("--workers") + 1])
+                epochs[answer.json["instance"]] = answer.json["epoch"]
+            return len(epochs) == int(command[command.index("--workers") + 1])
 
-        assert eventually(all_have_answered, within_s=30), told
-        assert set(told.values()) == {1}
+        assert eventually(all_have_answered, within_s=30), epochs
+        assert set(epochs.values()) == {1}
 
 
 def test_other_messages_on_a_socket_with_the_mixin_go_their_way(

@@ -81,7 +81,7 @@ def test_the_path_below_a_mount_is_what_the_specification_says(
     assert route_path({"path": path, "root_path": root}) == below
 
 
-def test_a_page_below_a_mount_is_told_the_relays_that_are_there(chrony: str) -> None:
+def test_a_page_below_a_mount_learns_the_relays_that_are_there(chrony: str) -> None:
     with serving([*DJANGO, *ROOT], chrony) as server:
         assert b'name="ntp-clock-relay" content="/app/clock/"' in server.get("/page/").body
     alone = {"ROOT_URLCONF": "django_project.page_alone"}
@@ -157,17 +157,17 @@ def test_behind_a_proxy_all_of_many_pages_get_the_time(
             return asked
 
         with ThreadPoolExecutor(8) as pool:
-            told = list(pool.map(page, range(240)))
-        assert [statuses for statuses in told if statuses != [200] * 6] == []
+            codes = list(pool.map(page, range(240)))
+        assert [statuses for statuses in codes if statuses != [200] * 6] == []
 
 
 def test_behind_a_proxy_one_address_cannot_ask_without_end(chrony: str, tmp_path: Path) -> None:
     command = uvicorn("django_project.mounted:api")
     with serving(command, chrony) as server, nginx(tmp_path, server.port) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, 30, ("127.0.9.250", 0))
-        told = [ask(connection, "/seldom/?request_id=a7").status for _ in range(200)]
+        codes = [ask(connection, "/seldom/?request_id=a7").status for _ in range(200)]
         connection.close()
-        assert 429 in told
+        assert 429 in codes
         bystander = http.client.HTTPConnection("127.0.0.1", port, 30, ("127.0.9.251", 0))
         assert ask(bystander, "/seldom/?request_id=a7").status in (200, 503)
         bystander.close()
@@ -189,7 +189,7 @@ class Peer:
     def say(self, text: str) -> None:
         self._received.put_nowait({"type": "websocket.receive", "text": text})
 
-    async def told(self) -> Any:
+    async def received(self) -> Any:
         return await asyncio.wait_for(self.sent.get(), 10)
 
 
@@ -202,19 +202,19 @@ def test_a_socket_that_is_silent_is_closed_and_one_that_asks_is_not(
     async def life() -> None:
         silent, talking, stops = (Peer(relay) for _ in range(3))
         for peer in (silent, talking, stops):
-            assert (await peer.told())["type"] == "websocket.accept"
+            assert (await peer.received())["type"] == "websocket.accept"
         stops.say(REQUEST)
-        assert (await stops.told())["type"] == "websocket.send"
+        assert (await stops.received())["type"] == "websocket.send"
         for _ in range(12):
             talking.say(REQUEST)
-            assert (await talking.told())["type"] == "websocket.send"
+            assert (await talking.received())["type"] == "websocket.send"
             await asyncio.sleep(0.1)
-        assert await silent.told() == {
+        assert await silent.received() == {
             "type": "websocket.close",
             "code": 1000,
             "reason": "silent for 0.3 s: connect again when you need the time",
         }
-        assert (await stops.told())["reason"].startswith("silent for 1 s")
+        assert (await stops.received())["reason"].startswith("silent for 1 s")
         await asyncio.gather(silent.served, stops.served)
         assert not talking.served.done()
         assert relay.relay.counted().closed == {"client": 0, "idle": 2, "rate_limited": 0}

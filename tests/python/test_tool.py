@@ -17,7 +17,7 @@ def test_it_shows_status_and_readings_and_exits_0_when_synchronised(chrony: str)
     assert ran.out.endswith("OK: synchronised and sane\n")
 
 
-def test_it_asks_what_the_variable_names_unless_told_otherwise(chrony: str) -> None:
+def test_it_asks_what_the_variable_names_by_default(chrony: str) -> None:
     ran = run_python(TOOL, server=chrony)
     assert (ran.code, ran.err) == (0, "")
     assert f"Asking {chrony} ..." in ran.out
@@ -33,7 +33,7 @@ def test_it_exits_1_with_the_reason_when_not_synchronised(silent: str) -> None:
     assert "--server HOST[:PORT], or PORTACODE_NTP_SERVER" in last
 
 
-def test_a_malformed_variable_is_told_without_waiting_for_anybody() -> None:
+def test_a_malformed_variable_is_reported_without_waiting_for_anybody() -> None:
     # It would wait for longer than a run may take.
     ran = run_python(TOOL, "--timeout", "600", server="http://x")
     assert ran.code == 1

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def cases(name: str) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = json.loads(
+    vectors: list[dict[str, Any]] = json.loads(
         (ROOT / "tests/vectors" / f"trace-{name}.json").read_text()
     )["cases"]
-    return told
+    return vectors
 
 
 def vectors(name: str) -> pytest.MarkDecorator:
@@ -43,9 +43,9 @@ def test_a_traceparent_is_read_as_w3c_says_by_whoever_gets_one(case: dict[str, A
     assert carried(case["text"]) == (outcome and outcome["carried"])
     # What a device makes of a message, and what the exporter does.
     message = {"event": "command", "request_id": "a" * 32, "command": "echo"}
-    told = json.dumps({**message, "traceparent": case["text"]}) if case["text"] else None
-    if told and "\\ud8" not in told:
-        command = messages.parse(told)
+    text = json.dumps({**message, "traceparent": case["text"]}) if case["text"] else None
+    if text and "\\ud8" not in text:
+        command = messages.parse(text)
         assert isinstance(command, messages.Command)
         assert command.traceparent == (outcome and outcome["carried"])
     assert otel.extract({"traceparent": case["text"]}) == parsed
@@ -79,28 +79,28 @@ def test_stamps_with_counters_stand_to_one_another_as_in_the_vectors(case: dict[
     for wanted in case["relations"]:
         (i, a), (j, b) = wanted["a"], wanted["b"]
         evidence = wanted.get("evidence", "all")
-        told = relation((traces[i], a), (traces[j], b), evidence=evidence)
-        assert (told.order.value, told.by) == (wanted["order"], wanted["by"]), (wanted, told)
+        shown = relation((traces[i], a), (traces[j], b), evidence=evidence)
+        assert (shown.order.value, shown.by) == (wanted["order"], wanted["by"]), (wanted, shown)
         for name in ("lower_ms", "upper_ms"):
-            assert getattr(told, name) == near(wanted[name]), (wanted, told)
-        if told.est_ms is not None:
-            assert told.lower_ms is not None
-            assert told.upper_ms is not None
-            assert told.lower_ms <= told.est_ms <= told.upper_ms
-        assert list(told.rests_on) == wanted.get("rests_on", list(told.rests_on))
+            assert getattr(shown, name) == near(wanted[name]), (wanted, shown)
+        if shown.est_ms is not None:
+            assert shown.lower_ms is not None
+            assert shown.upper_ms is not None
+            assert shown.lower_ms <= shown.est_ms <= shown.upper_ms
+        assert list(shown.rests_on) == wanted.get("rests_on", list(shown.rests_on))
         if evidence == "all":
-            assert order((traces[i], a), (traces[j], b)) is told.order
+            assert order((traces[i], a), (traces[j], b)) is shown.order
         if i == j:
-            assert traces[i].relation(a, b, evidence=evidence) == told
+            assert traces[i].relation(a, b, evidence=evidence) == shown
     for trace in traces:
-        told_problems = [list(problem) for problem in trace.problems()]
-        assert told_problems == [
+        reported_problems = [list(problem) for problem in trace.problems()]
+        assert reported_problems == [
             [earlier, later, near(by_ms)] for earlier, later, by_ms in case.get("problems", [])
         ]
         assert len(trace.contradictions()) == case.get("contradictions", 0)
     if "hops" in case:
-        told_hops = [[*hop[:4], *hop[5:]] for hop in traces[0].hops()]
-        assert told_hops == [
+        reported_hops = [[*hop[:4], *hop[5:]] for hop in traces[0].hops()]
+        assert reported_hops == [
             [start, end, *map(near, numbers)] for start, end, *numbers in case["hops"]
         ]
 
@@ -148,11 +148,11 @@ def test_whatever_is_read_can_be_put_in_order_without_a_failure_or_crossed_limit
         evidences: tuple[Evidence, ...] = ("all", "exchanges")
         for evidence in evidences:
             for a, b in zip(KEYS, reversed(KEYS)):
-                told = trace.relation(a, b, evidence=evidence)
+                shown = trace.relation(a, b, evidence=evidence)
                 back = trace.relation(b, a, evidence=evidence)
-                assert (told.order is Order.CANNOT_TELL) == (back.order is Order.CANNOT_TELL)
-                if told.lower_ms is not None and told.upper_ms is not None:
-                    assert told.lower_ms <= told.upper_ms, (seed, number, a, b)
+                assert (shown.order is Order.CANNOT_TELL) == (back.order is Order.CANNOT_TELL)
+                if shown.lower_ms is not None and shown.upper_ms is not None:
+                    assert shown.lower_ms <= shown.upper_ms, (seed, number, a, b)
 
 
 def spoilt(dice: random.Random) -> dict[str, Any]:
@@ -264,7 +264,7 @@ def test_links_are_added_one_for_two_counters_and_eight_at_the_most() -> None:
     trace = Trace()
     for number in [*range(8), 3]:
         trace.add_link({**link, "a": f"{number:016x}", "a_ns": "5", "more": 1})
-    names = [told["a"] for told in trace.links]
+    names = [link["a"] for link in trace.links]
     assert names == [f"{number:016x}" for number in (0, 1, 2, 4, 5, 6, 7, 3)]
     assert trace.to_message() == {"links": trace.links}
     with pytest.raises(TraceError, match="a trace has 8 links at the most"):

@@ -110,15 +110,15 @@ def test_a_trace_of_few_or_equal_stamps_can_be_drawn() -> None:
 
 
 def test_the_sum_counts_what_is_out_of_order_and_takes_medians() -> None:
-    told = summed(whole(), whole()).to_json()
-    assert told["good"] is True
-    assert told["raw"] == {"traces_out_of_order": 2, "pairs_out_of_order": 38}
-    assert told["synchronised"]["pairs_out_of_order"] == 0
-    assert told["synchronised"]["pairs_certainly_in_order"] == 110
-    assert [hop["median"] for hop in told["hops"]] == [1.0] * 10
-    assert {hop["max_error_ms"] for hop in told["hops"]} == {0.5}
-    assert told["ping_ms"]["median"] == 10
-    assert set(told["max_error_ms"]) == {"client", "server:1", "device:1"}
+    summed_up = summed(whole(), whole()).to_json()
+    assert summed_up["good"] is True
+    assert summed_up["raw"] == {"traces_out_of_order": 2, "pairs_out_of_order": 38}
+    assert summed_up["synchronised"]["pairs_out_of_order"] == 0
+    assert summed_up["synchronised"]["pairs_certainly_in_order"] == 110
+    assert [hop["median"] for hop in summed_up["hops"]] == [1.0] * 10
+    assert {hop["max_error_ms"] for hop in summed_up["hops"]} == {0.5}
+    assert summed_up["ping_ms"]["median"] == 10
+    assert set(summed_up["max_error_ms"]) == {"client", "server:1", "device:1"}
     lines = "\n".join(summed(whole()).lines())
     assert "1 requests: 1 answered, 1 with all 11 stamps" in lines
     assert "device_send → server_receive_response" in lines
@@ -170,12 +170,12 @@ def test_order_across_machines_is_held_against_their_one_counter() -> None:
     summary = summed(counted(1_000, counters), counted(1_100, counters))
     assert summary.to_json()["across_machines"] is None, "not judged"
     summary.judge([0, 1])
-    told = summary.to_json()
+    summed_up = summary.to_json()
     # By synchronised time alone, for there are no links; 37 of 121 pairs are of one machine.
     nothing = {"pairs": 0, "certain": 0, "decidable": 0, "decidable_certain": 0, "wrong": 0}
-    assert told["across_machines"] == {**nothing, "pairs": 76, "certain": 76}
-    assert told["across_machines_in_parallel"] == nothing
-    assert told["good"] is True
+    assert summed_up["across_machines"] == {**nothing, "pairs": 76, "certain": 76}
+    assert summed_up["across_machines_in_parallel"] == nothing
+    assert summed_up["good"] is True
     assert "0 of 0 certain" in "\n".join(summary.lines())
     summary.judge([0, 0])
     assert summary.to_json()["across_machines_in_parallel"]["pairs"] == 76
@@ -265,9 +265,11 @@ def test_a_program_of_the_demo_ends_with_its_parent(tmp_path: Path, how: str) ->
         ],
         stdin=subprocess.PIPE,
     )
-    told = tmp_path / "pid"
-    assert eventually(lambda: told.exists() and told.read_text().count(" ") == 1, within_s=30)
-    number, argument = told.read_text().split()
+    pid_file = tmp_path / "pid"
+    assert eventually(
+        lambda: pid_file.exists() and pid_file.read_text().count(" ") == 1, within_s=30
+    )
+    number, argument = pid_file.read_text().split()
     assert argument == "argument"
     assert parent.stdin is not None
     if how == "close":

@@ -112,8 +112,8 @@ class Stranger:
         kind = "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
         await self._send((head + kind).encode() + body, 300)
 
-    async def _handshake(self, path: str, **told: str) -> None:
-        await self._send(self._upgrade(path, **told), 200)
+    async def _handshake(self, path: str, **fields: str) -> None:
+        await self._send(self._upgrade(path, **fields), 200)
 
     async def _send(self, data: bytes, answer: int) -> None:
         writer = await self._open(data, answer)
@@ -191,8 +191,11 @@ def spoilt(dice: random.Random, device_id: str) -> str | bytes:
     moments = ["0", str(dice.randrange(2**63)), str(2**64), "-1", 5, None]
     counter = dice.choice([f"{dice.randrange(2**64):016x}", "0" * 16, "0" * 16 + "~999999", "x", 7])
     stamped = {
-        name: {"device_send": dice.choice(told), "client_send": dice.choice(told)}
-        for name, told in (("counter", [counter, "device:1/" + "0" * 16]), ("counter_ns", moments))
+        name: {"device_send": dice.choice(values), "client_send": dice.choice(values)}
+        for name, values in (
+            ("counter", [counter, "device:1/" + "0" * 16]),
+            ("counter_ns", moments),
+        )
     }
     message = {
         "event": event,

@@ -133,8 +133,12 @@ class _Browser:
             self._tally.incomplete += 1
         self._tally.inconsistent += [f"{request_id}: {problem}" for problem in trace.problems()]
         self._tally.raw_inconsistent += bool(trace.raw_problems())
-        told = {"event": "trace_complete", "request_id": request_id, "trace": trace.to_message()}
-        await self._socket.send(json.dumps(told))
+        completed = {
+            "event": "trace_complete",
+            "request_id": request_id,
+            "trace": trace.to_message(),
+        }
+        await self._socket.send(json.dumps(completed))
         waiting = self._waiting.pop(request_id, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(None)

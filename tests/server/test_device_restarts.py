@@ -27,20 +27,20 @@ def test_whoever_is_killed_no_response_is_lost_and_none_is_stored_twice(
     made = server.prepare()
     server.start()
     user = Session(server, made["user"], made["password"])
-    told = made["devices"][0]
+    workshop = made["devices"][0]
     outbox = ("--outbox", str(tmp_path / "outbox"))
     log = tmp_path / "device.log"
-    device = Device(server, told["token"], time_source.address, log, *outbox)
+    device = Device(server, workshop["token"], time_source.address, log, *outbox)
     requests: dict[int, str] = {}
     least = 0
     try:
         for _ in range(4):
-            eventually(lambda: answers(user, told["id"]))
+            eventually(lambda: answers(user, workshop["id"]))
             before = len(counted(device))
             with user.browser() as browser:
                 for _ in range(30):
                     number = len(requests)
-                    requests[number] = browser.ask(told["id"], "count", payload=number)
+                    requests[number] = browser.ask(workshop["id"], "count", payload=number)
                 # Amidst them, however fast this machine is.
                 some = dice.randrange(5, 26)
                 least += some
@@ -52,7 +52,7 @@ def test_whoever_is_killed_no_response_is_lost_and_none_is_stored_twice(
                 device.kill()
                 device.start()
             server.start()
-        eventually(lambda: answers(user, told["id"]))
+        eventually(lambda: answers(user, workshop["id"]))
         done = device.counted()
         assert len(done) == len(set(done)), "nothing is executed twice"
         print(f"{len(done)} of {len(requests)} were executed")

@@ -137,22 +137,22 @@ def test_a_layer_keeps_nothing_for_a_channel_that_nobody_reads_any_more() -> Non
     if not settings.configured:
         settings.configure(QUEUE_BYTES_MAX=200_000)
     most = settings.QUEUE_BYTES_MAX
-    told = {"type": "tell", "message": "x" * 60_000}
+    layer_message = {"type": "tell", "message": "x" * 60_000}
 
     async def all_of_it() -> None:
         layer = InMemoryLayer()
         channel = await layer.new_channel()
         await layer.group_add("all", channel)
         for _ in range(most // 60_000 + 2):
-            await layer.group_send("all", told)
+            await layer.group_send("all", layer_message)
         assert await layer.receive(channel) == {"type": "channel.overflow"}
-        assert await layer.receive(channel) == told
+        assert await layer.receive(channel) == layer_message
         reading = asyncio.ensure_future(layer.receive(channel))
         await asyncio.sleep(0)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-        await layer.send(channel, told)
-        await layer.group_send("all", told)
+        await layer.send(channel, layer_message)
+        await layer.group_send("all", layer_message)
         assert (layer.channels, layer.groups) == ({}, {})
 
     asyncio.run(all_of_it())

@@ -53,7 +53,7 @@ def test_one_way_bounds_one_side_until_a_reply_came(world: World, device: RawDev
     assert (link["est_ms"], link["width_ms"], link["exchanges"]) == (None, None, 0)
 
 
-def test_dashboards_are_told_the_link_of_their_own_counter_and_of_devices(
+def test_dashboards_learn_the_link_of_their_own_counter_and_of_devices(
     device: RawDevice, browser: Socket, device_id: str
 ) -> None:
     page, machine = Comparing(browser, f"{secrets.token_hex(8)}~500"), Comparing(device)
@@ -61,9 +61,9 @@ def test_dashboards_are_told_the_link_of_their_own_counter_and_of_devices(
         page.exchange()
         machine.exchange()
     device.send({"event": "clock", "clock": {"is_synced": False}})
-    told = browser.receive("device_clock", device_id=device_id)["link"]
-    assert told["b"] == f"device:{device_id}/{machine.counter}"
-    assert holds_the_truth(told)
+    reported = browser.receive("device_clock", device_id=device_id)["link"]
+    assert reported["b"] == f"device:{device_id}/{machine.counter}"
+    assert holds_the_truth(reported)
     found: list[dict[str, Any]] = []
 
     def of_this_page() -> bool:
@@ -78,7 +78,7 @@ def test_dashboards_are_told_the_link_of_their_own_counter_and_of_devices(
     assert holds_the_truth(found[0])
 
 
-def test_what_a_server_knows_of_a_users_peers_is_told_nobody_else(
+def test_what_a_server_knows_of_a_users_peers_is_shown_to_nobody_else(
     world: World, device: RawDevice, device_id: str
 ) -> None:
     peer = Comparing(device)
@@ -175,10 +175,10 @@ def test_a_peer_that_makes_up_counters_drives_out_nobody_elses_links(
     with RawDevice(world.server, world.devices[1]["token"]) as device:
         for _ in range(500):
             message = {"event": "clock_sync_request", "request_id": secrets.token_hex(8)}
-            told = {"counter": secrets.token_hex(8), "sent": str(counter_ns())}
-            device.send({**message, **told})
+            stamp = {"counter": secrets.token_hex(8), "sent": str(counter_ns())}
+            device.send({**message, **stamp})
             reply = device.receive("clock_sync_response", request_id=message["request_id"])
-            assert reply["server_time"] is not None, "time is told all the same"
+            assert reply["server_time"] is not None, "time is reported all the same"
     made_up = [link for link in links_of(world.user) if f"device:{device_id}/" in link["b"]]
     assert 64 <= len(made_up) <= 80
     assert metric(world.server, "links") <= before + len(made_up)

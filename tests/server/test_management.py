@@ -30,7 +30,7 @@ def shell(server: Server, code: str) -> str:
     return server.manage("shell", "--verbosity", "0", "-c", code).strip()
 
 
-def test_the_demo_is_set_up_once_and_told_again(unstarted: Server) -> None:
+def test_the_demo_is_set_up_once_and_prints_the_same_again(unstarted: Server) -> None:
     first, again = (json.loads(unstarted.manage("demo_setup")) for _ in range(2))
     assert first == again
     assert set(first) == {"user", "password", "devices", "project"}
@@ -106,14 +106,14 @@ def test_a_malformed_option_of_serve_is_named(
     assert line.startswith(f"CommandError: {says}")
 
 
-def test_a_port_that_is_taken_is_told_in_a_line_that_names_it(unstarted: Server) -> None:
+def test_a_port_that_is_taken_is_reported_in_a_line_that_names_it(unstarted: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        told = unstarted.manage("serve", "--port", port, code=3)
-    assert port in told
-    assert "already in use" in told
-    assert "Traceback" not in told
-    assert "serving" not in told
+        printed = unstarted.manage("serve", "--port", port, code=3)
+    assert port in printed
+    assert "already in use" in printed
+    assert "Traceback" not in printed
+    assert "serving" not in printed
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -133,18 +133,18 @@ def test_several_workers_want_redis(tmp_path: Path) -> None:
 
 def test_a_command_without_redis_says_what_to_do(unstarted: Server) -> None:
     unstarted.manage("demo_setup")
-    told = unstarted.manage("send_command", "workshop", "echo", code=1)
-    assert "set REDIS_URL" in told
-    assert "/api/devices/ID/commands/" in told
+    printed = unstarted.manage("send_command", "workshop", "echo", code=1)
+    assert "set REDIS_URL" in printed
+    assert "/api/devices/ID/commands/" in printed
 
 
-def test_devices_of_users_that_are_not_there_are_told(unstarted: Server) -> None:
+def test_devices_of_users_that_are_not_there_are_reported(unstarted: Server) -> None:
     assert "no user nobody" in unstarted.manage("device", "add", "x", "--owner", "nobody", code=1)
     unstarted.manage("demo_setup")
-    told = unstarted.manage("device", "renew", "x", "--owner", "demo", code=1)
-    assert "no device x" in told
-    told = unstarted.manage("device", "add", "workshop", "--owner", "demo", code=1)
-    assert "already" in told
+    printed = unstarted.manage("device", "renew", "x", "--owner", "demo", code=1)
+    assert "no device x" in printed
+    printed = unstarted.manage("device", "add", "workshop", "--owner", "demo", code=1)
+    assert "already" in printed
 
 
 def test_a_token_goes_to_a_new_file_that_only_we_can_read(
@@ -153,14 +153,14 @@ def test_a_token_goes_to_a_new_file_that_only_we_can_read(
     unstarted.manage("demo_setup")
     path = tmp_path / "token"
     to_file = ("--owner", "demo", "--token-file", str(path))
-    told = unstarted.manage("device", "add", "lathe", *to_file).split()
+    printed = unstarted.manage("device", "add", "lathe", *to_file).split()
     token = path.read_text().strip()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(token) >= 32
-    assert len(told) == 1
+    assert len(printed) == 1
     known = "from data.models import *; from data.tokens import hash_of;"
     known += f"print(Device.objects.get(token_hash=hash_of({token!r})).pk)"
-    assert shell(unstarted, known) == told[0]
+    assert shell(unstarted, known) == printed[0]
     # A second time, and for others: it stays, and nothing is made.
     for action, name in (("add", "lathe"), ("add", "drill"), ("renew", "lathe")):
         more = ("--project", "unmade")
@@ -169,7 +169,7 @@ def test_a_token_goes_to_a_new_file_that_only_we_can_read(
         assert path.read_text().strip() == token
     counts = "from data.models import *; print(Device.objects.count(), Project.objects.count())"
     assert shell(unstarted, counts) == "3 1"
-    assert shell(unstarted, known) == told[0], "the old token is still good"
+    assert shell(unstarted, known) == printed[0], "the old token is still good"
     # What fails leaves no file behind.
     path.unlink()
     assert "already" in unstarted.manage("device", "add", "lathe", *to_file, code=1)
@@ -219,10 +219,10 @@ def test_a_request_whose_server_died_with_whoever_waited_ends_as_a_timeout(tmp_p
     make_traces(server, 2, days_old=2)
     make_traces(server, 1)
     server.manage("prune_traces")
-    told = "from data.models import *; r = TraceRecord.objects.order_by('id');"
-    told += "print([(each.status, (each.error or {}).get('code')) for each in r])"
+    code = "from data.models import *; r = TraceRecord.objects.order_by('id');"
+    code += "print([(each.status, (each.error or {}).get('code')) for each in r])"
     ended = "('timeout', 'timeout')"
-    assert shell(server, told) == f"[{ended}, {ended}, ('pending', None)]"
+    assert shell(server, code) == f"[{ended}, {ended}, ('pending', None)]"
 
 
 def test_the_requirements_ask_for_a_portacode_that_this_one_is(world: World) -> None:

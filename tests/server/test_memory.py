@@ -29,12 +29,12 @@ def test_who_reads_too_slowly_is_let_go_before_much_is_kept_for_it(
     made = server.prepare()
     server.start()
     user = Session(server, made["user"], made["password"])
-    told = made["devices"][0]
+    device_row = made["devices"][0]
     try:
-        with RawDevice(server, told["token"]) as device, user.browser() as browser:
+        with RawDevice(server, device_row["token"]) as device, user.browser() as browser:
             eventually(lambda: browser.receive("devices")["devices"])
-            eventually(lambda: is_online(user, told["id"]))
-            request_id = browser.ask(told["id"])
+            eventually(lambda: is_online(user, device_row["id"]))
+            request_id = browser.ask(device_row["id"])
             device.receive("command")
             before = most_memory_mb(server)
             for _ in range(MESSAGES):
@@ -49,7 +49,7 @@ def test_who_reads_too_slowly_is_let_go_before_much_is_kept_for_it(
             assert (code, "connect again" in reason) == (1013, True)
             # Everybody else is as well off as before.
             with user.browser() as other:
-                request_id = other.ask(told["id"])
+                request_id = other.ask(device_row["id"])
                 device.answer(device.receive("command"))
                 assert other.receive("response", request_id=request_id)["status"] == "ok"
     finally:

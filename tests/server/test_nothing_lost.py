@@ -129,7 +129,7 @@ def test_a_browser_that_leaves_leaves_a_record_that_says_so(
     assert (record["status"], record["error"]["code"]) == ("error", "disconnected")
 
 
-def test_an_answer_that_is_stored_and_does_not_arrive_is_told_for_what_it_is(
+def test_an_answer_that_is_stored_and_does_not_arrive_is_reported_for_what_it_is(
     world: World, server: Server, browser: Socket, device: RawDevice, device_id: str
 ) -> None:
     request_id = browser.ask(device_id)
@@ -192,9 +192,9 @@ def test_a_payload_arrives_as_it_was_written_both_ways(
     request_id = ask_text(browser, device_id, payload)
     assert _wire.parse(next_text(device, "command")).text("payload") == payload
     answer_text(device, request_id, payload)
-    told = next_text(browser, "response")
-    assert json.loads(told)["status"] == "ok"
-    assert _wire.parse(told).text("payload") == payload
+    received = next_text(browser, "response")
+    assert json.loads(received)["status"] == "ok"
+    assert _wire.parse(received).text("payload") == payload
 
 
 @pytest.mark.parametrize("payload", ODD_PAYLOADS, ids=range(len(ODD_PAYLOADS)))
@@ -250,9 +250,9 @@ def test_what_fits_into_a_frame_of_ours_fits_into_the_next_one(
     frame = next_text(device, "command")
     assert len(frame.encode()) < 45_000
     answer_text(device, request_id, f'"{text}"')
-    told = next_text(browser, "response")
-    assert json.loads(told)["payload"] == text
-    assert len(told.encode()) < 45_000
+    received = next_text(browser, "response")
+    assert json.loads(received)["payload"] == text
+    assert len(received.encode()) < 45_000
 
 
 def test_what_does_not_fit_with_its_stamps_is_answered_at_once(
@@ -272,7 +272,7 @@ def test_what_does_not_fit_with_its_stamps_is_answered_at_once(
 # --- What is told too often
 
 
-def test_news_of_a_device_are_taken_so_often_and_told_less_often(
+def test_news_of_a_device_are_taken_so_often_and_passed_on_less_often(
     browser: Socket, device: RawDevice
 ) -> None:
     browser.receive("devices")
@@ -282,5 +282,5 @@ def test_news_of_a_device_are_taken_so_often_and_told_less_often(
     assert device.receive("error")["error"]["code"] == "rate_limited"
     assert device.close_code()[0] == 4429
     assert browser.receives_none("never")
-    told = sum(message["event"] == "devices" for message in browser.kept)
-    assert 0 < told < 10
+    received = sum(message["event"] == "devices" for message in browser.kept)
+    assert 0 < received < 10

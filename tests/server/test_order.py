@@ -67,8 +67,8 @@ def order(world: World, *stamps: tuple[dict[str, Any], str]) -> dict[str, Any]:
     named = [f"{record['request_id']}:{key}" for record, key in stamps]
     answer = world.user.get("/api/order/", a=named[0], b=named[1])
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    relation: dict[str, Any] = answer.json()
+    return relation
 
 
 def test_stamps_of_one_counter_are_in_its_order_and_as_far_apart_as_it_says(
@@ -76,11 +76,11 @@ def test_stamps_of_one_counter_are_in_its_order_and_as_far_apart_as_it_says(
 ) -> None:
     record = pair.ask()
     a, b = (record, "server_receive"), (record, "server_send")
-    told = order(world, a, b)
-    assert (told["order"], told["by"]) == ("certainly_before", "clock")
-    assert told["lower_ms"] <= pair.truly_ms(a, b) <= told["upper_ms"]
+    relation = order(world, a, b)
+    assert (relation["order"], relation["by"]) == ("certainly_before", "clock")
+    assert relation["lower_ms"] <= pair.truly_ms(a, b) <= relation["upper_ms"]
     # An oscillator may be off by 500 ppm.
-    assert told["upper_ms"] - told["lower_ms"] < 1.1e-3 * told["upper_ms"] + 0.001
+    assert relation["upper_ms"] - relation["lower_ms"] < 1.1e-3 * relation["upper_ms"] + 0.001
     assert order(world, b, a)["order"] == "certainly_after"
 
 
@@ -91,11 +91,11 @@ def test_within_a_trace_each_verdict_is_true_and_names_what_it_rests_on(
     assert (record["complete"], record["problems"]) == (False, 0), "the tests' stamps have no time"
     for earlier, later in zip(KEYS, KEYS[1:]):
         a, b = (record, earlier), (record, later)
-        told = order(world, a, b)
-        assert told["order"] == "certainly_before", (earlier, later, told)
-        assert told["by"] in ("clock", "cause")
-        assert told["rests_on"]
-        assert told["lower_ms"] - 1e-6 <= pair.truly_ms(a, b) <= told["upper_ms"] + 1e-6
+        relation = order(world, a, b)
+        assert relation["order"] == "certainly_before", (earlier, later, relation)
+        assert relation["by"] in ("clock", "cause")
+        assert relation["rests_on"]
+        assert relation["lower_ms"] - 1e-6 <= pair.truly_ms(a, b) <= relation["upper_ms"] + 1e-6
 
 
 def test_what_one_request_did_came_before_what_another_one_did(world: World, pair: Pair) -> None:
@@ -110,10 +110,14 @@ def test_what_one_request_did_came_before_what_another_one_did(world: World, pai
         ("server_receive", "device_send"),
     ):
         a, b = (first, a_key), (second, b_key)
-        told = order(world, a, b)
-        assert told["lower_ms"] <= pair.truly_ms(a, b) <= told["upper_ms"]
-        assert (told["order"], told["by"]) == ("certainly_before", "clock"), (a_key, b_key, told)
-        assert any(reason.startswith("link ") for reason in told["rests_on"])
+        relation = order(world, a, b)
+        assert relation["lower_ms"] <= pair.truly_ms(a, b) <= relation["upper_ms"]
+        assert (relation["order"], relation["by"]) == ("certainly_before", "clock"), (
+            a_key,
+            b_key,
+            relation,
+        )
+        assert any(reason.startswith("link ") for reason in relation["rests_on"])
         assert order(world, b, a)["order"] == "certainly_after"
 
 
@@ -142,8 +146,8 @@ def test_a_device_of_many_counters_costs_no_trace_and_not_the_pages_link(
         links = record["trace"]["links"]
         assert 6 <= len(links) <= 8
         assert pair.of_page.counter in {link["b"].rpartition("/")[2] for link in links}
-    told = order(world, (records[0], "client_receive"), (records[1], "client_send"))
-    assert told["order"] == "certainly_before"
+    relation = order(world, (records[0], "client_receive"), (records[1], "client_send"))
+    assert relation["order"] == "certainly_before"
 
 
 def test_a_question_that_cannot_be_answered_says_why(world: World, pair: Pair) -> None:

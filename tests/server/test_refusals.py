@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("path", ["/ws/dashboard/", "/ws/projects/demo/"])
-def test_a_browser_that_is_not_logged_in_is_told_so(server: Server, path: str) -> None:
+def test_a_browser_that_is_not_logged_in_learns_why(server: Server, path: str) -> None:
     with Socket(server, path, origin=server.url) as socket_:
         assert socket_.close_code() == (4401, "not logged in")
     assert server.has_logged(f"{path}: closed 127.0.0.1 (4401): not logged in")
@@ -41,7 +41,7 @@ def test_a_browser_that_is_not_logged_in_is_told_so(server: Server, path: str) -
         {"Authorization": "Bearer "},
     ],
 )
-def test_a_device_without_a_token_is_told_so(server: Server, headers: dict[str, str]) -> None:
+def test_a_device_without_a_token_learns_why(server: Server, headers: dict[str, str]) -> None:
     with Socket(server, "/ws/devices/", headers) as socket_:
         assert socket_.close_code() == (4401, "no token: send Authorization: Bearer TOKEN")
 
@@ -167,7 +167,7 @@ def test_a_device_cannot_answer_what_another_was_asked(
     assert browser.receive("response", request_id=request_id)["payload"] == "true"
 
 
-def test_an_address_with_nothing_behind_it_is_told_so(world: World) -> None:
+def test_an_address_with_nothing_behind_it_learns_why(world: World) -> None:
     with world.user.browser("/ws/nothing/") as socket_:
         assert socket_.close_code() == (4404, "there is nothing here")
 
@@ -230,11 +230,11 @@ def test_a_malformed_request_is_answered_under_its_id(
     request_id = new_id()
     message = {"event": "command", "request_id": request_id, "device_id": "d", "command": "c"}
     browser.send({**message, **change})
-    told = json.loads(browser.connection.recv(timeout=PATIENCE_S))
-    while told.get("request_id") != request_id:
-        told = json.loads(browser.connection.recv(timeout=PATIENCE_S))
-    assert told["error"]["code"] == "malformed"
-    assert says in told["error"]["message"]
+    received = json.loads(browser.connection.recv(timeout=PATIENCE_S))
+    while received.get("request_id") != request_id:
+        received = json.loads(browser.connection.recv(timeout=PATIENCE_S))
+    assert received["error"]["code"] == "malformed"
+    assert says in received["error"]["message"]
 
 
 def test_events_and_fields_that_are_not_known_do_no_harm(browser: Socket) -> None:

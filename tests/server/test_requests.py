@@ -50,7 +50,7 @@ def test_a_request_comes_back_with_the_servers_stamps_in_order(
     assert obedient.obeyed[-1]["command"] == "echo"
 
 
-def test_a_finished_trace_is_stored_and_told_to_all_dashboards_of_its_owner(
+def test_a_finished_trace_is_stored_and_sent_to_all_dashboards_of_its_owner(
     world: World, browser: Socket, obedient: Obedient, device_id: str
 ) -> None:
     del obedient
@@ -237,6 +237,6 @@ def test_nobody_stamps_for_another(browser: Socket, device: RawDevice, device_id
     assert command["trace"]["server_receive"] > lie
     assert "device_send" not in command["trace"]
     device.answer(command, trace={**command["trace"], "client_send": lie, "server_send": lie})
-    told = browser.receive("response", request_id=request_id)["trace"]
-    assert told["client_send"] == 5.0
-    assert told["server_send"] == command["trace"]["server_send"]
+    reported = browser.receive("response", request_id=request_id)["trace"]
+    assert reported["client_send"] == 5.0
+    assert reported["server_send"] == command["trace"]["server_send"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("path", ["/api/devices/", "/api/traces/", f"/api/traces/{'0' * 32}/"])
-def test_nothing_is_told_to_whoever_is_not_logged_in(server: Server, path: str) -> None:
+def test_nothing_is_shown_to_anyone_who_is_not_logged_in(server: Server, path: str) -> None:
     answer = fetch(server.url + path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthenticated")
 
@@ -35,12 +35,16 @@ def test_devices_say_how_they_are(world: World, device: RawDevice, device_id: st
     device.send({"event": "clock_sync_request", "request_id": "done"})
     device.receive("clock_sync_response")
     found = {each["id"]: each for each in world.user.get("/api/devices/").json()["devices"]}
-    told = found[device_id]
-    assert (told["online"], told["project"], told["commands"]) == (True, "demo", ["echo"])
-    assert (told["clock"]["offset_ms"], told["outbox"]["waiting"]) == (2200.5, 3)
-    assert "else" not in told["clock"]
-    assert len(told["clock"]["last_error"]) == 200
-    assert "\x00" not in told["clock"]["last_error"]
+    answered = found[device_id]
+    assert (answered["online"], answered["project"], answered["commands"]) == (
+        True,
+        "demo",
+        ["echo"],
+    )
+    assert (answered["clock"]["offset_ms"], answered["outbox"]["waiting"]) == (2200.5, 3)
+    assert "else" not in answered["clock"]
+    assert len(answered["clock"]["last_error"]) == 200
+    assert "\x00" not in answered["clock"]["last_error"]
     assert found[world.devices[1]["id"]]["online"] is False
 
 
@@ -49,15 +53,19 @@ def test_a_command_over_http_is_answered_with_its_trace(
 ) -> None:
     body = {"command": "echo", "payload": {"n": [1, 2.5, None]}}
     answer = world.user.post(f"/api/devices/{device_id}/commands/", body)
-    told = answer.json()
-    assert (answer.status_code, told["status"], told["payload"]) == (200, "ok", body["payload"])
-    trace = Trace.from_message(told["trace"])
+    answered = answer.json()
+    assert (answer.status_code, answered["status"], answered["payload"]) == (
+        200,
+        "ok",
+        body["payload"],
+    )
+    trace = Trace.from_message(answered["trace"])
     assert trace.problems() == []
     assert trace.get("client_receive") is not None
     assert str(trace.entity("client_send")).startswith("server:")
-    assert obedient.obeyed[-1]["request_id"] == told["request_id"]
-    stored = world.user.get(f"/api/traces/{told['request_id']}/").json()
-    assert stored["trace"] == told["trace"]
+    assert obedient.obeyed[-1]["request_id"] == answered["request_id"]
+    stored = world.user.get(f"/api/traces/{answered['request_id']}/").json()
+    assert stored["trace"] == answered["trace"]
 
 
 def test_what_goes_wrong_over_http_has_its_status(
@@ -121,7 +129,7 @@ def test_traces_are_found_by_device_duration_problem_and_page(
 @pytest.mark.parametrize(
     "query", [{"limit": "many"}, {"min_ms": "nan"}, {"problem": "all"}, {"min_ms": "1e999"}]
 )
-def test_a_bad_query_is_told(world: World, query: dict[str, str]) -> None:
+def test_a_bad_query_is_reported(world: World, query: dict[str, str]) -> None:
     answer = world.user.get("/api/traces/", **query)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_query")
 

@@ -118,7 +118,7 @@ def test_a_second_connection_in_another_process_takes_the_first_ones_place(pair:
             assert browser.receive("response", request_id=request_id)["status"] == "ok"
 
 
-def test_dashboards_of_both_processes_are_told_of_a_trace(pair: Pair) -> None:
+def test_dashboards_of_both_processes_hear_of_a_trace(pair: Pair) -> None:
     device_id, token = pair.devices[0]["id"], pair.devices[0]["token"]
     with (
         RawDevice(pair.one, token) as device,
@@ -249,7 +249,7 @@ def test_an_answer_that_cannot_be_passed_on_is_not_acknowledged_and_arrives_late
             pair.backends.redis.kill()
             sent = device.answer(command)
             assert device.close_code()[0] == 1011
-            assert not [told for told in device.kept if told["event"] == "ack"]
+            assert not [ack for ack in device.kept if ack["event"] == "ack"]
         pair.backends.redis.start()
         # What Redis passes on before all listen to it again is lost: a browser is told `timeout`.
         eventually(lambda: _is_reached(pair, browser))

@@ -113,10 +113,10 @@ def device(
 ) -> Iterator[str]:
     """A device of the package's own; gives its id."""
     running, made = server
-    told = made["devices"][0]
+    workshop = made["devices"][0]
     log = tmp_path / "device.log"
-    device = Device(running, told["token"], time_source.address, log, **variables)
-    yield told["id"]
+    device = Device(running, workshop["token"], time_source.address, log, **variables)
+    yield workshop["id"]
     device.stop()
 
 

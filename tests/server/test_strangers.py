@@ -90,7 +90,7 @@ def test_silent_sockets_keep_nobody_out(world: World, server: Server) -> None:
             assert patient.receive("clock_sync_response", request_id="a7")
 
 
-def test_who_has_to_make_room_is_told_to_come_back(server: Server) -> None:
+def test_who_has_to_make_room_is_asked_to_come_back(server: Server) -> None:
     with ExitStack() as open_:
         first = open_.enter_context(Socket(server, "/clock/", address="127.0.0.3"))
         for _ in range(60):

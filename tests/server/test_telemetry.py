@@ -39,15 +39,15 @@ def test_the_spans_of_all_three_are_one_tree_dated_by_the_stamps(
 
     def ask() -> None:
         server.start()
-        told = made["devices"][0]
+        workshop = made["devices"][0]
         log = tmp_path / "device.log"
-        device = Device(server, told["token"], time_source.address, log, **endpoint)
+        device = Device(server, workshop["token"], time_source.address, log, **endpoint)
         try:
             eventually(lambda: "connected" in log.read_text() and "synchr" in log.read_text())
             user = Session(server, made["user"], made["password"])
             with user.browser() as browser:
                 eventually(lambda: browser.receive("devices")["devices"][1]["online"])
-                response = browser.receive("response", request_id=browser.ask(told["id"]))
+                response = browser.receive("response", request_id=browser.ask(workshop["id"]))
                 trace = response["trace"]
                 trace["client_receive"] = trace["server_send_response"] + 0.5
                 for name, value in (("max_error_ms", 0.5), ("epoch", 1), ("entities", "browser")):
@@ -134,8 +134,8 @@ def test_what_instruments_the_server_has_true_times_while_the_systems_clock_is_b
             server.stop()
     truth.learn()
     (first, *_) = requests()
-    told_s = email.utils.parsedate_to_datetime(date).timestamp()
-    assert told_s * 1e9 < truth.real_ns(before) - 0.9e9, "the server's clock is behind"
+    reported_s = email.utils.parsedate_to_datetime(date).timestamp()
+    assert reported_s * 1e9 < truth.real_ns(before) - 0.9e9, "the server's clock is behind"
     assert first.attributes["ntp_clock.synchronised"] is True
     error_ns = first.attributes["ntp_clock.max_error_ns"]
     assert error_ns < 1e9

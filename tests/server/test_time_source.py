@@ -20,12 +20,12 @@ def test_stamps_vanish_with_the_time_say_why_and_come_back(tmp_path: Path) -> No
     server = Server(tmp_path, source.address, COMMANDS_RATE="1000/1000", LOG_LEVEL="WARNING")
     made = server.prepare()
     server.start()
-    told = made["devices"][0]
-    device = Device(server, told["token"], source.address, tmp_path / "device.log")
+    workshop = made["devices"][0]
+    device = Device(server, workshop["token"], source.address, tmp_path / "device.log")
     user = Session(server, made["user"], made["password"])
 
     def asked() -> dict[str, Any]:
-        path = f"/api/devices/{told['id']}/commands/"
+        path = f"/api/devices/{workshop['id']}/commands/"
         answer: dict[str, Any] = user.post(path, {"command": "echo"}).json()
         return answer
 

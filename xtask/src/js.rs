@@ -30,9 +30,9 @@ pub(crate) fn run(args: &JsArgs) -> Result<bool> {
         return Ok(true);
     }
     let job = Job::start(&project, "js")?;
-    let told = build(&job);
+    let outcome = build(&job);
     job.finish();
-    println!("{}", told.with_context(|| format!("see {}", project.shown(job.log())))?);
+    println!("{}", outcome.with_context(|| format!("see {}", project.shown(job.log())))?);
     Ok(true)
 }
 
@@ -61,11 +61,11 @@ pub(crate) fn build(job: &Job) -> Result<String> {
         .env("NTP_CLOCK_PAGE_SOURCES", page_hash(project)?)
         .env("NTP_CLOCK_ORDER_SOURCES", order_hash(project)?)
         .env("NTP_CLOCK_OTEL_SOURCES", otel_hash(project)?);
-    let told = answer_of(job, &mut node)?;
+    let outcome = answer_of(job, &mut node)?;
     for (copy, source) in COPIES {
         fs::copy(project.path(source), project.path(copy))?;
     }
-    Ok(told.trim().to_owned())
+    Ok(outcome.trim().to_owned())
 }
 
 /// The wasm of a crate, with these features; its path.

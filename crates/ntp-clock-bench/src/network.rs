@@ -82,7 +82,7 @@ pub(crate) fn run(args: &NetworkArgs) -> Result<()> {
 fn print(profile: Profile, client: &str, starts: Vec<Start>) -> Result<()> {
     let name = profile.to_possible_value().context("a profile has no name")?;
     let profile_name = name.get_name().to_owned();
-    let outcome = Outcome { profile: profile_name, network: profile.told(), client, starts };
+    let outcome = Outcome { profile: profile_name, network: profile.description(), client, starts };
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())
 }

@@ -38,7 +38,7 @@ impl Profile {
     }
 
     /// In words for the table.
-    pub(crate) fn told(self) -> String {
+    pub(crate) fn description(self) -> String {
         let (to_server, to_client, loss) = self.numbers();
         let delay = if to_server == to_client {
             format!("{to_server} each way")
@@ -71,7 +71,10 @@ mod tests {
             let mut behaviour = Behaviour::default();
             profile.apply(&mut behaviour).unwrap();
             assert_ne!(behaviour, Behaviour::default(), "{profile:?}");
-            assert!(profile.told().contains("exp") || profile.told().contains("lognormal"));
+            assert!(
+                profile.description().contains("exp")
+                    || profile.description().contains("lognormal")
+            );
         }
     }
 }

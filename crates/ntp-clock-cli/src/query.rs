@@ -21,12 +21,12 @@ pub(crate) fn run(args: &QueryArgs, clock: Builder) -> Result<(), Failure> {
     let (clock, recording) = built.map_err(|error| Failure::Usage(error.to_string()))?;
     let events = clock.subscribe();
     let burst = Burst::take(&clock, &recording, args.timeout);
-    let told = told_until_end(&events, burst.reading.is_some());
+    let events_seen = events_until_end(&events, burst.reading.is_some());
     let status = clock.status();
     if args.json {
         print_line(&json(&burst, &status).to_string())?;
     } else {
-        print(&human(&burst, &status, &told))?;
+        print(&human(&burst, &status, &events_seen))?;
     }
     match burst.reading {
         Some(_) => Ok(()),
@@ -120,19 +120,19 @@ impl Keys {
 }
 
 /// What the clock told of its round. The status is up to date once its end has been told.
-fn told_until_end(events: &Events, synchronised: bool) -> Vec<ClockEvent> {
+fn events_until_end(events: &Events, synchronised: bool) -> Vec<ClockEvent> {
     let is_end = |event: &ClockEvent| match event.kind() {
         Event::Synchronised { .. } => true,
         // One before it has waited for keys.
         Event::AttemptFailed { .. } => !synchronised,
         _ => false,
     };
-    let mut told = Vec::new();
-    while !told.last().is_some_and(is_end) {
+    let mut events_seen = Vec::new();
+    while !events_seen.last().is_some_and(is_end) {
         let Some(event) = events.next_timeout(LOOK) else { break };
-        told.push(event);
+        events_seen.push(event);
     }
-    told
+    events_seen
 }
 
 /// Of the exchange's middle from the system's clock then.
@@ -156,7 +156,7 @@ fn system_at(local: LocalTime, clock: &Clock) -> Span {
     pairs.into_iter().min_by_key(|(width, _)| *width).map_or(Span::ZERO, |(_, system)| system)
 }
 
-fn human(burst: &Burst, status: &Status, told: &[ClockEvent]) -> String {
+fn human(burst: &Burst, status: &Status, events_seen: &[ClockEvent]) -> String {
     let proofs = nts::rows(status);
     let width = if proofs.is_empty() { 8 } else { 12 };
     let mut text = String::new();
@@ -191,7 +191,7 @@ fn human(burst: &Burst, status: &Status, told: &[ClockEvent]) -> String {
     }
     for (name, count) in status.rejections() {
         // The words are in the events, for those that came after the subscription began.
-        let words = told.iter().find_map(|event| match event.kind() {
+        let words = events_seen.iter().find_map(|event| match event.kind() {
             Event::Rejected(rejection) if rejection.name() == name => {
                 Some(format!(" ({rejection})"))
             }

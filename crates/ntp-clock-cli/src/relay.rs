@@ -141,10 +141,10 @@ impl News {
 
     /// A line for the first synchronisation and for all that is out of the ordinary, for ever.
     async fn tell(self, clock: &Clock) {
-        let mut told = false;
+        let mut announced = false;
         loop {
-            if !told && let Some(reading) = clock.now() {
-                told = true;
+            if !announced && let Some(reading) = clock.now() {
+                announced = true;
                 let (status, error) = (clock.status(), display::span(reading.max_error()));
                 let proved = if status.authenticated { ", authenticated" } else { "" };
                 say(&format!("synchronised with {}, within {error}{proved}", status.server));

@@ -189,7 +189,7 @@ fn a_closed_pipe_ends_every_command_quietly() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told_and_is_no_success() {
+fn a_full_disk_is_reported_and_is_no_success() {
     let (_server, address) = server(|_| {});
     let recorded = run_with(&address, &["record", "/dev/full", "--duration", "5s"]);
     assert_eq!(recorded.code, Some(1), "{recorded:?}");

@@ -23,14 +23,14 @@ fn refuses(fault: Fault, reason: &str, words: &str) {
 }
 
 #[test]
-fn a_reply_that_is_not_ours_is_told_apart() {
+fn a_reply_that_is_not_ours_is_distinguished() {
     refuses(Fault::WrongOrigin, "origin", "wrong origin timestamp");
     refuses(Fault::Mode(ntp_clock_core::Mode::Client), "mode", "not a server's reply");
     refuses(Fault::Version(3), "version", "not in NTP version 4");
 }
 
 #[test]
-fn a_reply_whose_times_are_impossible_is_told_apart() {
+fn a_reply_whose_times_are_impossible_is_distinguished() {
     refuses(Fault::ZeroReceive, "zero_timestamp", "timestamp missing");
     refuses(Fault::ZeroTransmit, "zero_timestamp", "timestamp missing");
     refuses(Fault::Backwards(Span::from_millis(5)), "backward_timestamps", "run backwards");
@@ -39,19 +39,19 @@ fn a_reply_whose_times_are_impossible_is_told_apart() {
 }
 
 #[test]
-fn a_server_that_is_not_synchronised_is_told_apart() {
+fn a_server_that_is_not_synchronised_is_distinguished() {
     refuses(Fault::Leap(Leap::Unsynchronised), "unsynchronised", "server is not synchronised");
     refuses(Fault::Stratum(16), "unsynchronised", "server is not synchronised");
 }
 
 #[test]
-fn a_malformed_reply_is_told_apart() {
+fn a_malformed_reply_is_distinguished() {
     refuses(Fault::Truncate(47), "malformed", "malformed packet");
     refuses(Fault::Junk(300), "malformed", "malformed packet");
 }
 
 #[test]
-fn a_kiss_o_death_is_told_with_its_code() {
+fn a_kiss_o_death_is_reported_with_its_code() {
     refuses(Fault::Kiss(*b"DENY"), "kiss", "kiss-o'-death DENY");
 }
 
@@ -95,7 +95,7 @@ fn now_and_status_give_no_time_and_say_why() {
 }
 
 #[test]
-fn a_name_that_nobody_knows_is_told() {
+fn a_name_that_nobody_knows_is_reported() {
     let query = run(["query", "no.such.host.invalid", "--timeout", "8s"]);
     assert_eq!(query.code, Some(1), "{query:?}");
     assert!(query.err.contains("no.such.host.invalid"), "{}", query.err);

@@ -70,7 +70,7 @@ fn completions_and_manual_pages_are_generated_from_the_command_itself() {
 }
 
 #[test]
-fn the_version_is_told() {
+fn the_version_is_reported() {
     let version = format!("ntp-clock {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(said(&["--version"]), version);
 }

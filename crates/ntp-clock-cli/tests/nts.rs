@@ -95,8 +95,8 @@ fn every_command_that_asks_a_server_takes_an_nts_one_by_name_or_by_variable() {
         // Long enough for the end of the first round, which is told.
         let watch = ask(&["watch", "--count", "12", "--interval", "250ms"]);
         assert!(watch.out.contains("  synchronised  authenticated\n"), "{watch:?}");
-        let told = format!("# synchronised with {name}, authenticated, asked at {time_at}: ");
-        assert!(watch.out.contains(&told), "{watch:?}");
+        let said_first = format!("# synchronised with {name}, authenticated, asked at {time_at}: ");
+        assert!(watch.out.contains(&said_first), "{watch:?}");
     };
     thread::scope(|both| {
         both.spawn(|| check(&by_variable));
@@ -111,9 +111,9 @@ fn every_command_that_asks_a_server_takes_an_nts_one_by_name_or_by_variable() {
     let relay = ["relay", "--listen", "127.0.0.1:0", "--server", &target, "--nts-ca"];
     let mut relay = piped(command().args(relay).arg(server.authority.file()));
     let mut said = BufReader::new(relay.stdout.take().expect("piped")).lines();
-    let told = said.nth(1).expect("when it is synchronised").expect("text");
-    assert!(told.starts_with(&format!("synchronised with {name}, ")), "{told}");
-    assert!(told.ends_with(", authenticated"), "{told}");
+    let said_first = said.nth(1).expect("when it is synchronised").expect("text");
+    assert!(said_first.starts_with(&format!("synchronised with {name}, ")), "{said_first}");
+    assert!(said_first.ends_with(", authenticated"), "{said_first}");
     relay.kill().expect("it runs");
     relay.wait().expect("ends");
 
@@ -143,7 +143,7 @@ fn refuses(target: &str, authority: &Authority, words: &str, code: &str) {
 }
 
 #[test]
-fn a_key_exchange_that_fails_is_told_by_its_reason_and_a_code() {
+fn a_key_exchange_that_fails_is_reported_by_its_reason_and_a_code() {
     let Some(server) = NtsServer::start() else { return };
     let certify = |authority: &Authority| authority.certify_until(2_020, (2026, 11, 15));
     let Some(expired) = NtsServer::start_with(certify) else { return };

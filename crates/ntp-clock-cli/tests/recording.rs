@@ -41,8 +41,8 @@ fn a_session_with_loss_delay_an_outage_and_a_step_replays_to_exactly_the_live_an
     assert_eq!(first.code, Some(0), "{}", first.err);
     let differ = live.lines().zip(first.out.lines()).position(|(live, replayed)| live != replayed);
     assert_eq!((differ, live.lines().count()), (None, first.out.lines().count()));
-    let told = live.lines().filter(|line| !line.contains("null")).count();
-    assert!(told > 10_000, "{told} readings");
+    let count = live.lines().filter(|line| !line.contains("null")).count();
+    assert!(count > 10_000, "{count} readings");
     let logged = std::fs::read_to_string(&log).unwrap();
     assert!(logged.contains("\"lost\"") && logged.contains("\"round_end\""));
 

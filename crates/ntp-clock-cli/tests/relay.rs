@@ -151,11 +151,14 @@ fn its_options_reach_the_relay() {
         answers.push_str(std::str::from_utf8(&chunk[..got]).unwrap());
     }
     let all: Vec<_> = (0..3).map(|_| TcpStream::connect(&relay.address).unwrap()).collect();
-    let mut told = String::new();
+    let mut printed = String::new();
     let mut last = all.last().unwrap();
     last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    last.read_to_string(&mut told).unwrap();
-    assert!(told.starts_with("HTTP/1.1 503") && told.contains("too many connections"), "{told}");
+    last.read_to_string(&mut printed).unwrap();
+    assert!(
+        printed.starts_with("HTTP/1.1 503") && printed.contains("too many connections"),
+        "{printed}"
+    );
 }
 
 #[cfg(unix)]
@@ -311,11 +314,11 @@ fn the_javascript_clock_synchronises_through_it_over_http_and_websocket() {
     let args = ["--experimental-websocket", "--input-type=module", "-", module, &http, &ws];
     let Some(ran) = optional("node", "nodejs", &args, script) else { return };
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    let told: Vec<Value> =
+    let printed: Vec<Value> =
         ran.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let ways: Vec<_> = told.iter().map(|status| &status["via"]).collect();
+    let ways: Vec<_> = printed.iter().map(|status| &status["via"]).collect();
     assert_eq!(ways, ["http-relay", "ws-relay"]);
-    for status in told {
+    for status in printed {
         let number = |name: &str| status[name].as_f64().expect(name);
         // Date.now() is cut off to the millisecond.
         assert!(number("error") <= number("maxErrorMs") + 1.0, "{status}");

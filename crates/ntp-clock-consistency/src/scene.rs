@@ -96,7 +96,7 @@ impl Scene {
 struct Started {
     child: Child,
     orders: ChildStdin,
-    told: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
 }
 
 impl Started {
@@ -110,16 +110,16 @@ impl Started {
             command.arg("--without-wait");
         }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (orders, told) = (child.stdin.take(), child.stdout.take());
+        let (orders, output) = (child.stdin.take(), child.stdout.take());
         let orders = orders.context("no pipe to a process")?;
-        let told = BufReader::new(told.context("no pipe from a process")?);
-        Ok(Started { child, orders, told })
+        let output = BufReader::new(output.context("no pipe from a process")?);
+        Ok(Started { child, orders, output })
     }
 
     /// The counter's name, once its clock is synchronised.
     fn counter(&mut self) -> Result<String> {
         let mut line = String::new();
-        self.told.read_line(&mut line)?;
+        self.output.read_line(&mut line)?;
         let counter = line.strip_prefix("ready ").context("a process did not get the time")?;
         Ok(counter.trim().to_owned())
     }
@@ -130,7 +130,7 @@ impl Started {
 
     fn listen(mut self, path: &'static str) -> Result<Process> {
         let mut process = Process { path, transactions: vec![], errors_us: vec![], replies: 0 };
-        for line in (&mut self.told).lines() {
+        for line in (&mut self.output).lines() {
             process.note(&line?)?;
         }
         let status = self.child.wait()?;

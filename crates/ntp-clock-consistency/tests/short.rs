@@ -8,17 +8,17 @@ fn commit_wait_keeps_four_processes_in_order_and_without_it_the_checker_finds_vi
         .args(["--transactions", "2000", "--control", "2000", "--threads", "32", "--seed", "7"])
         .output()
         .expect("it starts");
-    let told = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}\n{errors}");
-    let found: Vec<&str> = told.lines().filter(|line| line.contains(" violations, ")).collect();
-    let [waited, control] = found[..] else { panic!("{told}") };
+    assert!(output.status.success(), "{printed}\n{errors}");
+    let found: Vec<&str> = printed.lines().filter(|line| line.contains(" violations, ")).collect();
+    let [waited, control] = found[..] else { panic!("{printed}") };
     assert!(
         waited.starts_with("2000 transactions, ") && waited.contains(" 0 violations, "),
-        "{told}"
+        "{printed}"
     );
     assert!(
         !control.contains(" 0 violations, ") && control.contains("gap between stamps -"),
-        "{told}"
+        "{printed}"
     );
 }

@@ -60,8 +60,9 @@ impl Discipline {
         now: LocalTime,
     ) -> Self {
         if !mapping.is_sound() {
-            let told = Some(mapping.valid_from).filter(|from| *from != LocalTime::MAX);
-            let since = told.map_or(counter_whole_since, |from| from.max(counter_whole_since));
+            let valid_from = Some(mapping.valid_from).filter(|from| *from != LocalTime::MAX);
+            let since =
+                valid_from.map_or(counter_whole_since, |from| from.max(counter_whole_since));
             let fresh = Discipline::new(estimator, since);
             return Discipline { epoch: mapping.epoch.max(FIRST_EPOCH), ..fresh };
         }
@@ -210,16 +211,17 @@ impl Discipline {
     /// Remembers whether a leap second is announced. While one may be happening, what the server
     /// announces is ambiguous and the warning stands.
     fn note_leap(&mut self, reply: &ServerReply) {
-        let (told, error) = (reply.transmit_time, reply.max_error());
-        let happening =
-            |leap: UnixTime| told + error >= leap && told - error < leap + LEAP_SECOND.times(3);
+        let (claimed, error) = (reply.transmit_time, reply.max_error());
+        let happening = |leap: UnixTime| {
+            claimed + error >= leap && claimed - error < leap + LEAP_SECOND.times(3)
+        };
         if self.leap.is_some_and(happening) {
             return;
         }
         self.leap = match reply.leap {
             // The month's last second is missing, or comes twice: then what is past for the first
             // time is so for good only the second time.
-            Leap::Insert | Leap::Delete => Some(told.next_month() - LEAP_SECOND),
+            Leap::Insert | Leap::Delete => Some(claimed.next_month() - LEAP_SECOND),
             Leap::None | Leap::Unsynchronised => None,
         };
     }

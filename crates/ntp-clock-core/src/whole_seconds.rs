@@ -73,15 +73,15 @@ impl WholeSeconds {
     ) -> Stamped {
         self.resolution = resolution.abs();
         let s = stamp.as_nanos();
-        let told = Limits {
+        let limits = Limits {
             least_ns: s.saturating_sub(t4.as_nanos()),
             most_ns: s.saturating_add(self.resolution.as_nanos()).saturating_sub(t1.as_nanos()),
             at: t4,
         };
-        let both = self.known.map_or(told, |known| known.widened_to(t4).intersected(told));
+        let both = self.known.map_or(limits, |known| known.widened_to(t4).intersected(limits));
         let contradiction = both.least_ns.saturating_sub(both.most_ns);
         let known = if contradiction > self.assumed_error.times(2).as_nanos() {
-            told
+            limits
         } else {
             both.ordered()
         };
@@ -206,9 +206,9 @@ mod tests {
             let stamp = UnixTime::from_nanos(shown - shown.rem_euclid(step));
             let t4 = LocalTime::from_nanos(arrival + back_ns);
             self.local_ns = t4.as_nanos() + 50_000_000;
-            let told = self.stamps.stamp(t1, stamp, self.resolution, t4);
-            assert!(told.received_at <= t4);
-            Exchange::new(told.sent_at, told.reply, told.received_at).expect("possible")
+            let stamped = self.stamps.stamp(t1, stamp, self.resolution, t4);
+            assert!(stamped.received_at <= t4);
+            Exchange::new(stamped.sent_at, stamped.reply, stamped.received_at).expect("possible")
         }
     }
 

@@ -50,8 +50,8 @@ fn chronys_reply_is_still_proved_and_with_any_bit_changed_it_is_not() {
         assert!(association.open(&changed).is_err(), "bit {bit}");
     }
     let Ok(Opened::Authenticated(proved)) = association.open(&reply) else { panic!("its reply") };
-    let told = proved.packet().transmit_timestamp.to_unix();
-    assert!(told > UnixTime::from_nanos(1_790_000_000_000_000_000), "{told}");
+    let server_time = proved.packet().transmit_timestamp.to_unix();
+    assert!(server_time > UnixTime::from_nanos(1_790_000_000_000_000_000), "{server_time}");
     assert_eq!((proved.packet().stratum, association.cookies()), (1, 8));
     assert_eq!(association.open(&reply), Err(Refusal::Duplicate));
 }

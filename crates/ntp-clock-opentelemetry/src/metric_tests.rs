@@ -163,8 +163,8 @@ fn a_scope_with_a_point_or_an_exemplar_that_cannot_be_dated_stays_as_it_is_and_s
     for (mut plain, synchronised) in [(good, true), (point, false), (exemplar, false)] {
         let mut redated = plain.clone();
         metrics.redate(&mut redated);
-        let told = said(&redated, "ntp_clock.synchronised");
-        assert_eq!(told, Some(any_value::Value::BoolValue(synchronised)));
+        let reported = said(&redated, "ntp_clock.synchronised");
+        assert_eq!(reported, Some(any_value::Value::BoolValue(synchronised)));
         assert_eq!(points_of(&mut redated) == points_of(&mut plain), !synchronised);
     }
 }

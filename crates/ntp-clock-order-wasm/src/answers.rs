@@ -59,24 +59,24 @@ impl Orders {
     #[must_use]
     pub fn answer(&mut self, tape: &[u8]) -> Vec<u8> {
         let mut asked = Reader::new(tape);
-        let mut told = Writer::default();
-        told.u32(1);
-        match self.told(&mut asked, &mut told) {
-            Ok(()) => told.into_bytes(),
+        let mut out = Writer::default();
+        out.u32(1);
+        match self.write_answer(&mut asked, &mut out) {
+            Ok(()) => out.into_bytes(),
             Err(wrong) => {
-                let mut told = Writer::default();
-                told.u32(0).text(&wrong);
-                told.into_bytes()
+                let mut out = Writer::default();
+                out.u32(0).text(&wrong);
+                out.into_bytes()
             }
         }
     }
 
-    fn told(&mut self, asked: &mut Reader<'_>, told: &mut Writer) -> Result<(), String> {
+    fn write_answer(&mut self, asked: &mut Reader<'_>, out: &mut Writer) -> Result<(), String> {
         let question = asked.u32();
         let question = Question::ALL.get(question as usize).ok_or("there is no such question")?;
         match question {
             Question::NewRelations => {
-                told.u32(self.relations.put(relations(asked)?));
+                out.u32(self.relations.put(relations(asked)?));
             }
             Question::Between => {
                 let evidence = evidence(asked);
@@ -85,19 +85,19 @@ impl Orders {
                 let (relation, rests_on) = relations
                     .between(i, j, evidence)
                     .ok_or_else(|| format!("there is no moment {i} or {j}"))?;
-                tell_relation(told, &relation, &rests_on);
+                tell_relation(out, &relation, &rests_on);
             }
             Question::Contradictions => {
                 let contradictions =
                     self.relations.get(asked.u32()).ok_or(DROPPED)?.contradictions();
-                told.u32(contradictions.len() as u32);
+                out.u32(contradictions.len() as u32);
                 for reasons in contradictions {
-                    told.texts(&reasons);
+                    out.texts(&reasons);
                 }
             }
             Question::DropRelations => self.relations.drop(asked.u32()),
             Question::NewLinks => {
-                told.u32(self.links.put(Links::new(asked.u32() as usize)));
+                out.u32(self.links.put(Links::new(asked.u32() as usize)));
             }
             Question::DropLinks => self.links.drop(asked.u32()),
             Question::Exchange
@@ -106,7 +106,7 @@ impl Orders {
             | Question::Difference
             | Question::Pairs => {
                 let links = self.links.get(asked.u32()).ok_or(DROPPED)?;
-                of_links(*question, links, asked, told)?;
+                of_links(*question, links, asked, out)?;
             }
         }
         Ok(())
@@ -117,18 +117,18 @@ fn of_links(
     question: Question,
     links: &mut Links,
     asked: &mut Reader<'_>,
-    told: &mut Writer,
+    out: &mut Writer,
 ) -> Result<(), String> {
     if question == Question::Pairs {
-        told.u32(links.len() as u32);
+        out.u32(links.len() as u32);
         for state in links.iter() {
             let link = state.link;
             let newest = link.newest_a().map_or(-1, LocalTime::as_nanos);
-            told.text(state.a).text(state.b);
+            out.text(state.a).text(state.b);
             for count in [link.exchanges(), link.messages(), link.restarts()] {
-                told.f64(count as f64);
+                out.f64(count as f64);
             }
-            told.i64(newest);
+            out.i64(newest);
         }
         return Ok(());
     }
@@ -141,17 +141,17 @@ fn of_links(
                 sent_b: local(asked),
                 received_a: local(asked),
             };
-            tell_fed(told, links.exchange(&a, &b, &stamps).map_err(|error| error.to_string())?);
+            tell_fed(out, links.exchange(&a, &b, &stamps).map_err(|error| error.to_string())?);
         }
         Question::Message => {
             let (sent, received) = (local(asked), local(asked));
             let fed = links.message(&a, &b, sent, received).map_err(|error| error.to_string())?;
-            tell_fed(told, fed);
+            tell_fed(out, fed);
         }
         Question::Snapshot => match NamedLink::of(links, &a, &b, local(asked)) {
-            Some(link) => tell_link(told.u32(1), &link),
+            Some(link) => tell_link(out.u32(1), &link),
             None => {
-                told.u32(0);
+                out.u32(0);
             }
         },
         _ => {
@@ -159,7 +159,7 @@ fn of_links(
             let between = links
                 .between((&a, at_a), (&b, at_b), evidence(asked))
                 .map_err(|error| error.to_string())?;
-            tell_relation(told, &between.relation, &between.rests_on());
+            tell_relation(out, &between.relation, &between.rests_on());
         }
     }
     Ok(())
@@ -207,8 +207,8 @@ fn link(asked: &mut Reader<'_>) -> NamedLink {
     }
 }
 
-fn tell_link(told: &mut Writer, NamedLink { a, b, snapshot, exchanges }: &NamedLink) {
-    told.text(a).text(b).i64(snapshot.a.as_nanos()).i64(snapshot.b.as_nanos());
+fn tell_link(out: &mut Writer, NamedLink { a, b, snapshot, exchanges }: &NamedLink) {
+    out.text(a).text(b).i64(snapshot.a.as_nanos()).i64(snapshot.b.as_nanos());
     for number in [
         snapshot.lower_ns,
         snapshot.upper_ns,
@@ -220,34 +220,34 @@ fn tell_link(told: &mut Writer, NamedLink { a, b, snapshot, exchanges }: &NamedL
         exchanges.0,
         exchanges.1,
     ] {
-        told.f64(number);
+        out.f64(number);
     }
 }
 
-fn tell_fed(told: &mut Writer, fed: Fed) {
-    told.text(match fed {
+fn tell_fed(out: &mut Writer, fed: Fed) {
+    out.text(match fed {
         Fed::Kept => "kept",
         Fed::Dropped => "dropped",
         Fed::Restarted => "restarted",
     });
 }
 
-fn tell_relation(told: &mut Writer, relation: &Relation, rests_on: &[String]) {
-    told.text(match relation.verdict {
+fn tell_relation(out: &mut Writer, relation: &Relation, rests_on: &[String]) {
+    out.text(match relation.verdict {
         Verdict::Before => "certainly_before",
         Verdict::After => "certainly_after",
         Verdict::CannotTell => "cannot_tell",
     });
-    told.text(match relation.by {
+    out.text(match relation.by {
         Some(By::Clock) => "clock",
         Some(By::Cause) => "cause",
         None => "",
     });
     let Relation { lower, upper, estimate, est_error, .. } = relation;
     for span in [lower, upper, estimate, est_error] {
-        told.f64(span.map_or(f64::NAN, |span| span.as_nanos() as f64));
+        out.f64(span.map_or(f64::NAN, |span| span.as_nanos() as f64));
     }
-    told.texts(rests_on);
+    out.texts(rests_on);
 }
 
 const DROPPED: &str = "it was dropped before";
@@ -261,9 +261,9 @@ mod tests {
     fn a_question_that_is_none_is_refused_in_words() {
         for tape in [&[99, 0, 0, 0][..], &[1, 0, 0, 0]] {
             let answer = Orders::new().answer(tape);
-            let mut told = Reader::new(&answer);
-            assert_eq!(told.u32(), 0);
-            assert!(!told.text().is_empty());
+            let mut reader = Reader::new(&answer);
+            assert_eq!(reader.u32(), 0);
+            assert!(!reader.text().is_empty());
         }
     }
 
@@ -286,14 +286,14 @@ mod tests {
         let made = ask(Question::NewLinks, &|asked| {
             asked.u32(10);
         });
-        let mut told = Reader::new(&made);
-        assert_eq!((told.u32(), told.u32()), (1, 1));
+        let mut reader = Reader::new(&made);
+        assert_eq!((reader.u32(), reader.u32()), (1, 1));
         let message = |asked: &mut Writer| {
             asked.u32(1).text("a").text("b").i64(5).i64(9);
         };
         let fed = ask(Question::Message, &message);
-        let mut told = Reader::new(&fed);
-        assert_eq!((told.u32(), told.text().as_str()), (1, "kept"));
+        let mut reader = Reader::new(&fed);
+        assert_eq!((reader.u32(), reader.text().as_str()), (1, "kept"));
         ask(Question::DropLinks, &|asked| {
             asked.u32(1);
         });

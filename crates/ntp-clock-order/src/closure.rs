@@ -83,7 +83,7 @@ impl Closure {
         let two = Two { i, j, graphs: &self.graphs, scenes };
         let known = self.known(&two, true);
         if scenes[0].void() == scenes[1].void() || !self.rests_on_void(&two, &known) {
-            return self.told(&two, &known);
+            return self.conclude(&two, &known);
         }
         // What is void at one of the moments is used for neither.
         let mut void = self.void.clone();
@@ -94,7 +94,7 @@ impl Closure {
             let found = [scenes[0].void(), scenes[1].void()];
             if found == [None, None] {
                 let two = Two { i, j, graphs: &graphs, scenes: [&scenes[0], &scenes[1]] };
-                return self.told(&two, &self.known(&two, true));
+                return self.conclude(&two, &self.known(&two, true));
             }
             for more in found.into_iter().flatten() {
                 void.merge(more);
@@ -124,7 +124,7 @@ impl Closure {
         })
     }
 
-    fn told(&self, two: &Two<'_>, known: &Known) -> Relation {
+    fn conclude(&self, two: &Two<'_>, known: &Known) -> Relation {
         let limits = known.limits;
         let same = two.i == two.j;
         if same || limits.is_empty() {
@@ -299,9 +299,9 @@ impl Closure {
             let is_void = |why| self.is_void(two, why);
             guesses.follow(&self.system, tree, one.clock, other.clock, x, &is_void)
         };
-        let told = guess.and_then(|guess| Some((y.checked_sub(guess.reading)?, guess.variance)));
+        let found = guess.and_then(|guess| Some((y.checked_sub(guess.reading)?, guess.variance)));
         let most = width / 2.0 * SHARE;
-        let (estimate, est_error) = match told {
+        let (estimate, est_error) = match found {
             // How fast the counter itself ran is a guess, too.
             Some((apart, variance)) => {
                 let drift = apart as f64 * TYPICAL_RATE;

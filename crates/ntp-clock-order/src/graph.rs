@@ -258,9 +258,9 @@ mod tests {
             let x = sense.signed(if is_a { a } else { b }) + away;
             let (point, rates) = near(sense, &snapshot, is_a, 0).flatten().expect("it is small");
             let quick = carried(&point, x, rates).expect("small");
-            let told = by_link(sense, &snapshot, is_a, x).expect("small");
+            let lines = by_link(sense, &snapshot, is_a, x).expect("small");
             // Never tighter, but for what the other one is rounded.
-            prop_assert!((-1..=3).contains(&(quick - told)), "{quick} {told}");
+            prop_assert!((-1..=3).contains(&(quick - lines)), "{quick} {lines}");
         }
     }
 }

@@ -146,7 +146,7 @@ impl Links {
         if checked(b)? != a {
             names.push(b);
         }
-        let (mut links, mut told) = (Vec::new(), Vec::new());
+        let (mut links, mut found) = (Vec::new(), Vec::new());
         // In an order that does not change from run to run.
         let mut pairs: Vec<_> = self.table.iter().collect();
         pairs.sort_unstable_by_key(|&(pair, _)| pair);
@@ -168,7 +168,7 @@ impl Links {
                 let (clock_a, clock_b) = (place(end), place(other));
                 links.push(LinkBetween { a: clock_a, b: clock_b, snapshot });
                 let names = if other == a { (other.as_str(), end) } else { (end, other.as_str()) };
-                told.push((names.0.to_owned(), names.1.to_owned()));
+                found.push((names.0.to_owned(), names.1.to_owned()));
             }
         }
         let clocks: Vec<_> = names.iter().map(|name| oscillator(name)).collect();
@@ -178,7 +178,7 @@ impl Links {
             utc: None,
         });
         let closure = Closure::new(&clocks, &stamps, &links, &[])?;
-        Ok(Between { relation: closure.relation(0, 1), links: told })
+        Ok(Between { relation: closure.relation(0, 1), links: found })
     }
 
     /// The link of these two; `None` where nothing was ever fed of them.
@@ -407,8 +407,8 @@ mod tests {
         links.exchange("shop", "hub", &exchange(0, 5_000_000)).unwrap();
         links.exchange("mail", "hub", &exchange(50_000_000, 2_000_000)).unwrap();
         // By the hub's counter 6 and 52 ms.
-        let told = links.between(("shop", ns(1_000_000)), ("mail", ns(50_000_000)), Evidence::All);
-        let Between { relation, links: names } = told.unwrap();
+        let found = links.between(("shop", ns(1_000_000)), ("mail", ns(50_000_000)), Evidence::All);
+        let Between { relation, links: names } = found.unwrap();
         assert_eq!((relation.verdict, relation.by), (Verdict::Before, Some(By::Clock)));
         assert_eq!(relation.rests_on, [Reason::Link(1), Reason::Link(0)]);
         assert_eq!(names[0], ("mail".to_owned(), "hub".to_owned()));
@@ -418,8 +418,8 @@ mod tests {
 
     #[test]
     fn moments_of_one_counter_need_no_link() {
-        let told = Links::new(1).between(("a", ns(5)), ("a", ns(4)), Evidence::All).unwrap();
-        assert_eq!(told.relation.verdict, Verdict::After);
-        assert_eq!(told.relation.rests_on, [Reason::Counter(0)]);
+        let found = Links::new(1).between(("a", ns(5)), ("a", ns(4)), Evidence::All).unwrap();
+        assert_eq!(found.relation.verdict, Verdict::After);
+        assert_eq!(found.relation.rests_on, [Reason::Counter(0)]);
     }
 }

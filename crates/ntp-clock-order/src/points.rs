@@ -70,8 +70,8 @@ impl Points {
     pub(crate) fn most_at(&self, x: i64) -> Option<(i64, Why)> {
         let next = self.points.partition_point(|point| point.at <= x);
         let before = next.checked_sub(1).and_then(|place| self.points.get(place));
-        let told = |point: &Point| Some((carried(point, x, self.rates)?, point.why));
-        match (before.and_then(told), self.points.get(next).and_then(told)) {
+        let limits = |point: &Point| Some((carried(point, x, self.rates)?, point.why));
+        match (before.and_then(limits), self.points.get(next).and_then(limits)) {
             (Some(one), Some(other)) => Some(if other.0 < one.0 { other } else { one }),
             (one, other) => one.or(other),
         }

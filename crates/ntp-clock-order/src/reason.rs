@@ -30,7 +30,7 @@ pub(crate) fn in_words<'a>(
     link: impl Fn(usize) -> Option<(&'a str, &'a str)>,
     cause: impl Fn(usize) -> Option<(&'a str, &'a str)>,
 ) -> Vec<String> {
-    let mut told: Vec<String> = Vec::with_capacity(reasons.len());
+    let mut said: Vec<String> = Vec::with_capacity(reasons.len());
     for reason in reasons {
         let words = match *reason {
             Reason::Counter(_) => Some("own counter".to_owned()),
@@ -40,9 +40,9 @@ pub(crate) fn in_words<'a>(
                 cause(place).map(|(earlier, later)| format!("message {earlier} -> {later}"))
             }
         };
-        told.extend(words.filter(|words| !told.contains(words)));
+        said.extend(words.filter(|words| !said.contains(words)));
     }
-    told
+    said
 }
 
 /// What one step from clock to clock rests on, small.

@@ -113,11 +113,11 @@ mod tests {
     #[test]
     fn a_second_of_a_counter_is_within_its_rate_of_a_true_second() {
         let second = Limits { lower: Some(1_000_000_000), upper: Some(1_000_000_000) };
-        let told = second.in_true_time(&Oscillator::FREE);
+        let line = second.in_true_time(&Oscillator::FREE);
         // 500 ppm and what a trifle more of a fast counter's second is.
-        assert!((-500_300..=-499_700).contains(&(told.lower.unwrap() - 1_000_000_000)));
-        assert!((500_200..=500_800).contains(&(told.upper.unwrap() - 1_000_000_000)));
-        assert_eq!(second.reversed().in_true_time(&Oscillator::FREE), told.reversed());
+        assert!((-500_300..=-499_700).contains(&(line.lower.unwrap() - 1_000_000_000)));
+        assert!((500_200..=500_800).contains(&(line.upper.unwrap() - 1_000_000_000)));
+        assert_eq!(second.reversed().in_true_time(&Oscillator::FREE), line.reversed());
     }
 
     #[test]

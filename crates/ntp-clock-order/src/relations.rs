@@ -68,8 +68,9 @@ impl NamedLink {
         let estimate_ns = if both { (lower_ns + upper_ns) / 2.0 } else { f64::NAN };
         let est_error_ns = if both { (upper_ns - lower_ns) / 4.0 } else { 0.0 };
         let known = lower_ns.is_finite() || upper_ns.is_finite();
-        let told = LinkSnapshot { lower_ns, upper_ns, estimate_ns, est_error_ns, ..self.snapshot };
-        known.then_some(told)
+        let reported =
+            LinkSnapshot { lower_ns, upper_ns, estimate_ns, est_error_ns, ..self.snapshot };
+        known.then_some(reported)
     }
 }
 
@@ -168,14 +169,14 @@ impl Relations {
             Evidence::Exchanges => self.exchanges.get_or_init(|| self.by_exchanges()).as_ref()?,
         };
         let relation = closure.relation(i, j);
-        let rests_on = self.told(&relation.rests_on);
+        let rests_on = self.in_words(&relation.rests_on);
         Some((relation, rests_on))
     }
 
     /// Evidence that cannot all be true, in words.
     #[must_use]
     pub fn contradictions(&self) -> Vec<Vec<String>> {
-        self.all.contradictions().iter().map(|reasons| self.told(reasons)).collect()
+        self.all.contradictions().iter().map(|reasons| self.in_words(reasons)).collect()
     }
 
     fn by_exchanges(&self) -> Option<Closure> {
@@ -183,7 +184,7 @@ impl Relations {
         closure(&self.clocks, &self.stamps, &self.links, &snapshots, &[]).ok()
     }
 
-    fn told(&self, reasons: &[Reason]) -> Vec<String> {
+    fn in_words(&self, reasons: &[Reason]) -> Vec<String> {
         let link = |place: usize| self.links.get(place).map(|link| (&*link.a, &*link.b));
         let cause = |place: usize| {
             let Cause { earlier, later } = self.causes.get(place)?;

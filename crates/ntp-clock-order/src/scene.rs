@@ -93,9 +93,9 @@ impl Cleared {
         for &why in &round {
             news |= self.void.add(why);
         }
-        let mut told = reasons(round);
-        told.sort_unstable();
-        self.contradictions.push(told);
+        let mut words = reasons(round);
+        words.sort_unstable();
+        self.contradictions.push(words);
         self.graphs = if news {
             graphs(system, &self.void)
         } else {

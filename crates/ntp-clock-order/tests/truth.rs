@@ -10,7 +10,7 @@ use world::World;
 /// Runs what is to hold in each of many worlds; a failure names the seed.
 fn in_worlds(count: u64, hold: impl Fn(&mut Rng, World) + std::panic::RefUnwindSafe) {
     for seed in 0..count {
-        let told = std::panic::catch_unwind(|| {
+        let found = std::panic::catch_unwind(|| {
             let mut rng = Rng::with_seed(seed);
             let clocks = rng.usize(1..6);
             let stamps = rng.usize(2..14);
@@ -18,7 +18,7 @@ fn in_worlds(count: u64, hold: impl Fn(&mut Rng, World) + std::panic::RefUnwindS
             let world = World::random(&mut rng, clocks, stamps, causes);
             hold(&mut rng, world);
         });
-        assert!(told.is_ok(), "in the world of seed {seed}");
+        assert!(found.is_ok(), "in the world of seed {seed}");
     }
 }
 
@@ -248,16 +248,16 @@ impl AllWays<'_> {
             let slow = (1.0 - rate(to)) / (1.0 + rate(from));
             known + (x - at) * if (x > at) == (sign > 0.0) { fast } else { slow }
         };
-        let mut told = Vec::new();
+        let mut found = Vec::new();
         for stamp in stamps {
             let Some((time, max_error)) = stamp.utc else { continue };
             let (counter, time) =
                 (self.own(stamp.clock, stamp.counter.as_nanos()), self.own(utc, time.as_nanos()));
             let error = sign * max_error.as_nanos() as f64;
             if stamp.clock == from && to == utc {
-                told.push(carried(counter, time + error));
+                found.push(carried(counter, time + error));
             } else if stamp.clock == to && from == utc {
-                told.push(carried(time - error, counter));
+                found.push(carried(time - error, counter));
             }
         }
         for cause in causes {
@@ -265,7 +265,7 @@ impl AllWays<'_> {
             let [one, other] = if sign > 0.0 { ends } else { [ends[1], ends[0]] };
             if one.clock == from && other.clock == to && from != to {
                 let own = |clock, at: LocalTime| self.own(clock, at.as_nanos());
-                told.push(carried(own(from, one.counter), own(to, other.counter)));
+                found.push(carried(own(from, one.counter), own(to, other.counter)));
             }
         }
         for link in links {
@@ -279,9 +279,9 @@ impl AllWays<'_> {
                 continue;
             };
             let limit = if sign > 0.0 { theta.upper } else { theta.lower };
-            told.extend(limit.map(|limit| self.own(to, (reading + limit).as_nanos()) + rest));
+            found.extend(limit.map(|limit| self.own(to, (reading + limit).as_nanos()) + rest));
         }
-        told
+        found
     }
 
     fn zero_at(&self, clock: usize, x: f64) -> i64 {
@@ -317,9 +317,9 @@ fn the_closure_is_the_tightest_of_all_ways_there_are() {
             let lower = elapsed.iter().map(|e| slow(e.0, e.2)).fold(f64::NEG_INFINITY, f64::max);
             let upper = elapsed.iter().map(|e| fast(e.1, e.2)).fold(f64::INFINITY, f64::min);
             let relation = closure.relation(i, j);
-            let close = |told: Option<Span>, limit: f64| match told {
+            let close = |found: Option<Span>, limit: f64| match found {
                 None => limit.is_infinite(),
-                Some(told) => (told.as_nanos() as f64 - limit).abs() <= ROUNDING,
+                Some(found) => (found.as_nanos() as f64 - limit).abs() <= ROUNDING,
             };
             if i != j {
                 assert!(close(relation.lower, lower), "{i} {j} {relation:?} {lower}");

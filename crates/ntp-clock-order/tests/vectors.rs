@@ -64,10 +64,10 @@ fn relations(case: &Value) -> Result<Relations, String> {
 }
 
 /// Within what is rounded on the way.
-fn close(told: Option<Span>, expected: &Value) -> bool {
-    match (told, expected.as_f64()) {
-        (Some(told), Some(expected)) => (told.as_millis_f64() - expected).abs() <= 5e-6,
-        (told, expected) => told.is_none() && expected.is_none(),
+fn close(found: Option<Span>, expected: &Value) -> bool {
+    match (found, expected.as_f64()) {
+        (Some(found), Some(expected)) => (found.as_millis_f64() - expected).abs() <= 5e-6,
+        (found, expected) => found.is_none() && expected.is_none(),
     }
 }
 
@@ -80,8 +80,8 @@ fn relations_are_those_of_the_vectors() {
         if let Some(error) = case["error"].as_str() {
             // What is wrong with JSON is for those who read it.
             if !error.starts_with("links[") && !error.starts_with("cause 0 is of moments") {
-                let told = relations(case).expect_err(error);
-                assert!(told.starts_with(error), "{name}: {told}");
+                let found = relations(case).expect_err(error);
+                assert!(found.starts_with(error), "{name}: {found}");
                 compared += 1;
             }
             continue;
@@ -92,22 +92,22 @@ fn relations_are_those_of_the_vectors() {
             let place = |name: &str| expected[name].as_u64().expect("a place") as usize;
             let evidence =
                 if expected["evidence"] == "all" { Evidence::All } else { Evidence::Exchanges };
-            let (told, rests_on) =
+            let (found, rests_on) =
                 relations.between(place("i"), place("j"), evidence).expect("it is there");
-            let order = match told.verdict {
+            let order = match found.verdict {
                 Verdict::Before => "certainly_before",
                 Verdict::After => "certainly_after",
                 Verdict::CannotTell => "cannot_tell",
             };
-            let by = told.by.map(|by| if by == By::Clock { "clock" } else { "cause" });
+            let by = found.by.map(|by| if by == By::Clock { "clock" } else { "cause" });
             assert_eq!(
                 (order, by),
                 (&*text(&expected["order"]), expected["by"].as_str()),
                 "{name}"
             );
             assert_eq!(rests_on, list(&expected["rests_on"], text), "{name}");
-            assert!(close(told.lower, &expected["lower_ms"]), "{name}: {told:?} {expected}");
-            assert!(close(told.upper, &expected["upper_ms"]), "{name}: {told:?} {expected}");
+            assert!(close(found.lower, &expected["lower_ms"]), "{name}: {found:?} {expected}");
+            assert!(close(found.upper, &expected["upper_ms"]), "{name}: {found:?} {expected}");
             compared += 1;
         }
     }

@@ -47,8 +47,8 @@ impl Events {
             return None;
         }
         let events = std::iter::from_fn(|| self.events.try_next());
-        let told = |event: ClockEvent| (level(&event), event.to_string(), code(&event));
-        Some(events.map(told).collect())
+        let fields = |event: ClockEvent| (level(&event), event.to_string(), code(&event));
+        Some(events.map(fields).collect())
     }
 
     /// Wakes the reader for the last time.

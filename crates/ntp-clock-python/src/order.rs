@@ -64,9 +64,9 @@ impl OrderRelations {
         exchanges: bool,
     ) -> PyResult<PlainRelation> {
         let evidence = if exchanges { Evidence::Exchanges } else { Evidence::All };
-        let told = py.detach(|| self.0.between(i, j, evidence));
+        let found = py.detach(|| self.0.between(i, j, evidence));
         let (relation, rests_on) =
-            told.ok_or_else(|| PyIndexError::new_err(format!("there is no moment {i} or {j}")))?;
+            found.ok_or_else(|| PyIndexError::new_err(format!("there is no moment {i} or {j}")))?;
         Ok(plain(&relation, rests_on))
     }
 

@@ -333,8 +333,8 @@ mod tests {
         // Each series belongs to a family that was announced before it.
         let mut family = "";
         for line in text.lines() {
-            if let Some(told) = line.strip_prefix("# TYPE ") {
-                family = told.split(' ').next().unwrap_or_default();
+            if let Some(declared) = line.strip_prefix("# TYPE ") {
+                family = declared.split(' ').next().unwrap_or_default();
             } else if !line.starts_with('#') {
                 assert!(line.starts_with(family) && !family.is_empty(), "{line}");
             }

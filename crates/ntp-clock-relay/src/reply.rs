@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_told_covers_both_stamps_whatever_part_of_it_is_delay() {
+    fn the_bound_reported_covers_both_stamps_whatever_part_of_it_is_delay() {
         let t = 1_800_000_000_123_456_789;
         for (received, sent, delay) in
             [(500, 700, 200), (9_000, 700, 201), (0, 0, 0), (5, 7, 1_000_001), (7, 7, -5)]

@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_request_is_told_what_is_wrong_and_what_one_is() {
+    fn what_is_no_request_learns_what_is_wrong_and_what_one_is() {
         let deep = "[".repeat(REQUEST_MAX);
         let long = "x".repeat(REQUEST_MAX + 1);
         let cases = [
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_of_a_strangers_text_is_told_than_helps() {
+    fn no_more_of_a_strangers_text_is_repeated_than_helps() {
         let text = format!(r#"{{"event":"{}"}}"#, "é".repeat(300));
         assert!(of_text(&text).unwrap_err().to_string().len() < 200);
         assert_eq!(quoted("a\u{1b}\n"), r#""a\u{1b}\n""#);

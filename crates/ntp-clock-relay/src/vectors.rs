@@ -46,9 +46,9 @@ fn the_vectors_readings_are_answered_as_they_say() {
         };
         let stamps = Stamps::of(reading(&case["receive"]), reading(&case["send"]));
         let reply = Reply::new(text(&case["request_id"]), &facts, stamps);
-        let told: Value = serde_json::from_str(&reply.to_json()).expect("JSON");
-        let (told, expected) = (members(&told), members(&case["reply"]));
-        assert_eq!(told, expected, "{}", case["name"]);
+        let sent: Value = serde_json::from_str(&reply.to_json()).expect("JSON");
+        let (sent, expected) = (members(&sent), members(&case["reply"]));
+        assert_eq!(sent, expected, "{}", case["name"]);
         let status = if reply.is_synchronised() { 200 } else { 503 };
         assert_eq!(Some(status), case["http_status"].as_u64(), "{}", case["name"]);
     }
@@ -113,10 +113,10 @@ fn check(case: &Value, outcome: Result<String, RequestError>) {
     match outcome {
         Ok(id) => assert_eq!(expected, &serde_json::json!({ "request_id": id }), "{name}"),
         Err(error) => {
-            let told = serde_json::json!({
+            let sent = serde_json::json!({
                 "error": error.code(), "request_id": error.request_id(),
             });
-            assert_eq!(expected, &told, "{name}");
+            assert_eq!(expected, &sent, "{name}");
         }
     }
 }

@@ -53,8 +53,8 @@ impl<'a> Attack<'a> {
         (0..packets)
             .map(|_| {
                 let after_ns = (self.dice.unit() * AWAITED_NS) as i64;
-                let told = truth + Span::from_nanos(after_ns + off_ns);
-                (t_ns + after_ns, self.guess(told))
+                let claimed = truth + Span::from_nanos(after_ns + off_ns);
+                (t_ns + after_ns, self.guess(claimed))
             })
             .collect()
     }
@@ -76,11 +76,11 @@ impl<'a> Attack<'a> {
 
     /// A reply or a kiss to a request that nobody saw, with or without fields that look like a
     /// proof.
-    fn guess(&mut self, told: UnixTime) -> Vec<u8> {
+    fn guess(&mut self, claimed: UnixTime) -> Vec<u8> {
         let origin = match self.dice.count(0, 3) {
             0 => 0,
             // As a client would write that tells its time.
-            1 => NtpTimestamp::from_unix(told).to_bits(),
+            1 => NtpTimestamp::from_unix(claimed).to_bits(),
             _ => self.dice.bits(),
         };
         let kisses = [*b"RATE", *b"DENY", *b"RSTR", *b"NTSN"];
@@ -91,8 +91,8 @@ impl<'a> Attack<'a> {
             precision_log2_s: -25,
             reference_id: ReferenceId::from_bytes(kiss.unwrap_or(*b"GPS\0")),
             origin_timestamp: NtpTimestamp::from_bits(origin),
-            receive_timestamp: NtpTimestamp::from_unix(told),
-            transmit_timestamp: NtpTimestamp::from_unix(told),
+            receive_timestamp: NtpTimestamp::from_unix(claimed),
+            transmit_timestamp: NtpTimestamp::from_unix(claimed),
             ..Packet::request(NtpTimestamp::ZERO)
         };
         let mut datagram = packet.encode().to_vec();

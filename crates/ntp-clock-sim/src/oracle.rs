@@ -83,10 +83,10 @@ pub(crate) struct Oracle<'a> {
     sends: VecDeque<LocalTime>,
     /// Since when there has been no reading, faults apart.
     silent_since: Option<i64>,
-    told_silence: bool,
+    reported_silence: bool,
     /// Since when nobody on the machine can know that its counters had stopped.
     blind_since: Option<i64>,
-    told_blind: bool,
+    reported_blind: bool,
     /// How long each of these times lasted, and readings in them with the truth outside the bound.
     blind: Sketch,
     blind_misses: u64,
@@ -103,9 +103,9 @@ impl<'a> Oracle<'a> {
             rounds: 0,
             sends: VecDeque::new(),
             silent_since: None,
-            told_silence: false,
+            reported_silence: false,
             blind_since: None,
-            told_blind: false,
+            reported_blind: false,
             blind: Sketch::default(),
             blind_misses: 0,
         }
@@ -130,8 +130,8 @@ impl<'a> Oracle<'a> {
     fn check_blindness(&mut self, t_ns: i64) {
         let Some(since) = self.blind_since else { return };
         let longest_ns = self.setup.poll_interval.as_nanos() + NOTICED_NS;
-        if t_ns - since > longest_ns && !self.told_blind {
-            self.told_blind = true;
+        if t_ns - since > longest_ns && !self.reported_blind {
+            self.reported_blind = true;
             let detail = format!("counters had stopped {} s ago", (t_ns - since) / SECOND_NS);
             self.broke(Promise::Notices, t_ns, None, detail);
         }
@@ -214,12 +214,12 @@ impl<'a> Oracle<'a> {
     fn check_silence(&mut self, readable: bool, t_ns: i64) {
         if readable || self.setup.is_excused(t_ns) {
             self.silent_since = None;
-            self.told_silence = false;
+            self.reported_silence = false;
             return;
         }
         let since = *self.silent_since.get_or_insert(t_ns);
-        if t_ns - since > self.setup.unlucky_ns && !self.told_silence {
-            self.told_silence = true;
+        if t_ns - since > self.setup.unlucky_ns && !self.reported_silence {
+            self.reported_silence = true;
             let silent_s = (t_ns - since) / SECOND_NS;
             let detail = format!("no reading for {silent_s} s though nothing is wrong");
             self.broke(Promise::Recovers, t_ns, None, detail);
@@ -231,7 +231,7 @@ impl<'a> Oracle<'a> {
             Event::Synchronised { .. } => self.rounds += 1,
             Event::EpochChanged { .. } => {
                 self.rounds = 0;
-                self.told_blind = false;
+                self.reported_blind = false;
                 if let Some(since) = self.blind_since.take() {
                     self.blind.add((t_ns - since) as f64);
                 }

@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_direction_delays_loses_and_duplicates_as_told() {
+    fn a_direction_delays_loses_and_duplicates_as_set() {
         let direction = Direction {
             base_ns: 1e6,
             jitter_ns: 1e5,

@@ -5,7 +5,7 @@ use ntp_clock_core::{
     SyncEngine, Transmit, WholeSeconds,
 };
 
-use crate::layout::{Absence, Answer, NewEpoch, STATUS_FIELDS, State, Told, status_fields};
+use crate::layout::{Absence, Answer, EventNumbers, NewEpoch, STATUS_FIELDS, State, status_fields};
 use crate::millis;
 use crate::reply::RelayReply;
 use crate::wall::Reference;
@@ -325,12 +325,12 @@ impl Clock {
     }
 
     /// The oldest event not yet taken.
-    pub fn event(&mut self) -> Option<Told> {
+    pub fn event(&mut self) -> Option<EventNumbers> {
         let event = self.engine.poll_event()?;
         if matches!(event, Event::Synchronised { .. }) {
             self.suspended = false;
         }
-        Some(Told::of(event, self.epochs_before, self.suspended_for))
+        Some(EventNumbers::of(event, self.epochs_before, self.suspended_for))
     }
 
     /// Everything that the engine knows about itself, and how often it rejected replies.

@@ -102,7 +102,7 @@ impl State {
 
 /// An event as JavaScript gets it.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Told {
+pub struct EventNumbers {
     /// What it is about.
     pub kind: EventKind,
     /// Why the attempt failed.
@@ -113,17 +113,17 @@ pub struct Told {
     pub value: f64,
 }
 
-impl Told {
+impl EventNumbers {
     /// An event of an engine that followed others with so many epochs, and whose counter was last
     /// taken for broken for this reason.
-    pub(crate) fn of(event: Event, epochs_before: u64, suspended_for: NewEpoch) -> Told {
-        let failed = |kind, reason: AttemptError, attempt| Told {
+    pub(crate) fn of(event: Event, epochs_before: u64, suspended_for: NewEpoch) -> EventNumbers {
+        let failed = |kind, reason: AttemptError, attempt| EventNumbers {
             kind,
             failure: Some(reason),
             code: reason.index() as f64,
             value: f64::from(attempt),
         };
-        let other = |kind, code, value| Told { kind, failure: None, code, value };
+        let other = |kind, code, value| EventNumbers { kind, failure: None, code, value };
         match event {
             Event::Synchronised { recovered, .. } => {
                 other(EventKind::Synchronised, 0.0, f64::from(u8::from(recovered)))
@@ -233,9 +233,10 @@ mod tests {
         assert_eq!(State::of(SyncState::Failed), State::Failed);
         assert_eq!(State::of(SyncState::Unsynchronised), State::Unsynchronised);
         let reason = AttemptError::NoReply;
-        let told = Told::of(Event::AttemptFailed { attempt: 2, reason }, 0, NewEpoch::Relay);
-        assert_eq!((told.kind, told.value), (EventKind::Attempt, 2.0));
-        assert_eq!(CODES[told.code as usize], "no_reply");
+        let numbers =
+            EventNumbers::of(Event::AttemptFailed { attempt: 2, reason }, 0, NewEpoch::Relay);
+        assert_eq!((numbers.kind, numbers.value), (EventKind::Attempt, 2.0));
+        assert_eq!(CODES[numbers.code as usize], "no_reply");
     }
 
     #[test]
@@ -244,8 +245,12 @@ mod tests {
             (EpochReason::ServerContradiction, NewEpoch::Contradiction),
             (EpochReason::Suspend, NewEpoch::Relay),
         ] {
-            let told = Told::of(Event::EpochChanged { epoch: 2, reason }, 3, NewEpoch::Relay);
-            assert_eq!((told.kind, told.code, told.value), (EventKind::Epoch, why.number(), 5.0));
+            let numbers =
+                EventNumbers::of(Event::EpochChanged { epoch: 2, reason }, 3, NewEpoch::Relay);
+            assert_eq!(
+                (numbers.kind, numbers.code, numbers.value),
+                (EventKind::Epoch, why.number(), 5.0)
+            );
         }
     }
 }

@@ -71,9 +71,9 @@ mod tests {
     #[test]
     fn each_number_is_the_field_that_its_name_says() {
         let reply = RelayReply::of([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-        let told = format!("{reply:?}").replace('_', "").to_lowercase();
+        let spelled = format!("{reply:?}").replace('_', "").to_lowercase();
         for (place, name) in RelayReply::NAMES.iter().enumerate() {
-            assert!(told.contains(&format!("{}: {place}.0", name.to_lowercase())), "{told}");
+            assert!(spelled.contains(&format!("{}: {place}.0", name.to_lowercase())), "{spelled}");
         }
     }
 }

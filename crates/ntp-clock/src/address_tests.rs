@@ -39,12 +39,12 @@ fn clock_of(host: &str, addresses: &[SocketAddr]) -> (Clock, Events) {
 /// The events until one is as wanted, which is the last.
 fn until(events: &Events, wanted: impl Fn(&Event) -> bool) -> Vec<ClockEvent> {
     let begun = Instant::now();
-    let mut told = Vec::new();
-    while !told.last().is_some_and(|event: &ClockEvent| wanted(event.kind())) {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{told:?}");
-        told.extend(events.next_timeout(Duration::from_millis(100)));
+    let mut seen = Vec::new();
+    while !seen.last().is_some_and(|event: &ClockEvent| wanted(event.kind())) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{seen:?}");
+        seen.extend(events.next_timeout(Duration::from_millis(100)));
     }
-    told
+    seen
 }
 
 fn is_synchronised(event: &Event) -> bool {
@@ -65,13 +65,13 @@ fn an_address_that_is_silent_refuses_or_has_no_time_costs_no_attempt() {
     for (name, address, packets) in dead {
         let alive = serve(Span::ZERO);
         let (clock, events) = clock_of(&format!("{name}.test"), &[address, alive.addr()]);
-        let told = until(&events, is_synchronised);
-        assert!(!told.iter().any(|event| is_failure(event.kind())), "{name}: {told:?}");
-        let Some(Event::Synchronised { sent, believed, .. }) = told.last().map(ClockEvent::kind)
+        let seen = until(&events, is_synchronised);
+        assert!(!seen.iter().any(|event| is_failure(event.kind())), "{name}: {seen:?}");
+        let Some(Event::Synchronised { sent, believed, .. }) = seen.last().map(ClockEvent::kind)
         else {
-            panic!("{name}: {told:?}")
+            panic!("{name}: {seen:?}")
         };
-        assert_eq!(sent - believed, packets, "{name}: {told:?}");
+        assert_eq!(sent - believed, packets, "{name}: {seen:?}");
         let status = clock.status();
         assert_eq!(status.address, Some(alive.addr()), "{name}");
         assert!(status.requests <= 8, "{name}: more packets than the budget has");
@@ -84,8 +84,8 @@ fn an_address_that_cannot_be_reached_costs_no_attempt() {
     // Link-local, on no link.
     let nowhere = "[fe80::1]:123".parse().expect("an address");
     let (clock, events) = clock_of("nowhere.test", &[nowhere, alive.addr()]);
-    let told = until(&events, is_synchronised);
-    assert!(!told.iter().any(|event| is_failure(event.kind())), "{told:?}");
+    let seen = until(&events, is_synchronised);
+    assert!(!seen.iter().any(|event| is_failure(event.kind())), "{seen:?}");
     assert_eq!(clock.status().address, Some(alive.addr()));
 }
 
@@ -94,8 +94,8 @@ fn the_reason_of_a_failure_says_which_address_failed_how_in_the_first_attempt_to
     let (_silent, silent) = silent();
     let refusing = refusing();
     let (_clock, events) = clock_of("dead.test", &[refusing, silent]);
-    let mut told = until(&events, is_failure);
-    let first = told.pop().expect("the failure").to_string();
+    let mut seen = until(&events, is_failure);
+    let first = seen.pop().expect("the failure").to_string();
     let refused = std::io::Error::from_raw_os_error(libc::ECONNREFUSED);
     let reason = format!("no reply within 2 s ({refusing}: {refused}; {silent}: no reply)");
     assert_eq!(first, format!("attempt 1 at dead.test failed: {reason}"));
@@ -112,16 +112,16 @@ fn a_name_that_rotates_between_servers_is_one_server_while_that_answers() {
     for turn in 0..5 {
         let other_first = [b, a];
         hosts::set("rotating.test", &other_first[..1 + turn % 2]);
-        let told = until(&events, is_synchronised);
-        let kinds: Vec<_> = told.iter().map(ClockEvent::kind).collect();
-        assert!(kinds.iter().all(|kind| is_synchronised(kind)), "{told:?}");
+        let seen = until(&events, is_synchronised);
+        let kinds: Vec<_> = seen.iter().map(ClockEvent::kind).collect();
+        assert!(kinds.iter().all(|kind| is_synchronised(kind)), "{seen:?}");
         assert_eq!((clock.status().address, clock.status().epoch), (first, 1), "turn {turn}");
     }
     assert_eq!(clock.status().server_changes, 0);
 }
 
 #[test]
-fn another_server_is_told_and_begins_an_epoch_only_where_the_two_contradict() {
+fn another_server_is_reported_and_begins_an_epoch_only_where_the_two_contradict() {
     std::thread::scope(|scope| {
         scope.spawn(|| change_server("agree.test", Span::ZERO, 1));
         scope.spawn(|| change_server("contradict.test", Span::from_millis(50), 2));
@@ -138,8 +138,8 @@ fn change_server(host: &str, offset: Span, epoch: u64) {
     // Until the budget has packets for all of a round.
     sleep(Duration::from_millis(8_700));
     let _round = clock.request_sync();
-    let told = until(&events, |event| *event == Event::ServerChanged);
-    let line = told.last().expect("the change").to_string();
+    let seen = until(&events, |event| *event == Event::ServerChanged);
+    let line = seen.last().expect("the change").to_string();
     let (from, to) = (first.addr(), second.addr());
     assert_eq!(line, format!("{host} is asked at {to} from now on; {from} no longer answers"));
     until(&events, is_synchronised);
@@ -152,9 +152,9 @@ fn change_server(host: &str, offset: Span, epoch: u64) {
 fn a_sinkhole_is_not_believed() {
     let local = serve(Span::ZERO);
     let (clock, events) = clock_of("time.cloudflare.com", &[local.addr()]);
-    let told = until(&events, is_failure);
+    let seen = until(&events, is_failure);
     let reason = "could not resolve \"time.cloudflare.com\": it leads to 127.0.0.1, this machine";
-    assert!(told.last().is_some_and(|event| event.to_string().contains(reason)), "{told:?}");
+    assert!(seen.last().is_some_and(|event| event.to_string().contains(reason)), "{seen:?}");
     assert!(clock.now().is_none());
     sleep(Duration::from_millis(10));
     assert_eq!(local.stats().requests, 0, "nothing was sent");

@@ -39,7 +39,7 @@ fn between_rounds(machine: &Machine) {
 }
 
 /// What the events said until the epoch began.
-fn told(events: &Events, epoch: u64) -> Vec<String> {
+fn noticed(events: &Events, epoch: u64) -> Vec<String> {
     let mut lines = Vec::new();
     while let Some(event) = events.next_timeout(Duration::from_secs(30)) {
         lines.push(event.to_string());
@@ -64,7 +64,7 @@ fn no_reading_of_before_is_given_once_the_host_says_that_the_machine_was_moved_o
             say(&host);
         });
         recovers(&machine, 2);
-        let lines = told(&events, 2);
+        let lines = noticed(&events, 2);
         let disrupted = lines.iter().position(|line| line.starts_with(&kind.to_string()));
         assert!(disrupted.is_some_and(|place| place < lines.len() - 1), "{lines:?}");
         assert_eq!(lines.last(), Some(&format!("epoch 2 begins: {kind}")));
@@ -81,7 +81,7 @@ fn a_restored_machine_asks_at_once_though_nobody_reads() {
     let events = machine.clock.subscribe();
     host.restores();
     // The thread notices by itself, though no host rings here.
-    assert!(told(&events, 2).last().is_some_and(|line| line.contains("from a snapshot")));
+    assert!(noticed(&events, 2).last().is_some_and(|line| line.contains("from a snapshot")));
     recovers(&machine, 2);
     assert!(machine.clock.status().requests > requests);
 }
@@ -125,7 +125,7 @@ fn a_host_that_never_ends_what_it_says_ends_readings_once_and_not_for_ever() {
     let (host, machine) = hosted();
     let events = machine.clock.subscribe();
     let ended_by = |epoch, cause: Disruption| {
-        let lines = told(&events, epoch);
+        let lines = noticed(&events, epoch);
         assert_eq!(lines.last(), Some(&format!("epoch {epoch} begins: {cause}")), "{lines:?}");
     };
     machine.while_many_read(READ, || host.begins());
@@ -166,7 +166,7 @@ fn a_processors_counter_that_went_on_alone_ends_readings_at_the_next_look() {
     sleep(Duration::from_millis(600));
     let _ = machine.clock.sync_now();
     recovers(&machine, 2);
-    let lines = told(&events, 2);
+    let lines = noticed(&events, 2);
     let cause = Disruption::CountersApart;
     assert_eq!(lines.last(), Some(&format!("epoch 2 begins: {cause}")), "{lines:?}");
     assert_ne!(machine.clock.counter_id(), before);
@@ -185,7 +185,7 @@ fn counters_that_stop_together_go_unnoticed_until_a_round_and_the_wall_clock_bei
     machine.stand_in.step_wall(Span::from_secs(3_600));
     eventually(&machine, || machine.error().is_some_and(|(error, bound)| error <= bound));
     assert_eq!(machine.clock.now().expect("synchronised").epoch(), 2);
-    let lines = told(&events, 2);
+    let lines = noticed(&events, 2);
     assert!(lines.iter().any(|l| l.starts_with("the wall clock was set")), "{lines:?}");
 }
 

@@ -53,10 +53,10 @@ fn after_a_suspend_there_is_no_reading_until_a_new_round_and_then_a_new_epoch() 
     }
     assert_eq!(machine.clock.now().expect("synchronised").epoch(), 2);
     assert!(machine.clock.at(earlier).is_none(), "the counter lost time after that moment");
-    let told = std::iter::from_fn(|| events.next_timeout(Duration::from_secs(1))).any(|event| {
+    let seen = std::iter::from_fn(|| events.next_timeout(Duration::from_secs(1))).any(|event| {
         matches!(event.kind(), Event::EpochChanged { epoch: 2, reason: EpochReason::Suspend })
     });
-    assert!(told);
+    assert!(seen);
 }
 
 #[test]
@@ -153,8 +153,8 @@ fn processors_that_disagree_about_the_counter_leave_no_reading_until_they_agree(
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", machine.clock.status());
     }
     assert_eq!(machine.clock.now().expect("synchronised").epoch(), 2);
-    let told = std::iter::from_fn(|| events.try_next());
-    assert!(told.filter_map(|e| e.failure().map(|f| f.code())).any(|c| c == "counter_disagrees"));
+    let seen = std::iter::from_fn(|| events.try_next());
+    assert!(seen.filter_map(|e| e.failure().map(|f| f.code())).any(|c| c == "counter_disagrees"));
 }
 
 #[cfg(unix)]

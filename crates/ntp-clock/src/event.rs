@@ -152,7 +152,7 @@ pub(crate) struct Subscribers(Vec<Weak<Queue>>);
 
 /// Subscribers who were sent something and may want to be called.
 #[must_use = "they are called by notify(), once no lock is held"]
-pub(crate) struct Told(Vec<Arc<Queue>>);
+pub(crate) struct Notified(Vec<Arc<Queue>>);
 
 impl Subscribers {
     pub(crate) fn subscribe(&mut self, notify: Option<Box<dyn Fn() + Send + Sync>>) -> Events {
@@ -168,8 +168,8 @@ impl Subscribers {
 
     /// Hands out events; whoever asked to be notified is told even where there are none, because
     /// something else changed.
-    pub(crate) fn send(&mut self, events: &[ClockEvent]) -> Told {
-        let mut told = Vec::new();
+    pub(crate) fn send(&mut self, events: &[ClockEvent]) -> Notified {
+        let mut seen = Vec::new();
         self.0.retain(|queue| {
             let Some(queue) = queue.upgrade() else { return false };
             let mut waiting = queue.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -181,14 +181,14 @@ impl Subscribers {
             }
             drop(waiting);
             queue.arrived.notify_all();
-            told.push(queue);
+            seen.push(queue);
             true
         });
-        Told(told)
+        Notified(seen)
     }
 }
 
-impl Told {
+impl Notified {
     pub(crate) fn notify(self) {
         for queue in self.0 {
             queue.notify();

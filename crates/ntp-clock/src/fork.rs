@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 #[inline]
 pub(crate) fn generation() -> u64 {
     // SAFETY: the pointer is to a static, or to a page that is never unmapped.
-    let told = unsafe { &*GENERATION.load(Ordering::Relaxed) }.load(Ordering::Relaxed);
-    if told == WIPED { next_generation() } else { told }
+    let shared = unsafe { &*GENERATION.load(Ordering::Relaxed) }.load(Ordering::Relaxed);
+    if shared == WIPED { next_generation() } else { shared }
 }
 
 /// In a child whose page is wiped: this is the next generation, whoever of its threads finds out.
@@ -32,7 +32,7 @@ fn next_generation() -> u64 {
             COUNTED.store(next, Ordering::Release);
             next
         }
-        Err(told) => told,
+        Err(shared) => shared,
     }
 }
 

@@ -239,8 +239,8 @@ mod tests {
         let Reference { local, wall, past: Past { slept, host, jumps } } = view.reference;
         let whole = [wall.as_nanos(), slept.least.as_nanos(), slept.width.as_nanos()];
         assert_eq!(whole, [local.as_nanos(); 3]);
-        let told = [host.marker, host.generation, jumps];
-        assert_eq!(told, [local.as_nanos() as u64; 3]);
+        let state = [host.marker, host.generation, jumps];
+        assert_eq!(state, [local.as_nanos() as u64; 3]);
         page.reading(&view).expect("synchronised").time().as_nanos()
     }
 
@@ -349,7 +349,8 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_told_nonsense_once_does_not_hold_the_writer_up_and_readings_stay_in_order() {
+    fn a_counter_that_returned_nonsense_once_does_not_hold_the_writer_up_and_readings_stay_in_order()
+     {
         let at = LocalTime::from_nanos;
         let page = Page::new(reference(at(0)));
         page.announce();

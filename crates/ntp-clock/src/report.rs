@@ -16,7 +16,7 @@ use crate::shared::Shared;
 pub(crate) struct Report {
     shared: Arc<Shared>,
     /// Whether there were readings when subscribers were told last.
-    told_serving: bool,
+    reported_serving: bool,
     /// The user's request whose round is under way.
     answering: Option<u64>,
     /// Whether the last round to end had a believed reply, or why not.
@@ -29,10 +29,10 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let told_serving = shared.runtime().is_serving();
+        let reported_serving = shared.runtime().is_serving();
         Report {
             shared,
-            told_serving,
+            reported_serving,
             answering: None,
             outcome: Ok(()),
             moved: None,
@@ -70,10 +70,10 @@ impl Report {
         let mut state = runtime.lock();
         state.answered = request;
         state.answer = Some(Err(Failure::new(FailureKind::Held, detail)));
-        let told = state.subscribers.send(&[]);
+        let delivered = state.subscribers.send(&[]);
         drop(state);
         runtime.notify();
-        told.notify();
+        delivered.notify();
     }
 
     /// Tells what happened since the last time, and leaves the status for whoever asks.
@@ -138,14 +138,14 @@ impl Report {
         }
         // Readings begin with the first reply, the event comes at the end of its round.
         let serving = engine.mapping().is_some();
-        let turned = serving != self.told_serving;
-        self.told_serving = serving;
+        let turned = serving != self.reported_serving;
+        self.reported_serving = serving;
         let tell = !events.is_empty() || answered.is_some() || turned;
-        let told = tell.then(|| state.subscribers.send(&events));
+        let delivered = tell.then(|| state.subscribers.send(&events));
         drop(state);
         runtime.notify();
-        if let Some(told) = told {
-            told.notify();
+        if let Some(delivered) = delivered {
+            delivered.notify();
         }
     }
 

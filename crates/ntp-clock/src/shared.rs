@@ -100,9 +100,9 @@ impl Shared {
     pub(crate) fn set_by_hand(&self, mapping: &Mapping) {
         self.page.announce();
         self.page.publish(mapping, self.counters.reference(), || self.counters.local());
-        let told = self.runtime().lock().subscribers.send(&[]);
+        let delivered = self.runtime().lock().subscribers.send(&[]);
         self.runtime().notify();
-        told.notify();
+        delivered.notify();
     }
 
     /// The reading of now.

@@ -125,16 +125,16 @@ impl Status {
         let made = mapping.and_then(|m| Some((m.anchor(), m.read(m.anchor())?.time())));
         let replied = engine.and_then(|e| e.last_sync_local.zip(e.last_sync));
         let (last_sync_local, last_sync) = replied.or(made).unzip();
-        let state_told = engine.map(|e| e.state);
+        let state_reported = engine.map(|e| e.state);
         // The thread may not have noticed yet what the reading shows, or was stopped itself.
         let expired = reading.is_none()
-            && matches!(state_told, Some(SyncState::Synchronised | SyncState::Holdover));
+            && matches!(state_reported, Some(SyncState::Synchronised | SyncState::Holdover));
         Status {
             server: match &shared.server {
                 Ok(server) => server.to_string(),
                 Err(error) => error.text().to_owned(),
             },
-            state: match (reading, state_told) {
+            state: match (reading, state_reported) {
                 (Some(_), Some(SyncState::Holdover)) => SyncState::Holdover,
                 (Some(_), _) => SyncState::Synchronised,
                 (None, Some(SyncState::Unsynchronised)) => SyncState::Unsynchronised,

@@ -128,7 +128,7 @@ pub enum Look {
 #[non_exhaustive]
 pub enum WaitError {
     /// The time-out passed first.
-    #[error("the time-out passed before that time certainly had: {}", told(.left))]
+    #[error("the time-out passed before that time certainly had: {}", in_words(.left))]
     TimedOut {
         /// How much longer it would have taken, by the error of the moment; `None` where the clock
         /// has no reading.
@@ -142,7 +142,7 @@ pub enum WaitError {
     },
 }
 
-fn told(left: &Option<Span>) -> String {
+fn in_words(left: &Option<Span>) -> String {
     match left {
         Some(left) => format!("{:.3} ms more would be needed", left.as_millis_f64()),
         None => "the clock is not synchronised".to_owned(),

@@ -67,8 +67,8 @@ impl Watchdog {
         let (Some(ticks), true) = (between.ticks(), self.strayed < STRAYS) else { return false };
         let elapsed = between.elapsed();
         let apart = self.tick_ns.is_some_and(|tick_ns| {
-            let told = Span::from_nanos((ticks * tick_ns) as i64);
-            (told - elapsed).abs() > JITTER + between.width() + share(elapsed, DRIFT_DIVISOR)
+            let counted = Span::from_nanos((ticks * tick_ns) as i64);
+            (counted - elapsed).abs() > JITTER + between.width() + share(elapsed, DRIFT_DIVISOR)
         });
         if apart {
             self.tick_ns = None;

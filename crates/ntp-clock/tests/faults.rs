@@ -257,11 +257,11 @@ fn a_server_that_steps_beyond_its_error_begins_a_new_epoch() {
         assert!(reading.latest() >= before && reading.earliest() <= after, "{reading:?}");
     }
     assert_eq!(watch.finish().epochs.len(), 3);
-    let told = std::iter::from_fn(|| events.try_next()).any(|event| {
+    let seen = std::iter::from_fn(|| events.try_next()).any(|event| {
         event.is_warning()
             && event.to_string() == "epoch 2 begins: the server contradicted what it said before"
     });
-    assert!(told);
+    assert!(seen);
 }
 
 #[test]

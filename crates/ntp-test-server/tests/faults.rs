@@ -33,7 +33,7 @@ fn any_kiss_code_comes_with_stratum_0() {
 }
 
 #[test]
-fn all_leap_indicators_and_strata_can_be_told() {
+fn all_leap_indicators_and_strata_can_be_sent() {
     for leap in [Leap::None, Leap::Insert, Leap::Delete, Leap::Unsynchronised] {
         assert_eq!(packet_under(Fault::Leap(leap)).leap, leap);
     }

@@ -38,7 +38,7 @@ fn it_serves_ipv6_and_all_addresses_and_still_stops() {
 }
 
 #[test]
-fn many_clients_are_told_apart() {
+fn many_clients_are_distinguished() {
     let server = server(|_| {});
     let mut clients: Vec<_> = (0..20).map(|_| Client::of(&server)).collect();
     let cookies: Vec<_> = clients.iter_mut().map(Client::send).collect();

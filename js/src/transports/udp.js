@@ -54,7 +54,7 @@ export class Udp {
             }
             this.#host.notSent(cookie, round.turns.trouble);
         } catch (error) {
-            if (!round.over) this.#host.notSent(cookie, this.#told(error));
+            if (!round.over) this.#host.notSent(cookie, this.#reported(error));
         }
     }
 
@@ -105,7 +105,7 @@ export class Udp {
 
     #refused(round, address, error) {
         if (round.over) return;
-        round.turns.refuse(address, this.#told(error, address));
+        round.turns.refuse(address, this.#reported(error, address));
         this.#tell(round, round.turns.trouble);
     }
 
@@ -113,7 +113,7 @@ export class Udp {
         if (!round.over) this.#host.trouble(trouble);
     }
 
-    #told(error, address = this.#target.host) {
+    #reported(error, address = this.#target.host) {
         const where = address === this.#target.host ? this.server : `${this.server} at ${address}`;
         if (error instanceof Trouble) return failure(error.code, `${where}: ${error.message}`);
         const { code = '', message = String(error) } = Object(error);

@@ -300,9 +300,9 @@ def respond(
         return
     request.answered = True
     request.trace.stamp("device_send", clock, request.entity)
-    reply, told = _reply_to(request, payload, error)
+    reply, failure = _reply_to(request, payload, error)
     request.sender.reply(reply)
-    _export_spans(request, told)
+    _export_spans(request, failure)
 
 
 def failure_of(request: Request, error: BaseException) -> tuple[str, str]:

@@ -127,8 +127,12 @@ class DashboardConsumer(JsonSocket):
 
     async def _tell_clock(self) -> None:
         while not self._done:
-            told = {"event": "server_clock", "entity": entity(), "clock": clock_summary(self.clock)}
-            await self.send_json({**told, "link": self.links and self.links.state()})
+            notice = {
+                "event": "server_clock",
+                "entity": entity(),
+                "clock": clock_summary(self.clock),
+            }
+            await self.send_json({**notice, "link": self.links and self.links.state()})
             await asyncio.sleep(_CLOCK_EVERY_S)
 
     async def _check_session(self) -> None:
@@ -244,8 +248,8 @@ class DashboardConsumer(JsonSocket):
     async def _fail(self, request_id: str, request: Pending, refusal: Refusal) -> None:
         """Answers a request with an error of the server's own."""
         message = {"event": "response", "request_id": request_id, "device_id": request.device_id}
-        told = {**message, "status": "error", "error": refusal.to_json()}
-        await self._answer(request_id, request, _wire.encode(told))
+        notice = {**message, "status": "error", "error": refusal.to_json()}
+        await self._answer(request_id, request, _wire.encode(notice))
 
     async def _answer(self, request_id: str, request: Pending, text: str) -> None:
         request.phase = Phase.CLIENT

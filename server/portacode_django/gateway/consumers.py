@@ -13,7 +13,7 @@ from data.refusal import Refusal
 from data.services import news, presence, requests
 from data.services.layer import send
 from data.services.links import PeerLinks, device_scope
-from data.services.records import Outcome, put_told
+from data.services.records import Outcome, put_reported
 from data.services.requests import Answer
 from data.storable import storable
 from data.tokens import is_token
@@ -139,15 +139,15 @@ class DeviceConsumer(JsonSocket):
         """The device says how its clock is; it is alive."""
         device = self._greeted()
         self._check_news()
-        told = _news_of(message)
-        if not await _heard(device.pk, self.channel_name, told):
+        reported = _news_of(message)
+        if not await _heard(device.pk, self.channel_name, reported):
             if await _is_revoked(device.pk):
                 await self.refuse(4401, "unknown or revoked token")
             else:
                 await self.refuse(4409, "the device has another connection")
             return
         link = self.links and self.links.state()
-        clock = {"event": "device_clock", "device_id": device.pk, **told, "link": link}
+        clock = {"event": "device_clock", "device_id": device.pk, **reported, "link": link}
         await news.tell_dashboards(device.owner_id, device.project_id, clock)
 
     async def device_superseded(self, message: dict[str, Any]) -> None:
@@ -177,8 +177,8 @@ class DeviceConsumer(JsonSocket):
         try:
             _wire.check_size(text, settings.SOCKET_MESSAGE_MAX)
         except _wire.TooLargeError as error:
-            told = f"the request has, with its stamps, {error}"
-            await requests.refuse(channel, request_id, Refusal("too_large", told))
+            problem = f"the request has, with its stamps, {error}"
+            await requests.refuse(channel, request_id, Refusal("too_large", problem))
             return
         self._remember(request_id, _Sent(channel, (stamp, entity()), event["crossing"]))
         await self.send_text(text)
@@ -194,12 +194,12 @@ class DeviceConsumer(JsonSocket):
                 raise Refusal("malformed", "there is no such request")
             sent = self._remember(request_id, _Sent(channel, None))
         payload, trace = message.text("payload"), Trace()
-        told = self._trace_of(message)
+        reported = self._trace_of(message)
         if sent.stamp is not None:
             trace.put("server_send", *sent.stamp)
         else:
-            put_told(trace, told, "server_send")
-        trace.merge(told, DEVICE_KEYS)
+            put_reported(trace, reported, "server_send")
+        trace.merge(reported, DEVICE_KEYS)
         await requests.pass_on(sent.reply_channel, device.pk, request_id, payload, trace)
 
     async def on_response(self, message: Message) -> None:

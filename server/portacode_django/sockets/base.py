@@ -89,11 +89,11 @@ class JsonSocket(AsyncConsumer):
 
     async def refused(self, message: Message | None, refusal: Refusal) -> None:
         """Tells the peer that a message was not obeyed."""
-        told: dict[str, Any] = {"event": "error", "error": refusal.to_json()}
+        notice: dict[str, Any] = {"event": "error", "error": refusal.to_json()}
         request_id = None if message is None else message.get("request_id")
         if isinstance(request_id, str) and len(request_id) <= 64:
-            told["request_id"] = request_id
-        await self.send_json(told)
+            notice["request_id"] = request_id
+        await self.send_json(notice)
 
     async def failed(self, message: Message | None) -> None:
         """A message was understood, and we failed; the connection goes on."""
@@ -123,8 +123,8 @@ class JsonSocket(AsyncConsumer):
             self._accepted = True
             await self._hand_over({"type": "websocket.accept"})
         # As many bytes as the protocol allows.
-        told = reason.encode(errors="replace")[:123].decode(errors="ignore")
-        await self._hand_over({"type": "websocket.close", "code": code, "reason": told})
+        short = reason.encode(errors="replace")[:123].decode(errors="ignore")
+        await self._hand_over({"type": "websocket.close", "code": code, "reason": short})
 
     async def send_json(self, message: dict[str, Any]) -> None:
         """Sends a message."""

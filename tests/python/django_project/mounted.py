@@ -27,7 +27,7 @@ api.mount("/seldom", asgi.RelayApp(rate=1))
 
 
 @api.get("/lived")
-def told() -> list[str]:
+def paths() -> list[str]:
     """What the application's own lifespan did."""
     return lived
 

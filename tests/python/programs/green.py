@@ -31,16 +31,16 @@ if when == "after":
     patch()
 
 
-class Told(logging.Handler):
+class Logged(logging.Handler):
     lines = 0
 
     def emit(self, _record: logging.LogRecord) -> None:
-        Told.lines += 1
+        Logged.lines += 1
 
 
 logger = logging.getLogger("portacode.utils.ntp_clock")
 logger.setLevel(logging.DEBUG)
-logger.addHandler(Told())
+logger.addHandler(Logged())
 
 import threading
 import time
@@ -61,7 +61,7 @@ synced = ntp_clock.sync()
 in_vain = ManualClock().wait_synced(0.5)
 counted = ticks
 deadline = time.monotonic() + 10
-while not Told.lines and time.monotonic() < deadline:
+while not Logged.lines and time.monotonic() < deadline:
     time.sleep(0.05)
 print(
     json.dumps(
@@ -69,7 +69,7 @@ print(
             "waited": waited,
             "synced": synced and not in_vain,
             "ticks": counted,
-            "logged": Told.lines > 0,
+            "logged": Logged.lines > 0,
         }
     )
 )

@@ -29,5 +29,5 @@ for (let i = 0; i < Number(samples) && synced; i++) {
     await new Promise((resolve) => setTimeout(resolve, 1));
 }
 const { server, via, stratum, lastError, rejections } = clock.getStatus();
-const told = { synced, readings, server, via, stratum, lastError, rejections };
-process.stdout.write(JSON.stringify(told), () => process.exit(0));
+const report = { synced, readings, server, via, stratum, lastError, rejections };
+process.stdout.write(JSON.stringify(report), () => process.exit(0));

@@ -17,13 +17,13 @@ class Kept(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[list[str]] = []
+        self.reported: list[list[str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Of each the code, the level and the words."""
         code = getattr(record, "code", None)
         if code == "paused":
-            self.told.append([code, record.levelname, record.getMessage()])
+            self.reported.append([code, record.levelname, record.getMessage()])
 
 
 kept = Kept()
@@ -47,7 +47,7 @@ while time.monotonic() < deadline:
         sys.exit(f"no reading: {clock.get_status()}")
     error = max(before - reading.time_ns, reading.time_ns - after)
     off_ns.append(error - reading.max_error_ns)
-    if kept.told and clock.get_status()["requests"] > asked:
+    if kept.reported and clock.get_status()["requests"] > asked:
         break
     time.sleep(0.01)
 waker.wait()
@@ -55,7 +55,7 @@ status = clock.get_status()
 print(
     json.dumps(
         {
-            "told": kept.told,
+            "reported": kept.reported,
             "asked_again": status["requests"] > asked,
             "worst_ns": max(off_ns),
             "epoch": status["epoch"],

@@ -20,7 +20,7 @@ def report() -> bytes:
     ends = time.monotonic() + 0.02
     while time.monotonic() < ends:
         pass
-    told = {
+    status = {
         "pid": os.getpid(),
         "now_ms": ntp_clock.now_ms(),
         "time_ms": time.time_ns() // 1_000_000,
@@ -28,7 +28,7 @@ def report() -> bytes:
         "believed": ntp_clock.get_status()["believed"],
         "authenticated": ntp_clock.get_status()["authenticated"],
     }
-    return json.dumps(told).encode()
+    return json.dumps(status).encode()
 
 
 def wsgi(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

@@ -25,9 +25,9 @@ pub(super) fn tables(job: &Job) -> Result<Tables> {
     if answer(&python, &["-c", "import playwright, portacode"]).is_some() {
         let mut chromium = Command::new(python);
         chromium.arg(job.project().path("tests/e2e/bench.py"));
-        let told = json_lines(&answer_of(job, &mut chromium).context(missing)?)?;
-        met &= table(&mut text, "Chromium", told.first(), CHROMIUM_AIM)?;
-        raw.extend(told);
+        let rows = json_lines(&answer_of(job, &mut chromium).context(missing)?)?;
+        met &= table(&mut text, "Chromium", rows.first(), CHROMIUM_AIM)?;
+        raw.extend(rows);
     } else {
         text.push_str(missing);
     }
@@ -45,13 +45,13 @@ fn table(text: &mut String, place: &str, medians: Option<&Value>, aim: f64) -> R
     for name in medians.keys() {
         let nanos = median(name).context("a median is no number")?;
         let ratio = nanos / reference;
-        let told = match (name == READING, ratio <= aim) {
+        let verdict = match (name == READING, ratio <= aim) {
             (false, _) => String::new(),
             (true, true) => aim.to_string(),
             (true, false) => format!("**missed**: {aim}"),
         };
         met &= name != READING || ratio <= aim;
-        writeln!(text, "| {name} | {nanos:.0} | {ratio:.2} | {told} |")?;
+        writeln!(text, "| {name} | {nanos:.0} | {ratio:.2} | {verdict} |")?;
     }
     Ok(met)
 }

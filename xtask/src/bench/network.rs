@@ -46,12 +46,12 @@ pub(super) fn tables(job: &Job, args: &BenchArgs) -> Result<Tables> {
         met &= write_row(&mut text, outcome)?;
     }
     text += "\nThe networks:\n\n";
-    let mut told = "";
+    let mut shown_profile = "";
     for outcome in &outcomes {
         let profile = outcome["profile"].as_str().unwrap_or_default();
-        if profile != told {
+        if profile != shown_profile {
             writeln!(text, "- {profile}: {}", outcome["network"].as_str().unwrap_or_default())?;
-            told = profile;
+            shown_profile = profile;
         }
     }
     text += &note.unwrap_or_default();
@@ -92,20 +92,20 @@ fn write_row(text: &mut String, outcome: &Value) -> Result<bool> {
          | {truths} | {} |",
         errors.len(),
         starts.len(),
-        told(&errors, 50, 3),
-        told(&errors, 95, 3),
-        told(&errors, 100, 3),
-        told(&first_errors, 50, 3),
-        told(&first_errors, 95, 3),
-        told(&first_errors, 100, 3),
-        told(&waits, 50, 0),
-        told(&waits, 100, 0),
-        told(&values("bound_ms"), 50, 2),
+        cell(&errors, 50, 3),
+        cell(&errors, 95, 3),
+        cell(&errors, 100, 3),
+        cell(&first_errors, 50, 3),
+        cell(&first_errors, 95, 3),
+        cell(&first_errors, 100, 3),
+        cell(&waits, 50, 0),
+        cell(&waits, 100, 0),
+        cell(&values("bound_ms"), 50, 2),
     )?;
     Ok(!ours || (aim_met && all_well))
 }
 
-fn told(values: &[f64], percent: usize, digits: usize) -> String {
+fn cell(values: &[f64], percent: usize, digits: usize) -> String {
     percentile(values, percent).map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
 }
 

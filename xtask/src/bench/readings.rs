@@ -84,8 +84,9 @@ fn write_group(text: &mut String, group: &Value) -> Result<bool> {
             }
             None => String::new(),
         };
-        let told = if what == reference { "reference".to_owned() } else { format!("{ratio:.2}") };
-        writeln!(text, "| {name} | `{what}` | {} | {told} | {verdict} |", duration(ns))?;
+        let ratio_cell =
+            if what == reference { "reference".to_owned() } else { format!("{ratio:.2}") };
+        writeln!(text, "| {name} | `{what}` | {} | {ratio_cell} | {verdict} |", duration(ns))?;
     }
     Ok(met)
 }

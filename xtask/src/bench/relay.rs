@@ -233,7 +233,7 @@ fn written(raw: &[Value], reply_bytes: usize, notes: &[String]) -> Result<(Strin
         let (errors, bounds) = (samples(line, "errors_us"), samples(line, "bounds_us"));
         let whole = |key: &str| line[key].as_u64().unwrap_or_default();
         let target = line["target"].as_str().unwrap_or_default();
-        let told = |values: &[f64], percent| {
+        let cell = |values: &[f64], percent| {
             percentile(values, percent).map_or_else(|| "-".to_owned(), |v| format!("{v:.0}"))
         };
         met &= whole("untrue") == 0;
@@ -245,10 +245,10 @@ fn written(raw: &[Value], reply_bytes: usize, notes: &[String]) -> Result<(Strin
             whole("asked_for"),
             line["opened_in_s"].as_f64().unwrap_or_default(),
             line["memory_kib_each"].as_f64().map_or_else(|| "-".to_owned(), |k| format!("{k:.1}")),
-            told(&errors, 50),
-            told(&errors, 99),
-            told(&bounds, 50),
-            told(&bounds, 99),
+            cell(&errors, 50),
+            cell(&errors, 99),
+            cell(&bounds, 50),
+            cell(&bounds, 99),
             errors.len() as u64 - whole("untrue"),
             errors.len(),
             whole("failed"),

@@ -47,13 +47,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_demo_is_told_of_the_first_until_that_ends() {
+    fn a_second_demo_learns_of_the_first_until_that_ends() {
         let folder = env::temp_dir().join(format!("xtask-lock-{}", std::process::id()));
         let first = Lock::take(&folder).unwrap();
-        let told = Lock::take(&folder).unwrap_err().to_string();
+        let refusal = Lock::take(&folder).unwrap_err().to_string();
         let process = std::process::id();
         let expected = format!("a demo is already running (process {process}): end it by Ctrl-C");
-        assert_eq!(told, expected);
+        assert_eq!(refusal, expected);
         drop(first);
         drop(Lock::take(&folder).unwrap());
         fs::remove_dir_all(&folder).unwrap();
@@ -74,13 +74,13 @@ mod tests {
         let mut holder = command.stdout(Stdio::null()).spawn().unwrap();
         let process = holder.id().to_string();
         let has_it =
-            || fs::read_to_string(folder.join("lock")).is_ok_and(|told| told.trim() == process);
+            || fs::read_to_string(folder.join("lock")).is_ok_and(|text| text.trim() == process);
         while !has_it() {
             assert!(holder.try_wait().unwrap().is_none(), "it ended by itself");
             thread::sleep(time::Duration::from_millis(10));
         }
-        let told = Lock::take(&folder).unwrap_err().to_string();
-        assert!(told.contains(&format!("(process {process})")), "{told}");
+        let refusal = Lock::take(&folder).unwrap_err().to_string();
+        assert!(refusal.contains(&format!("(process {process})")), "{refusal}");
         holder.kill().unwrap();
         holder.wait().unwrap();
         drop(Lock::take(&folder).unwrap());

@@ -83,8 +83,8 @@ impl System {
         let devices_url = format!("http://{}/", proxies.device.address());
         let mut devices = Vec::new();
         for (index, (log, (offset, _))) in DEVICES.into_iter().enumerate() {
-            let told = &setup["devices"][index];
-            let (name, token) = (told["name"].as_str(), told["token"].as_str());
+            let device = &setup["devices"][index];
+            let (name, token) = (device["name"].as_str(), device["token"].as_str());
             let (name, token) = name.zip(token).context("demo_setup told too few devices")?;
             let outbox = plan.folder.join(format!("outbox-{log}"));
             let connect = ["-m", "portacode.connection.command", "connect"];
@@ -204,8 +204,8 @@ fn set_up(plan: &Plan, job: &Job) -> Result<Value> {
     };
     answer_of(job, &mut manage(&["migrate", "--verbosity", "0"]))?;
     answer_of(job, &mut manage(&["collectstatic", "--no-input", "--verbosity", "0"]))?;
-    let told = answer_of(job, &mut manage(&["demo_setup"]))?;
-    serde_json::from_str(&told).with_context(|| format!("demo_setup said {told:?}"))
+    let printed = answer_of(job, &mut manage(&["demo_setup"]))?;
+    serde_json::from_str(&printed).with_context(|| format!("demo_setup said {printed:?}"))
 }
 
 /// In the server's folder, with settings of the demo's alone.

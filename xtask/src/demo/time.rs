@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn programs_are_to_prove_the_time_of_a_server_that_is_named_so() {
-        let told = |named| {
+        let variables = |named| {
             let mut command = Command::new("program");
             TimeSource::live(named).tell(&mut command);
             let envs = command.get_envs();
@@ -73,7 +73,7 @@ mod tests {
             .collect::<Vec<_>>()
         };
         let server = "PORTACODE_NTP_SERVER=time.cloudflare.com";
-        assert_eq!(told("nts://time.cloudflare.com"), ["PORTACODE_NTP_NTS=required", server]);
-        assert_eq!(told("time.cloudflare.com"), [server]);
+        assert_eq!(variables("nts://time.cloudflare.com"), ["PORTACODE_NTP_NTS=required", server]);
+        assert_eq!(variables("time.cloudflare.com"), [server]);
     }
 }

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_fits_no_survivor_is_told_where_its_file_was_run_whole() {
+    fn a_name_that_fits_no_survivor_is_reported_where_its_file_was_run_whole() {
         let outcomes = report(&[("a.rs", 7, "replace f with ()", "CaughtMutant")]);
         let names = accepted(&["a.rs: replace f with ()", "b.rs: replace g with ()"]);
         let stale = |files: &[&str], whole| {

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_need_one_another_are_told_as_the_shortest_circle_of_their_knot() {
+    fn files_that_need_one_another_are_reported_as_the_shortest_circle_of_their_knot() {
         let knot = graph(&[("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("d", "c"), ("e", "a")]);
         let circles = knot.circles();
         assert_eq!(circles.len(), 1);

@@ -229,9 +229,9 @@ mod tests {
                     Asker as A,\n)\nif TYPE_CHECKING:\n    from .x import X\n\ndef f():\n    \
                     from .late import y\n";
         let imports = python_imports(text);
-        let told: Vec<_> = imports.iter().map(|(m, n)| format!("{m}: {}", n.join(" "))).collect();
+        let listed: Vec<_> = imports.iter().map(|(m, n)| format!("{m}: {}", n.join(" "))).collect();
         assert_eq!(
-            told,
+            listed,
             [
                 "__future__: annotations",
                 "os: ",
@@ -271,8 +271,8 @@ mod tests {
         let modules = javascript(&folder.join("js"), &folder).unwrap();
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!((packages.files(), modules.files()), (4, 2));
-        let told = packages.circles().iter().map(ToString::to_string).collect::<String>();
-        assert!(told.contains("p/a.py: import p\n  p/b.py: import .c\n  p/c.py: "), "{told}");
+        let listed = packages.circles().iter().map(ToString::to_string).collect::<String>();
+        assert!(listed.contains("p/a.py: import p\n  p/b.py: import .c\n  p/c.py: "), "{listed}");
         assert_eq!(modules.circles().len(), 1);
     }
 }

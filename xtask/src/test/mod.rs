@@ -44,7 +44,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<bool> {
     let no_skip = env::var_os("XTASK_NO_SKIP").is_some_and(|value| value != "0");
     let mut report = Report::new(no_skip, &lines);
     let mut schedule = Schedule::new(chosen);
-    let (tell, told) = mpsc::channel();
+    let (tell, ended_steps) = mpsc::channel();
     thread::scope(|scope| {
         loop {
             match schedule.next() {
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<bool> {
                 }
                 Next::Drop(step) => report.not_run(step.name),
                 Next::Wait => {
-                    let Ended { step, job, outcome, took } = told.recv()?;
+                    let Ended { step, job, outcome, took } = ended_steps.recv()?;
                     schedule.ended(step, outcome.counts.failed > 0);
                     report.add(step.name, &job, outcome, took);
                 }

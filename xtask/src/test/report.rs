@@ -37,7 +37,7 @@ impl Report {
         };
         let took = seconds(took);
         self.lines
-            .print(format!("  {name:<24} {verdict:<8} {took:>7}  {}", told(counts)).trim_end());
+            .print(format!("  {name:<24} {verdict:<8} {took:>7}  {}", in_words(counts)).trim_end());
         self.skipped.extend(skips.into_iter().map(|skip| format!("{name}: {skip}")));
         if counts.failed > 0 {
             let log = job.project().shown(job.log()).to_string();
@@ -81,7 +81,7 @@ pub(super) fn tail(output: &str) -> String {
 }
 
 /// The counts where they say more than the verdict.
-fn told(counts: Counts) -> String {
+fn in_words(counts: Counts) -> String {
     let Counts { passed, failed, skipped } = counts;
     let mut words = Vec::new();
     for (count, what) in [(passed, "passed"), (failed, "failed"), (skipped, "skipped")] {
@@ -110,8 +110,8 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_told_where_there_is_more_than_one() {
-        assert_eq!(told(Counts::PASSED), "");
-        assert_eq!(told(Counts { passed: 3, failed: 0, skipped: 1 }), "3 passed, 1 skipped");
+    fn counts_are_shown_where_there_is_more_than_one() {
+        assert_eq!(in_words(Counts::PASSED), "");
+        assert_eq!(in_words(Counts { passed: 3, failed: 0, skipped: 1 }), "3 passed, 1 skipped");
     }
 }

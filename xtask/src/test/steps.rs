@@ -278,7 +278,7 @@ pub(super) fn run_pytest(job: &Job, name: &str, args: &[&str]) -> Result<Outcome
     if !success && counts.failed == 0 {
         counts += Counts::FAILED;
     }
-    Ok(Outcome { counts, skips: told(skips), failures: None })
+    Ok(Outcome { counts, skips: in_words(skips), failures: None })
 }
 
 /// Server, devices and client, as `cargo xtask demo --once` has them.
@@ -302,10 +302,10 @@ fn cargo_test(job: &Job, command: &mut Command) -> Result<Outcome> {
     let output = job.output();
     let counts = Counts::of_cargo_test(&output, success);
     let failures = Some(cargo_failures(&output)).filter(|text| !success && !text.is_empty());
-    Ok(Outcome { counts, skips: told(cargo_skips(&output)), failures })
+    Ok(Outcome { counts, skips: in_words(cargo_skips(&output)), failures })
 }
 
-fn told(skips: Vec<(String, u64)>) -> Vec<String> {
+fn in_words(skips: Vec<(String, u64)>) -> Vec<String> {
     skips.into_iter().map(|(reason, count)| format!("{count} skipped: {reason}")).collect()
 }
 

@@ -83,7 +83,7 @@ impl Client {
                 socket.send(Message::text(REQUEST)).await?;
                 loop {
                     match socket.next().await.context("closed")?? {
-                        Message::Text(text) => return told(text.to_string()),
+                        Message::Text(text) => return checked(text.to_string()),
                         Message::Close(frame) => bail!("closed: {frame:?}"),
                         _ => {}
                     }
@@ -124,7 +124,7 @@ fn body(raw: &[u8]) -> Result<Option<String>> {
 }
 
 /// The reply to a request over a WebSocket, which must have a time.
-fn told(text: String) -> Result<String> {
+fn checked(text: String) -> Result<String> {
     // Nothing is parsed while it counts how many there are.
     let has_time = text.contains("\"server_time\"") && !text.contains("null");
     ensure!(has_time && !text.contains("\"error\""), "no time: {text}");
@@ -158,9 +158,9 @@ mod tests {
 
     #[test]
     fn only_a_reply_with_a_time_counts() {
-        assert!(told(r#"{"server_time":1.5}"#.to_owned()).is_ok());
+        assert!(checked(r#"{"server_time":1.5}"#.to_owned()).is_ok());
         for text in [r#"{"server_time": null}"#, r#"{"request_id":"a","error":{}}"#, "{}"] {
-            assert!(told(text.to_owned()).is_err(), "{text}");
+            assert!(checked(text.to_owned()).is_err(), "{text}");
         }
     }
 

@@ -11,7 +11,7 @@ pub(super) struct History {
     samples: VecDeque<Sample>,
     /// There was no time to tell since the newest sample.
     gap: bool,
-    events: VecDeque<Told>,
+    events: VecDeque<Entry>,
 }
 
 /// The offset and its probable error at one moment; times since the start, the rest in
@@ -28,7 +28,7 @@ pub(super) struct Sample {
 
 /// An event, as it is to be shown.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Told {
+pub(super) struct Entry {
     pub(super) time: String,
     pub(super) text: String,
     pub(super) warning: bool,
@@ -52,11 +52,11 @@ impl History {
         });
     }
 
-    pub(super) fn tell(&mut self, told: Told) {
+    pub(super) fn tell(&mut self, entry: Entry) {
         if self.events.len() == EVENTS_MAX {
             self.events.pop_front();
         }
-        self.events.push_back(told);
+        self.events.push_back(entry);
     }
 
     /// Runs of samples without a gap in between.
@@ -70,7 +70,7 @@ impl History {
     }
 
     /// The newest first.
-    pub(super) fn events(&self) -> impl Iterator<Item = &Told> {
+    pub(super) fn events(&self) -> impl Iterator<Item = &Entry> {
         self.events.iter().rev()
     }
 
@@ -155,10 +155,10 @@ mod tests {
     fn the_newest_events_come_first_and_the_oldest_give_way() {
         let mut history = History::default();
         for n in 0..EVENTS_MAX + 5 {
-            let told = Told { time: String::new(), text: n.to_string(), warning: false };
-            history.tell(told);
+            let entry = Entry { time: String::new(), text: n.to_string(), warning: false };
+            history.tell(entry);
         }
-        let texts: Vec<_> = history.events().map(|told| told.text.as_str()).collect();
+        let texts: Vec<_> = history.events().map(|entry| entry.text.as_str()).collect();
         assert_eq!((texts.len(), texts[0], texts[EVENTS_MAX - 1]), (EVENTS_MAX, "204", "5"));
     }
 }

@@ -140,9 +140,9 @@ impl Picture<'_> {
             .history
             .events()
             .take(usize::from(area.height))
-            .map(|told| {
-                let line = Line::from(format!(" {} {}", told.time, told.text));
-                if told.warning { line.yellow() } else { line }
+            .map(|entry| {
+                let line = Line::from(format!(" {} {}", entry.time, entry.text));
+                if entry.warning { line.yellow() } else { line }
             })
             .collect();
         let block = Block::bordered().title(" events, newest first ");
@@ -208,7 +208,7 @@ const PLOT_HEIGHT_MIN: u16 = 5;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::history::Told;
+    use crate::watch::history::Entry;
     use ntp_clock::{ManualClock, NtsStatus, UnixTime};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
@@ -224,7 +224,7 @@ mod tests {
             }
         }
         let text = "attempt 1 failed: no reply".to_owned();
-        history.tell(Told { time: "04:37:12".to_owned(), text, warning: true });
+        history.tell(Entry { time: "04:37:12".to_owned(), text, warning: true });
         let status = manual.clock().status();
         let time = manual.clock().now().map(|reading| reading.time().to_string());
         let elapsed = Duration::from_secs(60);

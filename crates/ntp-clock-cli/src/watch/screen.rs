@@ -10,7 +10,7 @@ use ratatui::crossterm::terminal::{self, EnterAlternateScreen};
 use ratatui::layout::Rect;
 use ratatui::{DefaultTerminal, TerminalOptions, Viewport};
 
-use super::history::{History, Told};
+use super::history::{Entry, History};
 use super::news::news;
 use super::panels::Picture;
 use crate::args::WatchArgs;
@@ -65,7 +65,7 @@ fn show(
                 |reading| reading.time().to_string().get(11..19).unwrap_or_default().to_owned(),
             );
             let warning = event.is_warning();
-            history.tell(Told { time, text: event.to_string(), warning });
+            history.tell(Entry { time, text: event.to_string(), warning });
         }
         let (now, status) = (Instant::now(), clock.status());
         if now >= next_sample {

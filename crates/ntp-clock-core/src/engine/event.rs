@@ -52,10 +52,10 @@ pub enum Event {
     EstimateRestarted,
     /// A reply was not believed.
     Rejected(Rejection),
-    /// Replies come from another address of the server's name than before. Told by the carrier;
+    /// Replies come from another address of the server's name than before. Reported by the carrier;
     /// an epoch begins only where what that server says contradicts what was known.
     ServerChanged,
-    /// The machine or this process was disturbed. Told by the driver; where readings end for it, a
+    /// The machine or this process was disturbed. Reported by the driver; where readings end for it, a
     /// new epoch follows, and in every case a round, if a kiss-o'-death does not forbid it.
     Disrupted(Disruption),
 }

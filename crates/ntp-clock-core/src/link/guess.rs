@@ -35,8 +35,8 @@ impl Link {
     fn probable_rate(&self, evidence: Evidence) -> (f64, f64) {
         let parts = evidence.parts().iter();
         let spans = parts.flat_map(|part| &self.centres[*part as usize]);
-        let told = spans.map(|centre| centre.mean(&self.pair));
-        let (middle, half) = told.fold(centre::middle(self.pair.centre()), |least, next| {
+        let means = spans.map(|centre| centre.mean(&self.pair));
+        let (middle, half) = means.fold(centre::middle(self.pair.centre()), |least, next| {
             if next.1 < least.1 { next } else { least }
         });
         // Of two crystals it is small, as long as little is known.

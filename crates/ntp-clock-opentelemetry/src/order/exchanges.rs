@@ -249,9 +249,9 @@ mod tests {
         let span = SpanId::from(7);
         let member = format!("1.{PEER}.{sent_ns}").parse().expect("a member");
         exchanges.began(span, member);
-        let told = exchanges.order(span, || start);
+        let ordered = exchanges.order(span, || start);
         assert!(exchanges.order(span, || start).is_empty(), "told once");
-        told
+        ordered
     }
 
     #[test]
@@ -263,15 +263,19 @@ mod tests {
             [(9_000_000, "after"), (9_990_000, "unknown"), (13_000_000, "before")]
         {
             // By the peer's counter the span began at 10 ms, within 100 us.
-            let told = order_of(&exchanges, sent_ns, at(&clock, 3_000_000, 3_001_000));
-            assert_eq!(said(&told, "ntp_clock.parent_order"), Some(wanted.into()), "{told:?}");
+            let ordered = order_of(&exchanges, sent_ns, at(&clock, 3_000_000, 3_001_000));
+            assert_eq!(
+                said(&ordered, "ntp_clock.parent_order"),
+                Some(wanted.into()),
+                "{ordered:?}"
+            );
             let numbers = ["ntp_clock.parent_gap_ns", "ntp_clock.parent_gap_max_error_ns"]
-                .map(|key| said(&told, key));
+                .map(|key| said(&ordered, key));
             let [Some(Value::I64(gap)), Some(Value::I64(error))] = numbers else {
-                panic!("{told:?}")
+                panic!("{ordered:?}")
             };
-            assert!((gap - (10_000_000 - sent_ns)).abs() <= error, "{told:?}");
-            assert!((100_000..120_000).contains(&error), "{told:?}");
+            assert!((gap - (10_000_000 - sent_ns)).abs() <= error, "{ordered:?}");
+            assert!((100_000..120_000).contains(&error), "{ordered:?}");
         }
     }
 
@@ -296,10 +300,10 @@ mod tests {
             exchange: None,
         };
         exchanges.began(SpanId::from(7), member);
-        let told = exchanges.order(SpanId::from(7), || at(&clock, 1_500, 1_700));
-        assert_eq!(said(&told, "ntp_clock.parent_order"), Some("after".into()));
-        assert_eq!(said(&told, "ntp_clock.parent_gap_ns"), Some(600.into()));
-        assert_eq!(said(&told, "ntp_clock.parent_gap_max_error_ns"), Some(100.into()));
+        let ordered = exchanges.order(SpanId::from(7), || at(&clock, 1_500, 1_700));
+        assert_eq!(said(&ordered, "ntp_clock.parent_order"), Some("after".into()));
+        assert_eq!(said(&ordered, "ntp_clock.parent_gap_ns"), Some(600.into()));
+        assert_eq!(said(&ordered, "ntp_clock.parent_gap_max_error_ns"), Some(100.into()));
     }
 
     #[test]

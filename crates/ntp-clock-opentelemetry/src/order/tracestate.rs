@@ -68,7 +68,7 @@ mod tests {
         time.as_nanos().to_string().into()
     }
 
-    fn told(member: &Member) -> Value {
+    fn fields(member: &Member) -> Value {
         let exchange = member.exchange.as_ref().map(|exchange| {
             let [sent, received, answered, returned] = exchange.stamps.map(ns);
             serde_json::json!({
@@ -90,18 +90,18 @@ mod tests {
             if let Some(member) = text("member") {
                 kinds[0] += 1;
                 let parsed = member.parse::<Member>().ok();
-                assert_eq!(parsed.as_ref().map_or(Value::Null, told), case["outcome"], "{name}");
+                assert_eq!(parsed.as_ref().map_or(Value::Null, fields), case["outcome"], "{name}");
                 assert!(parsed.is_none_or(|parsed| parsed.to_string() == member), "{name}");
             } else if let Some(header) = text("header") {
                 kinds[1] += 1;
                 let parsed = header.parse::<Answer>().ok();
-                let told = parsed.as_ref().map_or(Value::Null, |answer| {
+                let fields = parsed.as_ref().map_or(Value::Null, |answer| {
                     serde_json::json!({
                         "counter": answer.counter, "sent_ns": ns(answer.sent),
                         "received_ns": ns(answer.received), "answered_ns": ns(answer.answered),
                     })
                 });
-                assert_eq!(told, case["outcome"], "{name}");
+                assert_eq!(fields, case["outcome"], "{name}");
                 assert!(parsed.is_none_or(|parsed| parsed.to_string() == header), "{name}");
             } else if let Some(state) = text("tracestate") {
                 kinds[2] += 1;

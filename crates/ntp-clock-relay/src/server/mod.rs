@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_turned_away_is_told_so_in_json_of_the_length_said() {
+    fn who_is_turned_away_learns_why_in_json_of_the_length_said() {
         let (head, body) = FULL.split_once("\r\n\r\n").unwrap();
         assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{}", body.len());
         let body: serde_json::Value = serde_json::from_str(body).unwrap();

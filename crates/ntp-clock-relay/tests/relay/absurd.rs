@@ -47,11 +47,11 @@ fn any_text_at_all_gets_a_short_answer_of_the_right_kind() {
         }
         let answer = relay.answer(Received::now(relay.clock()), &text, &connection);
         assert!(answer.len() <= 4096, "{} bytes for {text:?}", answer.len());
-        let told: Value = serde_json::from_str(&answer).expect("JSON");
-        assert_eq!(told["event"], "clock_sync_response");
-        let has_time = told["server_time"].is_number();
-        assert!(!(has_time && told.get("error").is_some()), "{text:?}: {told}");
-        answered += u32::from(told.get("error").is_none());
+        let reply: Value = serde_json::from_str(&answer).expect("JSON");
+        assert_eq!(reply["event"], "clock_sync_response");
+        let has_time = reply["server_time"].is_number();
+        assert!(!(has_time && reply.get("error").is_some()), "{text:?}: {reply}");
+        answered += u32::from(reply.get("error").is_none());
     }
     assert!(answered > 1_000, "{answered}");
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::{Http, ID, manual, start, start_with, within};
 
 #[tokio::test]
-async fn connections_beyond_the_limit_are_told_503_and_a_place_that_is_left_is_taken() {
+async fn connections_beyond_the_limit_get_503_and_a_place_that_is_left_is_taken() {
     let relay = start_with(manual().clock(), |_| {}, |config| config.max_connections = 2).await;
     let mut first = Http::connect(relay.addr).await;
     assert_eq!(first.ask().await.unwrap().status, 200);
@@ -15,9 +15,9 @@ async fn connections_beyond_the_limit_are_told_503_and_a_place_that_is_left_is_t
     assert!(socket.ask().await["server_time"].is_number());
 
     let mut third = Http::connect(relay.addr).await;
-    let told = third.read().await.expect("told why");
-    assert_eq!((told.status, told.error_code().as_str()), (503, "full"));
-    assert!(told.json()["server_time"].is_null());
+    let answer = third.read().await.expect("told why");
+    assert_eq!((answer.status, answer.error_code().as_str()), (503, "full"));
+    assert!(answer.json()["server_time"].is_null());
     assert_eq!(
         relay.metric(r#"ntp_clock_relay_connections_refused_total{reason="full"}"#),
         Some(1.0)

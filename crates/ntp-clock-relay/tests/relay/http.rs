@@ -60,7 +60,7 @@ async fn a_relay_without_a_time_says_503_and_null_until_it_has_one() {
 }
 
 #[tokio::test]
-async fn an_epoch_that_begins_is_told_with_stamps_of_that_epoch() {
+async fn an_epoch_that_begins_is_reported_with_stamps_of_that_epoch() {
     let manual = manual();
     let relay = start(manual.clock()).await;
     let mut connection = Http::connect(relay.addr).await;
@@ -135,7 +135,7 @@ async fn a_head_without_end_and_a_body_without_end_are_cut_off() {
 }
 
 #[tokio::test]
-async fn only_pages_of_allowed_origins_are_told_they_may_read() {
+async fn only_pages_of_allowed_origins_learn_that_they_may_read() {
     let allowed: Origin = "https://app.example.org".parse().unwrap();
     let relay = start_with(
         manual().clock(),

@@ -101,7 +101,7 @@ async fn a_message_of_a_megabyte_ends_the_connection_with_1009() {
 }
 
 #[tokio::test]
-async fn who_asks_too_often_is_told_and_in_the_end_closed_with_1008() {
+async fn who_asks_too_often_is_warned_and_in_the_end_closed_with_1008() {
     let relay = start_with(manual().clock(), |config| config.rate = 1, |_| {}).await;
     let mut client = relay.websocket().await;
     let (mut answered, mut refused) = (0, 0);

@@ -20,7 +20,7 @@ impl Run<'_> {
         let links = self.snapshots_now(now_ns);
         let causes = self.causes(&events);
         let stamps: Vec<Stamp> = events.iter().map(|event| event.stamp).collect();
-        let clocks: Vec<_> = self.system.nodes.iter().map(|node| node.told()).collect();
+        let clocks: Vec<_> = self.system.nodes.iter().map(|node| node.reported()).collect();
         let Ok(closure) = Closure::new(&clocks, &stamps, &links, &causes) else {
             self.oracle.refused(now_ns, &format!("{links:?}"));
             return;
@@ -78,7 +78,7 @@ impl Run<'_> {
                 if t_ns < from_ns {
                     continue;
                 }
-                let counter = self.machines[node].told(life, t_ns);
+                let counter = self.machines[node].reading(life, t_ns);
                 let utc = self.dice.chance(0.3).then(|| {
                     let max_error = self.dice.magnitude(1e4, 1e8);
                     let off = max_error * self.dice.within(-1.0, 1.0) * 0.999_99;
@@ -104,7 +104,7 @@ impl Run<'_> {
             let Some(known) = known.iter().find(|known| known.lives == (life_a, life_b)) else {
                 continue;
             };
-            let a = self.machines[leg.a].told(life_a, now_ns);
+            let a = self.machines[leg.a].reading(life_a, now_ns);
             if let Some(snapshot) = known.link.snapshot(a, evidence)
                 && snapshot.is_sound()
             {

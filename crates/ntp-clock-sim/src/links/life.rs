@@ -77,7 +77,7 @@ impl Machine {
     }
 
     /// What it says that its counter stands at.
-    pub(super) fn told(&mut self, life: usize, t_ns: i64) -> LocalTime {
+    pub(super) fn reading(&mut self, life: usize, t_ns: i64) -> LocalTime {
         let lie = self.node.lie.map_or(0, |lie| lie.at(t_ns));
         self.exact(life, t_ns) + Span::from_nanos(lie)
     }

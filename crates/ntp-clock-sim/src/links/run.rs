@@ -107,7 +107,7 @@ impl Run<'_> {
             let steering = (nodes[leg.a].steering_ppm + nodes[leg.b].steering_ppm) * 1e-6;
             known.push(Known {
                 lives: feed.lives,
-                link: Link::new(nodes[leg.a].told(), nodes[leg.b].told()),
+                link: Link::new(nodes[leg.a].reported(), nodes[leg.b].reported()),
                 least: Least::default(),
                 since_ns: feed.at_ns,
                 before: Before { rates: 2_000e-6 + 2.0 * steering, steering },

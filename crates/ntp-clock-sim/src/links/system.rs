@@ -45,7 +45,7 @@ pub enum Lie {
 
 impl Node {
     /// What others know of its counter.
-    pub(crate) fn told(&self) -> ntp_clock_core::Oscillator {
+    pub(crate) fn reported(&self) -> ntp_clock_core::Oscillator {
         ntp_clock_core::Oscillator::steered(self.steering_ppm)
     }
 }

@@ -52,7 +52,7 @@ fn a_later_stamp_of_sending_narrows_the_bound() {
 }
 
 #[test]
-fn numbers_that_are_none_are_malformed_and_an_unsynchronised_relay_is_told_so() {
+fn numbers_that_are_none_are_malformed_and_an_unsynchronised_relay_learns_why() {
     let good = reply(UNIX_MS);
     let cases = [
         (RelayReply { receive_ms: f64::NAN, ..good }, Rejection::Malformed),
@@ -92,8 +92,8 @@ fn a_wall_clock_that_jumps_ends_the_epoch_at_the_next_read() {
     clock.relayed(cookie, reply(UNIX_MS + 5_000.0), 50.0, 50.0).expect("believed");
     let after = clock.read(50.0, UNIX_MS + 3_600_050.0).expect("synchronised");
     assert_eq!(after.epoch, before.epoch + 1.0);
-    let told: Vec<_> = core::iter::from_fn(|| clock.event()).map(|told| told.kind).collect();
-    assert_eq!(told.iter().filter(|kind| **kind == EventKind::Epoch).count(), 1, "{told:?}");
+    let events: Vec<_> = core::iter::from_fn(|| clock.event()).map(|event| event.kind).collect();
+    assert_eq!(events.iter().filter(|kind| **kind == EventKind::Epoch).count(), 1, "{events:?}");
 }
 
 #[test]

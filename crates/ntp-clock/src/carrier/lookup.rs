@@ -247,11 +247,11 @@ mod tests {
         for (ip, why) in [("0.0.0.0", "the unspecified address"), ("127.0.0.1", "this machine")] {
             answer(&mut lookup, Ok(vec![at(ip)]));
             assert!(lookup.addresses().is_empty(), "{ip}");
-            let told = format!(
+            let message = format!(
                 "could not resolve \"time.cloudflare.com\": it leads to {ip}, {why}, which is not \
                  asked"
             );
-            assert_eq!(lookup.failure().detail(), told);
+            assert_eq!(lookup.failure().detail(), message);
             assert_eq!(lookup.failure().code(), "forbidden_address");
         }
         answer(&mut lookup, Ok(vec![at("::"), at("::ffff:192.0.2.1"), at("192.0.2.1")]));

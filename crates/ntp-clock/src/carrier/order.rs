@@ -124,14 +124,14 @@ impl Order {
         if asked.len() < 2 && asked.iter().all(|candidate| candidate.failure.is_none()) {
             return None;
         }
-        let told = asked.iter().map(|candidate| match &candidate.failure {
+        let failures = asked.iter().map(|candidate| match &candidate.failure {
             Some(failure) => format!("{}: {failure}", candidate.address),
             None => format!("{}: no reply", candidate.address),
         });
         let silent = FailureKind::Attempt(AttemptError::NoReply);
         let kinds = asked.iter().map(|c| c.failure.as_ref().map_or(silent, Failure::kind));
         let kind = kinds.reduce(|one, other| if one == other { one } else { silent });
-        Some(Failure::new(kind.unwrap_or(silent), told.collect::<Vec<_>>().join("; ")))
+        Some(Failure::new(kind.unwrap_or(silent), failures.collect::<Vec<_>>().join("; ")))
     }
 }
 

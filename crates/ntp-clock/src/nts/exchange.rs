@@ -71,16 +71,16 @@ pub(super) fn exchange(server: &KeyServer, judged: Judged, useless: Option<Socke
             }
         }
     }
-    Err(vain.told())
+    Err(vain.reason())
 }
 
 type Report = (SocketAddr, Result<Keys, KeysError>);
 
 /// Tries one address in a thread of its own.
 fn begin(server: &KeyServer, judged: Judged, address: SocketAddr, report: &Sender<Report>) {
-    let (server, told) = (server.clone(), report.clone());
+    let (server, sender) = (server.clone(), report.clone());
     // Whoever has the keys already listens no more.
-    let attempt = move || drop(told.send((address, server.exchange(address, judged, LIMIT))));
+    let attempt = move || drop(sender.send((address, server.exchange(address, judged, LIMIT))));
     if let Err(error) = os::spawn_quietly(THREAD_NAME, attempt) {
         drop(report.send((address, Err(KeysError::Unreachable(error)))));
     }
@@ -104,7 +104,7 @@ impl Vain {
         }
     }
 
-    fn told(self) -> InVain {
+    fn reason(self) -> InVain {
         let fault = || {
             let detail = "the key exchange ended by a fault of its own";
             Failure::new(FailureKind::KeyExchange, detail)

@@ -122,10 +122,10 @@ fn a_program_has_its_servers_time_whatever_its_wall_clock_says() {
         let after = truth_ns();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{date}: {text} {output:?}");
-        let told = text.lines().find_map(|line| line.split_once(TOLD)).expect("a reading").1;
-        let numbers: Vec<i64> = told.split(' ').map(|n| n.parse().expect("a number")).collect();
-        let [wall, time, max_error] = numbers[..] else { panic!("{told}") };
-        assert!(time >= before - max_error && time <= after + max_error, "{date}: {told}");
+        let report = text.lines().find_map(|line| line.split_once(REPORT)).expect("a reading").1;
+        let numbers: Vec<i64> = report.split(' ').map(|n| n.parse().expect("a number")).collect();
+        let [wall, time, max_error] = numbers[..] else { panic!("{report}") };
+        assert!(time >= before - max_error && time <= after + max_error, "{date}: {report}");
         assert!((wall - time).abs() > 300 * 86_400 * 1_000_000_000, "{date} was not its date");
     }
 }
@@ -151,10 +151,10 @@ fn tell_reading(keys_port: u16) {
     assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
     let reading = clock.now().expect("synchronised");
     let (time, max_error) = (reading.time().as_nanos(), reading.max_error().as_nanos());
-    println!("{TOLD}{} {time} {max_error}", truth_ns());
+    println!("{REPORT}{} {time} {max_error}", truth_ns());
 }
 
 const SELF: &str = "clocks::a_program_has_its_servers_time_whatever_its_wall_clock_says";
 const KEYS_PORT: &str = "NTP_CLOCK_TEST_KEYS_PORT";
 const ROOTS: &str = "NTP_CLOCK_TEST_ROOTS";
-const TOLD: &str = "reading: ";
+const REPORT: &str = "reading: ";

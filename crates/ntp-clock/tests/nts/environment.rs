@@ -12,7 +12,7 @@ use crate::forks::goes_on_in_a_child;
 use crate::support::NtsServer;
 
 /// What a program with these variables tells of its shared clock.
-fn told(variables: &[(&str, &OsStr)]) -> String {
+fn report(variables: &[(&str, &OsStr)]) -> String {
     let mut command = Command::new(env::current_exe().expect("this program"));
     command.args(["--exact", "--nocapture", SELF]).env(ASKED, "");
     for (name, value) in variables {
@@ -20,8 +20,8 @@ fn told(variables: &[(&str, &OsStr)]) -> String {
     }
     let output = command.output().expect("started");
     let text = String::from_utf8_lossy(&output.stdout);
-    let told = text.lines().find_map(|line| line.split_once(TOLD));
-    told.unwrap_or_else(|| panic!("{output:?}")).1.to_owned()
+    let report = text.lines().find_map(|line| line.split_once(REPORT));
+    report.unwrap_or_else(|| panic!("{output:?}")).1.to_owned()
 }
 
 /// What the test below asks of itself as another program.
@@ -34,14 +34,14 @@ fn tell() {
     match (synced, status.last_error) {
         (true, _) => {
             assert!(!nts || goes_on_in_a_child(clock), "a child of it");
-            println!("{TOLD}{server} {nts} {}", status.authenticated);
+            println!("{REPORT}{server} {nts} {}", status.authenticated);
         }
         (false, Some(error)) => {
             let fault = fault.expect("the environment's");
             assert!(fault.ends_with(error.detail()) && clock.sync_now().is_err(), "{fault}");
-            println!("{TOLD}{server} {}: {error}", error.code());
+            println!("{REPORT}{server} {}: {error}", error.code());
         }
-        (false, None) => println!("{TOLD}nothing"),
+        (false, None) => println!("{REPORT}nothing"),
     }
 }
 
@@ -57,15 +57,15 @@ fn the_shared_clock_requires_proof_where_its_environment_says_so_in_children_too
     let quoted = format!("\"{}\"", server.authority.file().display());
     for roots in [ours, OsStr::new(&quoted)] {
         let variables = [("SERVER", named), ("NTS", required), ("NTS_CA", roots)];
-        assert_eq!(told(&variables), format!("{at} true true"));
+        assert_eq!(report(&variables), format!("{at} true true"));
     }
     let time_at = server.peer.address().to_string();
     for off in [vec![], vec![("NTS", OsStr::new("off"))]] {
         let plain = [vec![("SERVER", OsStr::new(&time_at)), ("NTS_CA", ours)], off].concat();
-        assert_eq!(told(&plain), format!("{time_at} false false"));
+        assert_eq!(report(&plain), format!("{time_at} false false"));
     }
 
-    let word = told(&[("SERVER", named), ("NTS", OsStr::new("yes"))]);
+    let word = report(&[("SERVER", named), ("NTS", OsStr::new("yes"))]);
     let both = "NTS is \"off\" or \"required\", not \"yes\"";
     assert_eq!(word, format!("{at} no_nts: environment variable PORTACODE_NTP_NTS: {both}"));
     let folder = env::temp_dir().into_os_string();
@@ -75,11 +75,11 @@ fn the_shared_clock_requires_proof_where_its_environment_says_so_in_children_too
         (&folder, "cannot read certificates"),
         (OsStr::new("/dev/null"), "there is no certificate in \"/dev/null\""),
     ] {
-        let refused = told(&[("SERVER", named), ("NTS", required), ("NTS_CA", roots)]);
+        let refused = report(&[("SERVER", named), ("NTS", required), ("NTS_CA", roots)]);
         let start = format!("{at} no_nts: environment variable PORTACODE_NTP_NTS_CA: ");
         assert!(refused.starts_with(&start) && refused.contains(why), "{refused}");
     }
-    let both = told(&[("SERVER", OsStr::new("a b")), ("NTS", required), ("NTS_CA", ours)]);
+    let both = report(&[("SERVER", OsStr::new("a b")), ("NTS", required), ("NTS_CA", ours)]);
     assert!(both.starts_with("a b no_server: "), "{both}");
 }
 
@@ -96,4 +96,4 @@ fn a_clock_of_ones_own_is_refused_where_proof_cannot_be_had() {
 const SELF: &str = "environment::\
     the_shared_clock_requires_proof_where_its_environment_says_so_in_children_too";
 const ASKED: &str = "NTP_CLOCK_TEST_SHARED";
-const TOLD: &str = "shared: ";
+const REPORT: &str = "shared: ";

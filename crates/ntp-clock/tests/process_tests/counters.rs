@@ -12,31 +12,32 @@ use crate::common::serve;
 pub(crate) fn tests() -> Vec<Test> {
     let mut tests = vec![
         test("two_processes_share_a_counter_by_which_their_moments_are_in_order", || {
-            let [before, after] = [Told::by(&[], "")?, Told::by(&[], "")?];
+            let [before, after] = [Report::by(&[], "")?, Report::by(&[], "")?];
             check(before.id == after.id, "another name", &[&before, &after])?;
             check(before.counter < after.counter, "the wrong order", &[&before, &after])
         }),
         test("a_process_of_another_pretended_machine_names_its_counter_differently", || {
-            let told = [Told::by(&[], "")?, Told::by(&[], "left")?, Told::by(&[], "right")?];
-            check(differ(&told), "the same name", &told.each_ref())?;
-            let again = Told::by(&[], "left")?;
-            check(told[1].id == again.id, "another name", &[&told[1], &again])
+            let reports =
+                [Report::by(&[], "")?, Report::by(&[], "left")?, Report::by(&[], "right")?];
+            check(differ(&reports), "the same name", &reports.each_ref())?;
+            let again = Report::by(&[], "left")?;
+            check(reports[1].id == again.id, "another name", &[&reports[1], &again])
         }),
     ];
     let skip =
         |what: &str| eprintln!("SKIPPED: {what} needs namespaces: apt-get install util-linux");
     if may(TIME_NAMESPACE) {
         tests.push(test("a_time_namespace_is_another_counter_also_for_a_forked_child", || {
-            let told = [Told::by(&[], "")?, Told::by(TIME_NAMESPACE, "")?];
-            check(differ(&told), "the same name", &told.each_ref())
+            let reports = [Report::by(&[], "")?, Report::by(TIME_NAMESPACE, "")?];
+            check(differ(&reports), "the same name", &reports.each_ref())
         }));
     } else {
         skip("a time namespace");
     }
     if may(WITHOUT_BOOT_ID) {
         tests.push(test("where_the_boot_has_no_name_no_two_processes_share_a_counter", || {
-            let told = [Told::by(WITHOUT_BOOT_ID, "")?, Told::by(WITHOUT_BOOT_ID, "")?];
-            check(differ(&told), "the same name", &told.each_ref())
+            let reports = [Report::by(WITHOUT_BOOT_ID, "")?, Report::by(WITHOUT_BOOT_ID, "")?];
+            check(differ(&reports), "the same name", &reports.each_ref())
         }));
     } else {
         skip("a system that does not name its boot");
@@ -66,31 +67,34 @@ fn may(under: &[&str]) -> bool {
 
 /// What a process told of its counter.
 #[derive(Debug)]
-struct Told {
+struct Report {
     id: String,
     counter: i64,
 }
 
-impl Told {
+impl Report {
     fn by(under: &[&str], machine: &str) -> Result<Self, String> {
         let server = serve(|_| {});
         let mut command = command("names_its_counter", under, &server)?;
         let output =
             command.env("PORTACODE_MACHINE", machine).output().map_err(|e| e.to_string())?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let told = text.trim().split_once(' ').filter(|_| output.status.success());
-        let told =
-            told.and_then(|(id, ns)| Some(Told { id: id.to_owned(), counter: ns.parse().ok()? }));
-        told.ok_or_else(|| format!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+        let reports = text.trim().split_once(' ').filter(|_| output.status.success());
+        let reports = reports
+            .and_then(|(id, ns)| Some(Report { id: id.to_owned(), counter: ns.parse().ok()? }));
+        reports.ok_or_else(|| format!("{text}{}", String::from_utf8_lossy(&output.stderr)))
     }
 }
 
-fn differ(told: &[Told]) -> bool {
-    told.iter().enumerate().all(|(place, one)| told[..place].iter().all(|other| one.id != other.id))
+fn differ(reports: &[Report]) -> bool {
+    reports
+        .iter()
+        .enumerate()
+        .all(|(place, one)| reports[..place].iter().all(|other| one.id != other.id))
 }
 
-fn check(good: bool, problem: &str, told: &[&Told]) -> Result<(), String> {
-    if good { Ok(()) } else { Err(format!("{problem}: {told:?}")) }
+fn check(good: bool, problem: &str, reports: &[&Report]) -> Result<(), String> {
+    if good { Ok(()) } else { Err(format!("{problem}: {reports:?}")) }
 }
 
 /// In the process: says which counter it has and where that stands. A forked child has the same

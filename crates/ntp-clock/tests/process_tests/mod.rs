@@ -51,8 +51,8 @@ pub(crate) fn main() {
             scope.spawn(|| {
                 while let Some(test) = tests.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let outcome = (test.run)();
-                    let told = if outcome.is_ok() { "ok" } else { "FAILED" };
-                    println!("test {} ... {told}", test.name);
+                    let outcome_word = if outcome.is_ok() { "ok" } else { "FAILED" };
+                    println!("test {} ... {outcome_word}", test.name);
                     if let Err(problem) = outcome {
                         failed.lock().expect("no panic").push((&test.name, problem));
                     }

@@ -21,8 +21,8 @@ pub(crate) fn performs(act: &str, under: &[&str]) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let told = [output.stdout, output.stderr].concat();
-    Err(format!("{}\n{}", output.status, String::from_utf8_lossy(&told)))
+    let text = [output.stdout, output.stderr].concat();
+    Err(format!("{}\n{}", output.status, String::from_utf8_lossy(&text)))
 }
 
 pub(crate) fn command(act: &str, under: &[&str], server: &TestServer) -> Result<Command, String> {
@@ -90,8 +90,8 @@ pub(crate) fn processor_time() -> Duration {
         name.starts_with("ntp-clock")
     });
     let spent_ns = of_clock.filter_map(|task| {
-        let told = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        told.split(' ').next()?.parse::<u64>().ok()
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
     });
     Duration::from_nanos(spent_ns.sum())
 }

@@ -46,10 +46,10 @@ class Answer(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """As REST answers it, the payload as Python has it."""
-        told = {"request_id": self.request_id, "status": self.status, "trace": self.trace}
+        fields = {"request_id": self.request_id, "status": self.status, "trace": self.trace}
         if self.error is not None:
-            return {**told, "error": self.error}
-        return {**told, "payload": self.payload}
+            return {**fields, "error": self.error}
+        return {**fields, "payload": self.payload}
 
     def text(self) -> str:
         """As REST answers it, the payload as the device wrote it."""
@@ -133,8 +133,8 @@ class DeviceClient:
             if event is None:
                 if passing:
                     raise astray()
-                told = f"the device has not answered within {self._timeout_s:g} s"
-                refusal = Refusal("timeout", told)
+                problem = f"the device has not answered within {self._timeout_s:g} s"
+                refusal = Refusal("timeout", problem)
                 if await requests.expire(request_id, refusal):
                     raise refusal
                 # The record has an answer, which must be about to come.

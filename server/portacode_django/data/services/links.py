@@ -108,7 +108,7 @@ class PeerLinks:
             return None
         now = ntp_clock.stamp()
         found = _links.state(now.counter, self._counter, now.counter_ns)
-        return None if found is None else _told(found)
+        return None if found is None else _to_json(found)
 
     def _is_peers(self, moment: _Moment) -> bool:
         if not moment.counter.startswith(f"{self.scope}/"):
@@ -136,9 +136,9 @@ def crossed(event: dict[str, Any], now: Counted) -> Crossing | None:
         How it came, where it was from another server, so that an answer can say so: its sender
         knows only when it was sent.
     """
-    told = event.pop(CROSSED, None)
-    if told is not None:
-        Crossing.from_message(told).feed()
+    stamps = event.pop(CROSSED, None)
+    if stamps is not None:
+        Crossing.from_message(stamps).feed()
     sent = event.pop(HANDED_OVER, None)
     # Processes of one machine and boot have one counter, and nothing to learn of one another.
     if sent is None or sent["counter"] == now.counter:
@@ -166,9 +166,11 @@ class Crossing(NamedTuple):
         return {"sender": self.sender, "receiver": self.receiver, **ns}
 
     @classmethod
-    def from_message(cls, told: Mapping[str, Any]) -> Crossing:
+    def from_message(cls, stamps: Mapping[str, Any]) -> Crossing:
         """What `to_message` gave."""
-        return cls(told["sender"], int(told["sent_ns"]), told["receiver"], int(told["received_ns"]))
+        return cls(
+            stamps["sender"], int(stamps["sent_ns"]), stamps["receiver"], int(stamps["received_ns"])
+        )
 
 
 def add_links(trace: Trace) -> None:
@@ -199,7 +201,7 @@ def of_peers(scopes: Iterable[str]) -> list[dict[str, Any]]:
     now = ntp_clock.stamp()
     theirs = [counter for counter in reversed(list(_admitted)) if counter.startswith(wanted)]
     states = [_links.state(now.counter, counter, now.counter_ns) for counter in theirs]
-    return [_told(state) for state in states if state is not None]
+    return [_to_json(state) for state in states if state is not None]
 
 
 def counted() -> LinkCounts:
@@ -260,7 +262,7 @@ def _by_importance(counter: str) -> tuple[bool, bool, str]:
     return bool(slash), scope.startswith("device:"), counter
 
 
-def _told(pair: Mapping[str, Any]) -> dict[str, Any]:
+def _to_json(pair: Mapping[str, Any]) -> dict[str, Any]:
     """A link as pages and REST have it: of `b` less `a`, milliseconds."""
     zero_ns = int(pair["b_ns"]) - int(pair["a_ns"])
 

@@ -23,10 +23,10 @@ def project_group(project_id: int) -> str:
 
 async def tell_dashboards(user_id: int, project_id: int | None, message: dict[str, Any]) -> None:
     """Sends a message to all browsers that may see it, in whatever process they are."""
-    told = {"type": "tell", "message": _wire.encode(message)}
-    await group_send(user_group(user_id), told)
+    event = {"type": "tell", "message": _wire.encode(message)}
+    await group_send(user_group(user_id), event)
     if project_id is not None:
-        await group_send(project_group(project_id), told)
+        await group_send(project_group(project_id), event)
 
 
 async def devices_changed(device: Device) -> None:

@@ -135,7 +135,7 @@ def store_response(
             if sent is not None:
                 known.put("server_send", *sent)
             elif known.get("server_send") is None:
-                put_told(known, trace, "server_send")
+                put_reported(known, trace, "server_send")
             known.merge(trace, DEVICE_KEYS)
             known.put("server_receive_response", *received)
             links.add_links(known)
@@ -200,7 +200,7 @@ def _known_trace(record: TraceRecord) -> Trace:
         return Trace()
 
 
-def put_told(known: Trace, trace: Trace, key: str) -> None:
+def put_reported(known: Trace, trace: Trace, key: str) -> None:
     """Takes the time of a stamp of ours by a peer's word.
 
     Not its counter and epoch, by which it would be compared with others of ours without an error.

@@ -125,8 +125,8 @@ class Requests:
         if finished is None:
             return False
         telemetry.export(finished)
-        told = {"event": "trace", "trace_record": finished.record}
-        await news.tell_dashboards(self._owner.user_id, finished.project_id, told)
+        published = {"event": "trace", "trace_record": finished.record}
+        await news.tell_dashboards(self._owner.user_id, finished.project_id, published)
         return True
 
 
@@ -160,12 +160,12 @@ async def deliver(device_id: str, answer: Answer) -> Outcome:
         message |= {"status": "error", "error": answer.error}
     if answer.traceparent is not None:
         message["traceparent"] = answer.traceparent
-    told: dict[str, Any] = {"type": "request.response", "request_id": answer.request_id}
+    published: dict[str, Any] = {"type": "request.response", "request_id": answer.request_id}
     if answer.crossing is not None:
-        told[CROSSED] = answer.crossing.to_message()
+        published[CROSSED] = answer.crossing.to_message()
     await send(
         delivered.reply_channel,
-        {**told, "message": _wire.encode(message), "trace": str(_wire.dumps(delivered.trace))},
+        {**published, "message": _wire.encode(message), "trace": str(_wire.dumps(delivered.trace))},
     )
     return delivered.outcome
 
@@ -175,10 +175,10 @@ async def pass_on(
 ) -> None:
     """Passes a device's progress on to whoever waits; it may be lost."""
     message = {"event": "progress", "request_id": request_id, "device_id": device_id}
-    told = {"type": "request.progress", "request_id": request_id}
+    published = {"type": "request.progress", "request_id": request_id}
     text = str(_wire.encode({**message, "payload": payload}))
     trace_text = str(_wire.dumps(trace.to_message()))
-    await send(reply_channel, {**told, "message": text, "trace": trace_text})
+    await send(reply_channel, {**published, "message": text, "trace": trace_text})
 
 
 def astray() -> Refusal:
@@ -188,8 +188,8 @@ def astray() -> Refusal:
 
 async def refuse(reply_channel: str, request_id: str, refusal: Refusal) -> None:
     """Tells whoever waits that a request could not be sent to its device."""
-    told = {"type": "request.refused", "request_id": request_id}
-    await send(reply_channel, {**told, **refusal.to_json()})
+    published = {"type": "request.refused", "request_id": request_id}
+    await send(reply_channel, {**published, **refusal.to_json()})
 
 
 PASSING_S = 2.0

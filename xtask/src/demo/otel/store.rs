@@ -130,10 +130,10 @@ impl Span {
 }
 
 /// Its name, and that of its values which is there.
-fn attribute(told: &Value) -> Option<(String, Value)> {
-    let values = told["value"].as_object()?;
+fn attribute(attribute_json: &Value) -> Option<(String, Value)> {
+    let values = attribute_json["value"].as_object()?;
     let value = values.values().find(|value| !value.is_null())?;
-    Some((told["key"].as_str()?.to_owned(), value.clone()))
+    Some((attribute_json["key"].as_str()?.to_owned(), value.clone()))
 }
 
 fn json(text: &str) -> Result<Value> {

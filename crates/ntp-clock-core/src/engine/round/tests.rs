@@ -115,7 +115,7 @@ fn a_better_stamp_is_a_later_one_of_a_request_that_left() {
 }
 
 #[test]
-fn requests_whose_exchange_was_not_weighed_are_told_apart() {
+fn requests_whose_exchange_was_not_weighed_are_distinguished() {
     let mut round = round();
     for (cookie, ms) in [(1, 0), (2, 50), (3, 150)] {
         send(&mut round, cookie, ms);

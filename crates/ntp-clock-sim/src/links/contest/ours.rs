@@ -10,7 +10,7 @@ use crate::links::feed::{Feed, What};
 /// Each trace as the server judges it when its response passes: with what its links know then.
 pub(super) fn judge(scene: &mut Scene, traces: &[Trace], with_causes: bool) -> Vec<Judgement> {
     let evidence = scene.evidence(traces);
-    let clocks: Vec<Oscillator> = scene.system.nodes.iter().map(|node| node.told()).collect();
+    let clocks: Vec<Oscillator> = scene.system.nodes.iter().map(|node| node.reported()).collect();
     let legs = &scene.system.legs;
     let mut links: Vec<Link> =
         legs.iter().map(|leg| Link::new(clocks[leg.a], clocks[leg.b])).collect();

@@ -42,7 +42,7 @@ fn an_address_whose_keys_gave_no_time_is_asked_again_only_when_the_others_have_f
 }
 
 #[test]
-fn of_several_failures_the_one_that_says_most_about_the_server_is_told() {
+fn of_several_failures_the_one_that_says_most_about_the_server_is_reported() {
     let (named, other) = (Named::new("keys-grave.test"), Named::new("keys-other.test"));
     let wrong = other.giver(AT_ONCE, 123);
     // Link-local, on no link.

@@ -98,7 +98,7 @@ fn a_thread_that_died_is_an_exchange_in_vain() {
 }
 
 #[test]
-fn an_exchange_in_vain_takes_no_keys_away_and_is_told() {
+fn an_exchange_in_vain_takes_no_keys_away_and_is_reported() {
     let mut keyring = keyring();
     give(&mut keyring, Some(Ok((keys(2, None, None), address()))));
     assert!(matches!(keyring.prepare(1, NOW, None), Connecting::Ready));
@@ -290,7 +290,7 @@ fn keys_that_come_in_the_midst_of_a_round_wait_for_its_end_as_long_as_the_old_on
 }
 
 #[test]
-fn why_an_exchange_failed_is_told_until_a_round_is_proved_with_the_old_keys() {
+fn why_an_exchange_failed_is_reported_until_a_round_is_proved_with_the_old_keys() {
     let mut keyring = keyring_in_use();
     assert!(is_proved(&mut keyring));
     give(&mut keyring, Some(vain(true)));
@@ -345,7 +345,7 @@ fn nak(keyring: &mut Keyring) {
 fn whoever_has_a_stolen_key_can_give_no_time_outside_its_certificates_validity() {
     let (server, stolen) = of_november();
     let day = |days: i64| OURS + Span::from_secs(86_400 * days);
-    let told = |before: Option<UnixTime>, time, ours| {
+    let limits = |before: Option<UnixTime>, time, ours| {
         let mut keyring = Keyring::new(server.clone(), Bell::default());
         give(&mut keyring, Some(Ok((stolen(), address()))));
         keyring.judged = Judged::WithoutClock;
@@ -357,16 +357,16 @@ fn whoever_has_a_stolen_key_can_give_no_time_outside_its_certificates_validity()
         }
         tell(&mut keyring, time, ours).is_ok()
     };
-    assert!(told(None, day(0), None), "within its validity");
-    assert!(!told(None, day(60), None), "the first reply");
+    assert!(limits(None, day(0), None), "within its validity");
+    assert!(!limits(None, day(60), None), "the first reply");
     // The engine may have refused that, and a clock that was stopped has no time any more.
-    assert!(!told(Some(day(0)), day(60), None), "a later one, where there is still no time");
-    assert!(!told(Some(day(0)), day(60), Some(day(0))), "far from the time that there is");
-    assert!(told(Some(day(0)), day(20), Some(day(0))), "far from it, within its validity");
-    assert!(told(Some(day(0)), day(60), Some(day(60))), "it has expired since, and time agrees");
+    assert!(!limits(Some(day(0)), day(60), None), "a later one, where there is still no time");
+    assert!(!limits(Some(day(0)), day(60), Some(day(0))), "far from the time that there is");
+    assert!(limits(Some(day(0)), day(20), Some(day(0))), "far from it, within its validity");
+    assert!(limits(Some(day(0)), day(60), Some(day(60))), "it has expired since, and time agrees");
     // The clock has its time from older keys, whose reply came while keys were exchanged.
-    assert!(!told(None, day(60), Some(day(60))), "expired by our time, which has not judged it");
-    assert!(!told(None, day(0), Some(day(60))), "nor by a time of its validity");
+    assert!(!limits(None, day(60), Some(day(60))), "expired by our time, which has not judged it");
+    assert!(!limits(None, day(0), Some(day(60))), "nor by a time of its validity");
 }
 
 #[test]

@@ -61,11 +61,11 @@ mod tests {
     #[test]
     fn a_thread_has_its_signals_blocked_before_it_runs_and_whoever_starts_it_keeps_its_own() {
         let mine = SigSet::thread_get_mask().unwrap();
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, receiver) = std::sync::mpsc::channel();
         let thread = spawn_quietly("quiet", move || {
             tell.send(SigSet::thread_get_mask().unwrap()).unwrap();
         });
-        let theirs = told.recv().unwrap();
+        let theirs = receiver.recv().unwrap();
         thread.unwrap().join().unwrap();
         assert_eq!(SigSet::thread_get_mask().unwrap(), mine);
         for signal in nix::sys::signal::Signal::iterator() {

@@ -114,11 +114,11 @@ export class SocketService extends EventTarget {
             const size = new TextEncoder().encode(text).length;
             if (size > FRAME_BYTES) {
                 // The server would close the connection for it, and end all that is under way.
-                const told = `the request has ${size} bytes, and ${FRAME_BYTES} are the most`;
-                this.#settle(requestId, { code: 'too_large', message: told });
+                const problem = `the request has ${size} bytes, and ${FRAME_BYTES} are the most`;
+                this.#settle(requestId, { code: 'too_large', message: problem });
             } else if (!this.#sendText(text)) {
-                const told = 'there is no connection to the server';
-                this.#settle(requestId, { code: 'disconnected', message: told });
+                const problem = 'there is no connection to the server';
+                this.#settle(requestId, { code: 'disconnected', message: problem });
             }
         });
     }
@@ -249,8 +249,8 @@ export class SocketService extends EventTarget {
     #limit(requestId, pending) {
         clearTimeout(pending.limit);
         pending.limit = setTimeout(() => {
-            const told = `no answer within ${pending.timeout / 1000} s`;
-            this.#settle(requestId, { code: 'timeout', message: told });
+            const problem = `no answer within ${pending.timeout / 1000} s`;
+            this.#settle(requestId, { code: 'timeout', message: problem });
         }, pending.timeout);
     }
 

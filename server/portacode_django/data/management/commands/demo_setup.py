@@ -28,8 +28,8 @@ class Command(BaseCommand):
         """Prints the user, the password, the devices with their tokens, and the project."""
         del args
         with transaction.atomic():
-            told = _make(options["devices"], _Kept())
-        self.stdout.write(json.dumps(told))
+            setup = _make(options["devices"], _Kept())
+        self.stdout.write(json.dumps(setup))
 
 
 class _Kept:

@@ -106,16 +106,16 @@ export class Pair {
 async function orderOf(records, keys) {
     const [a, b] = records.map(({ request_id: id }, index) => `${id}:${keys[index]}`);
     const answer = await fetch(`/api/order/?${new URLSearchParams({ a, b })}`);
-    const told = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(told.error?.message ?? `the server answers ${answer.status}`);
+    const body = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(body.error?.message ?? `the server answers ${answer.status}`);
     return asShown({
-        order: told.order,
-        by: told.by,
-        lowerMs: told.lower_ms,
-        upperMs: told.upper_ms,
-        estMs: told.est_ms,
-        estErrorMs: told.est_error_ms,
-        restsOn: told.rests_on,
+        order: body.order,
+        by: body.by,
+        lowerMs: body.lower_ms,
+        upperMs: body.upper_ms,
+        estMs: body.est_ms,
+        estErrorMs: body.est_error_ms,
+        restsOn: body.rests_on,
     });
 }
 

@@ -183,14 +183,14 @@ export class TraceList extends EventTarget {
             strip(system),
             said,
         );
-        const told = `${record.command} on ${record.device_name} at ${timeOfTrace(record, trace)}`;
+        const title = `${record.command} on ${record.device_name} at ${timeOfTrace(record, trace)}`;
         const over = element(
             'button',
             {
                 type: 'button',
                 class: 'lay-over',
                 'aria-pressed': 'false',
-                'aria-label': `Lay over the trace shown: ${told}`,
+                'aria-label': `Lay over the trace shown: ${title}`,
                 title: 'Lay over the trace shown',
             },
             'Lay over',

@@ -53,16 +53,16 @@ function sentence(record, trace, sync, system) {
     const { clock, cause, unsure, wrong } = tally(sync);
     if (sync.steps.length > 0) {
         const steps = plural(sync.steps.length, 'step');
-        let told = `Of ${steps} ${clock} ${clock === 1 ? 'is' : 'are'} certain by clock`;
-        if (cause > 0) told += `, ${cause} by cause alone`;
-        if (unsure > 0) told += `, ${unsure} cannot be told`;
+        let words = `Of ${steps} ${clock} ${clock === 1 ? 'is' : 'are'} certain by clock`;
+        if (cause > 0) words += `, ${cause} by cause alone`;
+        if (unsure > 0) words += `, ${unsure} cannot be told`;
         if (wrong > 0)
-            told += `, and ${wrong} certainly ${wrong === 1 ? 'runs' : 'run'} the wrong way`;
-        parts.push(`${told}.`);
+            words += `, and ${wrong} certainly ${wrong === 1 ? 'runs' : 'run'} the wrong way`;
+        parts.push(`${words}.`);
     }
     for (const reasons of trace.contradictions()) {
-        const told = allInWords(reasons, counterNames([[trace, record.device_name]]));
-        parts.push(`A contradiction, which counts for nothing: ${told}.`);
+        const words = allInWords(reasons, counterNames([[trace, record.device_name]]));
+        parts.push(`A contradiction, which counts for nothing: ${words}.`);
     }
     const problems = trace.rawProblems();
     if (problems.length > 0) {

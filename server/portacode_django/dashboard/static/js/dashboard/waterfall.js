@@ -102,8 +102,8 @@ function drawn({ points, steps, absent, names, middle, index }, x, width) {
         );
         const missing = absent.filter((key) => laneOf(key) === lane).length;
         if (missing > 0) {
-            const told = `${missing} cannot be placed`;
-            group.append(svg('text', { class: 'absent', x: LEFT + 6, y: y - 14 }, told));
+            const note = `${missing} cannot be placed`;
+            group.append(svg('text', { class: 'absent', x: LEFT + 6, y: y - 14 }, note));
         }
         all.push(group);
     }
@@ -159,7 +159,7 @@ function againstUtc(ms, x, last) {
         bar(start, end, 0),
         bar(start, start, 4),
         bar(end, end, 4),
-        svg('text', { class: 'told', ...place, y: y + 4 }, `all of it ± ${duration(ms)}`),
+        svg('text', { class: 'common-error', ...place, y: y + 4 }, `all of it ± ${duration(ms)}`),
     );
 }
 
@@ -239,11 +239,11 @@ function said({ from, to, ms, max, verdict: found }) {
 
 /** What the picture shows, for those who do not see it. */
 function described({ steps, absent, utcMs }) {
-    const told = steps.map((step) => `${said(step)}.`);
+    const sentences = steps.map((step) => `${said(step)}.`);
     if (absent.length > 0)
-        told.push(`Cannot be placed: ${absent.map((key) => NAMES[key]).join(', ')}.`);
-    if (utcMs !== null) told.push(`All of it is right to ± ${duration(utcMs)} against UTC.`);
-    return element('p', { class: 'unseen' }, told.join(' '));
+        sentences.push(`Cannot be placed: ${absent.map((key) => NAMES[key]).join(', ')}.`);
+    if (utcMs !== null) sentences.push(`All of it is right to ± ${duration(utcMs)} against UTC.`);
+    return element('p', { class: 'unseen' }, sentences.join(' '));
 }
 
 function shortened(name) {
