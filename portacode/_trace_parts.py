@@ -53,7 +53,7 @@ class Stamp(NamedTuple):
     unsynced: str | None
     """Why there is no time."""
     counter: str | None = None
-    """Which counter the clock counts with, `[scope/]name`; None where it was not told."""
+    """Which counter the clock counts with, `[scope/]name`; None where it was not reported."""
     counter_ns: int | None = None
     """That counter at the same moment, nanoseconds; there also without time."""
     counter_resolution_ns: int = 0
@@ -156,7 +156,7 @@ def _counter_of(
 
 
 def scoped_counter(name: object, where: str, key: str, scope: str | None) -> str:
-    """A counter's name as it is kept: in the scope of the peer that told it, if it was a peer.
+    """A counter's name as it is kept: in the scope of the peer that reported it, if it was a peer.
 
     A peer speaks of its own counters alone: what it names is bare, or in its very scope.
     """

@@ -76,9 +76,9 @@ class Asked(NamedTuple):
 
     counter: str
     sent_ns: int | None
-    """T1 of this very request, which says something without a reply; None where it is not told."""
+    """T1 of this very request, which says something without a reply; None where it is not known."""
     exchange: Exchange | None
-    """An earlier one, now that T4 is told."""
+    """An earlier one, now that T4 is known."""
 
 
 def pauses_s() -> Iterator[float]:

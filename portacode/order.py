@@ -1,6 +1,6 @@
 """What happened first, where everybody has a clock of their own.
 
-Clocks that are synchronised are still some milliseconds apart. What happened first is better told
+Clocks that are synchronised are still some milliseconds apart. What happened first is better derived
 by the messages between two machines, for what was received was sent before. Keep `Links`, feed
 them, and ask:
 
@@ -267,7 +267,7 @@ class Links:
             return None
         newest_ns = pair[2][3]
         if pair[0] != a:
-            # It is told by the counter of what is `b` here.
+            # The counter of what is `b` here reports it.
             newest_ns -= int(link["b_ns"]) - int(link["a_ns"])
         return {**link, **_counted(pair[2]), "age_ns": max(0, at_ns - newest_ns)}
 

@@ -49,7 +49,7 @@ class Discard(SpanExporter):
 
 
 def provider() -> TracerProvider:
-    """With a batch processor that exports only when it is told to."""
+    """With a batch processor that exports only on command."""
     made = TracerProvider(shutdown_on_exit=False)
     made.add_span_processor(
         BatchSpanProcessor(

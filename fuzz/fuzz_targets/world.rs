@@ -122,7 +122,7 @@ fuzz_target!(|input: Input| {
                 driver.settle(&mut check);
             }
         }
-        assert_eq!(driver.engine.status(driver.now).epoch, 1, "the server told the truth");
+        assert_eq!(driver.engine.status(driver.now).epoch, 1, "the server was honest");
         // Moments that have passed are dated as well.
         if let Some(mapping) = driver.mapping() {
             for ago in [1, 1_000_000_000, 600_000_000_000] {

@@ -11,7 +11,7 @@ import {
 
 /** What comes from the network fills so many links, and is kept apart from the program's own. */
 const MOST_LINKS = 1024;
-/** Of so many peers the last exchange is told in turn. */
+/** The last exchanges of this many peers are sent in turn. */
 const MOST_PEERS = 16;
 /** What waits for the links to load. */
 const MOST_WAITING = 256;
@@ -28,7 +28,7 @@ export class Relative {
     #waiting = [];
     /** The members of remote parents, by their span contexts. */
     #members = new WeakMap();
-    /** The last whole exchange with each peer, the one first that was told longest ago. */
+    /** The last whole exchange with each peer, the one that was sent longest ago comes first. */
     #exchanges = new Map();
 
     /**
@@ -137,7 +137,7 @@ export class Relative {
         if (next === undefined) return { short, long: short };
         const [peer, last] = next;
         this.#exchanges.delete(peer);
-        // Of a counter of before a sleep nothing more is told.
+        // Nothing more is sent of a counter from before a sleep.
         if (last.counter !== counter) return { short, long: short };
         this.#exchanges.set(peer, last);
         const { exchange } = last;

@@ -12,7 +12,7 @@ function header(headers, name) {
     for (let place = 0; place + 1 < headers.length; place += 2) {
         if (String(headers[place]).toLowerCase() === name) found.push(String(headers[place + 1]));
     }
-    // Of a header that came twice both are told, and neither is read.
+    // A header that came twice has both values, and neither is read.
     return found.length === 0 ? undefined : found.join(',');
 }
 

@@ -11,7 +11,7 @@ import { pageWay, wayOf } from './ways.js';
 export class NTPClock extends Clock {
     #driver;
     #onFailure = null;
-    /** Events not yet told. */
+    /** Events not dispatched yet. */
     #news = [];
 
     constructor(options = {}) {

@@ -309,7 +309,7 @@ export class Driver {
         this.#driving = false;
     }
 
-    /** Whatever is thrown in here is told, ends what was waited for, and is tried again later. */
+    /** An error thrown in here is reported, ends every wait, and the work is tried again later. */
     #guard(work) {
         try {
             work();

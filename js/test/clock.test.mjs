@@ -228,7 +228,7 @@ test('a reader held up between the two counters still reads, in the same epoch',
     assert.equal(clock.read().epoch, epoch);
 });
 
-test('a clock that is stopped asks no more by itself, but when told to', async (t) => {
+test('a clock that is stopped asks no more by itself, only on command', async (t) => {
     let asked = 0;
     const { http } = await relay(t, (id, received) => (asked++, reply(id, received)));
     const clock = clockOf(t, { relay: http });

@@ -45,7 +45,10 @@ for (const vector of JSON.parse(readFileSync(vectors)).cases) {
         } of vector.relations) {
             const found = relations.between(i, j, { evidence });
             const expected = { order, by, restsOn: rests_on };
-            assert.deepEqual({ order: found.order, by: found.by, restsOn: found.restsOn }, expected);
+            assert.deepEqual(
+                { order: found.order, by: found.by, restsOn: found.restsOn },
+                expected,
+            );
             assert.ok(close(found.lowerMs, lower_ms), `${found.lowerMs} ${lower_ms}`);
             assert.ok(close(found.upperMs, upper_ms), `${found.upperMs} ${upper_ms}`);
         }

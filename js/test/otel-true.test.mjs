@@ -89,7 +89,9 @@ describe('programs of the SDK', { concurrency: 4 }, () => {
 
                 assert.equal(control.code, 0, control.err);
                 assertWhole(bare, control.reports);
-                const off = compared(bare, control.reports).filter(({ missedNs }) => missedNs > 1e9);
+                const off = compared(bare, control.reports).filter(
+                    ({ missedNs }) => missedNs > 1e9,
+                );
                 assert.ok(off.length > 0, 'the control is right');
             },
         );

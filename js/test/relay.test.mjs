@@ -225,7 +225,7 @@ test('a relay that lies about its error meets a contradiction or a new epoch, ne
     assert.ok(rejections.contradiction >= 1 || epoch > before.epoch);
 });
 
-test('a sender that throws or cannot send fails the attempt, and the page is told why', async (t) => {
+test('a sender that throws or cannot send fails the attempt, and the page learns why', async (t) => {
     for (const [sender, reason, code] of [
         [() => false, /not open/, 'sender_refused'],
         [async () => false, /not open/, 'sender_refused'],

@@ -65,7 +65,7 @@ for (const [why, thrown] of [
     ['forbidden', forbidden],
     ['too large for the main thread', tooLarge],
 ]) {
-    test(`where WebAssembly is ${why} a trace with counters is told by its readings`, () => {
+    test(`where WebAssembly is ${why} a trace with counters is ordered by its readings`, () => {
         const { answers, tries, warnings } = withoutWasm(
             thrown,
             `const result = [];

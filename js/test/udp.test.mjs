@@ -136,7 +136,7 @@ test('what the system said is in the status while the first attempt is under way
     assert.deepEqual([attempts, failures], [0, []]);
 });
 
-test('a name that nobody knows is told once', async (t) => {
+test('a name that does not resolve is reported once', async (t) => {
     const clock = clockOf(t, { source: 'nowhere.invalid' });
     assert.ok(await eventually(() => clock.getStatus().lastError !== null, 15_000));
     const { lastError } = clock.getStatus();

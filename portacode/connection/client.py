@@ -155,7 +155,7 @@ class DeviceClient(Sender):
             self.url,
             additional_headers={"Authorization": f"Bearer {self._token}"},
             user_agent_header=f"portacode/{portacode.__version__}",
-            # Larger than a message may be, so that one that is too large is told of and dropped.
+            # Larger than a message may be, so that one that is too large is reported and dropped.
             max_size=16 * _wire.FRAME_BYTES,
             compression=None,
             open_timeout=_OPEN_S,

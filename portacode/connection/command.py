@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if otel.active():
             # Spans, logs and metrics of whatever instruments this device. A package that is missing
-            # is told with the first request.
+            # is reported with the first request.
             with contextlib.suppress(otel.OtelMissingError):
                 otel.install()
         client = _client(options)

@@ -166,7 +166,7 @@ class _Journal:
         self._let_go()
 
     def _let_go(self) -> None:
-        # What was to be written has been, or was told to be lost.
+        # Everything to be written has been written, or reported as lost.
         with contextlib.suppress(OSError):
             self._file.close()
 

@@ -120,7 +120,7 @@ def asking(peer: str) -> Iterator[Asked]:
 def require(*entities: str, clock: NTPClock | None = None) -> None:
     """Raises OtelMissingError where spans are asked for and cannot be exported.
 
-    A server calls it as it starts, so that a missing package is told at once.
+    A server calls it as it starts, so that a missing package is reported at once.
 
     Args:
         entities: Whose spans are to be exported here; the first request does not wait then until

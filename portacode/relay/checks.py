@@ -111,7 +111,7 @@ def _is_routed(path: str) -> bool | None:
     try:
         application: Any = get_default_application()
     except Exception:
-        # It is not loaded because of us; whoever serves it will be told.
+        # It is not loaded because of us; the server that serves it will report it.
         return None
     if isinstance(application, ProtocolTypeRouter):
         application = application.application_mapping.get("websocket")

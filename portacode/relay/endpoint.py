@@ -43,7 +43,7 @@ class Relay:
     """Answers from a clock, and counts what was asked.
 
     Args:
-        clock: Whose time is told; the shared one if None.
+        clock: The clock whose time is sent; the shared one if None.
     """
 
     def __init__(self, clock: NTPClock | None = None) -> None:
@@ -302,7 +302,7 @@ _HEADERS = [
 
 _relays: WeakSet[Relay] = WeakSet()
 shared_relay = Relay()
-"""The relay of the shared clock, which all of a process's endpoints share unless told otherwise."""
+"""The relay of the shared clock, which all of a process's endpoints share by default."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -39,7 +39,7 @@ class RequestError(Exception):
         return _HTTP_STATUS.get(self.code, 400)
 
     def reply(self) -> dict[str, Any]:
-        """What the asker is told."""
+        """The reply to the asker."""
         error = {"code": self.code, "message": str(self)}
         return {"event": RESPONSE, "request_id": self.request_id, "error": error}
 
@@ -142,7 +142,7 @@ def reply(
             "instance": instance,
             "epoch": source.epoch,
         }
-    # Of different epochs or none, the first is told as the second one: later than it was, which
+    # Of different epochs or none, the first is sent as the second one: later than it was, which
     # keeps the bound true.
     if receive is None or receive.epoch != send.epoch or receive.time_ns > send.time_ns:
         receive = send

@@ -46,7 +46,7 @@ class Silence:
 
 
 def silent_text(limit_s: float) -> str:
-    """What whoever was silent is told, with code 1000."""
+    """The reason that a silent connection is closed with, code 1000."""
     return f"silent for {limit_s:g} s: connect again when you need the time"
 
 

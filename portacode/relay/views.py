@@ -44,7 +44,7 @@ def _answer(request: HttpRequest, received: Reading | None) -> HttpResponse:
         asker=_asker(meta),
     )
     response = HttpResponse(answer.body, status=answer.status)
-    # Django would log an error for each request to a clock without the time, which has told the log
+    # Django would log an error for each request to a clock without the time, which has logged it
     # itself why, and a warning for each that was refused: whoever asks could fill a disk.
     vars(response)["_has_been_logged"] = True
     if answer.status == 204:
@@ -69,6 +69,6 @@ def _asker(meta: dict[str, Any]) -> Asker:
     return asker_of(meta.get("REMOTE_ADDR"), port_number, header, settings.limits().proxies)
 
 
-# Nobody has to be known to be told the time, and nothing is changed by telling it.
+# The time is given to anybody, without authentication, and giving it changes nothing.
 for _view in (clock, clock_async, metrics):
     vars(_view).update(csrf_exempt=True, login_required=False)

@@ -177,7 +177,7 @@ class NTPClock(Clock):
 
 
 def make_shared() -> NTPClock:
-    """The clock that all of a program shares; its variables may be malformed, which is told."""
+    """The clock that all of a program shares; its variables may be malformed, which it reports."""
     clock = NTPClock.__new__(NTPClock)
     error = clock._start_shared()
     clock._known(lasting=True)

@@ -42,7 +42,7 @@ def forward(events: Events) -> None:
             try:
                 log(level, message, code)
             except Exception:
-                # A handler of the program is broken: that is told, and no end of the events.
+                # A handler of the program is broken: that is reported, and the events go on.
                 error = (*sys.exc_info(), threading.current_thread())
                 threading.excepthook(threading.ExceptHookArgs(error))
 

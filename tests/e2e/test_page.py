@@ -183,7 +183,7 @@ def test_all_of_it_works_by_keyboard(page: Page, stand_in: StandIn) -> None:
     assert page.evaluate("document.activeElement.value") == "relay"
     page.keyboard.press("Tab")
     expect(page.locator("#url")).to_be_focused()
-    # Enter sends what is there, which is none; the error is told and the field keeps the focus.
+    # Enter sends what is there, which is none; the error is shown and the field keeps the focus.
     page.keyboard.press("Enter")
     page.locator("#source-error", has_text="ftp").wait_for()
     expect(page.locator("#url")).to_be_focused()

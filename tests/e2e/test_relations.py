@@ -208,7 +208,7 @@ def test_a_trace_of_before_there_were_counters_is_drawn_by_its_times(dashboard: 
     stored(dashboard, old)
     expect(dashboard.locator("#sync-chart .unsure")).to_have_count(1)
     expect(dashboard.locator("#verdict")).to_contain_text(
-        "Of 3 steps 2 are certain by clock, 1 cannot be told."
+        "Of 3 steps 2 are certain by clock, 1 is uncertain."
     )
     dashboard.locator("#steps summary").click()
     first = dashboard.locator("#step-rows tr").first

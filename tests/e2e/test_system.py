@@ -281,7 +281,7 @@ def test_every_second_sends_nothing_twice(dashboard: Page) -> None:
     assert 1 <= len(asked) <= 1 + (time.monotonic() - began_s)
 
     def thrice() -> bool:
-        # What happens on the page is told to us only while we wait on it.
+        # We hear of what happens on the page only while we wait on it.
         dashboard.wait_for_timeout(50)
         return len(asked) >= 3
 

@@ -1,4 +1,4 @@
-"""A gateway for the device's tests: it speaks docs/TRACE.md, and misbehaves where it is told to."""
+"""A gateway for the device's tests: it speaks docs/TRACE.md, and misbehaves on command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOKEN = "token-of-the-tests"
 
 
 class Gateway:
-    """Acknowledges and keeps what comes, unless it is told to do otherwise."""
+    """Acknowledges and keeps what comes, by default."""
 
     def __init__(self) -> None:
         self.hellos: list[dict[str, Any]] = []
@@ -40,7 +40,7 @@ class Gateway:
         self.responses: dict[str, dict[str, Any]] = {}
         self.deliveries: list[str] = []
         self.handshakes: list[float] = []
-        # What every device is told at once, as servers do that cannot refuse a handshake.
+        # What every device receives at once, as servers do that cannot refuse a handshake.
         self.closes: tuple[int, str] | None = None
         self.ends: list[int | None] = []
         """With what code each connection was closed by the device, if it was."""

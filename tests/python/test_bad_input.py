@@ -1,4 +1,4 @@
-"""Whatever is wrong with an argument or the variable is told in words."""
+"""A wrong argument or variable is reported in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reading is a plain immutable value with an order that is only told where it is certain."""
+"""A reading is a plain immutable value with an order that is only reported where it is certain."""
 
 from __future__ import annotations
 

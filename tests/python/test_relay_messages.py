@@ -71,7 +71,7 @@ def test_a_replys_bound_holds_all_that_the_readings_allow(case: dict[str, Any]) 
     epoch = reply["epoch"]
     for reading, key in zip(stamps, ("server_receive_time", "server_send_time")):
         if reading is not None and reading.epoch == epoch:
-            # What is told of the receipt may be later than it was, never earlier.
+            # What is reported of the receipt may be later than it was, never earlier.
             early_ns = reading.time_ns - Fraction(reply[key]) * 1_000_000
             assert early_ns <= 123
             if key == "server_send_time":

@@ -1,4 +1,4 @@
-"""What Prometheus is told: the names of docs/METRICS.md, and nothing that is not known."""
+"""What Prometheus receives: the names of docs/METRICS.md, and nothing that is not known."""
 
 from __future__ import annotations
 

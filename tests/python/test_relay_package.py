@@ -71,7 +71,7 @@ def test_a_wheel_brings_all_that_django_needs(tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-2:] == ["/static/js/utils/ntp-clock.js", "503"]
-    assert "Service Unavailable" not in ran.stderr, "the clock has told the log itself"
+    assert "Service Unavailable" not in ran.stderr, "the clock has logged it itself"
     module = static_root / "js" / "utils" / "ntp-clock.js"
     assert module.read_bytes() == (PACKAGE / "static/js/utils/ntp-clock.js").read_bytes()
     assert (static_root / "js" / "test-ntp-clock.html").is_file()

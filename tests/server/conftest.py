@@ -32,7 +32,7 @@ class World(NamedTuple):
 
 @pytest.fixture(scope="session")
 def time_source() -> Iterator[FaultyServer]:
-    """A time server that can be told to fail."""
+    """A time server that fails on command."""
     source = FaultyServer()
     yield source
     source.stop()

@@ -261,9 +261,9 @@ class Socket:
             self.kept.append(message)
 
     def receive_record(self, request_id: str) -> dict[str, Any]:
-        """The record of this request, as dashboards are told it.
+        """The record of this request, as dashboards receive it.
 
-        They are told of all of a user's: one that was left by an earlier test may come late.
+        They receive all of a user's: one that was left by an earlier test may come late.
         """
         while True:
             record: dict[str, Any] = self.receive("trace")["trace_record"]

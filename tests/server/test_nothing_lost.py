@@ -269,7 +269,7 @@ def test_what_does_not_fit_with_its_stamps_is_answered_at_once(
     assert device.receives_none("command", within_s=0.2)
 
 
-# --- What is told too often
+# --- What is sent too often
 
 
 def test_news_of_a_device_are_taken_so_often_and_passed_on_less_often(

@@ -169,7 +169,7 @@ def test_a_question_that_cannot_be_answered_says_why(world: World, pair: Pair) -
     pair.device.receive("command", request_id=unanswered)
     answer = world.user.get("/api/order/", a=f"{unanswered}:device_send", b=good)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_stamp")
-    # Another user's trace is told from none at all by nobody.
+    # Another user's trace looks to everybody as if it did not exist.
     answer = world.stranger.get("/api/order/", a=good, b=good)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_trace")
     answer = fetch(f"{world.server.url}/api/order/", params={"a": good, "b": good})

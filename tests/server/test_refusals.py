@@ -1,4 +1,4 @@
-"""Who and what is refused, how it is told, and that it is logged."""
+"""Who and what is refused, in which words, and that it is logged."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_token_that_was_taken_back_opens_nothing_and_closes_what_is_open(
     with RawDevice(server, token) as device:
         wait_online(world, device_id)
         server.manage("device", "revoke", "thief", "--owner", "demo")
-        # Processes reach one another over Redis only: here it shows when the clock is told.
+        # Processes reach one another over Redis only: here it shows when the clock is sent.
         device.send({"event": "clock", "clock": {}})
         assert device.close_code() == (4401, "unknown or revoked token")
     with RawDevice(server, token, hello=False) as device:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def complete(browser: Socket, response: dict[str, Any]) -> dict[str, Any]:
-    """Hands the trace back as a browser does; gives the record that dashboards are told."""
+    """Hands the trace back as a browser does; returns the record that dashboards receive."""
     trace = dict(response["trace"])
     trace["client_receive"] = trace["server_send_response"] + 1.0
     for name, value in (("max_error_ms", 0.5), ("epoch", 1), ("entities", "browser")):

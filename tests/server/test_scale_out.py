@@ -251,7 +251,7 @@ def test_an_answer_that_cannot_be_passed_on_is_not_acknowledged_and_arrives_late
             assert device.close_code()[0] == 1011
             assert not [ack for ack in device.kept if ack["event"] == "ack"]
         pair.backends.redis.start()
-        # What Redis passes on before all listen to it again is lost: a browser is told `timeout`.
+        # What Redis passes on before all listen to it again is lost: a browser receives `timeout`.
         eventually(lambda: _is_reached(pair, browser))
         # As a device does: it connects again, and sends what has no acknowledgement.
         with RawDevice(pair.other, token) as again:

@@ -369,7 +369,7 @@ Paths:
   /healthz    200 while synchronised, else 503
 
 Listens at once, and says when it is synchronised; until then it gives no time. The stamps are those
-of the clock, and the relay's own error is told with each. Ctrl-C and SIGTERM end it: requests under
+of the clock, and each has the relay's own error. Ctrl-C and SIGTERM end it: requests under
 way are answered, WebSockets closed (code 1001), after 5 s at the latest.
 
 Limits: 1024 bytes a request, --rate for each connection, --max-connections in all. Who asks too

@@ -119,7 +119,7 @@ impl Keys {
     }
 }
 
-/// What the clock told of its round. The status is up to date once its end has been told.
+/// What the clock reported of its round. The status is up to date once it has reported the end.
 fn events_until_end(events: &Events, synchronised: bool) -> Vec<ClockEvent> {
     let is_end = |event: &ClockEvent| match event.kind() {
         Event::Synchronised { .. } => true,

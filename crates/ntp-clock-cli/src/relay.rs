@@ -150,7 +150,7 @@ impl News {
                 say(&format!("synchronised with {}, within {error}{proved}", status.server));
             }
             while let Some(event) = self.events.try_next() {
-                // The first synchronisation is told by now.
+                // The first synchronisation has been announced by now.
                 let first = matches!(event.kind(), Event::Synchronised { epoch: 1, .. });
                 if is_news(&event) && !first {
                     say(&event.to_string());

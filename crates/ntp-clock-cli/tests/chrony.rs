@@ -117,7 +117,7 @@ fn status_has_the_keys_of_pythons_get_status_and_a_form_for_people() {
 fn watch_prints_lines_where_there_is_no_terminal() {
     let Some(chrony) = Chrony::start() else { return };
     let server = chrony.server().to_string();
-    // Long enough for the end of the first round, which is told.
+    // Long enough for the end of the first round, which is reported.
     let outcome = run_with(&server, &["watch", "--interval", "250ms", "--count", "12"]);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     let (news, lines): (Vec<_>, Vec<_>) =

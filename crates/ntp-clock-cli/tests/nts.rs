@@ -92,7 +92,7 @@ fn every_command_that_asks_a_server_takes_an_nts_one_by_name_or_by_variable() {
         assert_eq!(json(&now)["authenticated"], true, "{now:?}");
         let status = ask(&["status", "--json"]);
         assert_eq!(json(&status)["nts"]["exchanges"], 1, "{status:?}");
-        // Long enough for the end of the first round, which is told.
+        // Long enough for the end of the first round, which is reported.
         let watch = ask(&["watch", "--count", "12", "--interval", "250ms"]);
         assert!(watch.out.contains("  synchronised  authenticated\n"), "{watch:?}");
         let said_first = format!("# synchronised with {name}, authenticated, asked at {time_at}: ");

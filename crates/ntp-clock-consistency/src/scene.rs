@@ -157,7 +157,7 @@ impl Process {
             }
             ("e", &[max_error_us, off_us]) => self.errors_us.push((max_error_us, off_us)),
             ("replies", &[replies]) => self.replies = replies.unsigned_abs(),
-            _ => bail!("a process told {line:?}"),
+            _ => bail!("a process printed {line:?}, which is not a commit"),
         }
         Ok(())
     }

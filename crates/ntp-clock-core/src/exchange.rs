@@ -189,7 +189,7 @@ pub enum Rejection {
     /// The server held the request for longer than we waited for the reply.
     #[error("server claims to have held the request longer than the round trip took")]
     NegativeDelay,
-    /// The time told cannot be true if what the server told before was.
+    /// The time cannot be true if what the server said before was.
     #[error("contradicts what the server said before")]
     Contradiction,
     /// The reply names another server than the first one did.

@@ -46,7 +46,7 @@ pub struct Replay {
 struct Round {
     last_request: LocalTime,
     believed: bool,
-    /// The log itself has told its end.
+    /// The log itself has reported its end.
     finished: bool,
 }
 
@@ -71,7 +71,7 @@ impl Replay {
     /// arrived.
     ///
     /// # Errors
-    /// [`Rejection::Contradiction`] where it cannot be true if what was told before is.
+    /// [`Rejection::Contradiction`] where it cannot be true if what was reported before is.
     pub fn exchange(&mut self, exchange: &Exchange, now: LocalTime) -> Result<(), Rejection> {
         self.request(exchange.sent_at());
         self.discipline.weigh(exchange, LocalTime::MAX, now.max(exchange.received_at()))?;
@@ -87,7 +87,7 @@ impl Replay {
         self.request(t1);
     }
 
-    /// The live clock ended its round at `now`. Without being told, a round ends with the first
+    /// The live clock ended its round at `now`. Without this call, a round ends with the first
     /// request of the next.
     pub fn finish_round(&mut self, now: LocalTime) {
         let Some(round) = &mut self.round else { return };

@@ -110,7 +110,7 @@ impl WholeSeconds {
     /// When to send the next request so that it learns the most, no earlier than `now` and little
     /// more than one resolution later: timed to reach the server, half a `round_trip` later, at
     /// that turn of its stamps which the middle of what is known foretells. `now` where nothing is
-    /// known, or where a turn cannot be told from its neighbours any better than it is.
+    /// known, or where a turn cannot be distinguished from its neighbours any better.
     #[must_use]
     pub fn next_send(&self, now: LocalTime, round_trip: Span) -> LocalTime {
         let Some(known) = self.known.map(|known| known.widened_to(now)) else { return now };

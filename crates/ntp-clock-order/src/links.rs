@@ -208,7 +208,7 @@ impl Links {
         self.table.is_empty()
     }
 
-    /// Feeds the link of these two, made where there is none; `feed` is told whether its A is `b`.
+    /// Feeds the link of these two, made where there is none; the argument of `feed` says whether its A is `b`.
     /// What is refused makes none, and so drives none out.
     fn feed(
         &mut self,

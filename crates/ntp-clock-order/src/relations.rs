@@ -104,7 +104,7 @@ pub struct Relations {
 }
 
 impl Relations {
-    /// Of these moments. Links may be of counters that have stamped nothing: orders are also told
+    /// Of these moments. Links may be of counters that have stamped nothing: orders are also derived
     /// over third ones. `names` are those of the moments in what verdicts rest on; their places
     /// where there is none.
     ///

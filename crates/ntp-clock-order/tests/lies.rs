@@ -16,7 +16,7 @@ fn stamp(clock: usize, counter: i64) -> Stamp {
     Stamp { clock, counter: ns(counter), utc: None }
 }
 
-/// B is ahead by what is told, within 100 us.
+/// B is ahead by the amount claimed, within 100 us.
 fn link(a: usize, b: usize, ahead: i64) -> LinkBetween {
     let snapshot = LinkSnapshot {
         a: ns(0),
@@ -122,7 +122,7 @@ fn an_order_that_is_wrong_or_contradicts_itself_names_the_liar() {
             }
         }
     }
-    assert!(wrong > 0 && excluded > 0, "the liar told nothing that mattered: {wrong} {excluded}");
+    assert!(wrong > 0 && excluded > 0, "the liar claimed nothing that mattered: {wrong} {excluded}");
 }
 
 /// Any number, and those at the ends.

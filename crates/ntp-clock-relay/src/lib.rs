@@ -17,7 +17,7 @@
 //!
 //! A reply is stamped when its request came and when it leaves, by two readings of one epoch, and
 //! says how wrong they may be. A clock that is not synchronised gives no time: HTTP status 503.
-//! Sizes, rates, silence and slow readers are bounded; what is no request is told what is wrong.
+//! Sizes, rates, silence and slow readers are bounded; what is not a request gets an error that says what is wrong.
 //!
 //! [`Relay`] is for more than the default: settings, metrics, closing WebSockets at the end, and
 //! answering on a connection that the program has already. With the feature `server`, [`Server`]

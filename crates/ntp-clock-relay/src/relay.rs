@@ -156,7 +156,7 @@ impl Relay {
         (has_time, reply.to_json())
     }
 
-    /// What a request that gets no time is told.
+    /// The error sent to a request that gets no time.
     pub(crate) fn refuse(&self, error: &RequestError, transport: Transport) -> String {
         let outcome = match error {
             RequestError::RateLimited(_) => Outcome::RateLimited,

@@ -7,7 +7,7 @@ use serde::Serialize;
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Facts<'a> {
     pub(crate) server: &'a str,
-    /// The stratum of the relay's server, where it has told one.
+    /// The stratum of the relay's server, where it has reported one.
     pub(crate) stratum: Option<u8>,
     pub(crate) leap: u8,
     /// The relay's round trip to its server.
@@ -123,7 +123,7 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// What is told to what gets no time.
+/// The error sent to a request that gets no time.
 pub(crate) fn error_json(request_id: Option<&str>, code: &str, message: &str) -> String {
     let error = serde_json::json!({ "code": code, "message": message });
     serde_json::json!({ "event": RESPONSE, "request_id": request_id, "error": error }).to_string()
@@ -143,7 +143,7 @@ fn span_ms(span: Span) -> f64 {
 const RESPONSE: &str = "clock_sync_response";
 const STRATUM_UNSYNCHRONISED: u8 = 16;
 const LEAP_UNSYNCHRONISED: u8 = 3;
-/// What a server's stratum counts as that nobody has told.
+/// What an unknown stratum of a server counts as.
 const STRATUM_UNKNOWN: u8 = 14;
 
 #[cfg(test)]

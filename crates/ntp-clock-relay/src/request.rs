@@ -1,4 +1,4 @@
-//! What is a request, and what is told to what is none: `docs/WIRE.md`, "Request" and "Errors".
+//! What a request is, and the errors for what is not one: `docs/WIRE.md`, "Request" and "Errors".
 
 use serde_json::Value;
 
@@ -115,7 +115,7 @@ fn check_size(got: usize) -> Result<(), RequestError> {
     if got > REQUEST_MAX { Err(RequestError::Oversize { got }) } else { Ok(()) }
 }
 
-/// How deep arrays and objects go, told before anything is parsed.
+/// How deep arrays and objects go, measured before anything is parsed.
 fn depth(text: &str) -> i32 {
     let (mut depth, mut deepest) = (0_i32, 0);
     let (mut in_string, mut escaped) = (false, false);

@@ -17,7 +17,7 @@ use crate::request;
 /// Accepts the handshake; the conversation is a task of its own.
 pub(crate) fn accept(upgrade: WebSocketUpgrade, relay: Relay, connection: Connection) -> Response {
     upgrade
-        // What is somewhat too long is told so, what is much too long ends the connection.
+        // A message that is somewhat too long gets an error, one that is much too long ends the connection.
         .max_message_size(MESSAGE_MAX)
         .max_frame_size(MESSAGE_MAX)
         // Thousands of sockets may be open, and messages are small.

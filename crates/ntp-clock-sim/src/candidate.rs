@@ -15,7 +15,7 @@ pub struct Answer {
     pub age: Span,
 }
 
-/// A way of estimating time. It is told what a live engine logged and asked for the time.
+/// A way of estimating time. It receives what a live engine logged and is asked for the time.
 pub trait Candidate {
     /// Its name in tables.
     fn name(&self) -> &'static str;

@@ -85,7 +85,7 @@ pub struct FleetReport {
 }
 
 /// Lets a fleet live. All engines exist at once; their paths are a constant delay each. `progress`
-/// is told of each slice of time that a thread is through with.
+/// is called for each slice of time that a thread has finished.
 pub fn fleet(plan: &FleetPlan, progress: impl Fn(i64) + Sync) -> FleetReport {
     // As many shards as threads, so that all live at once; their number changes no result.
     let count = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);

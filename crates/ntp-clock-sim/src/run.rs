@@ -16,7 +16,7 @@ use crate::outcome::{Options, Outcome, Record, TracePoint};
 use crate::statistics::{Statistics, WARM_NS};
 use crate::world::Setup;
 
-/// Lives through a world. Candidates are told what the engine logs and read when it is read.
+/// Lives through a world. Candidates receive what the engine logs and are read when it is read.
 pub fn run(setup: &Setup, candidates: &mut [Box<dyn Candidate>], options: Options) -> Outcome {
     let mut life = Life::new(setup, candidates, options);
     while life.step() {}

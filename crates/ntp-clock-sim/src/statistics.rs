@@ -74,11 +74,11 @@ impl Aged {
 }
 
 impl Statistics {
-    /// Ages that are told apart, hours; negative for moments before the mapping was made. Each
+    /// Ages that are counted separately, hours; negative for moments before the mapping was made. Each
     /// stands for readings within a twentieth of it, and the first for the two minutes after it.
     pub const AGES: [f64; 9] = [0.0, 1.0, 6.0, 12.0, 24.0, -1.0, -2.0, -3.0, -6.0];
 
-    /// Counts a reading of this age, where it is one that is told apart.
+    /// Counts a reading of this age, where it is one that is counted separately.
     pub(crate) fn aged(&mut self, age: Span, error: Span, max_error: Span, est_error: Span) {
         let hours = age.as_secs_f64() / 3_600.0;
         let near = |of: f64| {

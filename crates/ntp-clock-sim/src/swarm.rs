@@ -35,7 +35,7 @@ pub struct SwarmReport {
     pub violations: Vec<Violation>,
 }
 
-/// Runs every family's seeds, each for so long or for as long as its world lasts. `progress` is told of each run that is over.
+/// Runs every family's seeds, each for this long or for as long as its world lasts. Calls `progress` after each run.
 ///
 /// # Panics
 /// Where a run does.

@@ -1,6 +1,6 @@
 //! Which counter a moment is of.
 //!
-//! Two moments can be told apart by a counter alone where both are of the same one. Processes of
+//! Two moments can be ordered by a counter alone where both are of the same one. Processes of
 //! one boot and one time namespace share the system's counter, and so they share its name, which
 //! each works out for itself. A counter that stopped while the machine slept is another one
 //! afterwards: the time between two of its moments is not known any more.

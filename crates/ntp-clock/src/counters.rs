@@ -14,7 +14,7 @@ pub(crate) enum Counters {
     StandIn(Arc<StandIn>),
 }
 
-/// Counters that move when told to and, if `running`, with the real counter as well.
+/// Counters that move on command and, if `running`, with the real counter as well.
 #[derive(Debug, Default)]
 pub(crate) struct StandIn {
     running: bool,

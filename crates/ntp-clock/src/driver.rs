@@ -396,7 +396,7 @@ impl Driver {
         self.publisher.feed(|engine, now| engine.handle_send_failed(transmit.token, now));
     }
 
-    /// A round that is over is told, with what befell it, before the next one, which may have
+    /// A round that is over is reported, with its events, before the next one, which may have
     /// begun already, asks. Then its sockets are closed, so that a late reply meets nobody.
     fn conclude_round(&mut self) {
         let engine = self.publisher.engine();

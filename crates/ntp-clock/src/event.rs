@@ -134,7 +134,7 @@ impl Notify {
     fn call_while_due(&self) {
         loop {
             while self.due.swap(false, Ordering::SeqCst) {
-                // A panic has been told by the hook for panics; it ends this call alone.
+                // The hook for panics has reported it; it ends this call alone.
                 let _ = catch_unwind(AssertUnwindSafe(&self.call));
             }
             self.running.store(false, Ordering::SeqCst);
@@ -166,7 +166,7 @@ impl Subscribers {
         Events(queue)
     }
 
-    /// Hands out events; whoever asked to be notified is told even where there are none, because
+    /// Hands out events; subscribers that asked for it are notified even where there are none, because
     /// something else changed.
     pub(crate) fn send(&mut self, events: &[ClockEvent]) -> Notified {
         let mut seen = Vec::new();

@@ -91,7 +91,7 @@ fn watch_by_handler() {
 #[cfg(not(unix))]
 fn watch_by_handler() {}
 
-/// Where the generation is told: in a page of its own, or where it is counted.
+/// Where the generation is published: in a page of its own, or where it is counted.
 static GENERATION: AtomicPtr<AtomicU64> = AtomicPtr::new((&raw const COUNTED).cast_mut());
 /// The generation as last known, in memory that children inherit.
 static COUNTED: AtomicU64 = AtomicU64::new(1);

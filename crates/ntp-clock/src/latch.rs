@@ -1,6 +1,6 @@
 //! A latch of atomic words: one writer, any number of readers that never lock or wait for it.
 //!
-//! Two slots and a sequence number. The writer fills the slot that nobody is told to read, then
+//! Two slots and a sequence number. The writer fills the slot that readers are not directed to, then
 //! flips the sequence; a writer that dies half-way (the other threads of a forked child are gone)
 //! leaves readers with the whole old slot. A reader copies the slot, does what it has to do with
 //! it in the same moment (reads its counter), and takes both only if the sequence has not moved

@@ -115,7 +115,7 @@ impl Page {
     }
 
     /// Ends an announced transition as soon as the line has passed everything that readers may
-    /// have seen. Where that takes long, because the counter told nonsense once, the transition
+    /// have seen. Where that takes long, because the counter returned nonsense once, the transition
     /// goes on, in which readings are in order as well, and the next one ends it.
     pub(crate) fn end_transition(&self, counter: impl Fn() -> LocalTime) {
         let (line, _) = from_words(self.latch.words());

@@ -15,15 +15,15 @@ use crate::shared::Shared;
 #[derive(Debug)]
 pub(crate) struct Report {
     shared: Arc<Shared>,
-    /// Whether there were readings when subscribers were told last.
+    /// Whether there were readings when subscribers were notified last.
     reported_serving: bool,
     /// The user's request whose round is under way.
     answering: Option<u64>,
     /// Whether the last round to end had a believed reply, or why not.
     outcome: Result<(), Failure>,
-    /// Replies come from another address, which nobody was told yet.
+    /// Replies come from another address, which is not reported yet.
     moved: Option<Moved>,
-    /// Disruptions that nobody was told yet.
+    /// Disruptions that are not reported yet.
     disruptions: Vec<Disruption>,
 }
 

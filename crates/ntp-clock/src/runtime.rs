@@ -44,7 +44,7 @@ pub(crate) enum Thread {
     Running = 2,
 }
 
-/// What the thread last told about itself, and what is asked of it.
+/// What the thread last reported of itself, and what is asked of it.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) status: Option<EngineStatus>,
@@ -107,7 +107,7 @@ impl Runtime {
     }
 
     /// One look at the state and, unless that ends it, a pause as long as the look says, which ends
-    /// early when the thread told something.
+    /// early when the thread reported something.
     pub(crate) fn look_and_wait<T>(
         &self,
         look: impl FnOnce(&State) -> ControlFlow<T, Duration>,
@@ -173,7 +173,7 @@ impl Runtime {
         }
     }
 
-    /// Whether a thread may be started now; the one who is told so has to.
+    /// Whether a thread may be started now; the caller that gets `true` has to.
     pub(crate) fn begin_start(&self, now: LocalTime) -> bool {
         if self.thread() != Thread::Wanted || self.is_stopped() {
             return false;

@@ -155,7 +155,7 @@ impl Status {
             max_error: reading.map(|r| r.max_error()),
             est_error: reading.map(|r| r.est_error()),
             delay: engine.and_then(|e| e.delay),
-            // Not `-rate`: a rate of zero would be told as -0.0.
+            // Not `-rate`: a rate of zero would be shown as -0.0.
             drift_ppm: mapping.map(|m| 0.0 - m.rate_ppm()),
             stratum: engine.and_then(|e| e.stratum),
             reference_id: engine.and_then(|e| e.reference_id),

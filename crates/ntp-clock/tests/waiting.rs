@@ -54,7 +54,7 @@ fn every_call_that_came_due_is_made_however_close_together_they_come() {
     eventually("the clock fails", Duration::from_secs(60), || clock.status().attempts >= 3);
     let rejected: u64 = clock.status().rejections().map(|(_, count)| count).sum();
     // Each rejection, three failed attempts and the clock's failure.
-    eventually("all are told", Duration::from_secs(60), || {
+    eventually("all are notified", Duration::from_secs(60), || {
         u64::from(taken.load(Ordering::SeqCst)) >= rejected + 4
     });
 }

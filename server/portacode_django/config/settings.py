@@ -120,7 +120,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-# On behind TLS: cookies then travel over nothing else, and browsers are told to stay with it.
+# On behind TLS: cookies are then sent over TLS only, and browsers are asked to stay with it.
 SECURE_COOKIES = flag("SECURE_COOKIES", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

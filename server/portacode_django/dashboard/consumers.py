@@ -1,4 +1,4 @@
-"""Browsers' sockets: they send requests to devices, and are told what becomes of all of them.
+"""Browsers' sockets: they send requests to devices, and hear what becomes of all of them.
 
 Every stamp here is of one reading of the synchronised clock, `ntp_clock`.
 """
@@ -79,7 +79,7 @@ class DashboardConsumer(JsonSocket):
         self.later(self._check_session())
 
     async def group(self) -> str | None:
-        """What it is told about; None where it was refused."""
+        """What it hears about; None where it was refused."""
         return news.user_group(self._user())
 
     async def closed(self) -> None:
@@ -295,7 +295,7 @@ class ProjectConsumer(DashboardConsumer):
         slug = self.scope["url_route"]["kwargs"]["slug"]
         self.project_id = await _project_of(self._user(), slug)
         if self.project_id is None:
-            # Another user's project is told from none at all by nobody.
+            # Another user's project looks to everybody as if it did not exist.
             await self.refuse(4403, "there is no such project of yours")
             return None
         return news.project_group(self.project_id)

@@ -74,7 +74,7 @@ class Device(models.Model):
         return self.name
 
     def renew_token(self) -> str:
-        """Gives it a new token, which is told only now; the old one is worth nothing any more."""
+        """Gives it a new token, which is shown only now; the old one is void."""
         token = new_token()
         self.token_hash = hash_of(token)
         self.revoked_at = None
@@ -127,7 +127,7 @@ class TraceRecord(models.Model):
         return self.request_id
 
     def to_json(self) -> dict[str, Any]:
-        """What REST answers and dashboards are told."""
+        """What REST answers and dashboards receive."""
         return {
             "request_id": self.request_id,
             "device_id": self.device_id,

@@ -48,7 +48,7 @@ class DeviceConsumer(JsonSocket):
         super().__init__()
         self.device: Device | None = None
         self._attached = False
-        # What it says of itself is written down, and told to every page that may see it.
+        # What it says of itself is stored, and sent to every page that may see it.
         self._news = TokenBucket(*_NEWS_RATE)
         # Requests sent over this connection: when they were, and who waits.
         self._sent: OrderedDict[str, _Sent] = OrderedDict()

@@ -184,7 +184,7 @@ class JsonSocket(AsyncConsumer):
                 await asyncio.wait_for(self._drain(receive), 1)
         finally:
             if not self._done and self._end_code in _PROTOCOL_FAULTS:
-                # The WebSocket library has refused what came, and told the peer so.
+                # The WebSocket library has refused the message, and reported it to the peer.
                 logger.warning("%s: closed %s (%d)", scope["path"], self.who(), self._end_code)
             self._done = True
             if self._watch is not None:

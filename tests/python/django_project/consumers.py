@@ -18,7 +18,7 @@ class Dashboard(ClockSyncMixin, AsyncJsonWebsocketConsumer):
 
 
 class OneCall(AsyncJsonWebsocketConsumer):
-    """By one call where the messages are told apart."""
+    """By one call where the messages are distinguished."""
 
     async def receive_json(self, content: Any, **_: Any) -> None:
         received = receipt()

@@ -41,7 +41,7 @@ class Choosy(AsyncHandler):
 
 
 class Stuck(SyncHandler):
-    """Never ends, whatever it is told."""
+    """Never ends, whatever it receives."""
 
     command = "stuck"
     timeout_s = 0.3

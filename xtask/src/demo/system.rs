@@ -64,7 +64,7 @@ impl System {
         let setup = set_up(plan, job)?;
         let text = |name: &str| -> Result<String> {
             let value = setup[name].as_str();
-            Ok(value.with_context(|| format!("demo_setup told no {name:?}"))?.to_owned())
+            Ok(value.with_context(|| format!("demo_setup printed no {name:?}"))?.to_owned())
         };
         let client_port = port(plan.port)?;
         let server_address = here(port(None)?);
@@ -85,7 +85,7 @@ impl System {
         for (index, (log, (offset, _))) in DEVICES.into_iter().enumerate() {
             let device = &setup["devices"][index];
             let (name, token) = (device["name"].as_str(), device["token"].as_str());
-            let (name, token) = name.zip(token).context("demo_setup told too few devices")?;
+            let (name, token) = name.zip(token).context("demo_setup printed too few devices")?;
             let outbox = plan.folder.join(format!("outbox-{log}"));
             let connect = ["-m", "portacode.connection.command", "connect"];
             let command = Process::command(plan.project, plan.venv, &connect);

@@ -93,7 +93,7 @@ impl Row {
 
 impl Verdict {
     /// Of a `whole` run of these files (all files where none is given) names that fit nothing are
-    /// told too.
+    /// reported too.
     pub(super) fn of(
         outcomes: &Outcomes,
         accepted: &Accepted,

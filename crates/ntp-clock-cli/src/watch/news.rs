@@ -1,4 +1,4 @@
-//! What a clock has told meanwhile.
+//! What a clock has reported meanwhile.
 
 use ntp_clock::{ClockEvent, Events};
 

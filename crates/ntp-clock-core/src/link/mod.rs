@@ -1,7 +1,7 @@
 //! How two counters stand to one another: what messages between them say.
 //!
 //! Two clocks that are synchronised with the same far server share most of their error: that of
-//! the path to it. What happened first is better told by the messages that went between the two,
+//! the path to it. What happened first follows better from the messages between the two,
 //! for what is received was sent before. A [`Link`] relates two **free-running counters**, A and B,
 //! never readings, which are slewed and begin anew. It is about theta = B - A, the difference of the
 //! two at one moment:

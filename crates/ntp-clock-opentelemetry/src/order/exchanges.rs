@@ -250,7 +250,7 @@ mod tests {
         let member = format!("1.{PEER}.{sent_ns}").parse().expect("a member");
         exchanges.began(span, member);
         let ordered = exchanges.order(span, || start);
-        assert!(exchanges.order(span, || start).is_empty(), "told once");
+        assert!(exchanges.order(span, || start).is_empty(), "reported once");
         ordered
     }
 

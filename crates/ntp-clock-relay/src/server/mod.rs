@@ -38,7 +38,7 @@ use patient::Patient;
 pub struct ServerConfig {
     /// The certificate, for HTTPS and WSS; plain HTTP without.
     pub tls: Option<Tls>,
-    /// Connections open at the same time; what is beyond is told 503 and closed.
+    /// Connections open at the same time; further ones get 503 and are closed.
     pub max_connections: u32,
     /// A connection without a request (or within half of one) is closed after so long; 75 s.
     pub request_timeout: Duration,

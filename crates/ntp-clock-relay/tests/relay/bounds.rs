@@ -15,7 +15,7 @@ async fn connections_beyond_the_limit_get_503_and_a_place_that_is_left_is_taken(
     assert!(socket.ask().await["server_time"].is_number());
 
     let mut third = Http::connect(relay.addr).await;
-    let answer = third.read().await.expect("told why");
+    let answer = third.read().await.expect("the reason");
     assert_eq!((answer.status, answer.error_code().as_str()), (503, "full"));
     assert!(answer.json()["server_time"].is_null());
     assert_eq!(

@@ -56,7 +56,7 @@ pub struct Setup {
     pub poll_interval: Span,
     /// For how long readings go on when the server is lost.
     pub holdover: Span,
-    /// By how much the engine is told that its counter may be steered, parts per million.
+    /// By how much its counter may be steered, as the engine is configured, parts per million.
     pub steering_ppm: u16,
     /// The local oscillator.
     pub oscillator: Oscillator,
@@ -147,5 +147,5 @@ impl Setup {
     }
 }
 
-/// Until the next polls have told.
+/// Until the next polls have shown it.
 const LEAPING_NS: i64 = 900 * SECOND_NS;

@@ -183,7 +183,7 @@ mod tests {
         }
     }
 
-    /// A request and its reply 20 ms later, read 20 ms after that: T1 and T4 as they are told, the
+    /// A request and its reply 20 ms later, read 20 ms after that: T1 and T4 as they are reported, the
     /// moments before and after which they must be, and when the reply was read.
     struct Exchanged {
         t1: LocalTime,

@@ -52,7 +52,7 @@ pub(crate) struct Keyring {
     befell: Befell,
     /// The address that gave these keys.
     giver: Option<SocketAddr>,
-    /// A reply was proved with them that told time.
+    /// A reply with a time was proved with them.
     served: bool,
     /// Where these keys lead there is no time, by its own word: another address may have some.
     useless: bool,
@@ -251,7 +251,7 @@ impl Keyring {
         self.renewal.moved();
     }
 
-    /// Time is told by whoever has the certificate's key, and that may be stolen and old. So no
+    /// Anyone who has the certificate's key can give a time, and that key may be stolen and old. So no
     /// time is taken over from a reply that is not within the certificates' validity: not the first
     /// one, and not one that is far from ours. Our time judges them too, once: it may have come
     /// from older keys, since an exchange that had none. That they have expired after that is no

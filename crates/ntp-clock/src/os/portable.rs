@@ -1,5 +1,5 @@
 //! Systems other than Linux, on the standard library alone: no kernel timestamps, and sleep cannot
-//! be told from a step of the wall clock, so that either means a fresh start.
+//! be distinguished from a step of the wall clock, so that either means a fresh start.
 
 // On Linux this is compiled for its tests alone.
 #![cfg_attr(target_os = "linux", allow(dead_code))]

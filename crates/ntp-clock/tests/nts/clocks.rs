@@ -34,7 +34,7 @@ fn a_clock_with_keys_is_right_and_stays_so_when_its_server_forgets_them() {
     server.peer.restart();
     if server.peer.answers_by_nak() {
         let naks = || clock.status().rejections().any(|(reason, _)| reason == "nak");
-        eventually("told that it is not known", Duration::from_secs(60), naks);
+        eventually("NTS-NAKs arrive", Duration::from_secs(60), naks);
     }
     let believed = clock.status().believed;
     // A silent server is known for one that has lost its keys after a round.

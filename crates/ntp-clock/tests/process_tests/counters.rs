@@ -65,7 +65,7 @@ fn may(under: &[&str]) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-/// What a process told of its counter.
+/// What a process reported of its counter.
 #[derive(Debug)]
 struct Report {
     id: String,

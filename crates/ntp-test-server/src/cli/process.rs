@@ -3,7 +3,7 @@
 /// Makes signals do in this process what people expect of a command; to be called before it
 /// starts any thread.
 ///
-/// A file that may not grow any more (`ulimit -f`) is an error of writing, which is told, and no
+/// A file that may not grow any more (`ulimit -f`) is an error of writing, which is reported, and no
 /// death in mid-line. As process 1 of a container, for which the kernel ignores every signal that
 /// has no handler, it ends by SIGINT and SIGTERM as it does elsewhere, with the status 128 and the
 /// signal's number.

@@ -163,7 +163,7 @@ function counterOf(key, part, scope) {
 }
 
 /**
- * A counter's name as it is kept: in the scope of the peer that told it, if it was a peer. A peer
+ * A counter's name as it is kept: in the scope of the peer that reported it, if it was a peer. A peer
  * speaks of its own counters alone: what it names is bare, or in its very scope.
  */
 export function scopedCounter(name, where, scope) {

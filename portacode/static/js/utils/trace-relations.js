@@ -101,9 +101,9 @@ export class Related {
             return keys.flatMap((later, count) =>
                 keys.slice(0, count).flatMap((earlier) => {
                     const [a, b] = [earlier, later].map((key) => [part, key]);
-                    const told = this.between(a, b);
-                    if (told.order !== Order.CERTAINLY_AFTER) return [];
-                    return [[...this.#messages(a, b), ...told.restsOn]];
+                    const relation = this.between(a, b);
+                    if (relation.order !== Order.CERTAINLY_AFTER) return [];
+                    return [[...this.#messages(a, b), ...relation.restsOn]];
                 }),
             );
         });
@@ -117,21 +117,21 @@ export class Related {
         const least = between(here.last, there.first);
         const most = between(here.first, there.last);
         let [lowerMs, upperMs] = [least.lowerMs, most.upperMs];
-        let told = UNKNOWN;
+        let relation = UNKNOWN;
         // However coarse it is, it does not run backwards.
-        if (this.#stamp(a).counter === this.#stamp(b).counter) told = shown;
-        else if (least.order === Order.CERTAINLY_BEFORE) told = least;
-        else if (most.order === Order.CERTAINLY_AFTER) told = most;
+        if (this.#stamp(a).counter === this.#stamp(b).counter) relation = shown;
+        else if (least.order === Order.CERTAINLY_BEFORE) relation = least;
+        else if (most.order === Order.CERTAINLY_AFTER) relation = most;
         // Messages are not slower for what the counters do not show.
-        else if (evidence === 'all') told = this.#caused(a, b, lowerMs, upperMs);
-        if (told.order === Order.CERTAINLY_BEFORE) lowerMs = Math.max(lowerMs ?? 0, 0);
-        if (told.order === Order.CERTAINLY_AFTER) upperMs = Math.min(upperMs ?? 0, 0);
+        else if (evidence === 'all') relation = this.#caused(a, b, lowerMs, upperMs);
+        if (relation.order === Order.CERTAINLY_BEFORE) lowerMs = Math.max(lowerMs ?? 0, 0);
+        if (relation.order === Order.CERTAINLY_AFTER) upperMs = Math.min(upperMs ?? 0, 0);
         let { estMs } = shown;
         if (estMs !== null && lowerMs !== null && upperMs !== null) {
             estMs = Math.min(Math.max(estMs, lowerMs), upperMs);
         }
-        const restsOn = told.restsOn.length > 0 ? told.restsOn : shown.restsOn;
-        const { order, by } = told;
+        const restsOn = relation.restsOn.length > 0 ? relation.restsOn : shown.restsOn;
+        const { order, by } = relation;
         return { order, by, lowerMs, upperMs, estMs, estErrorMs: shown.estErrorMs, restsOn };
     }
 

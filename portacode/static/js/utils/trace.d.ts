@@ -45,7 +45,7 @@ export interface Stamp {
     readonly rawMs: number | null;
     /** Why there is no time. */
     readonly unsynced: string | null;
-    /** Which counter the clock counts with, `[scope/]name`; null where it was not told. */
+    /** Which counter the clock counts with, `[scope/]name`; null where it was not reported. */
     readonly counter: string | null;
     /** That counter at the same moment, nanoseconds as text; there also without time. */
     readonly counterNs: string | null;

@@ -243,8 +243,8 @@ export class Trace {
 
     /** Events without time, and why. */
     get unsynced() {
-        const told = KEYS.map((key) => [key, this.#stamps.get(key)?.unsynced ?? null]);
-        return Object.fromEntries(told.filter(([, reason]) => reason !== null));
+        const reasons = KEYS.map((key) => [key, this.#stamps.get(key)?.unsynced ?? null]);
+        return Object.fromEntries(reasons.filter(([, reason]) => reason !== null));
     }
 
     /** The keys that have no time, in causal order; a complete trace misses none. */

@@ -1,4 +1,4 @@
-"""Groups of dashboards, and what they are told."""
+"""Groups of dashboards, and what they receive."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def devices_of(user_id: int, project_id: int | None = None) -> list[dict[str, An
 
 
 def to_json(device: Device, online: bool) -> dict[str, Any]:
-    """What browsers and REST are told."""
+    """What browsers and REST receive."""
     return {
         "id": device.pk,
         "name": device.name,

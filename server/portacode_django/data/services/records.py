@@ -73,7 +73,7 @@ def insert(
     devices = Device.objects.filter(owner_id=owner.user_id, revoked_at=None)
     if owner.project_id is not None:
         devices = devices.filter(project_id=owner.project_id)
-    # Another user's device is told from none at all by nobody.
+    # Another user's device looks to everybody as if it did not exist.
     if not devices.filter(pk=device_id).exists():
         raise Refusal("unknown_device", f"there is no device {device_id} of yours here")
     channel = Device.objects.online().filter(pk=device_id).values_list("channel", flat=True).first()

@@ -1,4 +1,4 @@
-//! The path to the server and the server itself, honest unless told otherwise.
+//! The path to the server and the server itself, honest by default.
 
 use ntp_clock_core::{Leap, Mode, NtpShort, NtpTimestamp, Packet, ReferenceId, Span, UnixTime};
 

@@ -12,7 +12,7 @@ pub(crate) fn boot_id() -> Option<String> {
 
 /// The namespace that may shift this process' monotonic clocks, and by how much: a name is given
 /// again once its namespace is gone. Empty before Linux 5.6, which has none, and `None` where that
-/// cannot be told.
+/// cannot be known.
 pub(crate) fn time_namespace() -> Option<String> {
     let links = Path::new("/proc/self/ns");
     match fs::read_link(links.join("time")) {

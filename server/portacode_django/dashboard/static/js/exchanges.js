@@ -1,6 +1,6 @@
 /**
  * Compares this page's counter with the server's over the socket that the page has, so that what
- * happened first can be told also where both clocks are far from their common source.
+ * happened first is known also where both clocks are far from their common source.
  *
  *     const exchanges = new Exchanges(clock, (message) => send(message));
  *     exchanges.start();                                   // The connection is open.

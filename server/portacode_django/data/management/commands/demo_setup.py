@@ -16,7 +16,7 @@ from data.tokens import hash_of
 
 
 class Command(BaseCommand):
-    """Idempotent: what is there stays, and the same password and tokens are told again."""
+    """Idempotent: what is there stays, and it prints the same password and tokens again."""
 
     help = "Makes a demo user, a project and devices, and prints them as JSON."
 

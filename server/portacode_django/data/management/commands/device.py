@@ -41,7 +41,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Tells the token, the only time it is told."""
+        """Prints the token, the only time it is shown."""
         del args
         revoke, path = options["action"] == "revoke", options["token_file"]
         if revoke and path is not None:
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         elif device is None:
             raise CommandError(f"{owner} has no device {options['name']}")
         before = device.channel
-        # All of it or nothing: a token that nobody was told is of no use.
+        # All of it or nothing: a token that nobody saw is of no use.
         with _new_file(path) as file, transaction.atomic():
             if slug := options["project"]:
                 device.project, _ = Project.objects.get_or_create(

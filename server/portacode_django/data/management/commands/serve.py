@@ -81,7 +81,7 @@ class Command(BaseCommand):
         # Whoever connects from now on is served, be it as soon as a process is ready.
         listener.listen(config.backlog)
         self._tell(config, listener)
-        # Older versions of uvicorn want to be told what a process is to run.
+        # Older versions of uvicorn need the program that a process runs.
         asked = "target" in inspect.signature(Multiprocess).parameters
         more: dict[str, Any] = {"target": uvicorn.Server(config).run} if asked else {}
         Multiprocess(config, sockets=[listener], **more).run()

@@ -212,7 +212,7 @@ function sentence(reason) {
 service.addEventListener('state', ({ detail }) => {
     showState();
     if (detail.name === 'open') {
-        // What happened while nobody told us.
+        // What happened while there was no connection.
         list.load();
         wasOpen = true;
     }

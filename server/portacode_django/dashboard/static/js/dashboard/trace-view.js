@@ -55,7 +55,7 @@ function sentence(record, trace, sync, system) {
         const steps = plural(sync.steps.length, 'step');
         let words = `Of ${steps} ${clock} ${clock === 1 ? 'is' : 'are'} certain by clock`;
         if (cause > 0) words += `, ${cause} by cause alone`;
-        if (unsure > 0) words += `, ${unsure} cannot be told`;
+        if (unsure > 0) words += `, ${unsure} ${unsure === 1 ? 'is' : 'are'} uncertain`;
         if (wrong > 0)
             words += `, and ${wrong} certainly ${wrong === 1 ? 'runs' : 'run'} the wrong way`;
         parts.push(`${words}.`);
