@@ -1,8 +1,8 @@
 """What happened first, where everybody has a clock of their own.
 
-Clocks that are synchronised are still some milliseconds apart. What happened first is better derived
-by the messages between two machines, for what was received was sent before. Keep `Links`, feed
-them, and ask:
+Clocks that are synchronised are still some milliseconds apart. What happened first follows
+better from the messages between two machines: a message is sent before it is received. Keep
+`Links`, feed them, and ask:
 
     from portacode.order import Links
     from portacode.utils.ntp_clock import ntp_clock

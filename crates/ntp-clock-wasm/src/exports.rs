@@ -218,15 +218,15 @@ extern "C" fn round_is_answered() -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn event() -> u32 {
     let State { clock, numbers, bytes } = state();
-    let Some(numbers) = clock.as_mut().and_then(Clock::event) else {
+    let Some(event) = clock.as_mut().and_then(Clock::event) else {
         return EventKind::None as u32;
     };
     let mut text = Text { bytes, len: 0 };
-    if let Some(failure) = numbers.failure {
+    if let Some(failure) = event.failure {
         text.write(format_args!("{failure}"));
     }
-    fill(numbers, [text.len as f64, numbers.code, numbers.value]);
-    numbers.kind as u32
+    fill(numbers, [text.len as f64, event.code, event.value]);
+    event.kind as u32
 }
 
 /// What the clock knows goes to the numbers.

@@ -103,7 +103,7 @@ class PeerLinks:
             _message(one.counter, other.counter, one.counter_ns, other.counter_ns)
 
     def state(self) -> dict[str, Any] | None:
-        """What is known of the counter that it compares over this connection, as pages receive it."""
+        """The link with the counter behind this connection, as pages receive it."""
         if self._counter is None:
             return None
         now = ntp_clock.stamp()
