@@ -37,8 +37,8 @@ class Sharer:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(line, file=self.process.stdin, flush=True)
-        told: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return told
+        report: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return report
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def test_one_process_asks_others_read_and_one_of_them_goes_on_when_it_is_killed(
     writer = first.says()
     assert (writer["part"], writer["writer"]) == ("writer", writer["pid"])
     others = [sharer(), sharer()]
-    for told in [other.says() for other in others]:
-        assert (told["part"], told["writer"], told["epoch"], told["requests"]) == (
+    for report in [other.says() for other in others]:
+        assert (report["part"], report["writer"], report["epoch"], report["requests"]) == (
             "reader",
             writer["pid"],
             writer["epoch"],
@@ -96,9 +96,9 @@ def test_one_process_asks_others_read_and_one_of_them_goes_on_when_it_is_killed(
 def test_a_clock_that_cannot_be_shared_is_one_of_its_own_and_says_why(
     sharer: Callable[..., Sharer], word: str, reason: str
 ) -> None:
-    told = sharer(word).says()
-    assert (told["part"], told["writer"]) == ("alone", None)
-    assert told["reason"].startswith(reason)
+    report = sharer(word).says()
+    assert (report["part"], report["writer"]) == ("alone", None)
+    assert report["reason"].startswith(reason)
 
 
 def test_clocks_of_one_program_share_the_directory_that_they_name(
@@ -108,8 +108,8 @@ def test_clocks_of_one_program_share_the_directory_that_they_name(
     assert all(clock.wait_synced(60) for clock in clocks)
 
     def parts() -> list[str]:
-        told = [clock.get_status()["sharing"] for clock in clocks]
-        return sorted(sharing["part"] for sharing in told if sharing)
+        report = [clock.get_status()["sharing"] for clock in clocks]
+        return sorted(sharing["part"] for sharing in report if sharing)
 
     assert eventually(lambda: parts() == ["reader", "writer"], 60), parts()
     assert NTPClock(chrony).get_status()["sharing"] is None

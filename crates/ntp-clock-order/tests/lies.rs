@@ -122,7 +122,10 @@ fn an_order_that_is_wrong_or_contradicts_itself_names_the_liar() {
             }
         }
     }
-    assert!(wrong > 0 && excluded > 0, "the liar claimed nothing that mattered: {wrong} {excluded}");
+    assert!(
+        wrong > 0 && excluded > 0,
+        "the liar claimed nothing that mattered: {wrong} {excluded}"
+    );
 }
 
 /// Any number, and those at the ends.

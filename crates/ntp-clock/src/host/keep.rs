@@ -295,10 +295,10 @@ fn note(shared: &Shared, change: impl FnOnce(&mut crate::runtime::State)) {
     let runtime = shared.runtime();
     let mut state = runtime.lock();
     change(&mut state);
-    let told = state.subscribers.send(&[]);
+    let delivered = state.subscribers.send(&[]);
     drop(state);
     runtime.notify();
-    told.notify();
+    delivered.notify();
 }
 
 /// A writer that does not answer for so long is stopped ...

@@ -39,8 +39,8 @@ pub(crate) fn counter_is_faked() -> bool {
         unsafe { libc::syscall(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC_RAW, &raw mut time) };
         time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec)
     };
-    let (before, told, after) = (super::local_now(), kernel(), super::local_now());
-    !(before.as_nanos() <= told && told <= after.as_nanos())
+    let (before, kernels, after) = (super::local_now(), kernel(), super::local_now());
+    !(before.as_nanos() <= kernels && kernels <= after.as_nanos())
 }
 
 /// Nothing here tells it.

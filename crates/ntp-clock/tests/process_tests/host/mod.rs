@@ -103,9 +103,9 @@ fn forked() -> Result<(), String> {
 
 fn refused() -> Result<(), String> {
     let server = serve(|_| {});
-    let told = reason_of(&server, Sharing::in_directory("/proc/self"))?;
+    let reason = reason_of(&server, Sharing::in_directory("/proc/self"))?;
     let text = "/proc/self is not a directory";
-    if told.contains(text) { Ok(()) } else { Err(format!("{told:?} does not say {text:?}")) }
+    if reason.contains(text) { Ok(()) } else { Err(format!("{reason:?} does not say {text:?}")) }
 }
 
 /// Why a clock that is to be shared like that is not; it has the time all the same.

@@ -43,7 +43,7 @@ fn read_on(clock: &Clock, board: &'static Board) {
     // Since when there was no reading, while this process itself was not stopped.
     let mut without: Option<Instant> = None;
     let mut begun = false;
-    let mut told = Instant::now();
+    let mut last_print = Instant::now();
     let tester = std::env::var_os(TESTER).expect("the test's process");
     while !board.has_ended() {
         let now = Instant::now();
@@ -65,8 +65,8 @@ fn read_on(clock: &Clock, board: &'static Board) {
             let since = *without.get_or_insert(now);
             board.longest_gap_ms.fetch_max(since.elapsed().as_millis() as u64, Ordering::SeqCst);
         }
-        if told.elapsed() > Duration::from_millis(20) {
-            told = Instant::now();
+        if last_print.elapsed() > Duration::from_millis(20) {
+            last_print = Instant::now();
             tell(clock, board);
             if !Path::new("/proc").join(&tester).exists() {
                 return;
