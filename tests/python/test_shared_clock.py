@@ -108,8 +108,8 @@ def test_clocks_of_one_program_share_the_directory_that_they_name(
     assert all(clock.wait_synced(60) for clock in clocks)
 
     def parts() -> list[str]:
-        report = [clock.get_status()["sharing"] for clock in clocks]
-        return sorted(sharing["part"] for sharing in report if sharing)
+        parts = [clock.get_status()["sharing"] for clock in clocks]
+        return sorted(sharing["part"] for sharing in parts if sharing)
 
     assert eventually(lambda: parts() == ["reader", "writer"], 60), parts()
     assert NTPClock(chrony).get_status()["sharing"] is None
