@@ -1,5 +1,5 @@
 //! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `js`, `sim`, `consistency`,
-//! `fuzz`, `miri` and `mutants`.
+//! `host-clock`, `fuzz`, `miri` and `mutants`.
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +8,7 @@ mod command;
 mod consistency;
 mod demo;
 mod fuzz;
+mod host_clock;
 mod js;
 mod miri;
 mod mutants;
@@ -41,6 +42,8 @@ enum Cli {
     Sim(sim::SimArgs),
     /// Commit a million transactions in four processes by commit wait, and check their order
     Consistency(consistency::ConsistencyArgs),
+    /// Share one clock by many processes while those that write it are killed, stopped and forked
+    HostClock(host_clock::HostClockArgs),
     /// Search for input that breaks a promise, for a minute a target
     Fuzz(fuzz::FuzzArgs),
     /// Check the lock-free code for undefined behaviour
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Cli::Js(args) => js::run(&args),
         Cli::Sim(args) => sim::run(&args),
         Cli::Consistency(args) => consistency::run(&args),
+        Cli::HostClock(args) => host_clock::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),
         Cli::Miri => miri::run(),
         Cli::Mutants(args) => mutants::run(&args),

@@ -50,6 +50,14 @@ impl Clock {
     }
 }
 
+/// For tests that look behind it.
+#[cfg(test)]
+impl Clock {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+}
+
 /// Reading.
 impl Clock {
     /// The time now with its errors, or `None` while the clock is not synchronised.

@@ -161,8 +161,8 @@ fn made(root: Option<Hash>, past: Past) -> CounterId {
     }
     let slept = past.slept;
     if os::has_slept(os::Slept::default(), slept, Span::ZERO) {
-        let middle = slept.least.as_nanos() + slept.width.as_nanos() / 2;
-        hash = hash.with(&(middle.div_euclid(1_000_000)).to_le_bytes());
+        let middle = slept.least + Span::from_nanos(slept.width.as_nanos() / 2);
+        hash = hash.with(&(middle.as_nanos().div_euclid(1_000_000)).to_le_bytes());
     }
     CounterId(hash.mixed())
 }

@@ -221,7 +221,7 @@ impl Watch {
             let since = self.busy.filter(|(seen, _)| *seen == change && !late);
             let since = since.map_or(now, |(_, since)| since);
             self.busy = Some((change, since));
-            let left = since + BUSY_LIMIT - now;
+            let left = BUSY_LIMIT - (now - since);
             return (left > Span::ZERO).then(|| left.min(BUSY_LOOK));
         }
         self.busy = None;
@@ -235,7 +235,7 @@ impl Watch {
 }
 
 /// What clocks have to have in common to be one.
-fn identity(shared: &Shared) -> Identity {
+pub(super) fn identity(shared: &Shared) -> Identity {
     let boot = os::boot_id().unwrap_or_default();
     let halves = [b"1", b"2"].map(|half| Hash::default().with(half).with(boot.as_bytes()).mixed());
     let hash = |text: &str| Hash::default().with(text.as_bytes()).mixed();
@@ -318,3 +318,63 @@ const FIRST_READING: Span = Span::from_millis(100);
 /// How often, and with what pauses, a part is looked for that may be had in a moment.
 const VAIN: u32 = 10;
 const PAUSE: Span = Span::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> LocalTime {
+        LocalTime::from_nanos(millis * 1_000_000)
+    }
+
+    #[test]
+    fn a_writer_is_replaced_where_its_page_stays_busy_by_one_change() {
+        let mut watch = Watch::default();
+        let due = Some(at(100_000));
+        let mut look = |now, busy| watch.look(at(now), busy, due);
+        assert_eq!(look(0, Some(7)), Some(BUSY_LOOK));
+        assert_eq!(look(900, Some(9)), Some(BUSY_LOOK), "it has changed meanwhile");
+        assert_eq!(look(1_800, Some(9)), Some(Span::from_millis(50)));
+        assert_eq!(look(1_850, Some(9)), None);
+        assert!(look(1_860, None).is_some(), "and not once it is ready");
+        assert!(look(1_870, Some(9)).is_some());
+    }
+
+    #[test]
+    fn a_writer_is_replaced_where_it_is_five_seconds_late_and_this_thread_is_not() {
+        let mut watch = Watch::default();
+        let due = Some(at(10_000));
+        assert_eq!(watch.look(at(0), None, due), Some(Span::from_secs(15)));
+        watch.planned = at(15_000);
+        assert_eq!(watch.look(at(15_000), None, due), None);
+        // Stopped with the writer, it gives it another second.
+        assert_eq!(watch.look(at(40_000), None, due), Some(LATE));
+        watch.planned = at(41_000);
+        assert_eq!(watch.look(at(41_000), None, due), None);
+    }
+
+    #[test]
+    fn whatever_a_page_says_of_its_writer_there_is_an_answer() {
+        for due in [i64::MIN, -1, 0, 1, i64::MAX] {
+            for now in [i64::MIN, 0, i64::MAX] {
+                for planned in [i64::MIN, 0, i64::MAX] {
+                    let planned = LocalTime::from_nanos(planned);
+                    let mut watch = Watch { busy: None, planned };
+                    let (now, due) = (LocalTime::from_nanos(now), LocalTime::from_nanos(due));
+                    if let Some(wait) = watch.look(now, None, Some(due)) {
+                        assert!(wait > Span::ZERO && wait <= LONGEST, "{wait:?}");
+                    }
+                    let wait = watch.look(now, Some(1), None).expect("it was not busy before");
+                    assert!(wait > Span::ZERO && wait <= BUSY_LOOK, "{wait:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_boots_id_is_two_numbers_and_anything_else_is_none() {
+        let boot = "01234567-89ab-cdef-0123-456789abcdef";
+        assert_eq!(uuid(boot), Some([0x0123_4567_89ab_cdef; 2]));
+        assert_eq!((uuid(""), uuid("0123"), uuid(&boot.replace('0', "x"))), (None, None, None));
+    }
+}

@@ -6,10 +6,14 @@
 mod directory;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
+#[cfg(test)]
+mod hostile_tests;
 mod keep;
 mod line;
 #[cfg(target_os = "linux")]
 mod member;
+#[cfg(all(test, target_os = "linux"))]
+mod member_tests;
 mod page;
 mod sharing;
 

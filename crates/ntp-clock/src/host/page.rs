@@ -22,7 +22,7 @@ pub(crate) struct MachinePage {
 }
 
 /// Memory of a page's control word, which the successor writes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Control(AtomicU64);
 
@@ -161,6 +161,29 @@ impl MachinePage {
     pub(crate) fn supersede(&self, control: &Control) -> Option<(Mapping, Reference)> {
         let [line @ .., _] = line::supersede(&self.latch, &control.0)?;
         Some(from_words(line)).filter(|(mapping, _)| mapping.epoch() != 0)
+    }
+}
+
+/// Pages as somebody else may have made them.
+#[cfg(test)]
+impl MachinePage {
+    pub(super) fn with(head: Head, line: [u64; SLOT_WORDS]) -> Self {
+        MachinePage { head: head.to_words().map(AtomicU64::new), latch: Latch::new(line) }
+    }
+
+    pub(super) fn with_words(head: [u64; HEAD_WORDS]) -> Self {
+        MachinePage { head: head.map(AtomicU64::new), latch: Latch::new([0; SLOT_WORDS]) }
+    }
+
+    pub(super) fn scribble(&self, sequence: u64, line: [u64; SLOT_WORDS]) {
+        self.latch.scribble(sequence, line);
+    }
+}
+
+#[cfg(test)]
+impl Head {
+    pub(super) fn words(self) -> [u64; HEAD_WORDS] {
+        self.to_words()
     }
 }
 

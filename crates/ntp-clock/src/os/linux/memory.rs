@@ -37,7 +37,9 @@ impl MemoryFile {
 
     /// One that another process handed over, if it is of that size and bears these seals.
     pub(crate) fn received(fd: OwnedFd, bytes: usize, seals: Seals) -> io::Result<Self> {
-        let has = SealFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GET_SEALS)?);
+        // A plain file has none, and the kernel says that it cannot have any.
+        let has =
+            fcntl(&fd, FcntlArg::F_GET_SEALS).map_or(SealFlag::empty(), SealFlag::from_bits_retain);
         let FileStat { st_size, .. } = fstat(&fd)?;
         if !has.contains(seals.flags()) {
             return Err(io::Error::other("the memory is not sealed"));

@@ -15,8 +15,10 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 pub(super) struct Board {
     /// Not zero once all are to end.
     pub(super) ended: AtomicU64,
-    /// The process that is to fork, and begins its number anew when it has.
+    /// The process that is to fork; zero again when it has.
     pub(super) to_fork: AtomicU64,
+    /// For how long a forked child lives, seconds; 0 is for as long as the test.
+    pub(super) fork_lives_s: AtomicU64,
     /// Readings, and looks without one after the first.
     pub(super) readings: AtomicU64,
     pub(super) nones: AtomicU64,

@@ -29,23 +29,20 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-/// How many processes, and for how long: few and short, unless a command says otherwise.
-fn size() -> (usize, Duration) {
-    let number = |name: &str| std::env::var(name).ok()?.parse::<f64>().ok();
-    let processes = number("NTP_CLOCK_HOST_PROCESSES").unwrap_or(8.0) as usize;
-    let minutes = number("NTP_CLOCK_HOST_MINUTES").unwrap_or(0.1);
-    (processes, Duration::from_secs_f64(60.0 * minutes))
+/// What a command asks for, which runs longer and with more processes.
+fn asked<T: std::str::FromStr>(what: &str) -> Option<T> {
+    std::env::var(format!("NTP_CLOCK_HOST_{what}")).ok()?.parse().ok()
 }
 
 fn one_flow() -> Result<(), String> {
-    let (processes, _) = size();
-    let village = Village::of(2 * processes)?;
+    let processes = asked("PROCESSES").unwrap_or(16);
+    let village = Village::of(processes)?;
     village.wait("all read", |village| {
-        village.board.begun.load(Ordering::SeqCst) >= 2 * processes as u64
+        village.board.begun.load(Ordering::SeqCst) >= processes as u64
     })?;
     let seen = village.board.readings.load(Ordering::SeqCst);
     village.wait("they read on", |village| {
-        village.board.readings.load(Ordering::SeqCst) > seen + 200 * processes as u64
+        village.board.readings.load(Ordering::SeqCst) > seen + 100 * processes as u64
     })?;
     village.wait("one process has sent all that came", |village| {
         village.board.sent() == (1, village.server.stats().requests)
@@ -54,8 +51,10 @@ fn one_flow() -> Result<(), String> {
 }
 
 fn disturbed() -> Result<(), String> {
-    let (processes, time) = size();
+    let processes = asked("PROCESSES").unwrap_or(8);
+    let time = Duration::from_secs_f64(60.0 * asked("MINUTES").unwrap_or(0.1));
     let mut village = Village::of(processes)?;
+    village.board.fork_lives_s.store(10, Ordering::SeqCst);
     village.wait("all read", |village| {
         village.board.begun.load(Ordering::SeqCst) >= processes as u64
     })?;

@@ -35,17 +35,17 @@ pub(crate) fn live() {
         .shared(sharing(&folder))
         .build()
         .expect("valid");
-    read_on(&clock, board);
+    read_on(&clock, board, None);
 }
 
-fn read_on(clock: &Clock, board: &'static Board) {
+fn read_on(clock: &Clock, board: &'static Board, until: Option<Instant>) {
     let mut looked = Instant::now();
     // Since when there was no reading, while this process itself was not stopped.
     let mut without: Option<Instant> = None;
     let mut begun = false;
     let mut last_print = Instant::now();
     let tester = std::env::var_os(TESTER).expect("the test's process");
-    while !board.has_ended() {
+    while !board.has_ended() && until.is_none_or(|until| Instant::now() < until) {
         let now = Instant::now();
         if now - looked > Duration::from_millis(100) {
             without = without.map(|_| now);
@@ -115,7 +115,9 @@ fn tell(clock: &Clock, board: &'static Board) {
         // SAFETY: the child uses what the clock promises to work after a fork, and allocation,
         // which glibc makes usable in a child; it ends by `_exit`.
         if unsafe { libc::fork() } == 0 {
-            read_on(clock, board);
+            let lives_s = board.fork_lives_s.load(order);
+            let until = (lives_s > 0).then(|| Instant::now() + Duration::from_secs(lives_s));
+            read_on(clock, board, until);
             // SAFETY: ends the process without running the parent's exit handlers.
             unsafe { libc::_exit(0) };
         }
