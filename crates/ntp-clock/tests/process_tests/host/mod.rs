@@ -13,6 +13,7 @@ use ntp_test_server::TestServer;
 
 use super::Test;
 use crate::common::{serve, server_of};
+use neighbour::asked;
 use village::Village;
 
 pub(super) fn tests() -> Vec<Test> {
@@ -27,11 +28,6 @@ pub(super) fn tests() -> Vec<Test> {
         test("a_child_of_the_writer_reads_and_its_parent_goes_on_writing", forked),
         test("a_directory_that_is_refused_leaves_a_clock_of_its_own_and_a_reason", refused),
     ]
-}
-
-/// What a command asks for, which runs longer and with more processes.
-fn asked<T: std::str::FromStr>(what: &str) -> Option<T> {
-    std::env::var(format!("NTP_CLOCK_HOST_{what}")).ok()?.parse().ok()
 }
 
 fn one_flow() -> Result<(), String> {

@@ -12,7 +12,7 @@ use ntp_clock::Clock;
 use ntp_test_server::TestServer;
 
 use super::board::Board;
-use super::neighbour::{FOLDER, NEIGHBOUR, TESTER, sharing};
+use super::neighbour::{FOLDER, NEIGHBOUR, TESTER, asked, sharing};
 use crate::common::{serve, server_of};
 use crate::process_tests::probe;
 
@@ -42,8 +42,7 @@ impl Village {
             .shared(sharing(&folder).only_read())
             .build()
             .map_err(|error| error.to_string())?;
-        let told = std::env::var("NTP_CLOCK_HOST_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = told.unwrap_or_else(|| fastrand::u64(..));
+        let seed = asked("SEED").unwrap_or_else(|| fastrand::u64(..));
         println!("host: seed {seed}");
         let mut village = Village {
             board: Board::at(&folder.join("board")),
