@@ -157,7 +157,7 @@ fn a_head_that_differs_in_one_bit_is_refused_with_the_reason() {
             assert_eq!(found, Err(NotOurs::Identity), "word {word}, bit {bit}");
         }
     }
-    // Who writes is told in the status, and nothing else is made of it.
+    // The status names the writer, and that number is used for nothing else.
     assert_eq!(page(&|words| words[7] = 43), Ok(43));
     assert_eq!(page(&|words| words[7] |= 1 << 40), Err(NotOurs::Identity));
 }

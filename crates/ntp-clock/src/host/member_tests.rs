@@ -150,7 +150,7 @@ fn refused(name: &str, gift: impl FnOnce(Gift) -> Gift) -> String {
 
 #[test]
 fn what_another_process_hands_over_that_is_no_page_is_refused_with_the_reason() {
-    let says = |told: String, reason: &str| assert!(told.ends_with(reason), "{told}");
+    let says = |error: String, reason: &str| assert!(error.ends_with(reason), "{error}");
     says(refused("zeros", |gift| gift), "it does not begin as a page of ntp-clock does");
     says(
         refused("version", |mut gift| {
