@@ -1,7 +1,7 @@
 //! What a clock that requires proof says of it: for the eye, and for programs.
 
-use ntp_clock::{Failure, NtsRoots, NtsStatus, Span, Status};
-use serde_json::{Value, json};
+use ntp_clock::{NtsRoots, NtsStatus, Status};
+use serde_json::Value;
 
 use crate::display;
 
@@ -59,27 +59,9 @@ fn proved_by(roots: &NtsRoots) -> String {
     }
 }
 
-/// As `get_status()["nts"]` in Python.
-pub(crate) fn json(status: &Status) -> Value {
-    let Some(nts) = &status.nts else { return Value::Null };
-    json!({
-        "ntp_host": nts.ntp_host,
-        "cookies": nts.cookies,
-        "exchanging": nts.exchanging,
-        "exchanges": nts.exchanges,
-        "exchange_took_ms": nts.exchange_took.map(Span::as_millis_f64),
-        "last_error": nts.last_error.as_ref().map(Failure::detail),
-        "last_error_code": nts.last_error.as_ref().map(Failure::code),
-        "certificate_subject": nts.certificate_subject,
-        "certificate_issuer": nts.certificate_issuer,
-        "certificate_expires": nts.certificate_expires.map(|time| time.to_string()),
-        "roots": nts.roots.to_string(),
-    })
-}
-
-/// The same, with what was agreed upon.
+/// The keys as the status has them, with what was agreed upon; `null` with plain NTP.
 pub(crate) fn json_in_full(status: &Status) -> Value {
-    let mut value = json(status);
+    let mut value = status.nts.as_ref().map_or(Value::Null, NtsStatus::to_json);
     if let Some(members) = value.as_object_mut() {
         members.insert("protocol".to_owned(), NtsStatus::PROTOCOL.into());
         members.insert("aead".to_owned(), NtsStatus::AEAD.into());

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use ntp_clock::{Builder, Span, Status};
-use serde_json::{Map, Value, json};
 
 use crate::args::StatusArgs;
 use crate::display;
@@ -23,52 +22,11 @@ pub(crate) fn run(args: &StatusArgs, clock: Builder) -> Result<(), Failure> {
     }
     let status = clock.status();
     if args.json {
-        print_line(&json(&status).to_string())?;
+        print_line(&status.to_json().to_string())?;
     } else {
         print(&human(&status))?;
     }
     synced
-}
-
-/// With the keys of `get_status()` in Python.
-fn json(status: &Status) -> Value {
-    let millis = |span: Option<Span>| span.map(Span::as_millis_f64);
-    let rejections: Map<_, _> =
-        status.rejections().map(|(reason, count)| (reason.to_owned(), count.into())).collect();
-    let since = status.time_since_sync.filter(|_| status.last_sync.is_some());
-    json!({
-        "server": status.server,
-        "offset_ms": millis(status.offset),
-        "last_sync": status.last_sync.map(|time| time.to_string()),
-        "time_since_sync_sec": since.map(Span::as_secs_f64),
-        "is_synced": status.is_synced,
-        "state": status.state.name(),
-        "max_error_ms": millis(status.max_error),
-        "est_error_ms": millis(status.est_error),
-        "delay_ms": millis(status.delay),
-        "drift_ppm": status.drift_ppm,
-        "stratum": status.stratum,
-        "leap": status.leap.map(|leap| leap as u8),
-        "reference_id": status.reference_id.map(|id| id.to_string()),
-        "address": status.address.map(|address| address.to_string()),
-        "server_changes": status.server_changes,
-        "disruptions": status.disruptions,
-        "last_disruption": status.last_disruption.map(ntp_clock::Disruption::name),
-        "vmclock": status.vmclock,
-        "watches": status.watches,
-        "attempts": status.attempts,
-        "requests": status.requests,
-        "believed": status.believed,
-        "rejections": rejections,
-        "last_error": status.last_error.as_ref().map(ntp_clock::Failure::detail),
-        "last_error_code": status.last_error_code(),
-        "next_sync": status.next_sync.map(|time| time.to_string()),
-        "epoch": status.epoch,
-        "counter": status.counter,
-        "counter_id": status.counter_id.to_string(),
-        "authenticated": status.authenticated,
-        "nts": nts::json(status),
-    })
 }
 
 fn human(status: &Status) -> String {

@@ -57,6 +57,8 @@ mod server;
 mod shared;
 mod stamp;
 mod status;
+#[cfg(feature = "json")]
+mod status_json;
 mod text;
 #[cfg(feature = "tracing-subscriber")]
 mod tracing_time;
