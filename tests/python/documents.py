@@ -5,6 +5,7 @@ is, stands behind its fence, first the language, then words of ours, which GitHu
 
     ```python                 a program, run
     ```python file=app.py     a file of the folder, which its first line names in a comment
+    ```c file=app.c           the same, built and run by crates/ntp-clock-c/tests/programs.rs
     ```sh                     commands, run by bash, which ends at the first that fails
     ```sh serve=8000          commands that serve on this port: started, and ended at the end
     ```sh until="ready"       the same, until a line of its output has this

@@ -1,9 +1,10 @@
-//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `js`, `sim`, `consistency`,
-//! `host-clock`, `fuzz`, `miri` and `mutants`.
+//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `js`, `c-library`, `sim`,
+//! `consistency`, `host-clock`, `fuzz`, `miri` and `mutants`.
 
 #![forbid(unsafe_code)]
 
 mod bench;
+mod c_library;
 mod command;
 mod consistency;
 mod demo;
@@ -38,6 +39,8 @@ enum Cli {
     Bench(bench::BenchArgs),
     /// Build the JavaScript module from js/ and the core
     Js(js::JsArgs),
+    /// Build libntp_clock and lay it out as it is installed: header, libraries, pkg-config
+    CLibrary(c_library::CLibraryArgs),
     /// Simulate worlds in which the truth is known: many seeds, comparisons, fleets, plots
     Sim(sim::SimArgs),
     /// Commit a million transactions in four processes by commit wait, and check their order
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Cli::Demo(args) => demo::run(&args),
         Cli::Bench(args) => bench::run(&args),
         Cli::Js(args) => js::run(&args),
+        Cli::CLibrary(args) => c_library::run(&args),
         Cli::Sim(args) => sim::run(&args),
         Cli::Consistency(args) => consistency::run(&args),
         Cli::HostClock(args) => host_clock::run(&args),

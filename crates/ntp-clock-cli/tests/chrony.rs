@@ -98,10 +98,12 @@ fn status_has_the_keys_of_pythons_get_status_and_a_form_for_people() {
             "counter",
             "counter_id",
             "authenticated",
-            "nts"
+            "nts",
+            "sharing"
         ]
     );
     assert_eq!((&json["authenticated"], &json["nts"]), (&false.into(), &Value::Null));
+    assert_eq!(json["sharing"], Value::Null);
     assert_eq!((&json["is_synced"], &json["state"]), (&true.into(), &"synchronised".into()));
     let believed = json["believed"].as_u64().unwrap();
     assert_eq!(json["requests"].as_u64(), Some(believed), "the whole round is waited for");

@@ -4,6 +4,7 @@ use ntp_clock_core::{Disruption, Span};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
+use crate::host::SharingStatus;
 use crate::nts_status::NtsStatus;
 use crate::status::Status;
 
@@ -54,6 +55,7 @@ impl Status {
             "counter_id": self.counter_id.to_string(),
             "authenticated": self.authenticated,
             "nts": self.nts.as_ref().map(NtsStatus::to_json),
+            "sharing": self.sharing.as_ref().map(SharingStatus::to_json),
         })
     }
 }
@@ -74,6 +76,19 @@ impl NtsStatus {
             "certificate_issuer": self.certificate_issuer,
             "certificate_expires": self.certificate_expires.map(|time| time.to_string()),
             "roots": self.roots.to_string(),
+        })
+    }
+}
+
+impl SharingStatus {
+    /// All of it as an object of JSON, as it is in [`Status::to_json`].
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "part": self.part.name(),
+            "writer": self.writer,
+            "generation": self.generation,
+            "reason": self.reason,
         })
     }
 }

@@ -40,6 +40,7 @@ type Read = fn(&Project, &str) -> Result<Graph>;
 const PLACES: &[(&str, Read)] = &[
     ("crates/ntp-clock-core/src", rust),
     ("crates/ntp-clock/src", rust),
+    ("crates/ntp-clock-c/src", rust),
     ("crates/ntp-clock-cli/src", rust),
     ("crates/ntp-clock-python/src", rust),
     ("crates/ntp-clock-wasm/src", rust),

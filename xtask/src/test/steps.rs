@@ -140,7 +140,12 @@ fn rust_tests_built(job: &Job) -> Result<Outcome> {
 /// The programs of `tests/`, which run one after another: beside them run the unit tests and the
 /// documentation's examples.
 fn rust_tests(job: &Job) -> Result<Outcome> {
-    cargo_test(job, cargo(RUST_TESTS).args(["--no-fail-fast", "--test", "*"]))
+    let mut command = cargo(RUST_TESTS);
+    // As others have it, made here: its tests would wait for cargo's lock.
+    let (project, c_library) = (job.project(), job.project().work("c-library"));
+    crate::c_library::lay_out_built(project, &project.target("debug/deps"), &c_library)?;
+    command.env("NTP_CLOCK_C_LIBRARY", c_library);
+    cargo_test(job, command.args(["--no-fail-fast", "--test", "*"]))
 }
 
 fn rust_unit_tests(job: &Job) -> Result<Outcome> {

@@ -1,0 +1,3 @@
+module example.com/now
+
+go 1.18
