@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bare;
 mod bench;
 mod c_library;
 mod command;
@@ -49,6 +50,8 @@ enum Cli {
     HostClock(host_clock::HostClockArgs),
     /// Search for input that breaks a promise, for a minute a target
     Fuzz(fuzz::FuzzArgs),
+    /// Install a release's packages on systems without compiler or Rust, and time the first reading
+    Bare(bare::BareArgs),
     /// Check the lock-free code for undefined behaviour
     Miri,
     /// Change the core in many places and count what its own tests notice
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Cli::Consistency(args) => consistency::run(&args),
         Cli::HostClock(args) => host_clock::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),
+        Cli::Bare(args) => bare::run(&args),
         Cli::Miri => miri::run(),
         Cli::Mutants(args) => mutants::run(&args),
     };
