@@ -1,6 +1,7 @@
 //! `cargo xtask bare`: the packages of a release, installed as newcomers would on systems that have
 //! neither compiler nor Rust, and the first synchronised reading there.
 
+mod cpython;
 mod javascript;
 mod packages;
 mod pages;
@@ -53,6 +54,10 @@ enum Part {
     Middle,
     /// The newest CPythons
     Newest,
+    /// Wheel and command where there is musl and no glibc; it builds a CPython, which takes minutes
+    Musl,
+    /// What a CPython without the global interpreter lock is given; it builds one as well
+    FreeThreaded,
     /// Wheel and command on arm64
     Arm64,
     /// The npm tarball in Node, Deno and Bun
@@ -71,6 +76,8 @@ impl Part {
                 rows
             }
             Part::Newest => python::release(bare, python::NEWEST),
+            Part::Musl => cpython::musl(bare),
+            Part::FreeThreaded => cpython::free_threaded(bare),
             Part::Arm64 => python::release(bare, python::ARM64),
             Part::Node => javascript::runtimes(bare),
             Part::Pages => pages::bundlers(bare),

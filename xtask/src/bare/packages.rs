@@ -11,7 +11,6 @@ pub(super) struct Packages {
     wheels: Vec<PathBuf>,
     tarballs: Vec<PathBuf>,
     programs: Vec<PathBuf>,
-    sdists: Vec<PathBuf>,
 }
 
 impl Packages {
@@ -32,12 +31,7 @@ impl Packages {
         copy(&self.wheels, folder)
     }
 
-    /// Puts copies of Python's source packages there too.
-    pub(super) fn copy_sdists(&self, folder: &Path) -> Result<()> {
-        copy(&self.sdists, folder)
-    }
-
-    /// Whether there is a wheel whose name ends with such tags: `abi3-musllinux_1_2_x86_64`.
+    /// Whether there is a wheel of such a name.
     pub(super) fn has_wheel(&self, fits: impl Fn(&str) -> bool) -> bool {
         self.wheels.iter().any(|wheel| fits(name_of(wheel)))
     }
@@ -75,11 +69,7 @@ impl Packages {
             Some(&mut self.wheels)
         } else if name.ends_with(".tgz") {
             Some(&mut self.tarballs)
-        } else if !name.ends_with(".tar.gz") {
-            None
-        } else if name.starts_with("portacode-") {
-            Some(&mut self.sdists)
-        } else if name.starts_with("ntp-clock-") {
+        } else if name.starts_with("ntp-clock-") && name.ends_with(".tar.gz") {
             Some(&mut self.programs)
         } else {
             None
@@ -126,7 +116,6 @@ mod tests {
         assert_eq!(packages.npm().unwrap(), folder.join(names[2]));
         assert_eq!(packages.program("aarch64").unwrap(), folder.join(names[3]));
         assert_eq!(packages.program("x86_64").unwrap(), folder.join(names[5]));
-        assert_eq!(packages.sdists, [folder.join(names[1])]);
         fs::remove_dir_all(&folder).unwrap();
         let error = Packages::of(&folder).unwrap_err().to_string();
         assert!(error.contains("cargo xtask dist"), "{error}");

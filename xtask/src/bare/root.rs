@@ -151,7 +151,9 @@ impl Root {
         for entry in fs::read_dir(self.path("var/cache/apt/archives"))? {
             let package = entry?.path();
             if package.extension().is_some_and(|extension| extension == "deb") {
-                job.must(Command::new("dpkg-deb").arg("-x").arg(package).arg(&self.dir))?;
+                let mut unpack = Command::new("sh");
+                unpack.args(["-euc", UNPACK, "sh"]).arg(package).arg(&self.dir);
+                job.must(&mut unpack)?;
             }
         }
         Ok(())
@@ -201,6 +203,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// The folder that is emptied for each trial.
 pub(super) const NEWCOMER: &str = "/newcomer";
 
+/// In packages of Debian `/bin` may be a folder, while the root's is a link.
+const UNPACK: &str = r#"dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C "$2""#;
 /// Mounts end with the namespace, which ends with the program. Then come what to do about other
 /// processors' programs, the folder to be in, the root, guests up to `--`, and what to run.
 const ENTER: &str = r#"
