@@ -1,5 +1,5 @@
-//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `js`, `c-library`, `sim`,
-//! `consistency`, `host-clock`, `fuzz`, `miri` and `mutants`.
+//! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `bare`, `js`, `c-library`,
+//! `sim`, `consistency`, `host-clock`, `fuzz`, `miri` and `mutants`.
 
 #![forbid(unsafe_code)]
 
