@@ -23,6 +23,9 @@
  * Threads: a handle may be used by all threads at once, without a lock. Each clock has a thread of
  * its own, to which no signal is delivered. No function may be called in a signal handler.
  *
+ * Processes: each has a clock of its own, or those of a machine have one that one of them synchronises:
+ * options.sharing, or PORTACODE_NTP_SHARED=1 in the environment.
+ *
  * Fork: handles go on in the child, from the time that the parent had; the child's first call
  * starts a thread there. Each process closes its handles for itself.
  *
@@ -254,8 +257,8 @@ typedef struct {
      */
     int64_t est_error_ns;
     /**
-     * From 1. Readings of one clock and one epoch never decrease; where another epoch begins,
-     * time may jump.
+     * Readings of one clock and one epoch never decrease, in all processes that share it; where
+     * another epoch begins, time may jump. From 1 where the clock is not shared.
      */
     uint64_t epoch;
 } ntp_clock_reading_t;
@@ -693,7 +696,7 @@ NTP_CLOCK_MUST_USE char *ntp_clock_status_json(const ntp_clock_t *clock);
  * }
  * ```
  */
-ntp_clock_result_t ntp_clock_format(int64_t time_ns, char *text, size_t size);
+NTP_CLOCK_MUST_USE ntp_clock_result_t ntp_clock_format(int64_t time_ns, char *text, size_t size);
 
 /**
  * The version of the library that runs, as "2.0.0"; NTP_CLOCK_VERSION is that of the header.

@@ -23,8 +23,8 @@ pub struct ntp_clock_reading_t {
     pub max_error_ns: i64,
     /// How wrong it probably is: one standard deviation, nanoseconds, at most max_error_ns.
     pub est_error_ns: i64,
-    /// From 1. Readings of one clock and one epoch never decrease; where another epoch begins,
-    /// time may jump.
+    /// Readings of one clock and one epoch never decrease, in all processes that share it; where
+    /// another epoch begins, time may jump. From 1 where the clock is not shared.
     pub epoch: u64,
 }
 

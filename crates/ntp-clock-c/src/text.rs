@@ -28,6 +28,7 @@ pub const NTP_CLOCK_TEXT_SIZE: usize = 33;
 ///     CHECK(strcmp(text, "2025-10-05T04:37:12.768445+00:00") == 0);
 /// }
 /// ```
+#[must_use]
 #[unsafe(no_mangle)]
 pub extern "C" fn ntp_clock_format(
     time_ns: i64,
