@@ -10,6 +10,7 @@ for (const name of ['ntp-clock', 'order', 'otel']) {
         cpSync(path(`../portacode/static/js/utils/${file}`), path(`dist/${file}`));
     }
 }
-cpSync(path('otel/register.js'), path('dist/register.js'));
+for (const file of ['register.js', 'register.d.ts'])
+    cpSync(path(`otel/${file}`), path(`dist/${file}`));
 for (const name of ['LICENSE-APACHE', 'LICENSE-MIT'])
     cpSync(path(`../${name}`), path(`dist/${name}`));

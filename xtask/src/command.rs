@@ -114,6 +114,11 @@ impl<'a> Job<'a> {
         if self.run(command)?.success() { Ok(()) } else { bail!("{} failed", shown(command)) }
     }
 
+    /// Prints a line above the job's own.
+    pub(crate) fn print(&self, text: &str) {
+        self.line.suspend(|| println!("{text}"));
+    }
+
     /// Takes the job's line off the terminal.
     pub(crate) fn finish(&self) {
         self.line.finish_and_clear();

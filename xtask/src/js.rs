@@ -82,14 +82,19 @@ pub(crate) fn compile(job: &Job, of: Wasm, features: &[&str]) -> Result<std::pat
 
 /// The tools that js/package-lock.json pins, in js/node_modules.
 pub(crate) fn install(job: &Job) -> Result<()> {
+    install_in(job, "js")
+}
+
+/// Those that a folder's package-lock.json pins, in its node_modules.
+pub(crate) fn install_in(job: &Job, folder: &str) -> Result<()> {
     check_npm()?;
-    let project = job.project();
-    let lock = fs::read(project.path("js/package-lock.json"))?;
-    let marker = project.path("js/node_modules/.of-lock");
+    let folder_path = job.project().path(folder);
+    let lock = fs::read(folder_path.join("package-lock.json"))?;
+    let marker = folder_path.join("node_modules/.of-lock");
     if fs::read(&marker).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    job.must(Command::new("npm").args(["ci", "--prefix", "js", "--no-audit", "--no-fund"]))?;
+    job.must(Command::new("npm").args(["ci", "--prefix", folder, "--no-audit", "--no-fund"]))?;
     fs::write(marker, lock)?;
     Ok(())
 }

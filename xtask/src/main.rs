@@ -1,5 +1,5 @@
 //! What one does with this repository: `cargo xtask test`, `demo`, `bench`, `bare`, `js`, `c-library`,
-//! `sim`, `consistency`, `host-clock`, `fuzz`, `miri` and `mutants`.
+//! `dist`, `sim`, `consistency`, `host-clock`, `fuzz`, `miri` and `mutants`.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +9,7 @@ mod c_library;
 mod command;
 mod consistency;
 mod demo;
+mod dist;
 mod fuzz;
 mod host_clock;
 mod js;
@@ -42,6 +43,8 @@ enum Cli {
     Js(js::JsArgs),
     /// Build libntp_clock and lay it out as it is installed: header, libraries, pkg-config
     CLibrary(c_library::CLibraryArgs),
+    /// Build and check all that a release consists of, into target/dist
+    Dist(dist::DistArgs),
     /// Simulate worlds in which the truth is known: many seeds, comparisons, fleets, plots
     Sim(sim::SimArgs),
     /// Commit a million transactions in four processes by commit wait, and check their order
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Cli::Bench(args) => bench::run(&args),
         Cli::Js(args) => js::run(&args),
         Cli::CLibrary(args) => c_library::run(&args),
+        Cli::Dist(args) => dist::run(&args),
         Cli::Sim(args) => sim::run(&args),
         Cli::Consistency(args) => consistency::run(&args),
         Cli::HostClock(args) => host_clock::run(&args),

@@ -57,27 +57,48 @@ impl Venv {
     /// Python.
     pub(crate) fn set_up(job: &Job) -> Result<Self> {
         let project = job.project();
-        let venv = Venv::of(project);
-        let read =
-            |path: &str| fs::read_to_string(project.path(path)).with_context(|| path.to_owned());
-        let pyproject = read("pyproject.toml")?;
+        let pyproject = read(project, "pyproject.toml")?;
+        let groups = section(&pyproject, "[dependency-groups]");
+        let constraints = read(project, CONSTRAINTS)?;
+        let constrained = ["--constraint", CONSTRAINTS];
+        Venv::of(project).made(job, &format!("{groups}\n{constraints}"), |pip| {
+            // Older ones know nothing of groups.
+            job.must(pip().args(constrained).args(["--upgrade", "pip>=25.1"]))?;
+            job.must(pip().args(constrained).args(["--group", "test"]).args(TOOLS))
+        })
+    }
+
+    /// An environment of its own in `.work`, with what a file of requirements lists.
+    pub(crate) fn with(job: &Job, name: &str, requirements: &str) -> Result<Self> {
+        let venv = Venv::at(job.project().work(name));
+        let required = read(job.project(), requirements)?;
+        venv.made(job, &required, |pip| job.must(pip().args(["--requirement", requirements])))
+    }
+
+    /// This environment, once what `fill` installs by `pip install` is in it; it is kept for as long
+    /// as `required` and the Python stay the same.
+    fn made<F>(self, job: &Job, required: &str, fill: F) -> Result<Self>
+    where
+        F: FnOnce(&dyn Fn() -> Command) -> Result<()>,
+    {
         let python = system_python();
         let version = answer(&python, &["-VV"]).unwrap_or_default();
-        let groups = section(&pyproject, "[dependency-groups]");
-        let stamp = format!("{version}\n{groups}\n{}", read(CONSTRAINTS)?);
-        let stamp_path = venv.dir.join("xtask.stamp");
+        let stamp = format!("{version}\n{required}");
+        let stamp_path = self.dir.join("xtask.stamp");
         let made = fs::read_to_string(&stamp_path).is_ok_and(|made| made == stamp);
-        if made && answer(venv.python(), &["-c", ""]).is_some() {
+        if made && answer(self.python(), &["-c", ""]).is_some() {
             job.note("the environment is as required")?;
-            return Ok(venv);
+            return Ok(self);
         }
-        job.must(Command::new(&python).args(["-m", "venv", "--clear"]).arg(&venv.dir))?;
-        let install = ["install", "--no-input", "--constraint", CONSTRAINTS];
-        // Older ones know nothing of groups.
-        job.must(venv.module("pip").args(install).args(["--upgrade", "pip>=25.1"]))?;
-        job.must(venv.module("pip").args(install).args(["--group", "test"]).args(TOOLS))?;
+        job.must(Command::new(&python).args(["-m", "venv", "--clear"]).arg(&self.dir))?;
+        let install = || {
+            let mut pip = self.module("pip");
+            pip.args(["install", "--no-input"]);
+            pip
+        };
+        fill(&install)?;
         fs::write(&stamp_path, stamp).context("cannot write the environment's stamp")?;
-        Ok(venv)
+        Ok(self)
     }
 
     /// Its interpreter.
@@ -93,9 +114,19 @@ impl Venv {
         command
     }
 
+    /// A program that a package brought, in the same way.
+    pub(crate) fn tool(&self, name: &str) -> Command {
+        let python = self.python();
+        let scripts = python.parent().unwrap_or(&self.dir);
+        self.activated(Command::new(scripts.join(format!("{name}{}", env::consts::EXE_SUFFIX))))
+    }
+
     /// `python`, in the same way.
     pub(crate) fn program(&self) -> Command {
-        let mut command = Command::new(self.python());
+        self.activated(Command::new(self.python()))
+    }
+
+    fn activated(&self, mut command: Command) -> Command {
         let work = self.dir.parent().unwrap_or(&self.dir);
         let scripts = self.python().parent().map(Path::to_owned).unwrap_or_default();
         let paths = env::var_os("PATH").unwrap_or_default();
@@ -155,6 +186,10 @@ pub(crate) fn fake_clock(command: &mut Command, library: &Path, offset: &str) {
         .env("FAKETIME_DISABLE_SHM", "1")
         // Its mending of timed waits, which glibc no longer needs, lets threads wait for seconds.
         .env("FAKETIME_FORCE_MONOTONIC_FIX", "0");
+}
+
+fn read(project: &Project, path: &str) -> Result<String> {
+    fs::read_to_string(project.path(path)).with_context(|| path.to_owned())
 }
 
 /// `python3`, or what the environment variable `PYTHON` names.

@@ -25,6 +25,7 @@ pub(super) const STEPS: &[Step] = &[
         .needs(&[Need::PythonEnvironment])
         .prepares(Need::PythonModule),
     computes("wheel", PYTHON, wheel).needs(&[Need::PythonModule]).prepares(Need::Wheel),
+    waits("packages", PYTHON, packages).needs(&[Need::Wheel]).after(&[Need::Npm]),
     computes("wasm", JS, js::wasm).prepares(Need::Wasm),
     waits("pytest", PYTHON, pytest)
         .needs(&[Need::PythonModule, Need::Wheel, Need::Programs])
@@ -212,6 +213,18 @@ fn wheel(job: &Job) -> Result<Outcome> {
     }
     let venv = Venv::of(job.project());
     passes(job, venv.maturin(job.project(), &["build", "--out"]).arg(folder))
+}
+
+/// What packages contain, by their lists of files, and what they say about themselves.
+fn packages(job: &Job) -> Result<Outcome> {
+    if let Err(lack) = crate::js::check_npm() {
+        return Ok(Outcome::skipped(lack.to_string()));
+    }
+    let faults = crate::dist::faults(job)?;
+    for fault in &faults {
+        job.note(fault)?;
+    }
+    Ok(Outcome::check(faults.is_empty()))
 }
 
 fn mypy(job: &Job) -> Result<Outcome> {

@@ -1,0 +1,2 @@
+// What `import '@portacode/ntp-clock/otel/register'` has: nothing to name, only its effect.
+export {};

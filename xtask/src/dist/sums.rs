@@ -1,0 +1,69 @@
+//! The checksums of all that is shipped, in the format of `sha256sum --check`.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+/// Writes `SHA256SUMS` of all files in a folder; gives them with their sizes.
+pub(super) fn write(out: &Path) -> Result<Vec<(String, u64)>> {
+    let mut files = Vec::new();
+    gather(out, &mut files)?;
+    let sums = out.join(FILE);
+    files.retain(|file| *file != sums);
+    files.sort();
+    let (mut text, mut sizes) = (String::new(), Vec::new());
+    for file in &files {
+        let bytes = fs::read(file).with_context(|| format!("{}", file.display()))?;
+        let name = file.strip_prefix(out)?.to_string_lossy().replace('\\', "/");
+        for byte in Sha256::digest(&bytes) {
+            write!(text, "{byte:02x}")?;
+        }
+        writeln!(text, "  {name}")?;
+        sizes.push((name, bytes.len() as u64));
+    }
+    fs::write(&sums, text).with_context(|| format!("cannot write {}", sums.display()))?;
+    Ok(sizes)
+}
+
+/// The files of one list of sums that have another sum, or none, in the other one.
+pub(super) fn differences(one: &str, other: &str) -> Vec<String> {
+    let lines = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
+    let (one, other) = (lines(one), lines(other));
+    let only = |a: &[String], b: &[String]| -> Vec<String> {
+        let left = a.iter().filter(|line| !b.contains(line));
+        left.filter_map(|line| Some(line.split_once("  ")?.1.to_owned())).collect()
+    };
+    let mut names = only(&one, &other);
+    names.extend(only(&other, &one));
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("{}", folder.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            gather(&entry.path(), files)?;
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+pub(super) const FILE: &str = "SHA256SUMS";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_between_two_builds_is_named_once() {
+        assert_eq!(differences("1  a\n2  b\n3  c\n", "1  a\n9  b\n4  d\n"), ["b", "c", "d"]);
+        assert_eq!(differences("1  a\n", "1  a\n"), Vec::<String>::new());
+    }
+}
