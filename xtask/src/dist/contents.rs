@@ -155,6 +155,7 @@ pub(super) const SDIST: Rules = Rules {
     allowed: &[
         "portacode/**.py",
         "portacode/README.md",
+        "portacode/static/css/*.css",
         "portacode/static/js/*.html",
         "portacode/static/js/utils/*.js",
         "portacode/static/js/utils/*.d.ts",
@@ -183,6 +184,7 @@ pub(super) const WHEEL: Rules = Rules {
     ],
     allowed: &[
         "portacode/**.py",
+        "portacode/static/css/*.css",
         "portacode/static/js/*.html",
         "portacode/static/js/utils/*.js",
         "portacode/static/js/utils/*.d.ts",

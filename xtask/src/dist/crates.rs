@@ -24,9 +24,8 @@ pub(super) fn build(build: &Build) -> Result<Vec<PathBuf>> {
     if build.allows_dirty {
         command.arg("--allow-dirty");
     }
-    let packages = build.origin.target_dir().join("package");
+    let packages = build.job.project().target("package");
     build.empty(&packages)?;
-    command.env("CARGO_TARGET_DIR", build.origin.target_dir()).env("CARGO_INCREMENTAL", "0");
     build.job.must(&mut command)?;
     let out = build.cleared("crates", "crate")?;
     for package in build.made(&packages, "crate")? {
@@ -69,7 +68,6 @@ fn documentation(build: &Build, names: &[&str]) -> Result<()> {
         command.args(["--package", name]);
     }
     command.env("RUSTDOCFLAGS", "--cfg docsrs --deny warnings");
-    command.env("CARGO_TARGET_DIR", build.origin.target_dir());
     build.job.must(&mut command)
 }
 

@@ -16,13 +16,13 @@ use crate::command::{Job, answer_of, cargo};
 use crate::python::Venv;
 
 /// The faults of all packages' lists of files and of what they say about themselves, one a line.
-/// The wheel is the one that the tests built, in `.work/wheel`.
-pub(crate) fn faults(job: &Job) -> Result<Vec<String>> {
+/// Wheels are looked at that were built already, into a folder.
+pub(crate) fn faults(job: &Job, python: &Venv, wheels: &Path) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     crates(job, &mut faults)?;
     npm(job, &mut faults)?;
-    sdist(job, &mut faults)?;
-    for wheel in archives(&job.project().work("wheel"), "whl")? {
+    sdist(job, python, &mut faults)?;
+    for wheel in archives(wheels, "whl")? {
         archive(&wheel, &WHEEL, 0, &mut faults)?;
     }
     Ok(faults)
@@ -76,13 +76,12 @@ fn npm(job: &Job, faults: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-fn sdist(job: &Job, faults: &mut Vec<String>) -> Result<()> {
+fn sdist(job: &Job, python: &Venv, faults: &mut Vec<String>) -> Result<()> {
     let folder = job.project().work("sdist");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    let venv = Venv::of(job.project());
-    job.must(venv.maturin(job.project(), &["sdist", "--out"]).arg(&folder))?;
+    job.must(python.maturin(job.project(), &["sdist", "--out"]).arg(&folder))?;
     for sdist in archives(&folder, "gz")? {
         archive(&sdist, &SDIST, 1, faults)?;
     }
@@ -145,15 +144,18 @@ fn links<'a>(
     }
 }
 
+/// Those in a folder and below it; none, where there is no such folder.
 fn archives(folder: &Path, extension: &str) -> Result<Vec<std::path::PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("{}", folder.display()))? {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(found) };
+    for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|of_it| of_it == extension) {
+        if path.is_dir() {
+            found.extend(archives(&path, extension)?);
+        } else if path.extension().is_some_and(|of_it| of_it == extension) {
             found.push(path);
         }
     }
-    anyhow::ensure!(!found.is_empty(), "there is no .{extension} in {}", folder.display());
     Ok(found)
 }
 

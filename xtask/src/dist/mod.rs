@@ -50,6 +50,9 @@ pub(crate) struct DistArgs {
     /// Build the same commit in another folder too, and name the files that differ
     #[arg(long, conflicts_with = "allow_dirty")]
     compare: bool,
+    /// Build nothing: only say what is wrong with the files that packages would contain
+    #[arg(long, conflicts_with_all = ["only", "target", "allow_dirty", "compare"])]
+    list: bool,
 }
 
 /// A kind of package.
@@ -100,6 +103,9 @@ impl Part {
 
 pub(crate) fn run(args: &DistArgs) -> Result<bool> {
     let project = Project::here();
+    if args.list {
+        return list(&project);
+    }
     let parts: Vec<Part> =
         if args.only.is_empty() { Part::value_variants().to_vec() } else { args.only.clone() };
     let platforms = Platform::chosen(&args.target);
@@ -149,6 +155,22 @@ fn build_all(
         println!("not built here: {target}");
     }
     Ok(())
+}
+
+/// The cheap part of the checks, with the wheels of an earlier run.
+fn list(project: &Project) -> Result<bool> {
+    let job = Job::start(project, "dist-list")?;
+    let checked = (|| {
+        let tools = Tools::set_up(&job, &[Part::Sdist])?;
+        faults(&job, tools.python(), &project.target("dist/wheels"))
+    })();
+    job.finish();
+    let faults = checked.with_context(|| log_of(&job))?;
+    for fault in &faults {
+        println!("{fault}");
+    }
+    println!("{} faults in what packages would contain", faults.len());
+    Ok(faults.is_empty())
 }
 
 /// So that every file of a release is in the history.

@@ -48,6 +48,11 @@ impl Tools {
         command
     }
 
+    /// Their Python.
+    pub(super) fn python(&self) -> &Venv {
+        &self.python
+    }
+
     /// `python -m NAME`: twine, auditwheel.
     pub(super) fn module(&self, name: &str) -> Command {
         self.python.module(name)

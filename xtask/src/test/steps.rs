@@ -220,7 +220,8 @@ fn packages(job: &Job) -> Result<Outcome> {
     if let Err(lack) = crate::js::check_npm() {
         return Ok(Outcome::skipped(lack.to_string()));
     }
-    let faults = crate::dist::faults(job)?;
+    let project = job.project();
+    let faults = crate::dist::faults(job, &Venv::of(project), &project.work("wheel"))?;
     for fault in &faults {
         job.note(fault)?;
     }
