@@ -56,9 +56,13 @@ fn crates(job: &Job, faults: &mut Vec<String>) -> Result<()> {
 }
 
 fn npm(job: &Job, faults: &mut Vec<String>) -> Result<()> {
+    // Packing writes js/dist, and other tests pack at the same time: in a copy, then.
+    let copy = job.project().work("npm-list");
+    for part in NPM_IS_MADE_OF {
+        copy_into(&job.project().path(part), &copy.join(part))?;
+    }
     let mut command = Command::new("npm");
-    command.args(["pack", "./js", "--dry-run", "--json", "--silent"]);
-    command.current_dir(job.project().path(""));
+    command.args(["pack", "./js", "--dry-run", "--json", "--silent"]).current_dir(copy);
     let told = answer_of(job, &mut command)?;
     // What its scripts print may stand before it.
     let json = told.find("[\n").map_or(told.as_str(), |start| &told[start..]);
@@ -144,6 +148,23 @@ fn links<'a>(
     }
 }
 
+/// Copies a file, or the files of a folder without those below it.
+fn copy_into(from: &Path, to: &Path) -> Result<()> {
+    let folder = if from.is_dir() { to } else { to.parent().unwrap_or(to) };
+    fs::create_dir_all(folder)?;
+    if !from.is_dir() {
+        fs::copy(from, to).with_context(|| format!("{}", from.display()))?;
+        return Ok(());
+    }
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Those in a folder and below it; none, where there is no such folder.
 fn archives(folder: &Path, extension: &str) -> Result<Vec<std::path::PathBuf>> {
     let mut found = Vec::new();
@@ -158,6 +179,9 @@ fn archives(folder: &Path, extension: &str) -> Result<Vec<std::path::PathBuf>> {
     }
     Ok(found)
 }
+
+const NPM_IS_MADE_OF: &[&str] =
+    &["js", "js/otel", "portacode/static/js/utils", "LICENSE-APACHE", "LICENSE-MIT"];
 
 #[cfg(test)]
 mod tests {

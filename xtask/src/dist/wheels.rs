@@ -59,10 +59,27 @@ fn audit(build: &Build, platform: &Platform, wheel: &Path) -> Result<()> {
     let told = answer_of(build.job, command.arg("show").arg(wheel))?;
     build.job.note(&told)?;
     let name = wheel.file_name().unwrap_or_default().to_string_lossy();
-    // Such as manylinux_2_17_x86_64 of portacode-2.0.0-cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl.
-    let tag = name.rsplit('-').next().and_then(|tags| tags.split('.').next()).unwrap_or_default();
-    if !told.replace('\n', " ").contains(&format!("\"{tag}\"")) {
-        bail!("auditwheel does not find {name} consistent with {tag}:\n{told}");
+    let consistent = tags(&name).any(|tag| told.contains(&format!("\"{tag}\"")));
+    if !consistent {
+        bail!("auditwheel finds {name} inconsistent with its name:\n{told}");
     }
     Ok(())
+}
+
+/// The systems in a wheel's name: one tag, or one in two spellings.
+fn tags(name: &str) -> impl Iterator<Item = &str> {
+    let stem = name.strip_suffix(".whl").unwrap_or(name);
+    stem.rsplit('-').next().unwrap_or_default().split('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wheel_names_its_systems_after_the_last_hyphen() {
+        let name = "portacode-2.0.0-cp39-abi3-manylinux2014_x86_64.manylinux_2_17_x86_64.whl";
+        let found: Vec<&str> = tags(name).collect();
+        assert_eq!(found, ["manylinux2014_x86_64", "manylinux_2_17_x86_64"]);
+    }
 }
