@@ -44,8 +44,8 @@ pub(super) fn build(build: &Build) -> Result<Vec<PathBuf>> {
 pub(super) fn metadata(job: &Job) -> Result<Vec<Value>> {
     let mut command = cargo(&["metadata", "--no-deps", "--format-version", "1", "--locked"]);
     command.current_dir(job.project().path(""));
-    let mut told: Value = serde_json::from_str(&answer_of(job, &mut command)?)?;
-    match told["packages"].take() {
+    let mut listed: Value = serde_json::from_str(&answer_of(job, &mut command)?)?;
+    match listed["packages"].take() {
         Value::Array(packages) => Ok(packages),
         _ => bail!("cargo metadata names no packages"),
     }

@@ -63,11 +63,11 @@ fn npm(job: &Job, faults: &mut Vec<String>) -> Result<()> {
     }
     let mut command = Command::new("npm");
     command.args(["pack", "./js", "--dry-run", "--json", "--silent"]).current_dir(copy);
-    let told = answer_of(job, &mut command)?;
+    let listed = answer_of(job, &mut command)?;
     // What its scripts print may stand before it.
-    let json = told.find("[\n").map_or(told.as_str(), |start| &told[start..]);
-    let told: Value = serde_json::from_str(json).context("npm pack wrote no JSON")?;
-    let files = told[0]["files"].as_array().context("npm pack names no files")?;
+    let json = listed.find("[\n").map_or(listed.as_str(), |start| &listed[start..]);
+    let listed: Value = serde_json::from_str(json).context("npm pack wrote no JSON")?;
+    let files = listed[0]["files"].as_array().context("npm pack names no files")?;
     let files = || files.iter().filter_map(|file| file["path"].as_str());
     add("npm", &NPM, files(), faults);
     let manifest: Value =

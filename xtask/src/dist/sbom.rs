@@ -59,13 +59,13 @@ fn of_npm(build: &Build, out: &Path) -> Result<PathBuf> {
 
 /// Writes a list without what would differ at each call, and where it was made.
 fn write(build: &Build, text: &str, to: &Path) -> Result<PathBuf> {
-    let mut told: Value = serde_json::from_str(text)?;
-    let parts = told.as_object_mut().context("the list is no object")?;
+    let mut listed: Value = serde_json::from_str(text)?;
+    let parts = listed.as_object_mut().context("the list is no object")?;
     parts.remove("serialNumber");
     if let Some(metadata) = parts.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("timestamp");
     }
-    let text = serde_json::to_string_pretty(&told)? + "\n";
+    let text = serde_json::to_string_pretty(&listed)? + "\n";
     let member = Member::new(to.to_string_lossy(), text.as_bytes());
     if let Some(fault) = traces(&[member], &build.origin.secrets()).first() {
         bail!("{fault}");

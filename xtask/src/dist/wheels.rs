@@ -56,12 +56,12 @@ fn audit(build: &Build, platform: &Platform, wheel: &Path) -> Result<()> {
         return Ok(());
     }
     let mut command = build.tools.module("auditwheel");
-    let told = answer_of(build.job, command.arg("show").arg(wheel))?;
-    build.job.note(&told)?;
+    let finding = answer_of(build.job, command.arg("show").arg(wheel))?;
+    build.job.note(&finding)?;
     let name = wheel.file_name().unwrap_or_default().to_string_lossy();
-    let consistent = tags(&name).any(|tag| told.contains(&format!("\"{tag}\"")));
+    let consistent = tags(&name).any(|tag| finding.contains(&format!("\"{tag}\"")));
     if !consistent {
-        bail!("auditwheel finds {name} inconsistent with its name:\n{told}");
+        bail!("auditwheel finds {name} inconsistent with its name:\n{finding}");
     }
     Ok(())
 }
