@@ -60,7 +60,7 @@ impl Page {
     }
 
     /// The reading that a view gives for its own moment.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reading(&self, view: &View) -> Option<Reading> {
         let reading = view.mapping.read(view.local)?;
         if view.in_transition {

@@ -1,7 +1,7 @@
 //! What readers and the background thread share, and how a reading is made.
 
 use std::sync::Weak;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use ntp_clock_core::{Authentication, EngineConfig, LocalTime, Mapping, Reading, Span};
@@ -38,6 +38,9 @@ pub(crate) struct Shared {
     pub(crate) sharing: Result<Option<Sharing>, BadWord>,
     /// The machine's page, while it is read instead of this process's own.
     shown: ForkCell<Option<Shown>>,
+    /// Whether there is one, for readers of clocks that are not shared: one load, which waits for no
+    /// other one.
+    is_attached: AtomicBool,
     config: EngineConfig,
     poll_interval_ns: AtomicI64,
     runtime: ForkCell<Runtime>,
@@ -66,6 +69,7 @@ impl Shared {
             runtime: ForkCell::new(runtime),
             sharing: Ok(None),
             shown: ForkCell::new(None),
+            is_attached: AtomicBool::new(false),
             journal,
             counters,
             server,
@@ -106,32 +110,45 @@ impl Shared {
     }
 
     /// The reading of now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn now(&self) -> Option<Reading> {
-        self.look().map(|(reading, _)| reading)
+        if self.is_attached.load(Ordering::Relaxed) {
+            return self.now_shown();
+        }
+        self.checked(&self.own_view())
+    }
+
+    // Not inlined: a clock of its own pays for nothing but the question.
+    #[cold]
+    fn now_shown(&self) -> Option<Reading> {
+        let Some(shown) = self.shown.get() else { return self.checked(&self.own_view()) };
+        match shown.view(|| self.counters.local()) {
+            Ok(view) => self.checked(&view),
+            Err(unread) => self.checked(&self.wait_for_view(unread)?),
+        }
     }
 
     /// The reading of another moment of the counter.
     pub(crate) fn at(&self, local: LocalTime) -> Option<Reading> {
-        self.look()?.1.mapping.read(local)
+        let view = self.view()?;
+        self.checked(&view)?;
+        view.mapping.read(local)
     }
 
-    /// The reading of now, and what it was made of.
-    #[inline]
-    fn look(&self) -> Option<(Reading, View)> {
-        let view = self.view()?;
-        let Some(reading) = self.page.reading(&view) else {
+    /// The reading that a view gives, unless the counter has lost time.
+    #[inline(always)]
+    fn checked(&self, view: &View) -> Option<Reading> {
+        let Some(reading) = self.page.reading(view) else {
             self.notice_expiry();
             return None;
         };
-        if self.lost_time(&view).is_some() {
+        if self.lost_time(view).is_some() {
             return None;
         }
-        Some((reading, view))
+        Some(reading)
     }
 
     /// The line and the counter, of one moment; nothing where the machine's page gives none.
-    #[inline]
     fn view(&self) -> Option<View> {
         let Some(shown) = self.shown.get() else { return Some(self.own_view()) };
         match shown.view(|| self.counters.local()) {
@@ -173,20 +190,38 @@ impl Shared {
     #[inline]
     pub(crate) fn stamp(&self) -> Stamp {
         loop {
-            let known = self.counter_name.known();
-            // Its own page has no reading while another one is to be read.
-            let view = self.view().unwrap_or_else(|| self.own_view());
-            let noticed = self.lost_time(&view);
-            let Some(counter_id) = known.id(view.reference.past, noticed) else {
-                self.counter_name.renew(known, view.reference.past, noticed);
-                continue;
+            let stamp = if self.is_attached.load(Ordering::Relaxed) {
+                self.stamp_shown()
+            } else {
+                self.stamp_by(|| self.own_view())
             };
-            let reading = self.page.reading(&view).filter(|_| noticed.is_none());
-            if reading.is_none() {
-                self.notice_expiry();
+            if let Some(stamp) = stamp {
+                return stamp;
             }
-            return Stamp { counter: view.local, counter_id, reading };
         }
+    }
+
+    /// Its own page has no reading while another one is to be read.
+    #[cold]
+    fn stamp_shown(&self) -> Option<Stamp> {
+        self.stamp_by(|| self.view().unwrap_or_else(|| self.own_view()))
+    }
+
+    /// One attempt; nothing where the counter's name had to be renewed.
+    #[inline]
+    fn stamp_by(&self, look: impl FnOnce() -> View) -> Option<Stamp> {
+        let known = self.counter_name.known();
+        let view = look();
+        let noticed = self.lost_time(&view);
+        let Some(counter_id) = known.id(view.reference.past, noticed) else {
+            self.counter_name.renew(known, view.reference.past, noticed);
+            return None;
+        };
+        let reading = self.page.reading(&view).filter(|_| noticed.is_none());
+        if reading.is_none() {
+            self.notice_expiry();
+        }
+        Some(Stamp { counter: view.local, counter_id, reading })
     }
 
     /// Readings have run out: if the thread does not know that yet, it has overslept.
@@ -200,7 +235,7 @@ impl Shared {
 
     /// Whether counter and wall clock moved apart by more than steering explains: cheap to tell,
     /// true after every sleep, and after every step of the wall clock.
-    #[inline]
+    #[inline(always)]
     fn clocks_drifted(&self, view: &View) -> bool {
         let elapsed = view.local - view.reference.local;
         let drift = (self.counters.wall_coarse() - view.reference.wall) - elapsed;
@@ -210,13 +245,13 @@ impl Shared {
     /// Whether the host said something since the page was written, or is about to. It is looked at
     /// after the counter was read: a machine stands still while its host moves or restores it, so
     /// what the counter says of afterwards is read by whoever finds the host's word changed.
-    #[inline]
+    #[inline(always)]
     fn host_spoke(&self, view: &View) -> bool {
         self.host.is_some_and(|page| page.glance() != view.reference.past.host)
     }
 
     /// What has befallen the counter, if anything has since the page was written.
-    #[inline]
+    #[inline(always)]
     fn lost_time(&self, view: &View) -> Option<Past> {
         let drifted = self.clocks_drifted(view);
         if drifted || self.host_spoke(view) { self.counter_lost_time(view, drifted) } else { None }
@@ -243,6 +278,7 @@ impl Shared {
     /// Reads the machine's page from now on.
     pub(crate) fn attach(&self, shown: Shown) {
         self.shown.replace(self.shown.get(), Some(shown));
+        self.is_attached.store(true, Ordering::Release);
     }
 
     /// Reads its own page from now on, which has no reading yet and begins another epoch.
@@ -252,6 +288,7 @@ impl Shared {
             self.page.announce();
             self.page.publish(&nothing, self.counters.reference(), || self.counters.local());
             self.shown.replace(self.shown.get(), None);
+            self.is_attached.store(false, Ordering::Release);
         }
     }
 
