@@ -186,6 +186,7 @@ fn text_of(panic: Box<dyn Any + Send>) -> String {
 mod tests {
     use super::*;
     use crate::field::read;
+    use ntp_clock::AttemptError;
 
     fn result_text(result: i32) -> String {
         let text = ntp_clock_result_text(result);
@@ -205,6 +206,14 @@ mod tests {
             (String::new(), "the latch broke".into())
         );
         assert_eq!(guarded(|| std::panic::panic_any(7)), NTP_CLOCK_INTERNAL_ERROR);
+    }
+
+    #[test]
+    fn every_code_has_room_in_an_error() {
+        for code in AttemptError::CODES {
+            let error = ntp_clock_error_t { code: copied(code), text: [0; 480] };
+            assert_eq!(read(&error.code), code);
+        }
     }
 
     #[test]
