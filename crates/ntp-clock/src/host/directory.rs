@@ -272,6 +272,22 @@ mod tests {
     }
 
     #[test]
+    fn clocks_that_differ_in_anything_have_other_names() {
+        let ours = identity(1);
+        let others = [
+            Identity { boot: [2, 2], ..ours },
+            Identity { boot: [1, 3], ..ours },
+            Identity { time_namespace: 4, ..ours },
+            Identity { server: 2, ..ours },
+            Identity { proof: 1, ..ours },
+            Identity { machine: 1, ..ours },
+            Identity { proof: ours.machine, machine: 5, ..ours },
+        ];
+        let keys = others.iter().chain([&ours]).map(|identity| Key::of(identity).to_string());
+        assert_eq!(keys.collect::<std::collections::BTreeSet<_>>().len(), others.len() + 1);
+    }
+
+    #[test]
     fn a_directory_is_made_for_us_alone() {
         let path = scratch("made").join("clock");
         let directory = find_at(&path).unwrap();

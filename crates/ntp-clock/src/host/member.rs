@@ -3,7 +3,9 @@
 //! Which part is whose is decided by one rename that does not replace: `docs/HOST_CLOCK.md` has
 //! the rules.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -251,6 +253,8 @@ impl Member {
             lifeline,
         };
         let door = Door::open(draft)?;
+        // The directory says who may come; a socket that cannot be written to lets nobody in.
+        std::fs::set_permissions(draft, Permissions::from_mode(0o666))?;
         let Head { generation, writer, .. } = *head;
         let shown = Shown { page, control, generation, writer, ending };
         Ok(Writer { shown, member: self.clone(), door, gift, _held: held, legacy: None })

@@ -1,6 +1,8 @@
 //! Processes that share one clock: what they read, who writes, and what becomes of them when that
 //! one is killed, stopped or forked.
 
+#![allow(unsafe_code)]
+
 mod board;
 pub(super) mod neighbour;
 mod village;
@@ -26,6 +28,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("readings_go_on_in_order_while_writers_are_killed_stopped_and_forked", disturbed),
         test("many_processes_have_one_clock_and_send_one_flow_of_packets", one_flow),
         test("a_child_of_the_writer_reads_and_its_parent_goes_on_writing", forked),
+        test("another_user_reads_what_root_writes_in_a_directory_that_it_may_enter", of_users),
         test("a_directory_that_is_refused_leaves_a_clock_of_its_own_and_a_reason", refused),
     ]
 }
@@ -92,6 +95,25 @@ fn forked() -> Result<(), String> {
     village.signal(writer, libc::SIGKILL);
     village.wait("the child writes", |village| {
         village.writer().is_ok_and(|(next, same)| next != writer && same == epoch)
+    })?;
+    village.end(Duration::from_secs(2))
+}
+
+fn of_users() -> Result<(), String> {
+    // SAFETY: takes nothing.
+    if unsafe { libc::geteuid() } != 0 {
+        return Ok(()); // Only root can become another user.
+    }
+    let mut village = Village::empty()?;
+    let meeting = village.folder.join("clock");
+    std::fs::create_dir(&meeting).map_err(|error| error.to_string())?;
+    village.settle(None)?;
+    village.wait("root reads", |village| village.board.begun.load(Ordering::SeqCst) >= 1)?;
+    village.settle(Some(65_534))?;
+    village
+        .wait("the other user reads", |village| village.board.begun.load(Ordering::SeqCst) >= 2)?;
+    village.wait("root's process has sent all that came", |village| {
+        village.board.sent() == (1, village.server.stats().requests)
     })?;
     village.end(Duration::from_secs(2))
 }

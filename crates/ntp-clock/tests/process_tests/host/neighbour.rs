@@ -35,6 +35,10 @@ pub(super) fn sharing(folder: &Path) -> Sharing {
 pub(crate) fn live() {
     let folder = PathBuf::from(std::env::var_os(FOLDER).expect("the test's folder"));
     let board = Board::at(&folder.join("board"));
+    if let Some(user) = asked("USER") {
+        // SAFETY: takes a number alone.
+        assert_eq!(unsafe { libc::setuid(user) }, 0, "user {user}");
+    }
     let clock = Clock::builder()
         .server(probe::server())
         .poll_interval(Duration::from_secs(1))

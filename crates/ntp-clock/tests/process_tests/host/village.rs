@@ -17,7 +17,7 @@ use crate::common::{serve, server_of};
 use crate::process_tests::probe;
 
 pub(super) struct Village {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     pub(super) board: &'static Board,
     pub(super) server: TestServer,
     neighbours: Vec<Child>,
@@ -30,6 +30,14 @@ pub(super) struct Village {
 
 impl Village {
     pub(super) fn of(processes: usize) -> Result<Self, String> {
+        let mut village = Village::empty()?;
+        for _ in 0..processes {
+            village.settle(None)?;
+        }
+        Ok(village)
+    }
+
+    pub(super) fn empty() -> Result<Self, String> {
         static VILLAGES: AtomicU64 = AtomicU64::new(0);
         let number = VILLAGES.fetch_add(1, Ordering::SeqCst);
         let name = format!("ntp-clock-host-{}-{number}", std::process::id());
@@ -44,7 +52,7 @@ impl Village {
             .map_err(|error| error.to_string())?;
         let seed = asked("SEED").unwrap_or_else(|| fastrand::u64(..));
         println!("host: seed {seed}");
-        let mut village = Village {
+        Ok(Village {
             board: Board::at(&folder.join("board")),
             folder,
             server,
@@ -52,20 +60,19 @@ impl Village {
             reader,
             stopped: Mutex::default(),
             random: fastrand::Rng::with_seed(seed),
-        };
-        for _ in 0..processes {
-            village.settle()?;
-        }
-        Ok(village)
+        })
     }
 
-    /// Another process comes.
-    fn settle(&mut self) -> Result<(), String> {
+    /// Another process comes, perhaps of this user.
+    pub(super) fn settle(&mut self, user: Option<u32>) -> Result<(), String> {
         let mut command = probe::command(NEIGHBOUR, &[], &self.server)?;
         command
             .env(TESTER, std::process::id().to_string())
             .env(FOLDER, &self.folder)
             .stdout(Stdio::null());
+        if let Some(user) = user {
+            command.env("NTP_CLOCK_HOST_USER", user.to_string());
+        }
         self.neighbours.push(command.spawn().map_err(|error| error.to_string())?);
         Ok(())
     }
@@ -110,7 +117,7 @@ impl Village {
                 self.signal(writer, libc::SIGKILL);
                 if let Some(dead) = self.neighbours.iter().position(|it| it.id() == writer) {
                     let _ = self.neighbours.swap_remove(dead).wait();
-                    self.settle()?;
+                    self.settle(None)?;
                 }
             }
             5..=7 => {
