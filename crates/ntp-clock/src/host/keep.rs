@@ -304,7 +304,7 @@ fn note(shared: &Shared, change: impl FnOnce(&mut crate::runtime::State)) {
 /// A writer that does not answer for so long is stopped ...
 const STOPPED: Duration = Duration::from_secs(1);
 /// ... for those who have no page yet, which would begin another one beside it.
-const STARVED: Duration = Duration::from_secs(3);
+const STARVED: Duration = Duration::from_secs(5);
 /// A page that is busy for so long has a writer that is stopped.
 const BUSY_LIMIT: Span = Span::from_millis(950);
 const BUSY_LOOK: Span = Span::from_millis(100);

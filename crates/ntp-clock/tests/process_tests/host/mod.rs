@@ -46,7 +46,7 @@ fn one_flow() -> Result<(), String> {
     village.wait("one process has sent all that came", |village| {
         village.board.sent() == (1, village.server.stats().requests)
     })?;
-    village.end(Duration::from_secs(2))
+    village.end()
 }
 
 fn disturbed() -> Result<(), String> {
@@ -62,7 +62,7 @@ fn disturbed() -> Result<(), String> {
         village.disturb_writer()?;
     }
     village.wait("a reading after all that", |village| village.reader.now().is_some())?;
-    village.end(Duration::from_secs(2))
+    village.end()
 }
 
 fn stopped() -> Result<(), String> {
@@ -79,7 +79,7 @@ fn stopped() -> Result<(), String> {
     village.wait("both read on", |village| {
         village.board.readings.load(Ordering::SeqCst) > seen + 100
     })?;
-    village.end(Duration::from_secs(2))
+    village.end()
 }
 
 fn forked() -> Result<(), String> {
@@ -96,7 +96,7 @@ fn forked() -> Result<(), String> {
     village.wait("the child writes", |village| {
         village.writer().is_ok_and(|(next, same)| next != writer && same == epoch)
     })?;
-    village.end(Duration::from_secs(2))
+    village.end()
 }
 
 fn of_users() -> Result<(), String> {
@@ -105,8 +105,6 @@ fn of_users() -> Result<(), String> {
         return Ok(()); // Only root can become another user.
     }
     let mut village = Village::empty()?;
-    let meeting = village.folder.join("clock");
-    std::fs::create_dir(&meeting).map_err(|error| error.to_string())?;
     village.settle(None)?;
     village.wait("root reads", |village| village.board.begun.load(Ordering::SeqCst) >= 1)?;
     village.settle(Some(65_534))?;
@@ -115,7 +113,7 @@ fn of_users() -> Result<(), String> {
     village.wait("root's process has sent all that came", |village| {
         village.board.sent() == (1, village.server.stats().requests)
     })?;
-    village.end(Duration::from_secs(2))
+    village.end()
 }
 
 fn refused() -> Result<(), String> {

@@ -28,7 +28,12 @@ pub(super) fn asked<T: FromStr>(what: &str) -> Option<T> {
 
 /// How the clocks of a test in this folder are shared.
 pub(super) fn sharing(folder: &Path) -> Sharing {
-    Sharing::in_directory(folder.join("clock"))
+    Sharing::in_directory(meeting(folder))
+}
+
+/// Where processes of a test in this folder meet.
+pub(super) fn meeting(folder: &Path) -> PathBuf {
+    folder.join("clock")
 }
 
 /// Reads the machine's clock until the test has ended.
