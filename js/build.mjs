@@ -13,19 +13,22 @@ import zopfli from '@gfx/zopfli';
 import { build, transform } from 'esbuild';
 import { decode, encode } from './src/base85.js';
 import { inflate } from './src/inflate.js';
+import { table } from './sizes.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const [wasmFile, moduleFile, pageFile, orderWasmFile, orderFile, historyWasmFile, otelFile] =
     process.argv.slice(2);
 
-const optimised = (file) => {
+/** The smallest that wasm-opt makes of it; with the names of its functions, or as it is shipped. */
+const optimised = (file, kept = ['--strip-debug']) => {
     const folder = mkdtempSync(join(tmpdir(), 'ntp-clock-'));
     try {
         const out = join(folder, 'out.wasm');
         const wasmOpt = join(here, 'node_modules/binaryen/bin/wasm-opt');
         const features = ['bulk-memory', 'nontrapping-float-to-int', 'sign-ext', 'multivalue'];
-        const strip = ['--strip-debug', '--strip-producers', '--strip-target-features'];
-        const args = ['-Oz', '--converge', ...features.map((name) => `--enable-${name}`), ...strip];
+        const strip = ['--strip-producers', '--strip-target-features', ...kept];
+        const enabled = features.map((name) => `--enable-${name}`);
+        const args = ['-Oz', '--converge', '--low-memory-unused', ...enabled, ...strip];
         execFileSync(process.execPath, [wasmOpt, file, ...args, '-o', out], { stdio: 'inherit' });
         return readFileSync(out);
     } finally {
@@ -59,7 +62,7 @@ async function bundled(entry, contents) {
             onLoad({ filter: /.*/, namespace }, ({ path }) => ({ contents: contents[path] }));
         },
     };
-    const { outputFiles } = await build({
+    const { outputFiles, metafile } = await build({
         entryPoints: [join(here, entry)],
         bundle: true,
         format: 'esm',
@@ -68,11 +71,12 @@ async function bundled(entry, contents) {
         target: ['es2022'],
         legalComments: 'none',
         write: false,
+        metafile: true,
         // These stay modules of their own: a page or process has one clock.
         external: ['./ntp-clock.js', './order.js'],
         plugins: [virtual],
     });
-    return outputFiles[0].text;
+    return { code: outputFiles[0].text, metafile };
 }
 
 const {
@@ -82,6 +86,7 @@ const {
     NTP_CLOCK_ORDER_SOURCES,
     NTP_CLOCK_OTEL_SOURCES,
     NTP_CLOCK_LAYOUT,
+    NTP_CLOCK_SIZES,
 } = process.env;
 const banner = (what, sources) => `// portacode ${what} ${NTP_CLOCK_VERSION}; sources ${sources}\n`;
 /** Minifying drops what keeps other bundlers from following the import of Node's own modules. */
@@ -95,24 +100,22 @@ const bundle = await bundled('src/index.js', {
     wasm: await embedded(wasm),
     layout: NTP_CLOCK_LAYOUT,
 });
-const text = banner('ntp-clock', NTP_CLOCK_SOURCES) + unfollowed(bundle);
+const text = banner('ntp-clock', NTP_CLOCK_SOURCES) + unfollowed(bundle.code);
 writeFileSync(moduleFile, text);
 
 const orderWasm = optimised(orderWasmFile);
-const order =
-    banner('order', NTP_CLOCK_ORDER_SOURCES) +
-    (await bundled('order/order.js', { wasm: await embedded(orderWasm) }));
+const orderBundle = await bundled('order/order.js', { wasm: await embedded(orderWasm) });
+const order = banner('order', NTP_CLOCK_ORDER_SOURCES) + orderBundle.code;
 writeFileSync(orderFile, order);
 
 const historyWasm = optimised(historyWasmFile);
-const otel =
-    banner('otel', NTP_CLOCK_OTEL_SOURCES) +
-    (await bundled('otel/otel.js', { wasm: await embedded(historyWasm) }));
+const otelBundle = await bundled('otel/otel.js', { wasm: await embedded(historyWasm) });
+const otel = banner('otel', NTP_CLOCK_OTEL_SOURCES) + otelBundle.code;
 writeFileSync(otelFile, otel);
 
 const source = (name) => readFileSync(join(here, 'page', name), 'utf8');
 // The very module that is shipped, so that the page shows what users have.
-const script = await bundled('page/page.js', { 'ntp-clock': text });
+const { code: script } = await bundled('page/page.js', { 'ntp-clock': text });
 const { code: style } = await transform(source('theme.css') + source('style.css'), {
     loader: 'css',
     minify: true,
@@ -137,3 +140,14 @@ console.log(
         `otel: wasm ${size(historyWasm.length)}, module ${size(otel.length)}, ` +
         `${gzipped(otel)} gzipped`,
 );
+
+if (NTP_CLOCK_SIZES) {
+    for (const [name, file, shipped, { metafile }, code] of [
+        ['ntp-clock.js', wasmFile, wasm, bundle, text],
+        ['order.js', orderWasmFile, orderWasm, orderBundle, order],
+        ['otel.js', historyWasmFile, historyWasm, otelBundle, otel],
+    ]) {
+        console.log(`\n${name}:\n`);
+        console.log(table({ wasm: shipped, named: optimised(file, ['-g']), metafile, text: code }));
+    }
+}

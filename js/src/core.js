@@ -14,6 +14,8 @@ import {
     REPLY,
     STATES,
     STATUS,
+    TEXTS,
+    WORD,
 } from 'virtual:layout';
 import { deflated, length } from 'virtual:wasm';
 
@@ -104,9 +106,15 @@ export class Core {
     event() {
         const kind = EVENTS[this.wasm.event()];
         if (!kind) return null;
-        const { textLength, code, value } = this.#named(EVENT);
-        const text = String.fromCharCode(...this.bytes.subarray(0, textLength));
-        return { kind, text, value, code: (kind === 'epoch' ? EPOCHS : CODES)[code] };
+        const { text, wordLength, code, value } = this.#named(EVENT);
+        const word = String.fromCharCode(...this.bytes.subarray(0, wordLength));
+        return {
+            kind,
+            // A function, for `$` in a server's word would mean something.
+            text: TEXTS[text].replace(WORD, () => word),
+            value,
+            code: (kind === 'epoch' ? EPOCHS : CODES)[code],
+        };
     }
 
     status(now) {

@@ -20,6 +20,9 @@ pub(crate) struct JsArgs {
     /// Build nothing; fail where what is committed is not of these sources
     #[arg(long)]
     check: bool,
+    /// Say what the bytes of each module are, too
+    #[arg(long, conflicts_with = "check")]
+    sizes: bool,
 }
 
 pub(crate) fn run(args: &JsArgs) -> Result<bool> {
@@ -30,14 +33,14 @@ pub(crate) fn run(args: &JsArgs) -> Result<bool> {
         return Ok(true);
     }
     let job = Job::start(&project, "js")?;
-    let outcome = build(&job);
+    let outcome = build(&job, args.sizes);
     job.finish();
     println!("{}", outcome.with_context(|| format!("see {}", project.shown(job.log())))?);
     Ok(true)
 }
 
-/// Builds the modules and gives their sizes in words.
-pub(crate) fn build(job: &Job) -> Result<String> {
+/// Builds the modules and gives their sizes in words, and where they are wanted in tables.
+fn build(job: &Job, tables: bool) -> Result<String> {
     let project = job.project();
     install(job)?;
     let wasm = compile(job, CLOCK, &[])?;
@@ -61,6 +64,9 @@ pub(crate) fn build(job: &Job) -> Result<String> {
         .env("NTP_CLOCK_PAGE_SOURCES", page_hash(project)?)
         .env("NTP_CLOCK_ORDER_SOURCES", order_hash(project)?)
         .env("NTP_CLOCK_OTEL_SOURCES", otel_hash(project)?);
+    if tables {
+        node.env("NTP_CLOCK_SIZES", "1");
+    }
     let outcome = answer_of(job, &mut node)?;
     for (copy, source) in COPIES {
         fs::copy(project.path(source), project.path(copy))?;
@@ -70,11 +76,13 @@ pub(crate) fn build(job: &Job) -> Result<String> {
 
 /// The wasm of a crate, with these features; its path.
 pub(crate) fn compile(job: &Job, of: Wasm, features: &[&str]) -> Result<std::path::PathBuf> {
-    let Wasm { package, stack } = of;
+    let Wasm { package, stack, instructions } = of;
     let args = ["build", "--profile", "wasm", "--package", package, "--target", TARGET];
     let mut command = cargo(&args);
     command
-        .args(["--features", &features.join(",")])
+        .args(["--features", &[instructions, features].concat().join(",")])
+        // For that library alone.
+        .env("RUSTC_BOOTSTRAP", "libm")
         .env("RUSTFLAGS", format!("-C link-arg=-zstack-size={stack}"));
     job.must(&mut command).with_context(|| format!("it needs: rustup target add {TARGET}"))?;
     Ok(job.project().target(format!("{TARGET}/wasm/{}.wasm", package.replace('-', "_"))))
@@ -208,13 +216,18 @@ pub(crate) struct Wasm {
     pub(crate) package: &'static str,
     /// Bytes.
     stack: u32,
+    /// The feature by which roots and roundings become WebAssembly's own instructions, for the same
+    /// numbers. The compiler counts them as unstable.
+    instructions: &'static [&'static str],
 }
 
 /// The clock fits a page of memory with its stack.
-pub(crate) const CLOCK: Wasm = Wasm { package: "ntp-clock-wasm", stack: 65_536 };
-pub(crate) const ORDER: Wasm = Wasm { package: "ntp-clock-order-wasm", stack: 1_048_576 };
-
-pub(crate) const HISTORY: Wasm = Wasm { package: "ntp-clock-history-wasm", stack: 65_536 };
+pub(crate) const CLOCK: Wasm = Wasm { package: "ntp-clock-wasm", stack: 65_536, instructions: LIBM };
+pub(crate) const ORDER: Wasm =
+    Wasm { package: "ntp-clock-order-wasm", stack: 1_048_576, instructions: LIBM };
+pub(crate) const HISTORY: Wasm =
+    Wasm { package: "ntp-clock-history-wasm", stack: 65_536, instructions: &[] };
+const LIBM: &[&str] = &["libm/unstable-intrinsics"];
 
 pub(crate) const MODULE: &str = "portacode/static/js/utils/ntp-clock.js";
 const PAGE: &str = "portacode/static/js/test-ntp-clock.html";
@@ -243,6 +256,7 @@ const SOURCE_SECTIONS: &[&str] = &["[workspace.package]", "[profile.release]", "
 const SHARED_FILES: &[&str] = &[
     "crates/ntp-clock-core/Cargo.toml",
     "js/build.mjs",
+    "js/sizes.mjs",
     "js/package-lock.json",
     "rust-toolchain.toml",
 ];

@@ -367,6 +367,47 @@ impl ReferenceId {
     pub const fn to_bytes(self) -> [u8; 4] {
         self.0
     }
+
+    /// The most ASCII characters that its text has: those of a dotted quad.
+    pub const TEXT_MAX: usize = 15;
+
+    /// Writes what `Display` shows, in ASCII, and gives its length: for programs to which all of
+    /// `core::fmt` would be too much.
+    ///
+    /// ```
+    /// use ntp_clock_core::ReferenceId;
+    /// let mut text = [0; ReferenceId::TEXT_MAX];
+    /// let len = ReferenceId::from_bytes([10, 0, 0, 123]).write_text(&mut text);
+    /// assert_eq!(&text[..len], b"10.0.0.123");
+    /// ```
+    #[must_use]
+    pub fn write_text(self, to: &mut [u8; ReferenceId::TEXT_MAX]) -> usize {
+        let letters = self.0.iter().position(|b| *b == 0).unwrap_or(4);
+        let (text, padding) = self.0.split_at(letters);
+        let printable = letters > 0 && text.iter().all(|b| b.is_ascii_graphic());
+        let mut len = 0;
+        let mut push = |character| {
+            if let Some(place) = to.get_mut(len) {
+                *place = character;
+                len += 1;
+            }
+        };
+        if printable && padding.iter().all(|b| *b == 0) {
+            text.iter().for_each(|b| push(*b));
+            return len;
+        }
+        for (place, byte) in self.0.into_iter().enumerate() {
+            if place > 0 {
+                push(b'.');
+            }
+            for unit in [100, 10, 1] {
+                if byte >= unit || unit == 1 {
+                    push(b'0' + byte / unit % 10);
+                }
+            }
+        }
+        len
+    }
 }
 
 impl fmt::Display for ReferenceId {
@@ -378,14 +419,9 @@ impl fmt::Display for ReferenceId {
     /// assert_eq!(ReferenceId::from_bytes([10, 0, 0, 1]).to_string(), "10.0.0.1");
     /// ```
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let len = self.0.iter().position(|b| *b == 0).unwrap_or(4);
-        let (text, padding) = self.0.split_at(len);
-        let printable = text.iter().all(|b| b.is_ascii_graphic());
-        if !text.is_empty() && printable && padding.iter().all(|b| *b == 0) {
-            return text.iter().try_for_each(|b| write!(f, "{}", char::from(*b)));
-        }
-        let [a, b, c, d] = self.0;
-        write!(f, "{a}.{b}.{c}.{d}")
+        let mut text = [0; ReferenceId::TEXT_MAX];
+        let len = self.write_text(&mut text);
+        f.write_str(core::str::from_utf8(&text[..len]).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Prints, as a JavaScript module, where JavaScript finds what in the buffers: `cargo xtask js` builds it in.
 
 use ntp_clock_wasm::layout::{
-    Absence, CODES, EVENT, EventKind, NewEpoch, REJECTIONS, REJECTIONS_AT, State, reading_names,
+    Absence, CODES, EVENT, EventKind, FAILURES, NewEpoch, REJECTIONS, REJECTIONS_AT, State, WORD,
+    reading_names,
 };
 use ntp_clock_wasm::{Clock, RelayReply};
 
@@ -19,9 +20,11 @@ fn main() {
         ("REJECTIONS", &REJECTIONS),
         ("STATUS", &status),
     ];
-    // Names are plain words: Rust writes them as JavaScript does.
+    // Plain words and ASCII: Rust writes them as JavaScript does.
     for (name, list) in lists {
         println!("export const {name} = {list:?};");
     }
+    println!("export const TEXTS = {:?};", FAILURES.map(|failure| failure.to_string()));
+    println!("export const WORD = {:?};", String::from_utf8_lossy(&WORD));
     println!("export const REJECTIONS_AT = {REJECTIONS_AT};");
 }

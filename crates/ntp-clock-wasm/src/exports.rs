@@ -7,12 +7,13 @@
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;
-use core::fmt::{self, Write};
 
-use ntp_clock_core::Rejection;
+use ntp_clock_core::{ReferenceId, Rejection};
 
 use crate::clock::Clock;
-use crate::layout::{Answer, EventKind, NewEpoch, REJECTIONS_AT, reading_fields};
+use crate::layout::{
+    Answer, EventKind, NewEpoch, REJECTIONS_AT, reading_fields, text_of, word_of,
+};
 use crate::reply::RelayReply;
 
 /// All of an instance.
@@ -213,19 +214,19 @@ extern "C" fn round_is_answered() -> bool {
     state().clock.as_ref().is_some_and(Clock::round_is_answered)
 }
 
-/// The kind of the next event. A reason in words goes to the bytes, whose count, the code of the
-/// failure or of the new epoch, and what else it says to the numbers.
+/// The kind of the next event. The server's own word in its reason goes to the bytes; the number of
+/// the reason's text, the word's length, the code of the failure or of the new epoch, and what else
+/// it says to the numbers.
 #[unsafe(no_mangle)]
 extern "C" fn event() -> u32 {
     let State { clock, numbers, bytes } = state();
     let Some(event) = clock.as_mut().and_then(Clock::event) else {
         return EventKind::None as u32;
     };
-    let mut text = Text { bytes, len: 0 };
-    if let Some(failure) = event.failure {
-        text.write(format_args!("{failure}"));
-    }
-    fill(numbers, [text.len as f64, event.code, event.value]);
+    let text = event.failure.map_or(0, text_of);
+    let word = event.failure.and_then(word_of);
+    let length = word.zip(bytes.first_chunk_mut()).map_or(0, |(word, to)| word.write_text(to));
+    fill(numbers, [text as f64, length as f64, event.code, event.value]);
     event.kind as u32
 }
 
@@ -323,30 +324,8 @@ fn fill<const N: usize>(numbers: &mut [f64; NUMBERS], with: [f64; N]) {
     }
 }
 
-/// Text in the bytes, cut off where they end.
-struct Text<'a> {
-    bytes: &'a mut [u8; BYTES],
-    len: usize,
-}
-
-impl Text<'_> {
-    fn write(&mut self, text: fmt::Arguments<'_>) {
-        // Never fails: what does not fit is left out.
-        let _ = self.write_fmt(text);
-    }
-}
-
-impl Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for (place, byte) in self.bytes.iter_mut().skip(self.len).zip(text.bytes()) {
-            *place = byte;
-            self.len += 1;
-        }
-        Ok(())
-    }
-}
-
 const NUMBERS: usize = 32;
 const _: () = assert!(REJECTIONS_AT + Rejection::COUNT <= NUMBERS);
-/// Larger than any datagram that an NTP server sends us, and than any reason.
+/// Larger than any datagram that an NTP server sends us, and than any server's word.
 const BYTES: usize = 1_024;
+const _: () = assert!(ReferenceId::TEXT_MAX <= BYTES);

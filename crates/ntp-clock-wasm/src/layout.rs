@@ -3,7 +3,9 @@
 //! The exports write numbers in the order of these lists. `cargo xtask js` runs the example
 //! `layout`, which prints them, and the JavaScript module reads by what it printed.
 
-use ntp_clock_core::{AttemptError, EngineStatus, EpochReason, Event, Rejection, SyncState};
+use ntp_clock_core::{
+    AttemptError, EngineStatus, EpochReason, Event, KissCode, ReferenceId, Rejection, SyncState,
+};
 
 use crate::millis;
 
@@ -142,9 +144,68 @@ impl EventNumbers {
     }
 }
 
-/// What an event says beside its reason: the length of the reason in the bytes, its code's
-/// place, and a number.
-pub const EVENT: [&str; 3] = ["textLength", "code", "value"];
+/// What an event says: the number of its reason's text, how many of the bytes are the server's own
+/// word in it, its code's place, and a number.
+pub const EVENT: [&str; 4] = ["text", "wordLength", "code", "value"];
+/// Failures whose texts are those of all, in the order of [`text_of`]. JavaScript has the texts, and
+/// not wasm, for what writes them is larger than they are. [`WORD`] stands for what a server may
+/// say.
+pub const FAILURES: [AttemptError; TEXTS] = {
+    let word = KissCode::Other(ReferenceId::from_bytes(WORD));
+    [
+        AttemptError::NoReply,
+        AttemptError::NotSent,
+        AttemptError::Expired,
+        AttemptError::Kiss(KissCode::Deny),
+        AttemptError::Kiss(KissCode::Restrict),
+        AttemptError::Kiss(KissCode::Rate),
+        AttemptError::Kiss(word),
+        AttemptError::Rejected(Rejection::Malformed),
+        AttemptError::Rejected(Rejection::Origin),
+        AttemptError::Rejected(Rejection::Duplicate),
+        AttemptError::Rejected(Rejection::Mode),
+        AttemptError::Rejected(Rejection::Version),
+        AttemptError::Rejected(Rejection::Unsynchronised),
+        AttemptError::Rejected(Rejection::RootDistance),
+        AttemptError::Rejected(Rejection::ZeroTimestamp),
+        AttemptError::Rejected(Rejection::BackwardTimestamps),
+        AttemptError::Rejected(Rejection::NegativeDelay),
+        AttemptError::Rejected(Rejection::Contradiction),
+        AttemptError::Rejected(Rejection::Server),
+        AttemptError::Rejected(Rejection::Unauthenticated),
+        AttemptError::Rejected(Rejection::Nak),
+        AttemptError::Rejected(Rejection::Kiss(KissCode::Deny)),
+        AttemptError::Rejected(Rejection::Kiss(KissCode::Restrict)),
+        AttemptError::Rejected(Rejection::Kiss(KissCode::Rate)),
+        AttemptError::Rejected(Rejection::Kiss(word)),
+    ]
+};
+/// What a server may say, in [`FAILURES`].
+pub const WORD: [u8; 4] = *b"????";
+/// Codes' own texts, and those of kisses that were not believed.
+const TEXTS: usize = AttemptError::COUNT + 4;
+
+/// Where a failure's text is in [`FAILURES`].
+#[must_use]
+pub const fn text_of(failure: AttemptError) -> usize {
+    match failure {
+        AttemptError::Rejected(Rejection::Kiss(_)) => KISSES_FROM + failure.index(),
+        _ => failure.index(),
+    }
+}
+
+/// The server's own word in it, if it is not in the text.
+#[must_use]
+pub const fn word_of(failure: AttemptError) -> Option<ReferenceId> {
+    match failure {
+        AttemptError::Kiss(KissCode::Other(word))
+        | AttemptError::Rejected(Rejection::Kiss(KissCode::Other(word))) => Some(word),
+        _ => None,
+    }
+}
+
+/// From a kiss' code to the text of one that was not believed.
+const KISSES_FROM: usize = AttemptError::COUNT - AttemptError::Kiss(KissCode::Deny).index();
 /// Codes of failed attempts by their places.
 pub const CODES: [&str; AttemptError::COUNT] = AttemptError::CODES;
 /// Reasons not to believe a reply, in the order of their counts.
@@ -237,6 +298,29 @@ mod tests {
             EventNumbers::of(Event::AttemptFailed { attempt: 2, reason }, 0, NewEpoch::Relay);
         assert_eq!((numbers.kind, numbers.value), (EventKind::Attempt, 2.0));
         assert_eq!(CODES[numbers.code as usize], "no_reply");
+    }
+
+    #[test]
+    fn each_failure_finds_its_text_and_brings_the_servers_own_word() {
+        let failures = FAILURES.into_iter().map(|failure| match failure {
+            AttemptError::Kiss(KissCode::Other(_)) => AttemptError::Kiss(other(*b"STEP")),
+            AttemptError::Rejected(Rejection::Kiss(KissCode::Other(_))) => {
+                AttemptError::Rejected(Rejection::Kiss(other([1, 20, 0, 254])))
+            }
+            failure => failure,
+        });
+        for (place, failure) in failures.enumerate() {
+            assert_eq!(text_of(failure), place, "{failure}");
+            assert_eq!(FAILURES[place].code(), failure.code());
+            let word = word_of(failure).map_or_else(String::new, |word| word.to_string());
+            let template = core::str::from_utf8(&WORD).expect("letters");
+            let text = FAILURES[place].to_string().replace(template, &word);
+            assert_eq!(text, failure.to_string());
+        }
+    }
+
+    fn other(word: [u8; 4]) -> KissCode {
+        KissCode::Other(ReferenceId::from_bytes(word))
     }
 
     #[test]
