@@ -222,7 +222,8 @@ pub(crate) struct Wasm {
 }
 
 /// The clock fits a page of memory with its stack.
-pub(crate) const CLOCK: Wasm = Wasm { package: "ntp-clock-wasm", stack: 65_536, instructions: LIBM };
+pub(crate) const CLOCK: Wasm =
+    Wasm { package: "ntp-clock-wasm", stack: 65_536, instructions: LIBM };
 pub(crate) const ORDER: Wasm =
     Wasm { package: "ntp-clock-order-wasm", stack: 1_048_576, instructions: LIBM };
 pub(crate) const HISTORY: Wasm =

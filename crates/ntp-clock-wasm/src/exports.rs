@@ -11,9 +11,7 @@ use core::cell::UnsafeCell;
 use ntp_clock_core::{ReferenceId, Rejection};
 
 use crate::clock::Clock;
-use crate::layout::{
-    Answer, EventKind, NewEpoch, REJECTIONS_AT, reading_fields, text_of, word_of,
-};
+use crate::layout::{Answer, EventKind, NewEpoch, REJECTIONS_AT, reading_fields, text_of, word_of};
 use crate::reply::RelayReply;
 
 /// All of an instance.
