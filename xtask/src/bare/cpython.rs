@@ -104,6 +104,8 @@ fn musl_root(bare: &Bare) -> Result<Root> {
     zlib.run(bare, Command::new("make").arg("install"))?;
     let variables = [
         ("CC", compiler.display().to_string()),
+        // Else it finds this machine's libraries, which are for glibc.
+        ("PKG_CONFIG", "false".to_owned()),
         ("ZLIB_CFLAGS", format!("-I{}/include", prefix.display())),
         ("ZLIB_LIBS", format!("{}/lib/libz.a", prefix.display())),
     ];

@@ -24,6 +24,8 @@ pub(super) enum Processor {
 pub(super) struct Root {
     dir: PathBuf,
     processor: Processor,
+    /// The script that enters it.
+    enter: PathBuf,
     /// Folders of this machine that are there too, under their own names.
     guests: Vec<PathBuf>,
 }
@@ -64,7 +66,8 @@ impl Root {
 
     /// A root that is not Debian's; it may not be there yet.
     pub(super) fn at(project: &Project, name: &str, processor: Processor) -> Self {
-        Root { dir: project.work("bare").join(name), processor, guests: Vec::new() }
+        let enter = project.path("xtask/src/bare/enter.sh");
+        Root { dir: project.work("bare").join(name), processor, enter, guests: Vec::new() }
     }
 
     /// The same with a folder of this machine in it.
@@ -100,15 +103,15 @@ impl Root {
         for (name, value) in [("PATH", PATH), ("HOME", "/root"), ("LANG", "C.UTF-8")] {
             command.env(name, value);
         }
-        let binfmt = match self.processor {
-            Processor::Amd64 => "",
+        let processor = match self.processor {
+            Processor::Amd64 => "amd64",
             Processor::Arm64 => {
                 command.args(["--user", "--map-root-user"]);
-                BINFMT
+                "arm64"
             }
         };
         let guests = self.guests.iter().map(|guest| guest.as_os_str());
-        command.args(["--mount", "sh", "-euc", ENTER, "sh", binfmt, NEWCOMER]);
+        command.args(["--mount", "sh"]).arg(&self.enter).args([processor, NEWCOMER]);
         command.arg(&self.dir).args(guests).arg("--").arg(program).args(args);
         command
     }
@@ -205,26 +208,4 @@ pub(super) const NEWCOMER: &str = "/newcomer";
 
 /// In packages of Debian `/bin` may be a folder, while the root's is a link.
 const UNPACK: &str = r#"dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C "$2""#;
-/// Mounts end with the namespace, which ends with the program. Then come what to do about other
-/// processors' programs, the folder to be in, the root, guests up to `--`, and what to run.
-const ENTER: &str = r#"
-eval "$1"; folder=$2; root=$3; shift 3
-for system in proc dev; do
-    mkdir -p "$root/$system"; mount --rbind "/$system" "$root/$system"
-done
-while [ "$1" != -- ]; do
-    mkdir -p "$root/$1"; mount --rbind "$1" "$root/$1"; shift
-done
-shift
-exec chroot "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$folder" "$@"
-"#;
 const MOUNT_BINFMT: &str = "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc";
-/// Programs for arm64 are run by qemu, in this namespace alone. The kernel reads the escapes.
-const BINFMT: &str = r#"
-mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
-ff='\xff\xff\xff\xff'
-magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
-mask="$ff"'\xff\xff\xff\x00'"$ff$ff"'\xfe\xff\xff\xff'
-entry=":arm64:M::$magic:$mask:/usr/bin/qemu-aarch64-static:F"
-printf '%s' "$entry" > /proc/sys/fs/binfmt_misc/register
-"#;
