@@ -141,7 +141,9 @@ class ClockStatus(TypedDict):
     epoch: int
     """Epoch of the current or next readings."""
     counter: str
-    """The local counter in use."""
+    """The local counter in use, such as "CLOCK_MONOTONIC_RAW", or "TSC", the processor's own."""
+    counter_reason: str | None
+    """Why it is not the processor's own: "clock_source", "chosen" ..."""
     counter_id: str
     """Which one that is among those of all machines and boots."""
     authenticated: bool
@@ -450,6 +452,12 @@ class Clock:
         moments that the clock cannot speak for: before the machine last slept, and, where it has
         slept at all, before the clock was made.
         """
+    def at_raw_ns(self, raw_ns: int) -> Reading | None:
+        """True time of an event whose CLOCK_MONOTONIC_RAW (nanoseconds) was kept, on Linux.
+
+        By this program or any other of the machine. None where at_perf_counter_ns() gives none, and
+        on other systems.
+        """
     def get_status(self) -> ClockStatus:
         """Everything about the clock at this moment; keys name their units.
 
@@ -508,6 +516,7 @@ class Clock:
         holdover: float,
         nts: tuple[str, str | os.PathLike[str] | None],
         shared: bool | str | os.PathLike[str],
+        counter: str,
     ) -> None:
         """Makes it a clock of its own, which starts at once."""
     def _start_shared(self) -> tuple[str, str] | None:

@@ -37,6 +37,9 @@ class NTPClock(Clock):
             of them synchronises, with its `sync_interval` and `holdover`, and all of them read. A
             directory in which they meet may be given instead. Where that is not to be had (on other
             systems than Linux) it is a clock of its own, and `get_status()["sharing"]` says why.
+        counter: What the clock counts with: "system", "processor" (its own counter, read without
+            the kernel), or "auto": the processor's where the kernel trusts it, unless the
+            environment variable PORTACODE_NTP_COUNTER chooses.
 
     Raises:
         ValueError: Where an argument is malformed or outside its range, or there is no certificate
@@ -56,8 +59,9 @@ class NTPClock(Clock):
         nts: Literal["off", "required"] = "off",
         nts_ca: str | os.PathLike[str] | None = None,
         shared: bool | str | os.PathLike[str] = False,
+        counter: Literal["auto", "system", "processor"] = "auto",
     ) -> None:
-        self._start(ntp_server, sync_interval, holdover, (nts, nts_ca), shared)
+        self._start(ntp_server, sync_interval, holdover, (nts, nts_ca), shared, counter)
         self._known()
         self._attend()
 

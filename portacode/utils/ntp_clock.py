@@ -42,6 +42,7 @@ __all__ = [
     "NTPClock",
     "Reading",
     "at_perf_counter_ns",
+    "at_raw_ns",
     "earliest",
     "earliest_ns",
     "get_status",
@@ -67,6 +68,7 @@ ntp_clock: NTPClock = make_shared()
 """The clock that all of the program shares, already synchronising."""
 
 at_perf_counter_ns = ntp_clock.at_perf_counter_ns
+at_raw_ns = ntp_clock.at_raw_ns
 earliest = ntp_clock.earliest
 earliest_ns = ntp_clock.earliest_ns
 get_status = ntp_clock.get_status

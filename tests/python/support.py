@@ -38,6 +38,13 @@ def eventually(happened: Callable[[], bool], within_s: float) -> bool:
     return True
 
 
+def machine_counter_ns() -> int:
+    """What the clocks of this machine's processes count with, now."""
+    from portacode.utils.ntp_clock import ntp_clock
+
+    return ntp_clock.stamp().counter_ns
+
+
 def environment(server: str) -> dict[str, str]:
     """The environment of a program whose shared clock asks `server`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod counters;
 mod network;
 mod order;
 mod profile;
@@ -17,6 +18,8 @@ use clap::Parser;
 enum Cli {
     /// How long a reading takes, beside other clocks
     Readings(readings::ReadingsArgs),
+    /// A clock on the processor's counter beside one on the system's: an hour for real
+    Counters(counters::CountersArgs),
     /// How wrong a freshly started clock is on bad networks, beside other clients
     Network(network::NetworkArgs),
     /// What it takes to put stamps of many clocks in order, beside all shortest paths
@@ -28,6 +31,7 @@ enum Cli {
 fn main() -> Result<()> {
     match Cli::parse() {
         Cli::Readings(args) => readings::run(&args),
+        Cli::Counters(args) => counters::run(&args),
         Cli::Network(args) => network::run(&args),
         Cli::Order(args) => order::run(&args),
         Cli::Relay(args) => relay::run(&args),

@@ -103,7 +103,12 @@ pub(crate) fn run(args: &OrderArgs) -> Result<()> {
         }
         sample(MESSAGE, messages(&mut rng)?);
     }
-    let group = Group { group: "order".to_owned(), reference: REFERENCE, samples_ns: samples };
+    let group = Group {
+        group: "order".to_owned(),
+        reference: REFERENCE,
+        counter: None,
+        samples_ns: samples,
+    };
     println!("{}", serde_json::to_string(&group)?);
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, ensure};
-use ntp_clock::Clock;
+use ntp_clock::{Clock, CounterChoice};
 use ntp_test_server::TestServer;
 use serde::Serialize;
 
@@ -27,6 +27,9 @@ pub(crate) struct ReadingsArgs {
 pub(crate) struct Group {
     pub(crate) group: String,
     pub(crate) reference: &'static str,
+    /// What the clock that is measured counts with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) counter: Option<&'static str>,
     /// Nanoseconds a call, one sample a round.
     pub(crate) samples_ns: BTreeMap<&'static str, Vec<f64>>,
 }
@@ -35,19 +38,31 @@ type Contender<'a> = (&'static str, &'a (dyn Fn() + Sync));
 
 pub(crate) fn run(args: &ReadingsArgs) -> Result<()> {
     let server = TestServer::builder().spawn()?;
-    let clock = Clock::builder().server(server.addr().to_string().parse()?).build()?;
-    ensure!(clock.wait_synced(Duration::from_secs(5)), "no reply from the test server");
+    let clock = |counter| {
+        let builder = Clock::builder().server(server.addr().to_string().parse()?);
+        let clock = builder.counter(counter).build()?;
+        ensure!(clock.wait_synced(Duration::from_secs(5)), "no reply from the test server");
+        anyhow::Ok(clock)
+    };
+    let (clock, by_system) = (clock(CounterChoice::Auto)?, clock(CounterChoice::System)?);
+    let counter = Some(clock.status().counter);
     // The first round is over then, and the next one does not begin within these seconds.
     thread::sleep(Duration::from_secs(1));
 
     let guarded = Mutex::new(1_i64);
     let quanta = quanta::Clock::new();
-    let contenders: [Contender; 6] = [
+    let contenders: [Contender; 8] = [
         (REFERENCE, &|| {
             black_box(bare_counter());
         }),
         ("Clock::now()", &|| {
             black_box(clock.now());
+        }),
+        ("Clock::local_now()", &|| {
+            black_box(clock.local_now());
+        }),
+        ("Clock::now(), system's counter", &|| {
+            black_box(by_system.now());
         }),
         ("offset behind a Mutex", &|| {
             let offset_ns = guarded.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -67,10 +82,21 @@ pub(crate) fn run(args: &ReadingsArgs) -> Result<()> {
         let group = Group {
             group: format!("Rust, {threads} thread{}", if threads == 1 { "" } else { "s" }),
             reference: REFERENCE,
+            counter,
             samples_ns: measure(args, threads, &contenders),
         };
         println!("{}", serde_json::to_string(&group)?);
     }
+    let reading = || {
+        black_box(clock.now());
+    };
+    let group = Group {
+        group: "Clock::now(), processor time".to_owned(),
+        reference: "1 thread",
+        counter,
+        samples_ns: measure_processor_time(args, &reading),
+    };
+    println!("{}", serde_json::to_string(&group)?);
     ensure!(clock.now().is_some(), "the clock lost its time while it was measured");
     Ok(())
 }
@@ -117,6 +143,47 @@ fn batch(threads: usize, calls: u32, call: &(dyn Fn() + Sync)) -> f64 {
     let ended = spans.iter().map(|(_, ended)| *ended).max();
     let took = started.zip(ended).map_or(Duration::ZERO, |(started, ended)| ended - started);
     took.as_nanos() as f64 / (f64::from(calls) * threads as f64)
+}
+
+/// What a call takes of its thread's processor time, with one thread and with eight.
+fn measure_processor_time(
+    args: &ReadingsArgs,
+    call: &(dyn Fn() + Sync),
+) -> BTreeMap<&'static str, Vec<f64>> {
+    let mut samples: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    for round in 0..args.rounds + WARM_UP {
+        for (name, threads) in [("1 thread", 1), ("8 threads", 8)] {
+            let barrier = Barrier::new(threads);
+            let work = || {
+                barrier.wait();
+                let before = thread_time();
+                time(args.calls, call);
+                thread_time() - before
+            };
+            let took: Duration = thread::scope(|scope| {
+                let each: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+                each.into_iter().filter_map(|thread| thread.join().ok()).sum()
+            });
+            if round >= WARM_UP {
+                let ns = took.as_nanos() as f64 / (f64::from(args.calls) * threads as f64);
+                samples.entry(name).or_default().push(ns);
+            }
+        }
+    }
+    samples
+}
+
+/// The processor time that this thread has had.
+#[cfg(target_os = "linux")]
+fn thread_time() -> Duration {
+    use nix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Nothing tells it here: time that passed.
+#[cfg(not(target_os = "linux"))]
+fn thread_time() -> Duration {
+    Duration::from_nanos(bare_counter() as u64)
 }
 
 fn time(calls: u32, call: &(dyn Fn() + Sync)) -> Duration {

@@ -61,6 +61,34 @@ fn what_a_reader_did_unannounced_came_before_what_the_writer_did_after_announcin
 }
 
 #[test]
+fn a_glance_gives_one_write_whole_or_nothing_and_what_it_did_came_before_or_after_an_announcement()
+{
+    loom::model(|| {
+        let latch = Arc::new(Latch::<2>::new([1, 1]));
+        let counter = Arc::new(AtomicU64::new(0));
+        let writer = {
+            let (latch, counter) = (Arc::clone(&latch), Arc::clone(&counter));
+            thread::spawn(move || {
+                latch.announce();
+                let anchor = counter.fetch_add(1, Ordering::SeqCst);
+                latch.write([2, 2]);
+                latch.end_transition();
+                anchor
+            })
+        };
+        let count = || counter.fetch_add(1, Ordering::SeqCst);
+        let seen = latch.glance(count, |during, word| (during, [word(0), word(1)]));
+        let anchor = writer.join().unwrap();
+        match seen {
+            Some((during, [1, 1])) => assert!(during < anchor),
+            Some((during, [2, 2])) => assert!(during > anchor),
+            None => {}
+            torn => panic!("torn: {torn:?}"),
+        }
+    });
+}
+
+#[test]
 fn a_writer_that_died_half_way_leaves_the_old_words_whole_and_the_next_writer_free() {
     loom::model(|| {
         let latch = Arc::new(Latch::<2>::new([1, 1]));

@@ -147,6 +147,14 @@ impl Clock {
         Ok(reading.map(|reading| reading.widened(Span::from(gap)).into()))
     }
 
+    /// True time of an event whose CLOCK_MONOTONIC_RAW (nanoseconds) was kept, on Linux.
+    ///
+    /// By this program or any other of the machine. None where at_perf_counter_ns() gives none, and
+    /// on other systems.
+    fn at_raw_ns(slf: &Bound<'_, Self>, raw_ns: u64) -> PyResult<Option<Reading>> {
+        Ok(Clock::of(slf)?.at_raw(Duration::from_nanos(raw_ns)).map(Reading::from))
+    }
+
     /// Everything about the clock at this moment; keys name their units.
     ///
     /// Values that only a synchronised clock has are None while it is not.
@@ -195,6 +203,7 @@ impl Clock {
     // From here on: what NTPClock is made of.
 
     /// Makes it a clock of its own, which starts at once.
+    #[allow(clippy::too_many_arguments)]
     fn _start(
         &self,
         py: Python<'_>,
@@ -203,11 +212,13 @@ impl Clock {
         holdover: f64,
         nts: (String, Option<PathBuf>),
         shared: Shared,
+        counter: &str,
     ) -> PyResult<()> {
         let server: Server = server.parse().map_err(value_error)?;
         let builder = ntp_clock::Clock::builder()
             .server(server)
             .nts(Nts::from_words(&nts.0, nts.1).map_err(value_error)?)
+            .counter(counter.parse().map_err(value_error)?)
             .poll_interval(numbers::poll_interval(sync_interval)?)
             .holdover(numbers::holdover(holdover)?);
         let builder = match shared {

@@ -50,6 +50,7 @@ pub(crate) fn dictionary<'py>(py: Python<'py>, clock: &Clock) -> PyResult<Bound<
         "next_sync": iso(status.next_sync),
         "epoch": status.epoch,
         "counter": status.counter,
+        "counter_reason": status.counter_reason,
         "counter_id": status.counter_id.to_string(),
         "authenticated": status.authenticated,
         "sharing": status.sharing.as_ref().map(|sharing| of_sharing(py, sharing)).transpose()?,

@@ -7,6 +7,7 @@ use ntp_clock_core::{EngineConfig, Span};
 
 use crate::clock::Clock;
 use crate::config::{ConfigError, DEFAULT_POLL_INTERVAL, HOLDOVER_MAX, check_poll_interval};
+use crate::counter_choice::CounterChoice;
 use crate::counters::Counters;
 use crate::environment;
 use crate::host::{BadWord, Sharing};
@@ -34,7 +35,8 @@ impl Clock {
             let host = server.clone().unwrap_or_else(|_| Server::cloudflare());
             let security = environment::nts().and_then(|nts| Security::new(nts, &host));
             let sharing = environment::sharing();
-            start(server, security, EngineConfig::default(), Weak::new(), sharing)
+            let counter = CounterChoice::Auto;
+            start(server, security, EngineConfig::default(), counter, Weak::new(), sharing)
         })
     }
 
@@ -59,6 +61,7 @@ impl Clock {
             poll_interval: DEFAULT_POLL_INTERVAL,
             holdover: Duration::ZERO,
             sharing: None,
+            counter: CounterChoice::Auto,
         }
     }
 }
@@ -72,6 +75,7 @@ pub struct Builder {
     poll_interval: Duration,
     holdover: Duration,
     sharing: Option<Sharing>,
+    counter: CounterChoice,
 }
 
 impl Builder {
@@ -133,6 +137,12 @@ impl Builder {
         self
     }
 
+    /// Which counter the clock runs on; by default the processor's own where the kernel trusts it.
+    pub fn counter(mut self, counter: CounterChoice) -> Self {
+        self.counter = counter;
+        self
+    }
+
     /// Starts the clock: its first request leaves at once.
     ///
     /// # Errors
@@ -169,7 +179,7 @@ impl Builder {
             ..EngineConfig::default()
         };
         let security = Security::new(self.nts, &self.server)?;
-        Ok(start(Ok(self.server), Ok(security), config, journal, Ok(self.sharing)))
+        Ok(start(Ok(self.server), Ok(security), config, self.counter, journal, Ok(self.sharing)))
     }
 }
 
@@ -177,8 +187,13 @@ fn start(
     server: Result<Server, ServerError>,
     security: Result<Security, NtsError>,
     config: EngineConfig,
+    counter: CounterChoice,
     journal: Weak<Journal>,
     sharing: Result<Option<Sharing>, BadWord>,
 ) -> Clock {
-    Clock::from_shared(keeper::start(server, security, config, Counters::Os, journal, sharing))
+    let counters = match sharing {
+        Ok(None) => Counters::of_system(counter),
+        _ => Counters::for_sharing(counter),
+    };
+    Clock::from_shared(keeper::start(server, security, config, counters, journal, sharing))
 }

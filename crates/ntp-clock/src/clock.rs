@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ntp_clock_core::{LocalTime, Reading};
+use ntp_clock_core::{LocalTime, Reading, Span};
 
 use crate::config::{ConfigError, check_poll_interval};
 use crate::counter_id::CounterId;
@@ -65,6 +65,17 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Option<Reading> {
         let shared = &self.0.shared;
+        let reading = shared.now_at_a_glance();
+        if reading.is_none() || shared.runtime().is_inherited() {
+            return self.look_closer();
+        }
+        reading
+    }
+
+    /// The reading of now where a glance at the page is not enough.
+    #[inline(never)]
+    fn look_closer(&self) -> Option<Reading> {
+        let shared = &self.0.shared;
         keeper::notice_fork(shared);
         let reading = shared.now();
         if reading.is_none() {
@@ -92,9 +103,23 @@ impl Clock {
     pub fn at_instant(&self, instant: Instant) -> Option<Reading> {
         let shared = &self.0.shared;
         keeper::notice_fork(shared);
-        let now = Moment::read(&shared.counters);
+        let now = Moment::read(|| shared.counters.local());
         let then = shared.runtime().lock().moment;
         let (local, error) = now.local_at(instant, then);
+        self.at(local).map(|reading| reading.widened(error))
+    }
+
+    /// The time at a moment of the kernel's raw counter (`CLOCK_MONOTONIC_RAW`), as other programs
+    /// and tools of this machine tell it. `None` where [`Clock::at`] gives none, and on other
+    /// systems than Linux.
+    ///
+    /// Where the clock uses the processor's own counter, the moment is carried over to that by
+    /// comparisons of both, one a round; what they may be off by is in both errors.
+    #[must_use]
+    pub fn at_raw(&self, raw: Duration) -> Option<Reading> {
+        let shared = &self.0.shared;
+        keeper::notice_fork(shared);
+        let (local, error) = shared.local_of_raw(Span::from(raw))?;
         self.at(local).map(|reading| reading.widened(error))
     }
 

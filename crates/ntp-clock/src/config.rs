@@ -19,6 +19,9 @@ pub enum ConfigError {
     /// The log of a recording is of one process's clock.
     #[error("a clock that is shared with other processes cannot be recorded")]
     SharedRecording,
+    /// No counter is called that.
+    #[error("counter {0:?} is none of \"auto\", \"system\" and \"processor\"")]
+    Counter(String),
     /// Network Time Security is required and cannot be had.
     #[error(transparent)]
     Nts(#[from] NtsError),

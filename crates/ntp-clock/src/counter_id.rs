@@ -78,10 +78,10 @@ impl CounterName {
     /// The name of this counter, of which the page says this.
     pub(crate) fn of(counters: &Counters, past: Past) -> Self {
         let root = match counters {
-            Counters::Os => os::boot_id().map(|boot| {
+            Counters::Os(counter) => os::boot_id().map(|boot| {
                 let machine = pretended_machine().unwrap_or_default();
-                let parts = [boot.as_bytes(), os::counter_name().as_bytes()];
-                Hash::default().with(parts[0]).with(parts[1]).with(machine.as_encoded_bytes())
+                let hash = Hash::default().with(boot.as_bytes()).with(counter.kind().as_bytes());
+                hash.with(machine.as_encoded_bytes())
             }),
             Counters::StandIn(_) => None,
         };

@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use ntp_clock_core::{LocalTime, Span, SystemTime};
 
-use crate::os::{self, Beat, HostPage, KernelClock, Slept, Untold};
+use crate::bridge::RawPair;
+use crate::counter_choice::CounterChoice;
+use crate::moment::Beside;
+use crate::os::{self, Beat, Distrust, HostPage, KernelClock, Slept, Untold};
 use crate::past::Past;
+use crate::system_counter::SystemCounter;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Counters {
-    Os,
+    Os(Arc<SystemCounter>),
     StandIn(Arc<StandIn>),
 }
 
@@ -41,11 +45,24 @@ pub(crate) struct Reference {
 }
 
 impl Counters {
+    /// The machine's own.
+    pub(crate) fn of_system(choice: CounterChoice) -> Self {
+        Counters::Os(Arc::new(SystemCounter::new(choice)))
+    }
+
+    /// The one that a page of the machine is by, unless another one was chosen.
+    pub(crate) fn for_sharing(choice: CounterChoice) -> Self {
+        match choice {
+            CounterChoice::Auto => Counters::Os(Arc::new(SystemCounter::kernels(Distrust::Shared))),
+            choice => Counters::of_system(choice),
+        }
+    }
+
     /// The free-running counter.
     #[inline]
     pub(crate) fn local(&self) -> LocalTime {
         match self {
-            Counters::Os => os::local_now(),
+            Counters::Os(counter) => counter.now(),
             Counters::StandIn(stand_in) => stand_in.local(),
         }
     }
@@ -54,7 +71,7 @@ impl Counters {
     #[inline]
     pub(crate) fn wall_coarse(&self) -> SystemTime {
         match self {
-            Counters::Os => os::wall_coarse(),
+            Counters::Os(_) => os::wall_coarse(),
             Counters::StandIn(stand_in) => stand_in.wall(),
         }
     }
@@ -62,7 +79,7 @@ impl Counters {
     /// The wall clock as programs see it.
     pub(crate) fn system(&self) -> SystemTime {
         match self {
-            Counters::Os => os::system_now(),
+            Counters::Os(_) => os::system_now(),
             Counters::StandIn(stand_in) => stand_in.wall(),
         }
     }
@@ -70,7 +87,7 @@ impl Counters {
     /// The wall clock that the kernel stamps datagrams with, whatever programs see.
     pub(crate) fn stamping(&self) -> SystemTime {
         match self {
-            Counters::Os => os::stamping_now(),
+            Counters::Os(_) => os::stamping_now(),
             Counters::StandIn(stand_in) => stand_in.wall(),
         }
     }
@@ -78,7 +95,7 @@ impl Counters {
     /// How long the machine has slept, from some fixed moment on.
     pub(crate) fn slept(&self) -> Slept {
         match self {
-            Counters::Os => os::slept(),
+            Counters::Os(_) => os::slept(),
             Counters::StandIn(stand_in) => {
                 Slept { least: Span::from_nanos(read(&stand_in.slept_ns)), width: Span::ZERO }
             }
@@ -88,7 +105,7 @@ impl Counters {
     /// How far the counter runs back from some processor to the next.
     pub(crate) fn steps_back(&self, turn: usize) -> Span {
         match self {
-            Counters::Os => os::counter_steps_back(turn),
+            Counters::Os(counter) => os::counter_steps_back(|| counter.now(), turn),
             Counters::StandIn(stand_in) => Span::from_nanos(read(&stand_in.back_ns)),
         }
     }
@@ -96,7 +113,7 @@ impl Counters {
     /// Whether the counter may have lost time between boot and now.
     pub(crate) fn may_have_slept(&self) -> bool {
         match self {
-            Counters::Os => os::may_have_slept(),
+            Counters::Os(_) => os::may_have_slept(),
             Counters::StandIn(_) => self.slept() != Slept::default(),
         }
     }
@@ -104,7 +121,7 @@ impl Counters {
     /// The page in which the host says what happens to this machine, or why there is none to read.
     pub(crate) fn host(&self) -> Result<&'static HostPage, Untold> {
         match self {
-            Counters::Os => os::host_page(),
+            Counters::Os(_) => os::host_page(),
             Counters::StandIn(stand_in) => stand_in.host.ok_or(Untold::Absent),
         }
     }
@@ -112,15 +129,62 @@ impl Counters {
     /// Counters that run alike, at one moment.
     pub(crate) fn beat(&self) -> Beat {
         match self {
-            Counters::Os => os::beat(),
+            Counters::Os(counter) => os::beat(|| counter.now(), counter.ticks().is_some()),
             Counters::StandIn(stand_in) => stand_in.beat(),
+        }
+    }
+
+    /// The processor's counter beside the kernel's, where it is the one in use.
+    pub(crate) fn raw_pair(&self) -> Option<RawPair> {
+        let Counters::Os(counter) = self else { return None };
+        counter.ticks()?;
+        os::raw_now()?;
+        Some(Beside::read(|| counter.now(), || os::raw_now().unwrap_or_default()).into())
+    }
+
+    /// Why the processor's counter, where it is the one in use, is not to be trusted any more.
+    pub(crate) fn distrust(&self) -> Option<Distrust> {
+        let Counters::Os(counter) = self else { return None };
+        counter.ticks().and_then(|_| os::distrust())
+    }
+
+    /// Goes on with the kernel's counter.
+    pub(crate) fn leave_ticks(&self, why: Distrust, last: Option<RawPair>) {
+        if let Counters::Os(counter) = self {
+            counter.leave_ticks(why, last);
+        }
+    }
+
+    /// A moment of the kernel's raw counter, where that is the one in use.
+    pub(crate) fn of_raw(&self, raw: Span) -> Option<LocalTime> {
+        let raw = LocalTime::from_nanos(0) + raw;
+        match self {
+            Counters::Os(counter) if counter.ticks().is_some() => None,
+            Counters::Os(counter) => os::raw_now().map(|_| counter.of_kernel(raw)),
+            Counters::StandIn(_) => Some(raw),
+        }
+    }
+
+    /// Name of the counter, for the status.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Counters::Os(counter) => counter.name(),
+            Counters::StandIn(_) => os::counter_name(),
+        }
+    }
+
+    /// Why it is not the processor's own, in one word.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        match self {
+            Counters::Os(counter) => counter.reason().map(Distrust::name),
+            Counters::StandIn(_) => None,
         }
     }
 
     /// What the kernel says of its clock.
     pub(crate) fn kernel_clock(&self) -> Option<KernelClock> {
         match self {
-            Counters::Os => os::kernel_clock(),
+            Counters::Os(_) => os::kernel_clock(),
             Counters::StandIn(_) => None,
         }
     }
@@ -202,11 +266,13 @@ impl StandIn {
         self.ticked_ns.fetch_add(by.as_nanos(), Ordering::SeqCst);
     }
 
-    /// The machine has slept: the wall clock went on, the counter did not.
+    /// The machine has slept: the wall clock went on, the counter did not. On the way to sleep and
+    /// back the kernel takes its time, in which no program runs.
     #[cfg(test)]
     pub(crate) fn sleep(&self, by: Span) {
         self.slept_ns.fetch_add(by.as_nanos(), Ordering::SeqCst);
         self.step_wall(by);
+        self.advance(Span::from_millis(1));
     }
 }
 

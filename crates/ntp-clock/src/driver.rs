@@ -8,10 +8,11 @@ use ntp_clock_core::{
     AttemptError, Disruption, LocalTime, Reading, Rejection, Span, Transmit, UnixTime,
 };
 
+use crate::bridge::Bridge;
 use crate::carrier::{Arrival, Carrier, Connecting};
 use crate::failure::{Failure, FailureKind};
 use crate::host::Writer;
-use crate::os::{Notifier, Waiter};
+use crate::os::{Distrust, Notifier, Waiter};
 use crate::proof::Proof;
 use crate::publisher::Publisher;
 use crate::report::Report;
@@ -46,6 +47,8 @@ pub(crate) struct Driver {
     outlooked: u64,
     /// Another process has begun one.
     replaced: bool,
+    /// How the processor's counter stands to the kernel's, where it is the one in use.
+    bridge: Option<Bridge>,
 }
 
 /// Why a driver ends.
@@ -94,6 +97,7 @@ impl Driver {
             writer,
             outlooked: 0,
             replaced: false,
+            bridge: None,
             shared,
         }
     }
@@ -188,6 +192,10 @@ impl Driver {
 
     /// Compares all of the machine's clocks.
     fn look_around(&mut self) {
+        if let Some(why) = self.distrust() {
+            self.leave_ticks(why);
+            return self.disturbed(Disruption::CountersApart);
+        }
         let counters = &self.shared.counters;
         let (beat, kernel) = (counters.beat(), counters.kernel_clock());
         let watches = Watches::of(&beat, kernel, self.notifier.is_some());
@@ -199,6 +207,34 @@ impl Driver {
         self.disturbed(cause);
     }
 
+    /// Compares the processor's counter with the kernel's, where it is the one in use: why that is
+    /// over.
+    fn distrust(&mut self) -> Option<Distrust> {
+        let counters = &self.shared.counters;
+        let now = counters.raw_pair()?;
+        let bridge = self.bridge.map_or(Some(Bridge::begin(now)), |bridge| bridge.renewed(now));
+        let why = counters.distrust().or(match bridge {
+            None => Some(Distrust::Apart),
+            Some(bridge) => (!bridge.is_nominal()).then_some(Distrust::RateUnknown),
+        });
+        if why.is_none() {
+            self.bridge = bridge;
+            self.shared.runtime().lock().bridge = bridge;
+        }
+        why
+    }
+
+    /// Goes on with the kernel's counter. What is read by the old one and what is read by the new
+    /// one have names of their own, and what is read in between has another.
+    fn leave_ticks(&mut self, why: Distrust) {
+        self.publisher.note_jump();
+        self.publisher.refresh_reference();
+        let bridge = self.bridge.take();
+        self.shared.counters.leave_ticks(why, bridge.map(|bridge| bridge.last()));
+        self.shared.runtime().lock().bridge = None;
+        self.publisher.note_jump();
+    }
+
     /// Where no reading stands the clock begins again; where it only might be wrong, or was not
     /// looked after, it asks at once.
     fn disturbed(&mut self, disruption: Disruption) {
@@ -208,6 +244,11 @@ impl Driver {
         }
         if disruption == Disruption::CountersApart {
             self.publisher.note_jump();
+        }
+        // The kernel's counter leaves out what the machine slept. The processor's may have counted
+        // it, or have begun again: then it is of no use any more.
+        if let Some(why) = self.distrust() {
+            self.leave_ticks(why);
         }
         self.watchdog.begin_again();
         self.drop_round();

@@ -134,6 +134,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::counter_choice::CounterChoice;
 
     #[test]
     fn waiting_ends_at_its_time_out_also_while_there_is_no_thread_to_be_had() {
@@ -143,7 +144,7 @@ mod tests {
             Ok("127.0.0.1:1".parse().expect("an address")),
             Ok(Security::None),
             EngineConfig::default(),
-            Counters::Os,
+            Counters::of_system(CounterChoice::System),
             Weak::new(),
             runtime,
         );

@@ -69,6 +69,26 @@ impl<const N: usize> Latch<N> {
         stands.then_some(Held { words, during: done, in_transition })
     }
 
+    /// One attempt at less than that, for those who are in a hurry: does something, then makes
+    /// something of it and of the words that it needs. `None` where the words did not hold, or a
+    /// change is announced. What `make` sees may be of two states: then nobody sees what it made.
+    #[inline]
+    pub(crate) fn glance<D, T>(
+        &self,
+        during: impl FnOnce() -> D,
+        make: impl FnOnce(D, &dyn Fn(usize) -> u64) -> T,
+    ) -> Option<T> {
+        let sequence = self.sequence.load(Ordering::Acquire);
+        if sequence & TRANSITION != 0 {
+            return None;
+        }
+        let done = during();
+        let slot = &self.slots[(sequence & SLOT) as usize];
+        let made = make(done, &|index| slot.0[index].load(Ordering::Relaxed));
+        fence(Ordering::Acquire);
+        (self.sequence.load(Ordering::Relaxed) == sequence).then_some(made)
+    }
+
     /// The writer's own look.
     pub(crate) fn words(&self) -> [u64; N] {
         self.slots[(self.sequence.load(Ordering::Relaxed) & SLOT) as usize].load()

@@ -14,11 +14,16 @@
 
 #[cfg(test)]
 mod address_tests;
+mod bridge;
 mod builder;
 mod carrier;
 mod clock;
+mod compared;
 mod config;
+mod counter_choice;
 mod counter_id;
+#[cfg(all(test, target_os = "linux"))]
+mod counter_tests;
 mod counters;
 #[cfg(all(test, target_os = "linux"))]
 mod disruption_tests;
@@ -59,6 +64,7 @@ mod stamp;
 mod status;
 #[cfg(feature = "json")]
 mod status_json;
+mod system_counter;
 mod text;
 #[cfg(feature = "tracing-subscriber")]
 mod tracing_time;
@@ -69,6 +75,7 @@ mod watches;
 pub use builder::Builder;
 pub use clock::{Clock, SyncError, SyncTicket};
 pub use config::ConfigError;
+pub use counter_choice::CounterChoice;
 pub use counter_id::CounterId;
 pub use environment::EnvironmentError;
 pub use event::{ClockEvent, Events};

@@ -4,8 +4,6 @@ use std::time::Instant;
 
 use ntp_clock_core::{LocalTime, Span};
 
-use crate::counters::Counters;
-
 /// What another clock said between two readings of the counter.
 ///
 /// Between two readings a thread can lose the processor for any time, so nothing is taken for one
@@ -21,11 +19,7 @@ pub(crate) struct Beside<T> {
 
 impl<T> Beside<T> {
     /// The tightest of a few readings of the other clock.
-    pub(crate) fn read(counters: &Counters, other: impl Fn() -> T) -> Self {
-        Beside::tightest(|| counters.local(), other)
-    }
-
-    fn tightest(local: impl Fn() -> LocalTime, other: impl Fn() -> T) -> Self {
+    pub(crate) fn read(local: impl Fn() -> LocalTime, other: impl Fn() -> T) -> Self {
         let read = || {
             let before = local();
             let other = other();
@@ -51,8 +45,8 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    pub(crate) fn read(counters: &Counters) -> Self {
-        Beside::read(counters, Instant::now).into()
+    pub(crate) fn read(local: impl Fn() -> LocalTime) -> Self {
+        Beside::read(local, Instant::now).into()
     }
 
     /// Another moment of the standard library's clock on the counter, and how far that may be
@@ -93,8 +87,9 @@ fn share_of(span: Span, ppm: i64) -> Span {
     Span::from_nanos(span.as_nanos() / 1_000_000 * ppm + ppm)
 }
 
-/// How hard a daemon steers the standard library's clock.
-const STEERING_PPM: i64 = 600;
+/// How hard a daemon steers the standard library's clock, and what the counter's nominal rate may
+/// be off by.
+const STEERING_PPM: i64 = 850;
 
 #[cfg(test)]
 mod tests {
@@ -114,7 +109,7 @@ mod tests {
             now.get()
         };
         let local = || LocalTime::from_nanos(tick() as i64);
-        let beside = Beside::tightest(local, || zero + Duration::from_nanos(tick()));
+        let beside = Beside::read(local, || zero + Duration::from_nanos(tick()));
         (beside.into(), zero)
     }
 

@@ -128,7 +128,9 @@ impl Publisher {
 
     /// The counter was found to have run apart from others.
     pub(crate) fn note_jump(&mut self) {
-        self.reference.past.jumps += 1;
+        let jumps = &mut self.reference.past.jumps;
+        // What another process wrote may be any number.
+        *jumps = jumps.wrapping_add(1);
     }
 
     /// Whether the host is about to say something.

@@ -115,7 +115,7 @@ impl Report {
             events.push(ClockEvent::new(event, failure, message));
         }
         let now = self.shared.counters.local();
-        let moment = Moment::read(&self.shared.counters);
+        let moment = Moment::read(|| self.shared.counters.local());
         let runtime = self.shared.runtime();
         let mut state = runtime.lock();
         state.last_error = self.outcome.clone().err();

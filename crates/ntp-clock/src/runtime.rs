@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ntp_clock_core::{Disruption, EngineStatus, LocalTime, Span};
 
+use crate::bridge::Bridge;
 use crate::event::Subscribers;
 use crate::failure::Failure;
 use crate::fork;
@@ -59,6 +60,8 @@ pub(crate) struct State {
     pub(crate) watches: Watches,
     /// The last comparison of the counter with the standard library's clock.
     pub(crate) moment: Option<Moment>,
+    /// The comparisons of the counter with the kernel's raw one, where that is another one.
+    pub(crate) bridge: Option<Bridge>,
     pub(crate) subscribers: Subscribers,
     /// Rounds asked for so far; each has a number.
     pub(crate) requested: u64,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ntp_clock_core::{Authentication, EngineConfig, LocalTime, Mapping, Reading, Span};
 
+use crate::bridge::Bridge;
+use crate::compared::Compared;
 use crate::counter_id::CounterName;
 use crate::counters::Counters;
 use crate::environment::EnvironmentError;
@@ -44,6 +46,7 @@ pub(crate) struct Shared {
     config: EngineConfig,
     poll_interval_ns: AtomicI64,
     runtime: ForkCell<Runtime>,
+    compared: Compared,
 }
 
 impl Shared {
@@ -71,6 +74,7 @@ impl Shared {
             shown: ForkCell::new(None),
             is_attached: AtomicBool::new(false),
             journal,
+            compared: Compared::default(),
             counters,
             server,
             security,
@@ -107,6 +111,17 @@ impl Shared {
         let delivered = self.runtime().lock().subscribers.send(&[]);
         self.runtime().notify();
         delivered.notify();
+    }
+
+    /// The reading of now where there is nothing to look at more closely, as there seldom is. Also in
+    /// a forked child: no lock is asked for.
+    #[inline]
+    pub(crate) fn now_at_a_glance(&self) -> Option<Reading> {
+        let glance = self.page.glance(|| self.counters.local())?;
+        let quiet = !self.is_attached.load(Ordering::Relaxed)
+            && self.compared.covers(glance.local)
+            && self.host.is_none_or(|page| page.glance() == glance.host);
+        quiet.then_some(glance.reading)
     }
 
     /// The reading of now.
@@ -254,7 +269,14 @@ impl Shared {
     #[inline(always)]
     fn lost_time(&self, view: &View) -> Option<Past> {
         let drifted = self.clocks_drifted(view);
-        if drifted || self.host_spoke(view) { self.counter_lost_time(view, drifted) } else { None }
+        if drifted || self.host_spoke(view) {
+            return self.counter_lost_time(view, drifted);
+        }
+        // References of the own page only become newer, so it is true of the next ones, too.
+        if self.shown().is_none() {
+            self.compared.note(view.local);
+        }
+        None
     }
 
     /// Tells the causes apart, and has the thread look after them. A page that the host has merely
@@ -262,7 +284,10 @@ impl Shared {
     #[cold]
     fn counter_lost_time(&self, view: &View, drifted: bool) -> Option<Past> {
         let before = view.reference.past;
-        let now = Past { jumps: before.jumps, ..self.counters.past() };
+        // One that runs back is of no use, whatever made it do so.
+        let back = view.local < view.reference.local;
+        let now =
+            Past { jumps: before.jumps.wrapping_add(u64::from(back)), ..self.counters.past() };
         let lost = before.until(&now, view.local - view.reference.local).map(|_| now);
         if drifted || lost.is_some() {
             self.runtime().alarm();
@@ -311,6 +336,18 @@ impl Shared {
         wanted.then(|| state.sharing.clone().unwrap_or_else(|| SharingStatus::joining(None)))
     }
 
+    /// A moment of the kernel's raw counter on the one in use, and how far that may be off.
+    pub(crate) fn local_of_raw(&self, raw: Span) -> Option<(LocalTime, Span)> {
+        if let Some(local) = self.counters.of_raw(raw) {
+            return Some((local, Span::ZERO));
+        }
+        // Without the thread's comparisons, or against them, there is that of now.
+        let now = self.counters.raw_pair()?;
+        let earlier = self.runtime().lock().bridge;
+        let bridge = earlier.and_then(|bridge| bridge.renewed(now));
+        Some(bridge.unwrap_or_else(|| Bridge::begin(now)).local_at(raw))
+    }
+
     pub(crate) fn runtime(&self) -> &Runtime {
         self.runtime.get()
     }
@@ -357,5 +394,6 @@ const EPOCHS_BITS: u32 = 20;
 
 /// Ticks of the coarse clock and scheduling between two readings ...
 const DRIFT_FIXED_NS: i64 = 50_000_000;
-/// ... and steering of up to 500 ppm with a margin: one part in so many is 600 ppm.
-const DRIFT_DIVISOR: i64 = 1_667;
+/// ... and steering of up to 500 ppm and a nominal rate that is off, with a margin: one part in so
+/// many is 850 ppm.
+const DRIFT_DIVISOR: i64 = 1_176;

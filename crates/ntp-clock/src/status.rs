@@ -11,7 +11,6 @@ use crate::failure::Failure;
 use crate::host::SharingStatus;
 use crate::moment::Beside;
 use crate::nts_status::NtsStatus;
-use crate::os;
 use crate::proof::Security;
 use crate::runtime::Thread;
 use crate::shared::Shared;
@@ -80,8 +79,14 @@ pub struct Status {
     pub next_sync_in: Option<Span>,
     /// Epoch of the current or next readings.
     pub epoch: u64,
-    /// The local counter in use.
+    /// The local counter in use: `"TSC"` or `"CNTVCT_EL0"` where it is the processor's own, or the
+    /// system's, such as `"CLOCK_MONOTONIC_RAW"`.
     pub counter: &'static str,
+    /// Why it is not the processor's own: `"chosen"`; `"unsuitable"` or `"rate_unknown"`, for what
+    /// the processor and the system have; `"clock_source"`: the kernel uses another one;
+    /// `"forbidden"` to this program; `"apart"`: it ran apart from the system's;
+    /// `"shared"`, with other processes; `"misspelt"`, of the environment variable `PORTACODE_NTP_COUNTER`.
+    pub counter_reason: Option<&'static str>,
     /// Which one that is among those of all machines and boots.
     pub counter_id: CounterId,
     /// Whether readings are given now, of replies that were proved: somebody on the way can delay
@@ -110,7 +115,7 @@ impl Status {
 impl Status {
     /// What is known at the moment of `reading`, which it does not contradict.
     pub(crate) fn of(shared: &Shared, reading: Option<Reading>) -> Self {
-        let wall = Beside::read(&shared.counters, || shared.counters.system());
+        let wall = Beside::read(|| shared.counters.local(), || shared.counters.system());
         let local = wall.middle();
         let counter_id = shared.stamp().counter_id;
         let state = shared.runtime().lock();
@@ -178,7 +183,8 @@ impl Status {
             next_sync: reading.zip(next_in).map(|(r, wait)| r.time() + wait),
             next_sync_in: next_in,
             epoch: reading.map(|r| r.epoch()).or(engine.map(|e| e.epoch)).unwrap_or(1),
-            counter: os::counter_name(),
+            counter: shared.counters.name(),
+            counter_reason: shared.counters.reason(),
             counter_id,
             authenticated: reading.is_some() && nts.is_some(),
             sharing: shared.sharing_status(&state),

@@ -52,6 +52,7 @@ impl Status {
             "next_sync": self.next_sync.map(|time| time.to_string()),
             "epoch": self.epoch,
             "counter": self.counter,
+            "counter_reason": self.counter_reason,
             "counter_id": self.counter_id.to_string(),
             "authenticated": self.authenticated,
             "nts": self.nts.as_ref().map(NtsStatus::to_json),

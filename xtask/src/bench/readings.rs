@@ -76,9 +76,11 @@ fn write_group(text: &mut String, group: &Value) -> Result<bool> {
     for (ratio, what, ns) in rows {
         let ours = !name.contains("portacode");
         let aim = AIMS.iter().find(|(group, of, _)| ours && name.starts_with(group) && *of == what);
+        let by_system = what == "Clock::now()" && group["counter"] == "CLOCK_MONOTONIC_RAW";
+        let aim = aim.map(|(.., most)| if by_system { SYSTEM_COUNTER_AIM } else { *most });
         let verdict = match aim {
-            Some((.., most)) if ratio <= *most => format!("at most {most}"),
-            Some((.., most)) => {
+            Some(most) if ratio <= most => format!("at most {most}"),
+            Some(most) => {
                 met = false;
                 format!("**missed**: at most {most}")
             }
@@ -101,11 +103,14 @@ fn duration(ns: f64) -> String {
 
 /// Where a group's name begins so, what is measured, and the greatest ratio that we are content
 /// with.
-const AIMS: [(&str, &str, f64); 9] = [
-    ("Rust", "Clock::now()", 2.2),
-    ("Python", "clock.now_ms()", 1.4),
+const AIMS: [(&str, &str, f64); 11] = [
+    ("Rust", "Clock::now()", 0.9),
+    ("Rust", "Clock::now(), system's counter", SYSTEM_COUNTER_AIM),
+    // No slower, but for what two measurements of one thing differ by.
+    ("Clock::now(), processor time", "8 threads", 1.05),
+    ("Python", "clock.now_ms()", 1.2),
     ("Python", "clock.now()", 1.4),
-    ("Python", "clock.now_ns()", 1.4),
+    ("Python", "clock.now_ns()", 1.2),
     ("Python", "clock.now_iso()", 3.0),
     // A millisecond and 200 of them, where the reference takes 87 us.
     ("order", "one pair, clocks around a hub", 11.5),
@@ -113,6 +118,8 @@ const AIMS: [(&str, &str, f64); 9] = [
     ("order", "all pairs, clocks around a hub", 2_300.0),
     ("order", "all pairs, each clock linked with each", 2_300.0),
 ];
+/// Of a reading where the processor's own counter is not used.
+const SYSTEM_COUNTER_AIM: f64 = 1.7;
 const ROUNDS: &str = "61";
 
 #[cfg(test)]
@@ -130,10 +137,10 @@ mod tests {
     #[test]
     fn an_aim_is_met_or_named_as_missed() {
         let mut text = String::new();
-        assert!(write_group(&mut text, &group(2.0)).unwrap());
-        assert!(text.contains("| `Clock::now()` | 20.0 ns | 2.00 | at most 2.2 |"), "{text}");
-        assert!(!write_group(&mut text, &group(2.5)).unwrap());
-        assert!(text.contains("**missed**: at most 2.2"), "{text}");
+        assert!(write_group(&mut text, &group(0.8)).unwrap());
+        assert!(text.contains("| `Clock::now()` | 8.0 ns | 0.80 | at most 0.9 |"), "{text}");
+        assert!(!write_group(&mut text, &group(1.5)).unwrap());
+        assert!(text.contains("**missed**: at most 0.9"), "{text}");
     }
 
     #[test]

@@ -118,7 +118,7 @@ struct ClockPair {
 
 impl ClockPair {
     fn read(counters: &Counters) -> Self {
-        let beside = Beside::read(counters, || counters.stamping());
+        let beside = Beside::read(|| counters.local(), || counters.stamping());
         ClockPair { local: beside.middle(), system: beside.other, width: beside.width }
     }
 

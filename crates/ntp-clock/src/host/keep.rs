@@ -263,21 +263,24 @@ fn uuid(text: &str) -> Option<[u64; 2]> {
 fn check_counters(counters: &Counters) -> Result<(), &'static str> {
     match counters {
         Counters::StandIn(_) => Err("this clock's counter is moved by hand"),
-        Counters::Os if os::boot_id().is_none() => {
+        Counters::Os(counter) if counter.ticks().is_some() => Err(
+            "this clock counts with the processor's own counter, and the page is by the system's",
+        ),
+        Counters::Os(_) if os::boot_id().is_none() => {
             Err("the system does not say which boot this is")
         }
-        Counters::Os if os::time_namespace().is_none() => {
+        Counters::Os(_) if os::time_namespace().is_none() => {
             Err("the system does not say which time namespace this is")
         }
-        Counters::Os if os::counter_is_faked() => {
+        Counters::Os(_) if os::counter_is_faked() => {
             Err("the clocks of this process are faked: they are not those of other processes")
         }
-        Counters::Os => Ok(()),
+        Counters::Os(_) => Ok(()),
     }
 }
 
 fn tell(shared: &Shared, status: SharingStatus) {
-    let moment = Moment::read(&shared.counters);
+    let moment = Moment::read(|| shared.counters.local());
     note(shared, |state| {
         // What was known as another part.
         if status.part != SharedPart::Writer {

@@ -14,6 +14,7 @@ use super::member::{Follower, Member, Part, Unshared, Writer};
 use super::page::{CounterKind, Identity};
 use super::sharing::Sharing;
 use crate::clock::Clock;
+use crate::counter_choice::CounterChoice;
 use crate::counters::Counters;
 use crate::os::{Door, Gift, Guest, Lifeline, MESSAGE_BYTES, MemoryFile, Seals};
 use crate::server::Server;
@@ -28,6 +29,11 @@ const IDENTITY: Identity = Identity {
     machine: 0,
 };
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The counter that pages are by.
+fn by_system() -> Counters {
+    Counters::of_system(CounterChoice::System)
+}
 
 /// A directory of a test's own, which does not exist yet.
 fn meeting(name: &str) -> PathBuf {
@@ -75,7 +81,7 @@ fn the_first_writes_and_others_follow_until_one_of_them_succeeds_it() {
     let meeting = meeting("parts");
     let first = writer(member(&meeting).join(PATIENCE, None));
     let line = nothing_of_epoch(77);
-    first.shown.page.publish(&line, Counters::Os.reference(), LocalTime::MAX);
+    first.shown.page.publish(&line, by_system().reference(), LocalTime::MAX);
     let serve = || first.serve().unwrap();
     let join = || follower(member(&meeting).join(PATIENCE, None));
     let (second, third) = while_served(serve, || (join(), join()));
@@ -98,7 +104,7 @@ fn a_process_that_never_saw_a_dead_writers_page_begins_another_one() {
     let next = writer(member(&meeting).join(PATIENCE, None));
     assert_eq!((next.shown.generation, next.legacy.is_none()), (2, true));
     let known = next.shown;
-    known.page.publish(&nothing_of_epoch(5), Counters::Os.reference(), LocalTime::MAX);
+    known.page.publish(&nothing_of_epoch(5), by_system().reference(), LocalTime::MAX);
     drop(next);
     let child = writer(member(&meeting).join(PATIENCE, Some(&known)));
     assert_eq!(child.legacy.map(|(mapping, _)| mapping), Some(nothing_of_epoch(5)));

@@ -46,7 +46,8 @@ pub(crate) struct Beat {
     pub(crate) local: LocalTime,
     /// The system's counter that daemons steer.
     pub(crate) monotonic: Option<Span>,
-    /// The processor's own counter, of unknown speed.
+    /// Another counter that nobody steers, of unknown speed: the processor's own, or where that is
+    /// the counter, the kernel's.
     pub(crate) ticks: Option<u64>,
     /// The wall clock.
     pub(crate) wall: SystemTime,
@@ -113,6 +114,60 @@ impl Untold {
             Untold::OtherVersion => "other_version",
             Untold::TooShort => "too_short",
         }
+    }
+}
+
+/// Why the processor's own counter is not the one in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+#[repr(u8)]
+pub(crate) enum Distrust {
+    /// The system's counter was chosen.
+    Chosen = 1,
+    /// The processor, or what is known of it on this system, has none that is of use.
+    Unsuitable,
+    /// The kernel does not make its clocks of it.
+    ClockSource,
+    /// This program may not read it.
+    Forbidden,
+    /// How fast it runs is not known.
+    RateUnknown,
+    /// It ran apart from the kernel's counter.
+    Apart,
+    /// The environment's word for a choice is unknown.
+    Misspelt,
+    /// The clock is shared with other processes, by the system's counter.
+    Shared,
+}
+
+impl Distrust {
+    /// The reason in one word, for the status.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Distrust::Chosen => "chosen",
+            Distrust::Unsuitable => "unsuitable",
+            Distrust::ClockSource => "clock_source",
+            Distrust::Forbidden => "forbidden",
+            Distrust::RateUnknown => "rate_unknown",
+            Distrust::Apart => "apart",
+            Distrust::Misspelt => "misspelt",
+            Distrust::Shared => "shared",
+        }
+    }
+
+    /// The one whose number this is.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        let all = [
+            Distrust::Chosen,
+            Distrust::Unsuitable,
+            Distrust::ClockSource,
+            Distrust::Forbidden,
+            Distrust::RateUnknown,
+            Distrust::Apart,
+            Distrust::Misspelt,
+            Distrust::Shared,
+        ];
+        all.into_iter().find(|why| *why as u8 == number)
     }
 }
 

@@ -6,7 +6,7 @@
 mod common;
 #[cfg(feature = "nts")]
 pub(crate) use common::Deadline;
-pub(crate) use common::{Beat, KernelClock, Life, Line, Slept, Untold, system_now};
+pub(crate) use common::{Beat, Distrust, KernelClock, Life, Line, Slept, Untold, system_now};
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -17,9 +17,10 @@ pub(crate) use linux::Stream;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
     Awaited, Bell, Door, Gift, Guest, HostPage, Lifeline, MESSAGE_BYTES, MemoryFile, Notifier,
-    Received, Seals, Socket, Waiter, Words, beat, boot_id, close_inherited, counter_name,
-    counter_steps_back, has_slept, host_page, kernel_clock, local_now, may_have_slept, receive,
-    since_boot, slept, spawn_quietly, time_namespace, wall_coarse,
+    Received, Seals, Socket, TICKS_NAME, Ticks, Waiter, Words, beat, boot_id, close_inherited,
+    counter_name, counter_steps_back, distrust, has_slept, host_page, kernel_clock, local_now,
+    may_have_slept, raw_now, receive, since_boot, slept, spawn_quietly, time_namespace,
+    wall_coarse,
 };
 
 #[cfg(any(not(target_os = "linux"), test))]
@@ -28,9 +29,10 @@ mod portable;
 pub(crate) use portable::Stream;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{
-    Awaited, Bell, HostPage, Lifeline, Notifier, Socket, Waiter, beat, boot_id, close_inherited,
-    counter_name, counter_steps_back, has_slept, host_page, kernel_clock, local_now,
-    may_have_slept, since_boot, slept, spawn_quietly, time_namespace, wall_coarse,
+    Awaited, Bell, HostPage, Lifeline, Notifier, Socket, TICKS_NAME, Ticks, Waiter, beat, boot_id,
+    close_inherited, counter_name, counter_steps_back, distrust, has_slept, host_page,
+    kernel_clock, local_now, may_have_slept, raw_now, since_boot, slept, spawn_quietly,
+    time_namespace, wall_coarse,
 };
 
 mod stamping;

@@ -16,7 +16,9 @@ use ntp_clock_core::{LocalTime, Span, SystemTime};
 
 #[cfg(feature = "nts")]
 use super::common::Deadline;
-use super::common::{Beat, KernelClock, Life, Line, Received, Slept, Untold, Woken, system_now};
+use super::common::{
+    Beat, Distrust, KernelClock, Life, Line, Received, Slept, Untold, Woken, system_now,
+};
 
 /// Name of the counter, for the status.
 pub(crate) fn counter_name() -> &'static str {
@@ -39,6 +41,11 @@ pub(crate) fn local_now() -> LocalTime {
     static ZERO: OnceLock<Instant> = OnceLock::new();
     let since = ZERO.get_or_init(Instant::now).elapsed();
     LocalTime::from_nanos(Span::from(since).as_nanos())
+}
+
+/// There is no other one that programs share.
+pub(crate) fn raw_now() -> Option<Span> {
+    None
 }
 
 #[inline]
@@ -72,8 +79,38 @@ pub(crate) fn may_have_slept() -> bool {
 }
 
 /// Nothing here lets a thread choose its processor.
-pub(crate) fn counter_steps_back(_turn: usize) -> Span {
+pub(crate) fn counter_steps_back(_counter: impl Fn() -> LocalTime, _turn: usize) -> Span {
     Span::ZERO
+}
+
+/// The processor's own counter is not read here: nothing says whether the system trusts it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ticks {}
+
+impl Ticks {
+    pub(crate) fn find(_trusting: bool) -> Result<Self, Distrust> {
+        Err(Distrust::Unsuitable)
+    }
+
+    #[inline]
+    pub(crate) fn of_scale(_scale: u64) -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn scale(self) -> u64 {
+        match self {}
+    }
+
+    #[inline]
+    pub(crate) fn now(self) -> LocalTime {
+        match self {}
+    }
+}
+
+pub(crate) const TICKS_NAME: &str = "none";
+
+pub(crate) fn distrust() -> Option<Distrust> {
+    Some(Distrust::Unsuitable)
 }
 
 /// No host says anything here.
@@ -129,10 +166,10 @@ impl Notifier {
 }
 
 /// The counter and the wall clock: there is no third one here.
-pub(crate) fn beat() -> Beat {
-    let before = local_now();
+pub(crate) fn beat(counter: impl Fn() -> LocalTime, _by_ticks: bool) -> Beat {
+    let before = counter();
     let wall = system_now();
-    let local = local_now();
+    let local = counter();
     Beat { local, monotonic: None, ticks: None, wall, width: local - before }
 }
 

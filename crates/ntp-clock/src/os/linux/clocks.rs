@@ -18,6 +18,11 @@ pub(crate) fn local_now() -> LocalTime {
     LocalTime::from_nanos(read_clock(ClockId::CLOCK_MONOTONIC_RAW))
 }
 
+/// The same as other programs read it, since boot.
+pub(crate) fn raw_now() -> Option<Span> {
+    clock_gettime(ClockId::CLOCK_MONOTONIC_RAW).ok().map(|time| Span::from_nanos(to_nanos(time)))
+}
+
 /// The wall clock as of the last tick (1 to 10 ms old), which takes no counter to read.
 #[inline]
 pub(crate) fn wall_coarse() -> SystemTime {

@@ -4,20 +4,22 @@
 
 use nix::time::{ClockId, clock_gettime};
 
-use ntp_clock_core::{Span, SystemTime};
+use ntp_clock_core::{LocalTime, Span, SystemTime};
 
 use super::super::common::{Beat, KernelClock};
 use super::clocks::{local_now, to_nanos};
+use super::ticks;
 
-/// The tightest of a few looks: a preemption in between is no difference between counters.
-pub(crate) fn beat() -> Beat {
-    let ticks = processor_counts();
+/// The tightest of a few looks: a preemption in between is no difference between counters. The
+/// counter in use is the processor's own if `by_ticks`.
+pub(crate) fn beat(counter: impl Fn() -> LocalTime, by_ticks: bool) -> Beat {
+    let other = if by_ticks { Other::Kernel } else { Other::beside_kernel() };
     let look = || {
-        let before = local_now();
+        let before = counter();
         let monotonic = read(ClockId::CLOCK_MONOTONIC);
-        let ticks = if ticks { now_ticks() } else { None };
+        let ticks = other.count();
         let wall = read(ClockId::CLOCK_REALTIME).unwrap_or(0);
-        let local = local_now();
+        let local = counter();
         Beat {
             local,
             monotonic: monotonic.map(Span::from_nanos),
@@ -70,31 +72,30 @@ fn is_filtered() -> bool {
     mode.is_some_and(|mode| mode.trim() != "0")
 }
 
-/// Whether the processor's counter is one for all of them and never stops, which the kernel
-/// checks: it takes away one that does not pass.
-fn processor_counts() -> bool {
-    if !cfg!(target_arch = "x86_64") {
-        return false; // Elsewhere it is the counter that the kernel's clocks are made of.
+/// The counter beside the one in use.
+#[derive(Clone, Copy)]
+enum Other {
+    Kernel,
+    Processor,
+    None,
+}
+
+impl Other {
+    /// Elsewhere than on x86-64 the kernel's clocks are made of the processor's counter, always.
+    fn beside_kernel() -> Self {
+        let apart = cfg!(target_arch = "x86_64") && ticks::is_available();
+        if apart { Other::Processor } else { Other::None }
     }
-    let mut allowed: libc::c_int = 0;
-    // SAFETY: the pointer is to a number of ours, which the kernel fills.
-    let asked = unsafe { libc::prctl(libc::PR_GET_TSC, &raw mut allowed) };
-    let sources = || std::fs::read_to_string(SOURCES).unwrap_or_default();
-    asked == 0 && allowed == libc::PR_TSC_ENABLE && sources().split(' ').any(|s| s.trim() == "tsc")
+
+    fn count(self) -> Option<u64> {
+        match self {
+            Other::Kernel => Some(local_now().as_nanos() as u64),
+            Other::Processor => Some(ticks::count()),
+            Other::None => None,
+        }
+    }
 }
 
-#[cfg(target_arch = "x86_64")]
-fn now_ticks() -> Option<u64> {
-    // SAFETY: every x86-64 processor has the instruction, and it is allowed, as asked just before.
-    Some(unsafe { std::arch::x86_64::_rdtsc() })
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn now_ticks() -> Option<u64> {
-    None
-}
-
-const SOURCES: &str = "/sys/devices/system/clocksource/clocksource0/available_clocksource";
 const TIGHT: Span = Span::from_micros(20);
 const LOOKS: usize = 8;
 
@@ -104,9 +105,9 @@ mod tests {
 
     #[test]
     fn the_counters_of_this_machine_run_alike() {
-        let before = beat();
+        let before = beat(local_now, false);
         std::thread::sleep(std::time::Duration::from_millis(50));
-        let after = beat();
+        let after = beat(local_now, false);
         let elapsed = after.local - before.local;
         let steered = after.monotonic.unwrap() - before.monotonic.unwrap();
         let apart = (steered - elapsed).abs() - before.width - after.width;

@@ -1,4 +1,4 @@
-//! Linux: CLOCK_MONOTONIC_RAW, sleep by BOOTTIME - MONOTONIC, a timer that notices when the wall
+//! Linux: CLOCK_MONOTONIC_RAW or the processor's counter, sleep by BOOTTIME - MONOTONIC, a timer that notices when the wall
 //! clock is set, kernel timestamps on the socket.
 
 mod clocks;
@@ -12,6 +12,7 @@ mod processors;
 mod socket;
 #[cfg(feature = "nts")]
 mod stream;
+mod ticks;
 mod timer;
 mod vmclock;
 mod waiter;
@@ -22,7 +23,7 @@ use std::thread::JoinHandle;
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 pub(crate) use clocks::{
-    counter_name, has_slept, local_now, may_have_slept, since_boot, slept, wall_coarse,
+    counter_name, has_slept, local_now, may_have_slept, raw_now, since_boot, slept, wall_coarse,
 };
 pub(crate) use descriptor::close_inherited;
 pub(crate) use door::{Door, Gift, Guest, Lifeline, MESSAGE_BYTES, Received, receive};
@@ -34,6 +35,7 @@ pub(crate) use processors::counter_steps_back;
 pub(crate) use socket::Socket;
 #[cfg(feature = "nts")]
 pub(crate) use stream::Stream;
+pub(crate) use ticks::{TICKS_NAME, Ticks, distrust};
 #[cfg(test)]
 pub(crate) use vmclock::fake::FakeHost;
 pub(crate) use vmclock::{HostPage, host_page};

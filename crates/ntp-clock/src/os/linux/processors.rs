@@ -8,12 +8,10 @@ use nix::unistd::Pid;
 
 use ntp_clock_core::{LocalTime, Span};
 
-use super::clocks::local_now;
-
 /// How far the counter runs back on the way over some of the processors that this thread may run
 /// on, from `turn` on; zero where it does not, and where threads may not choose. What is less than
 /// the way takes, some microseconds, does not show.
-pub(crate) fn counter_steps_back(turn: usize) -> Span {
+pub(crate) fn counter_steps_back(counter: impl Fn() -> LocalTime, turn: usize) -> Span {
     let this_thread = Pid::from_raw(0);
     let Ok(allowed) = sched_getaffinity(this_thread) else { return Span::ZERO };
     let all = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu) == Ok(true));
@@ -24,7 +22,7 @@ pub(crate) fn counter_steps_back(turn: usize) -> Span {
     let hop = |cpu: usize| {
         let mut one = CpuSet::new();
         let chosen = one.set(cpu).and_then(|()| sched_setaffinity(this_thread, &one));
-        chosen.is_ok().then(local_now)
+        chosen.is_ok().then(&counter)
     };
     let way = processors.iter().cycle().skip(turn % processors.len()).take(HOPS);
     let back = most_back(way.filter_map(|cpu| hop(*cpu)));
@@ -51,6 +49,7 @@ const HOPS: usize = 5;
 
 #[cfg(test)]
 mod tests {
+    use super::super::clocks::local_now;
     use super::*;
 
     #[test]
@@ -65,7 +64,7 @@ mod tests {
     fn this_machines_counter_is_one_and_the_thread_may_run_where_it_might_before() {
         let before = sched_getaffinity(Pid::from_raw(0)).unwrap();
         for turn in 0..8 {
-            assert_eq!(counter_steps_back(turn), Span::ZERO);
+            assert_eq!(counter_steps_back(local_now, turn), Span::ZERO);
         }
         assert_eq!(sched_getaffinity(Pid::from_raw(0)).unwrap(), before);
     }
