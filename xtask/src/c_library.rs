@@ -51,16 +51,27 @@ pub(crate) fn run(args: &CLibraryArgs) -> Result<bool> {
 /// be moved: `include/`, `lib/`, `lib/pkgconfig/`, for Windows `bin/`, and the licences. What else is
 /// in it stays.
 pub(crate) fn lay_out(job: &Job, target: Option<&str>, into: &Path) -> Result<()> {
-    let project = job.project();
-    let mut command = cargo(&["rustc", "--package", PACKAGE, "--lib", "--release"]);
+    let mut command = cargo(&["rustc", "--release"]);
     command.args(target.map(|target| format!("--target={target}")));
+    let built = job.project().target(target.unwrap_or("")).join("release");
+    let target = target.map_or_else(host, |target| Ok(target.to_owned()))?;
+    lay_out_by(job, &mut command, &target, &built, into)
+}
+
+/// The same by a `cargo rustc` of the caller's, which builds for `target` and leaves it in `built`.
+pub(crate) fn lay_out_by(
+    job: &Job,
+    command: &mut Command,
+    target: &str,
+    built: &Path,
+    into: &Path,
+) -> Result<()> {
+    command.args(["--package", PACKAGE, "--lib"]);
     // rustc says what a program needs besides the static library.
     job.must(command.args(["--", "--print=native-static-libs", "-Cstrip=symbols"]))?;
     let output = job.output();
     let natives = natives(&output).context("rustc does not say what the static library needs")?;
-    let built = project.target(target.unwrap_or("")).join("release");
-    let target = target.map_or_else(host, |target| Ok(target.to_owned()))?;
-    fill(project, &Files::of(&target)?, &built, natives, into)
+    fill(job.project(), &Files::of(target)?, built, natives, into)
 }
 
 /// The same of what cargo has built for this machine, as tests have it: in the folder `deps`.

@@ -14,17 +14,24 @@ pub(super) struct Member {
     pub(super) path: String,
     pub(super) bytes: Vec<u8>,
     pub(super) executable: bool,
+    /// Where it is another name of a file beside it: that file's name.
+    pub(super) link_to: Option<String>,
 }
 
 impl Member {
     pub(super) fn new(path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
-        Member { path: path.into(), bytes: bytes.into(), executable: false }
+        Member { path: path.into(), bytes: bytes.into(), executable: false, link_to: None }
     }
 
     /// A file of this machine, as `path`.
     pub(super) fn of(path: impl Into<String>, file: &Path) -> Result<Self> {
         let bytes = fs::read(file).with_context(|| format!("{}", file.display()))?;
         Ok(Member::new(path, bytes))
+    }
+
+    /// Another name of a file beside it.
+    pub(super) fn link(path: impl Into<String>, to: impl Into<String>) -> Self {
+        Member { link_to: Some(to.into()), ..Member::new(path, []) }
     }
 
     pub(super) fn executable(self) -> Self {
@@ -44,8 +51,14 @@ pub(super) fn write_tar_gz(to: &Path, mut members: Vec<Member>, epoch_s: u64) ->
         header.set_size(member.bytes.len() as u64);
         header.set_mtime(epoch_s);
         header.set_mode(if member.executable { 0o755 } else { 0o644 });
-        tar.append_data(&mut header, &member.path, member.bytes.as_slice())
-            .with_context(|| member.path.clone())?;
+        match &member.link_to {
+            Some(to) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                tar.append_link(&mut header, &member.path, to)
+            }
+            None => tar.append_data(&mut header, &member.path, member.bytes.as_slice()),
+        }
+        .with_context(|| member.path.clone())?;
     }
     tar.into_inner()?.finish()?;
     Ok(())
@@ -84,14 +97,16 @@ fn of_tar_gz(bytes: &[u8]) -> Result<Vec<Member>> {
     let mut members = Vec::new();
     for entry in tar.entries()? {
         let mut entry = entry?;
-        if !entry.header().entry_type().is_file() {
+        let kind = entry.header().entry_type();
+        if !kind.is_file() && !kind.is_symlink() {
             continue;
         }
+        let link_to = entry.link_name()?.map(|to| to.to_string_lossy().into_owned());
         let path = entry.path()?.to_string_lossy().replace('\\', "/");
         let executable = entry.header().mode()? & 0o111 != 0;
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;
-        members.push(Member { path, bytes, executable });
+        members.push(Member { path, bytes, executable, link_to });
     }
     Ok(members)
 }
@@ -107,7 +122,7 @@ mod tests {
     fn equal_files_are_equal_archives_whatever_their_order() {
         let folder = std::env::temp_dir().join(format!("xtask-archive-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let (a, b) = (Member::new("x/a", "1"), Member::new("x/b", "2").executable());
+        let (a, b) = (Member::new("x/a", "1").executable(), Member::link("x/b", "a"));
         let (one, other) = (folder.join("one.tar.gz"), folder.join("other.tar.gz"));
         write_tar_gz(&one, vec![a.clone(), b.clone()], 1_700_000_000).unwrap();
         write_tar_gz(&other, vec![b.clone(), a.clone()], 1_700_000_000).unwrap();

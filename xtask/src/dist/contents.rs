@@ -208,6 +208,18 @@ pub(super) const PROGRAM: Rules = Rules {
     allowed: &[],
 };
 
+/// The C library's archive, without the folder that all its files are in.
+pub(super) const C_LIBRARY: Rules = Rules {
+    required: &[
+        "include/ntp_clock.h",
+        "lib/libntp_clock*.a",
+        "lib/pkgconfig/ntp-clock.pc",
+        "share/doc/ntp-clock/LICENSE-APACHE",
+        "share/doc/ntp-clock/LICENSE-MIT",
+    ],
+    allowed: &["lib/libntp_clock.so*", "lib/libntp_clock*.dylib", "bin/ntp_clock_c.dll"],
+};
+
 const SHOWN_BYTES: usize = 120;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod archive;
 mod build;
+mod c_library;
 mod compare;
 mod contents;
 mod crates;
@@ -68,17 +69,19 @@ enum Part {
     Crates,
     /// The command for each system, with manual pages and completions
     Programs,
+    /// libntp_clock for C, for each system
+    CLibrary,
     /// Lists of what is inside, in CycloneDX
     Sbom,
 }
 
 impl Part {
     fn needs_python(self) -> bool {
-        matches!(self, Part::Sdist | Part::Wheels | Part::Programs)
+        matches!(self, Part::Sdist | Part::Wheels | Part::Programs | Part::CLibrary)
     }
 
     fn compiles_for_platforms(self) -> bool {
-        matches!(self, Part::Wheels | Part::Programs)
+        matches!(self, Part::Wheels | Part::Programs | Part::CLibrary)
     }
 
     fn lists_what_is_inside(self) -> bool {
@@ -92,6 +95,7 @@ impl Part {
             Part::Npm => npm::build(build),
             Part::Crates => crates::build(build),
             Part::Programs => programs::build(build),
+            Part::CLibrary => c_library::build(build),
             Part::Sbom => sbom::build(build),
         }
     }

@@ -14,6 +14,8 @@ pub(super) struct Platform {
     pub(super) wheel: Option<&'static str>,
     /// Whether the command is built for it: on Linux it is static, and one does for every libc.
     pub(super) program: bool,
+    /// Whether the C library is built for it.
+    pub(super) c_library: bool,
     /// Where it is built.
     from: From,
 }
@@ -66,6 +68,12 @@ impl Platform {
         self.from == From::Linux
     }
 
+    /// What cargo is asked to build for: with zig, for the oldest glibc that Rust supports.
+    pub(super) fn asked_target(&self) -> String {
+        let old = if self.by_zig() && self.target.ends_with("linux-gnu") { ".2.17" } else { "" };
+        format!("{}{old}", self.target)
+    }
+
     /// Whether its programs run on this machine.
     pub(super) fn runs_here(&self) -> bool {
         let system = if self.target.contains("windows") {
@@ -92,12 +100,16 @@ impl Platform {
 }
 
 const fn platform(target: &'static str, from: From) -> Platform {
-    Platform { target, wheel: None, program: false, from }
+    Platform { target, wheel: None, program: false, c_library: false, from }
 }
 
 impl Platform {
     const fn wheel(self, tag: &'static str) -> Self {
         Platform { wheel: Some(tag), ..self }
+    }
+
+    const fn c_library(self) -> Self {
+        Platform { c_library: true, ..self }
     }
 
     const fn program(self) -> Self {
@@ -106,11 +118,11 @@ impl Platform {
 }
 
 const PLATFORMS: &[Platform] = &[
-    platform("x86_64-unknown-linux-gnu", From::Linux).wheel("manylinux2014"),
+    platform("x86_64-unknown-linux-gnu", From::Linux).wheel("manylinux2014").c_library(),
     platform("x86_64-unknown-linux-musl", From::Linux).wheel("musllinux_1_2").program(),
-    platform("aarch64-unknown-linux-gnu", From::Linux).wheel("manylinux2014"),
+    platform("aarch64-unknown-linux-gnu", From::Linux).wheel("manylinux2014").c_library(),
     platform("aarch64-unknown-linux-musl", From::Linux).wheel("musllinux_1_2").program(),
-    platform("x86_64-pc-windows-gnu", From::Linux).wheel("pypi").program(),
-    platform("aarch64-apple-darwin", From::Itself("macos")).wheel("pypi").program(),
-    platform("x86_64-apple-darwin", From::Itself("macos")).wheel("pypi").program(),
+    platform("x86_64-pc-windows-gnu", From::Linux).wheel("pypi").program().c_library(),
+    platform("aarch64-apple-darwin", From::Itself("macos")).wheel("pypi").program().c_library(),
+    platform("x86_64-apple-darwin", From::Itself("macos")).wheel("pypi").program().c_library(),
 ];

@@ -20,7 +20,7 @@ pub(super) fn build(build: &Build) -> Result<Vec<PathBuf>> {
     let programs = build.platforms.iter().filter(|platform| platform.program);
     let mut compiled = Vec::new();
     for platform in programs {
-        let mut command = build.tools.cargo_build(&build.origin, platform);
+        let mut command = build.tools.cargo("build", &build.origin, platform);
         build.job.must(command.args(["--package", "ntp-clock-cli", "--bin", NAME]))?;
         let folder = build.origin.target_dir().join(platform.target).join(PROFILE);
         compiled.push((platform, folder.join(platform.executable(NAME))));

@@ -58,16 +58,16 @@ impl Tools {
         self.python.module(name)
     }
 
-    /// `cargo build`, linked by zig where it links that platform.
-    pub(super) fn cargo_build(&self, origin: &Origin, platform: &Platform) -> Command {
+    /// `cargo build` or `cargo rustc`, linked by zig where it links that platform.
+    pub(super) fn cargo(&self, verb: &str, origin: &Origin, platform: &Platform) -> Command {
         let mut command = if platform.by_zig() {
             let mut zig = self.python.tool("cargo-zigbuild");
-            zig.arg("zigbuild");
+            zig.arg(if verb == "build" { "zigbuild" } else { verb });
             zig
         } else {
-            crate::command::cargo(&["build"])
+            crate::command::cargo(&[verb])
         };
-        command.args(["--locked", "--profile", PROFILE, "--target", platform.target]);
+        command.args(["--locked", "--profile", PROFILE, "--target", &platform.asked_target()]);
         command.env("CARGO_TERM_COLOR", "never");
         origin.apply(&mut command);
         command
