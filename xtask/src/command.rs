@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::project::Project;
+use crate::usage::Usage;
 
 /// What one step of the work runs and shows: commands share its log and its line on the terminal.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub(crate) struct Job<'a> {
     log: PathBuf,
     line: ProgressBar,
     at_low_priority: bool,
+    used: Mutex<Duration>,
 }
 
 /// The terminal's lowest lines: one for each job that runs.
@@ -52,7 +55,7 @@ impl<'a> Job<'a> {
         let line = ProgressBar::new_spinner().with_style(style).with_prefix(name.to_owned());
         let line = lines.0.add(line);
         line.tick();
-        Ok(Job { project, log, line, at_low_priority: false })
+        Ok(Job { project, log, line, at_low_priority: false, used: Mutex::default() })
     }
 
     /// Its commands leave the processor to all that are not so.
@@ -68,6 +71,11 @@ impl<'a> Job<'a> {
     /// The log's path.
     pub(crate) fn log(&self) -> &Path {
         &self.log
+    }
+
+    /// The processor time of the commands that have ended; zero where the system does not say.
+    pub(crate) fn used(&self) -> Duration {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the commands have printed.
@@ -86,8 +94,16 @@ impl<'a> Job<'a> {
     /// Runs a command in the checkout's root to its end; without standard input.
     pub(crate) fn run(&self, command: &mut Command) -> Result<ExitStatus> {
         self.note(&format!("$ {}", shown(command)))?;
-        let (out, err) = (self.append()?, self.append()?);
-        command.current_dir(self.project.path(""));
+        self.run_to(command.current_dir(self.project.path("")), self.append()?)
+    }
+
+    /// Runs one command of several at once, wherever it says: its output goes to a log of its own.
+    pub(crate) fn run_apart(&self, command: &mut Command, log: &Path) -> Result<ExitStatus> {
+        self.run_to(command, File::create(log).with_context(|| format!("{}", log.display()))?)
+    }
+
+    fn run_to(&self, command: &mut Command, out: File) -> Result<ExitStatus> {
+        let err = out.try_clone()?;
         let mut nice;
         let started = if self.at_low_priority && cfg!(unix) {
             nice = at_low_priority(command);
@@ -99,7 +115,13 @@ impl<'a> Job<'a> {
         let mut child =
             started.spawn().with_context(|| format!("cannot run {}", shown(command)))?;
         loop {
-            if let Some(status) = child.try_wait()? {
+            // Read before the child is waited for: then nothing is known of it any more.
+            let usage = Usage::of(child.id());
+            if usage.is_none_or(|usage| usage.has_ended)
+                && let Some(status) = child.try_wait()?
+            {
+                let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+                *used += usage.map(|usage| usage.time).unwrap_or_default();
                 self.line.set_message("");
                 return Ok(status);
             }
@@ -188,7 +210,7 @@ pub(crate) fn answer_of(job: &Job, command: &mut Command) -> Result<String> {
 /// The same command by way of `nice`.
 fn at_low_priority(command: &Command) -> Command {
     let mut nice = Command::new("nice");
-    nice.arg("-n15").arg(command.get_program()).args(command.get_args());
+    nice.arg(format!("-n{LOW_PRIORITY}")).arg(command.get_program()).args(command.get_args());
     for (key, value) in command.get_envs() {
         match value {
             Some(value) => nice.env(key, value),
@@ -225,6 +247,8 @@ fn quoted(word: &OsStr) -> String {
 
 /// Those that make a difference to what is run; the others only say where things are.
 const SHOWN_VARIABLES: [&str; 3] = ["CARGO_TARGET_DIR", "RUSTDOCFLAGS", "RUSTFLAGS"];
+/// So much nicer than what waits, whose clocks are not to be kept waiting, and yet not starved by it.
+const LOW_PRIORITY: i32 = 5;
 const TICK: Duration = Duration::from_millis(100);
 const TAIL_BYTES: u64 = 4096;
 
@@ -246,7 +270,7 @@ mod tests {
         command.env("GIVEN", "x y").current_dir("/");
         let output = at_low_priority(&command).output().unwrap();
         let own = String::from_utf8(Command::new("nice").output().unwrap().stdout).unwrap();
-        let nice = (own.trim().parse::<i32>().unwrap() + 15).min(19);
+        let nice = (own.trim().parse::<i32>().unwrap() + LOW_PRIORITY).min(19);
         assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{nice}\n/\nx y zero\n"));
     }
 }

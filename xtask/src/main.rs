@@ -24,6 +24,7 @@ mod status;
 mod structure;
 mod tally;
 mod test;
+mod usage;
 
 use std::process::ExitCode;
 

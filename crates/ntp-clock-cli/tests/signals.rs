@@ -7,7 +7,7 @@ mod common;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{command, path, piped, run, server};
 use nix::sys::signal::{Signal, kill};
@@ -19,6 +19,15 @@ fn interrupt(child: &Child, signal: Signal) {
     kill(Pid::from_raw(pid), signal).expect("it runs");
 }
 
+/// Waits for what another process does; a busy one may be slow to it.
+fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !happened() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what} in a minute");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn record_ends_with_a_whole_log_and_watch_just_ends() {
     let (_server, address) = server(|_| {});
@@ -26,15 +35,19 @@ fn record_ends_with_a_whole_log_and_watch_just_ends() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let mut child =
             piped(command().args(["--server", &address, "record", "--reads", "1ms"]).arg(&log));
-        std::thread::sleep(Duration::from_millis(1_500));
+        eventually("the log has an exchange", || {
+            std::fs::read_to_string(&log).is_ok_and(|log| log.contains("\"exchange\""))
+        });
         interrupt(&child, signal);
         assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
         let written = std::fs::read_to_string(&log).unwrap();
         assert!(written.contains("\"exchange\"") && written.ends_with("}\n"));
         assert_eq!(run(["replay".as_ref(), log.as_os_str()]).code, Some(0));
+        std::fs::remove_file(&log).unwrap();
 
-        let child = piped(command().args(["--server", &address, "watch", "--interval", "50ms"]));
-        std::thread::sleep(Duration::from_millis(1_000));
+        let mut child =
+            piped(command().args(["--server", &address, "watch", "--interval", "50ms"]));
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         interrupt(&child, signal);
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
@@ -46,8 +59,12 @@ fn all_other_commands_end_by_the_signal() {
     let (_server, address) = server(|b| {
         b.faults.always(Fault::Silence);
     });
-    let commands: [&[&str]; 4] =
-        [&["now", "--server", &address], &["query", &address], &["replay", "-"], &["test-server"]];
+    let commands: [&[&str]; 4] = [
+        &["now", "--timeout", "60s", "--server", &address],
+        &["query", "--timeout", "60s", &address],
+        &["replay", "-"],
+        &["test-server"],
+    ];
     for args in commands {
         let child = piped(command().args(args));
         std::thread::sleep(Duration::from_millis(700));
@@ -64,6 +81,15 @@ fn first_process_of(unshare: &Child) -> Option<Pid> {
     let id = unshare.id();
     let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok().map(Pid::from_raw)
+}
+
+/// Whether a process has a handler of this signal.
+#[cfg(target_os = "linux")]
+fn catches(process: Pid, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.is_some_and(|mask| mask & (1 << (signal as i32 - 1)) != 0)
 }
 
 #[cfg(target_os = "linux")]
@@ -94,7 +120,10 @@ fn every_command_ends_by_a_signal_as_process_1_of_a_container_too() {
     for (args, in_good_order) in commands {
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
             let child = piped(unshare().arg(env!("CARGO_BIN_EXE_ntp-clock")).args(args));
-            std::thread::sleep(Duration::from_millis(700));
+            // Until then the first process of a namespace ignores it.
+            eventually("the command minds the signal", || {
+                first_process_of(&child).is_some_and(|first| catches(first, signal))
+            });
             let first = first_process_of(&child).expect("the command runs");
             kill(first, signal).expect("it runs");
             let code = child.wait_with_output().unwrap().status.code();

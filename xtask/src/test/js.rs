@@ -71,7 +71,7 @@ pub(super) fn node_tests(job: &Job) -> Result<Outcome> {
     let mut command = Command::new("node");
     command
         // Node's own choice is one process fewer than there are cores; most tests wait.
-        .args(["--test", "--test-concurrency=2", "--test-reporter=tap", "js/test/"])
+        .args(["--test", "--test-concurrency=4", "--test-reporter=tap", "js/test/"])
         .env("NTP_TEST_SERVER_BIN", project.program("debug/ntp-test-server"))
         .env("NTP_CLOCK_BIN", project.program("debug/ntp-clock"))
         .env("NTP_CLOCK_REPLAY_WASM", replaying(project));
@@ -98,7 +98,7 @@ pub(super) fn node_tests(job: &Job) -> Result<Outcome> {
 
 /// All tests that a real Chromium runs; those of one file share what they start.
 pub(super) fn chromium_tests(job: &Job) -> Result<Outcome> {
-    run_pytest(job, "chromium", &["tests/e2e", "--numprocesses", "auto", "--dist", "loadfile"])
+    run_pytest(job, "chromium", &["tests/e2e", "--numprocesses", "3", "--dist", "loadfile"])
 }
 
 /// A count at the end of what Node's runner says.

@@ -2,6 +2,7 @@
 
 mod js;
 mod report;
+mod rust;
 mod schedule;
 mod step;
 mod steps;

@@ -15,6 +15,7 @@ pub(super) struct Report {
     /// Step, where its log is, what to show of it.
     failed: Vec<(String, String, String)>,
     skipped: Vec<String>,
+    used: Duration,
 }
 
 impl Report {
@@ -23,7 +24,7 @@ impl Report {
         Report { no_skip, lines: lines.clone(), ..Report::default() }
     }
 
-    /// Prints a step's line and remembers its outcome.
+    /// Prints a step's line, its time and its processor time, and remembers its outcome.
     pub(super) fn add(&mut self, name: &str, job: &Job, outcome: Outcome, took: Duration) {
         let Outcome { mut counts, skips, failures } = outcome;
         if self.no_skip {
@@ -69,7 +70,9 @@ impl Report {
             println!("\nFailed: {}", names.join(", "));
         }
         let Counts { passed, failed, skipped } = self.counts;
-        println!("\n{} in all\n{passed} passed, {failed} failed, {skipped} skipped", seconds(took));
+        let (took, used) = (seconds(took), seconds(self.used));
+        println!("\n{took} in all, {used} of processor time");
+        println!("{passed} passed, {failed} failed, {skipped} skipped");
         failed == 0
     }
 }

@@ -47,8 +47,6 @@ pub(super) enum Lane {
     Computes,
     /// It waits, for clocks, servers and downloads: some at a time.
     Waits,
-    /// It puts load on the whole machine: nothing runs beside it.
-    Alone,
 }
 
 /// What a step cannot do without: a tool, or what another step prepares.

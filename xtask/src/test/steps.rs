@@ -4,11 +4,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::js;
 use super::step::{Lane, Need, Outcome, Part, Run, Step};
+use super::{js, rust};
 use crate::command::{Job, answer, cargo};
 use crate::python::Venv;
-use crate::tally::{Counts, PytestReport, cargo_failures, cargo_skips};
+use crate::tally::{Counts, PytestReport, cargo_failures};
 
 /// All steps. Those that come first start first, of all that may: what much waits for and what takes
 /// long comes before the rest.
@@ -27,26 +27,28 @@ pub(super) const STEPS: &[Step] = &[
     computes("wheel", PYTHON, wheel).needs(&[Need::PythonModule]).prepares(Need::Wheel),
     waits("packages", PYTHON, packages).needs(&[Need::Wheel]).after(&[Need::Npm]),
     computes("wasm", JS, js::wasm).prepares(Need::Wasm),
-    waits("pytest", PYTHON, pytest)
-        .needs(&[Need::PythonModule, Need::Wheel, Need::Programs])
-        // Some of them start Node.
-        .after(&[Need::Npm]),
-    waits("server tests", PYTHON, server_tests).needs(&[Need::PythonModule, Need::Programs]),
     waits("Chromium tests", BROWSER, js::chromium_tests).needs(&[
         Need::PythonModule,
         Need::Programs,
         Need::Npm,
     ]),
+    waits("server tests", PYTHON, server_tests).needs(&[Need::PythonModule, Need::Programs]),
+    waits("slow pytest", PYTHON, slow_pytest)
+        .needs(&[Need::PythonModule, Need::Wheel, Need::Programs])
+        .after(&[Need::Npm]),
+    waits("pytest", PYTHON, pytest)
+        .needs(&[Need::PythonModule, Need::Wheel, Need::Programs])
+        // Some of them start Node.
+        .after(&[Need::Npm]),
+    waits("abuse of the server", PYTHON, abuse).needs(&[Need::PythonModule, Need::Programs]),
     waits("Node tests", JS, js::node_tests)
         .needs(&[Need::Npm, Need::Programs, Need::Wasm])
         .after(&[Need::PythonModule]),
     waits("demo", PYTHON, demo).needs(&[Need::PythonModule, Need::Programs]),
-    computes("Rust test programs", RUST, rust_tests_built).prepares(Need::RustTests),
-    waits("Rust tests", RUST, rust_tests).needs(&[Need::RustTests]),
-    waits("Rust unit tests", RUST, rust_unit_tests).needs(&[Need::RustTests]),
-    waits("Rust examples", RUST, rust_examples).needs(&[Need::RustTests]),
-    // In a target directory of its own, so that the step before does not wait for its lock.
-    computes("loom models", RUST, loom),
+    computes("Rust test programs", RUST, rust::built).prepares(Need::RustTests),
+    waits("Rust tests", RUST, rust::tests).needs(&[Need::RustTests]),
+    computes("Rust examples", RUST, rust::examples).needs(&[Need::RustTests]),
+    computes("loom models", RUST, rust::loom),
     computes("clippy", LINT, clippy).needs(&[Need::Clippy]),
     computes("rustdoc", LINT, rustdoc),
     computes("core without std", RUST, core_without_std),
@@ -60,7 +62,6 @@ pub(super) const STEPS: &[Step] = &[
     computes("prettier", LINT_AND_JS, js::prettier).needs(&[Need::Npm]),
     computes("mypy", LINT_AND_PYTHON, mypy).needs(&[Need::PythonModule]),
     computes("stubtest", LINT_AND_PYTHON, stubtest).needs(&[Need::PythonModule]),
-    alone("abuse of the server", PYTHON, abuse).needs(&[Need::PythonModule, Need::Programs]),
 ];
 
 const LINT: &[Part] = &[Part::Lint];
@@ -80,10 +81,6 @@ const fn computes(name: &'static str, parts: &'static [Part], run: Run) -> Step 
 
 const fn waits(name: &'static str, parts: &'static [Part], run: Run) -> Step {
     Step { lane: Lane::Waits, ..computes(name, parts, run) }
-}
-
-const fn alone(name: &'static str, parts: &'static [Part], run: Run) -> Step {
-    Step { lane: Lane::Alone, ..computes(name, parts, run) }
 }
 
 impl Step {
@@ -134,29 +131,6 @@ fn programs(job: &Job) -> Result<Outcome> {
     compiles(job, command.args(["--example", "truth"]))
 }
 
-fn rust_tests_built(job: &Job) -> Result<Outcome> {
-    compiles(job, cargo(RUST_TESTS).arg("--no-run"))
-}
-
-/// The programs of `tests/`, which run one after another: beside them run the unit tests and the
-/// documentation's examples.
-fn rust_tests(job: &Job) -> Result<Outcome> {
-    let mut command = cargo(RUST_TESTS);
-    // As others have it, made here: its tests would wait for cargo's lock.
-    let (project, c_library) = (job.project(), job.project().work("c-library"));
-    crate::c_library::lay_out_built(project, &project.target("debug/deps"), &c_library)?;
-    command.env("NTP_CLOCK_C_LIBRARY", c_library);
-    cargo_test(job, command.args(["--no-fail-fast", "--test", "*"]))
-}
-
-fn rust_unit_tests(job: &Job) -> Result<Outcome> {
-    cargo_test(job, cargo(RUST_TESTS).args(["--no-fail-fast", "--lib", "--bins"]))
-}
-
-fn rust_examples(job: &Job) -> Result<Outcome> {
-    cargo_test(job, cargo(RUST_TESTS).args(["--no-fail-fast", "--doc"]))
-}
-
 /// A target that has no std at all proves that nothing in the core uses it.
 fn core_without_std(job: &Job) -> Result<Outcome> {
     checks_for(job, "ntp-clock-core", "thumbv7em-none-eabihf")
@@ -176,16 +150,6 @@ fn clock_for_windows(job: &Job) -> Result<Outcome> {
 
 fn clock_for_macos(job: &Job) -> Result<Outcome> {
     checks_for(job, "ntp-clock", "aarch64-apple-darwin")
-}
-
-/// Every order in which threads can see each other's writes, for the code that has no locks.
-/// Optimised, because there are many orders; in a target directory of its own, because everything
-/// is built with another configuration.
-fn loom(job: &Job) -> Result<Outcome> {
-    let args = ["test", "--release", "--package", "ntp-clock-models"];
-    let mut command = cargo(&args);
-    command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", job.project().target("loom"));
-    cargo_test(job, &mut command)
 }
 
 fn python_environment(job: &Job) -> Result<Outcome> {
@@ -262,17 +226,24 @@ fn stubtest(job: &Job) -> Result<Outcome> {
 }
 
 fn pytest(job: &Job) -> Result<Outcome> {
-    run_pytest(job, "pytest", &["tests/python", "--numprocesses", "auto"])
+    run_pytest(job, "pytest", &["tests/python", "-m", "not slow", "--numprocesses", "3"])
+}
+
+/// Apart, so that none of them begins when all others have ended.
+fn slow_pytest(job: &Job) -> Result<Outcome> {
+    let beside = ["--numprocesses", "6", "--maxschedchunk", "1"];
+    run_pytest(job, "slow", &[["tests/python", "-m", "slow"].as_slice(), &beside].concat())
 }
 
 /// The reference server, as real processes, with real Redis and PostgreSQL.
 fn server_tests(job: &Job) -> Result<Outcome> {
-    let beside = ["--numprocesses", "auto", "--dist", "loadfile"];
+    // In the order that `tests/server/conftest.py` gives them.
+    let beside = ["--numprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"];
     let without = ["tests/server", "--ignore", ABUSE];
     run_pytest(job, "server", &[without.as_slice(), &beside].concat())
 }
 
-/// Load that says little where other tests take the machine's time.
+/// A minute of strangers, spoilt frames and cut links.
 fn abuse(job: &Job) -> Result<Outcome> {
     run_pytest(job, "abuse", &[ABUSE])
 }
@@ -341,5 +312,3 @@ fn checks_for(job: &Job, package: &str, target: &str) -> Result<Outcome> {
 }
 
 const ABUSE: &str = "tests/server/test_abuse.py";
-/// What is tested, built and run by the same words.
-const RUST_TESTS: &[&str] = &["test", "--workspace", "--all-features"];
