@@ -8,15 +8,16 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseServer, unusable } from '../src/server.js';
 import {
+    ROOT,
     clockOf,
     eventually,
-    firstRoundOver,
     faultyServer,
+    firstRoundOver,
     freeUdpPort,
     gathered,
     pause,
-    ROOT,
     runNode,
+    syncs,
 } from './support.mjs';
 
 const vectors = (name) => JSON.parse(readFileSync(join(ROOT, 'tests/vectors', name), 'utf8')).cases;
@@ -138,7 +139,7 @@ test('an address is kept while it answers, however the name turns, and its end i
     const asked = counts[addresses.indexOf(other)];
     for (let rounds = 0; rounds < 2; rounds++) {
         await pause(2500);
-        assert.equal(await clock.sync(), true);
+        await syncs(clock);
     }
     assert.deepEqual([counts[addresses.indexOf(other)], moves, epochs], [asked, [], []]);
     assert.equal(clock.getStatus().address, kept);
@@ -175,7 +176,7 @@ test('searches that hang do not add up, and the reason is in the status', async 
     const searches = resolving(t, 'hangs.example', () => new Promise(() => {}));
     const clock = clockOf(t, { source: 'hangs.example' });
     const failed = gathered(clock, 'fail');
-    assert.ok(await eventually(() => failed.length >= 2, 10_000));
+    assert.ok(await eventually(() => failed.length >= 2));
     assert.equal(searches(), 1);
     const { code, error } = failed[0];
     assert.equal(code, 'no_address');
@@ -206,7 +207,7 @@ test('what one server forbids is nothing to another', async (t) => {
     assert.equal(await clock.sync(), false);
     assert.equal(clock.getStatus().requests, 1);
     clock.configure({ source: await faultyServer(t) });
-    assert.equal(await clock.sync(), true);
+    await syncs(clock);
     assert.equal(clock.getStatus().lastErrorCode, null);
 });
 

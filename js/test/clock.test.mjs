@@ -3,15 +3,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+    ManualClock,
+    NTPClock,
     clockOf,
     eventually,
     faultyServer,
     gathered,
     honest,
-    ManualClock,
-    NTPClock,
     relay,
     runNode,
+    syncs,
     truth,
     underClocks,
 } from './support.mjs';
@@ -40,7 +41,7 @@ test('a stamp has a counter, its name and the reading of one moment, also withou
     assert.notEqual(clockOf(t, { source: '127.0.0.1:1' }).stamp().counter, before.counter);
 
     const synced = clockOf(t, { relay: (await relay(t, reply)).http });
-    assert.equal(await synced.sync(), true);
+    await syncs(synced);
     const { counterNs, reading } = synced.stamp();
     const dated = synced.at(Number(counterNs) / 1e6);
     // The counter is cut off to whole nanoseconds, a double of a date to 1/4 us.
@@ -145,7 +146,7 @@ test('readings never decrease within an epoch, and a step of the wall clock ends
     const { clocks, NTPClock: Class } = await underClocks();
     const clock = clockOf(t, { relay: (await relay(t, reply)).http }, Class);
     const epochs = gathered(clock, 'epoch');
-    assert.equal(await clock.sync(), true);
+    await syncs(clock);
     const before = clock.read();
     for (let i = 0, last = 0; i < 100_000; i++) {
         const now = clock.now();
@@ -178,7 +179,7 @@ test('a process stopped past the end of its readings has no reading and says why
         return seen;
     });
     const clock = clockOf(t, { relay: http }, Class);
-    assert.equal(await clock.sync(), true);
+    await syncs(clock);
     const { epoch } = clock.read();
     // As after SIGSTOP and SIGCONT: both clocks have gone on, and no timer has fired yet.
     const { wall, local } = clocks;
@@ -198,7 +199,7 @@ test('a process stopped past the end of its readings has no reading and says why
 test('a status is of one moment', async (t) => {
     const { clocks, NTPClock: Class } = await underClocks();
     const clock = clockOf(t, { relay: (await relay(t, reply)).http }, Class);
-    assert.equal(await clock.sync(), true);
+    await syncs(clock);
     // Each look is 3 ms after the one before: two looks at one clock would differ by that.
     const { wall, local } = clocks;
     let looks = 0;
@@ -214,7 +215,7 @@ test('a status is of one moment', async (t) => {
 test('a reader held up between the two counters still reads, in the same epoch', async (t) => {
     const { clocks, NTPClock: Class } = await underClocks();
     const clock = clockOf(t, { relay: (await relay(t, reply)).http }, Class);
-    assert.equal(await clock.sync(), true);
+    await syncs(clock);
     const { epoch } = clock.read();
     const real = clocks.wall;
     for (const read of [() => clock.read(), () => clock.now(), () => clock.at(0)]) {
@@ -235,7 +236,7 @@ test('a clock that is stopped asks no more by itself, only on command', async (t
     clock.stopAutoSync();
     await new Promise((resolve) => setTimeout(resolve, 300));
     assert.equal(asked, 0);
-    assert.equal(await clock.sync(), true);
+    await syncs(clock);
     assert.ok(asked > 1);
 });
 
@@ -261,7 +262,7 @@ test('a listener that takes its time holds up nobody who waits', async (t) => {
     assert.equal(await clock.waitSynced({ timeout: 60_000 }), true);
     assert.equal(blocked, 0);
     assert.ok(await eventually(() => blocked >= 1));
-    assert.equal(await clock.sync(), true);
+    await syncs(clock);
     const before = blocked;
     assert.ok(await eventually(() => blocked > before || blocked >= 2));
 });
@@ -277,7 +278,7 @@ test('a listener that stops the event or throws keeps nobody waiting', async (t)
          for (const type of ['reading', 'sync']) clock.addEventListener(type, listener);
          const answers = [await clock.waitSynced({ timeout: 60_000 }), await clock.sync()];
          // The event comes at the round's end, for which sync() does not wait.
-         for (const end = Date.now() + 5000; !thrown.length && Date.now() < end; )
+         for (const end = Date.now() + 60_000; !thrown.length && Date.now() < end; )
              await new Promise((resolve) => setTimeout(resolve, 10));
          console.log(JSON.stringify([answers, [...new Set(thrown)]]))`,
     );
@@ -287,7 +288,7 @@ test('a listener that stops the event or throws keeps nobody waiting', async (t)
 
 test('another way to the time begins another epoch, and says so', async (t) => {
     const clock = clockOf(t, { relay: (await relay(t, reply)).http });
-    assert.equal(await clock.sync(), true);
+    await syncs(clock);
     const other = await relay(t, (id, received) => ({ ...reply(id, received), server: 'other' }));
     const epochs = gathered(clock, 'epoch');
     clock.configure({ relay: other.http });
@@ -302,7 +303,7 @@ test('the way that is in use, configured again, changes nothing', async (t) => {
     let asked = 0;
     const { http } = await relay(t, (id, received) => (asked++, reply(id, received)));
     const clock = clockOf(t, { relay: http });
-    assert.equal(await clock.sync(), true);
+    await syncs(clock);
     const [before, seen, requests] = [clock.read(), gathered(clock, 'epoch', 'fail'), asked];
     for (const same of [http, `${http}/`, `${http}/#part`]) clock.configure({ relay: same });
     const after = clock.read();

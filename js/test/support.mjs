@@ -51,6 +51,14 @@ export async function eventually(happened, withinMs = 60_000) {
     return false;
 }
 
+/** Asks until a round is answered: on a busy machine one may get no reply. */
+export async function syncs(clock) {
+    for (const ends = Date.now() + 60_000; Date.now() < ends; ) {
+        if (await clock.sync()) return;
+    }
+    assert.fail(`no round is answered: ${JSON.stringify(clock.getStatus())}`);
+}
+
 /** The first round is over, its spread requests too, which `sync()` does not wait for. */
 export async function firstRoundOver(clock) {
     const synced = gathered(clock, 'sync');

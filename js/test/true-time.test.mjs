@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
-import { clockOf, honest, ManualClock, relay, truth } from './support.mjs';
+import { ManualClock, clockOf, honest, relay, syncs, truth } from './support.mjs';
 
 const TIME = 1_759_639_032_000;
 
@@ -87,7 +87,7 @@ test('a wait ends at its timeout, at once where it would be in vain, and when it
 test('no wait of many returns before its time has passed by the truth', async (t) => {
     const reply = (id, received) => ({ ...honest(received), request_id: id });
     const clock = clockOf(t, { relay: (await relay(t, reply)).http });
-    assert.equal(await clock.sync(), true);
+    await syncs(clock);
     const commit = async (of) => {
         const time = clock.latest() + (of % 7);
         const reading = await clock.waitUntilPast(time, { timeout: 30_000 });

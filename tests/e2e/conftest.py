@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-# Chrony and patience are those of Python's tests, the server and its devices those of the server's.
+# Time servers are those of Python's tests, the server and its devices those of the server's.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 sys.path.append(str(Path(__file__).resolve().parents[1] / "server"))
 # Before the clock is imported anywhere: tests leave the Internet alone.
 os.environ["PORTACODE_NTP_SERVER"] = "127.0.0.1:1"
 
-from ports import free_port
+from pages import PATIENCE_MS
 from site_server import Site
 from standin import StandIn
-from support import Chrony
+from support import FaultyServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,8 +40,6 @@ ARGUMENTS = (
     # Against a stand-in, and never the real one.
     "--host-resolver-rules=MAP cloudflare.com 127.0.0.1:{port}",
 )
-#: Of what a page is to show: a busy machine may be slow to it.
-PATIENCE_MS = 60_000
 #: Opens for every test: functions that its scripts use.
 PROBE = (Path(__file__).parent / "probe.js").read_text()
 
@@ -135,20 +133,23 @@ def stand_in() -> Iterator[StandIn]:
 
 
 @pytest.fixture(scope="session")
-def chrony(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a chronyd that tells this machine's wall clock."""
-    server = Chrony(tmp_path_factory.mktemp("chrony"), free_port())
-    server.start()
+def time_server() -> Iterator[str]:
+    """Address of a server that tells this machine's wall clock."""
+    server = FaultyServer()
     yield server.address
     server.stop()
 
 
 @pytest.fixture(scope="session")
-def site(chrony: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
+def site(
+    time_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Site]]:
     """Starts a Django site: `site(storage=..., server="uvicorn")`; one for each kind."""
     started: dict[tuple[str, str, str], Site] = {}
 
-    def start(storage: str = "plain", server: str = "uvicorn", ntp_server: str = chrony) -> Site:
+    def start(
+        storage: str = "plain", server: str = "uvicorn", ntp_server: str = time_server
+    ) -> Site:
         kind = (storage, server, ntp_server)
         if kind not in started:
             started[kind] = Site(tmp_path_factory.mktemp("site"), *kind)

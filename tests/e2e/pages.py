@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
     from standin import StandIn
 
+#: Of what a page is to show: a busy machine may be slow to it.
+PATIENCE_MS = 60_000
 #: Date.now() in Chromium is right to so much at its turn, and so is what is read then.
 COARSE_MS = 0.2
 
@@ -39,24 +41,24 @@ def opened(page: Page, stand_in: StandIn, script: str = "", **options: str) -> N
     page.wait_for_function("window.clock")
 
 
-def synced(page: Page, within_ms: int = 10_000) -> bool:
+def synced(page: Page, within_ms: int = PATIENCE_MS) -> bool:
     return bool(page.evaluate(f"clock.waitSynced({{ timeout: {within_ms} }})"))
+
+
+def regained(page: Page) -> bool:
+    """Whether a round is answered, of some: on a busy machine one may get no reply."""
+    script = "for (let i = 0; i < 10; i++) if (await clock.sync()) return true; return false;"
+    return bool(page.evaluate(f"(async () => {{ {script} }})()"))
 
 
 def settled(page: Page) -> None:
     """To the end of a round with a believed reply, of which `sync()` does not wait for the last."""
-    assert page.evaluate("clock.sync()") is True, status(page)
+    assert regained(page), status(page)
     # While a round is under way the next one is due no later than its replies.
     over = (
         "const s = clock.getStatus(); return Date.parse(s.nextSync) > Date.parse(s.lastSync) + 1000"
     )
     page.wait_for_function(f"() => {{ {over}; }}")
-
-
-def regained(page: Page) -> bool:
-    """Whether it is synchronised again, within some rounds."""
-    script = "for (let i = 0; i < 10; i++) if (await clock.sync()) return true; return false;"
-    return bool(page.evaluate(f"(async () => {{ {script} }})()"))
 
 
 def sharp(page: Page, within_ms: float) -> None:

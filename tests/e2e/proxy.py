@@ -42,7 +42,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._run, args=(ready, listening), daemon=True)
         self._ports: list[int] = []
         self._thread.start()
-        assert ready.wait(10), "the proxy does not start"
+        assert ready.wait(60), "the proxy does not start"
 
     def url(self, path: str, *, scheme: str) -> str:
         return self.urls(path, scheme=scheme)[0]
@@ -52,7 +52,7 @@ class Proxy:
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
 
     def _run(self, ready: threading.Event, listening: int) -> None:
         async def listen() -> None:

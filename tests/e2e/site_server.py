@@ -51,7 +51,7 @@ class Site:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not self._answers():
             written = self._log.read_text()
             assert self._process.poll() is None, written

@@ -118,7 +118,7 @@ class StandIn:
     def close(self) -> None:
         self._server.should_exit = True
         self._server.force_exit = True
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
 
     def url(self, path: str = "/", *, scheme: str = "http") -> str:
         return f"{scheme}{'s' if self._tls else ''}://127.0.0.1:{self.port}{path}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from pages import configured, opened, status, synced
+from pages import configured, opened, regained, status, synced
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -95,4 +95,4 @@ def test_a_socket_that_the_browser_forbids_fails_the_attempt_and_the_next_way_wo
 
 def test_a_relays_url_may_name_a_part_of_a_document(page: Page, stand_in: StandIn) -> None:
     opened(page, stand_in, relay=f"{stand_in.ws}#part")
-    assert page.evaluate("clock.sync()") is True
+    assert regained(page)

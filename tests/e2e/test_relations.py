@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,6 +41,8 @@ def dashboard(page: Page, system: System) -> Page:
     for name in ("This browser", *DEVICES):
         expect(clock(page, name).locator(".state")).to_have_text("synchronised")
         expect(link(page, name)).to_contain_text("Round trip", ignore_case=True)
+        # Exchanges that were kept waiting bound less than those that follow.
+        eventually(partial(is_well_known, page, name))
     return page
 
 
@@ -47,6 +50,17 @@ def link(page: Page, name: str) -> Locator:
     """What a clock's card says of its link."""
     found: Locator = clock(page, name).locator(".link")
     return found
+
+
+def is_well_known(page: Page, name: str) -> bool:
+    """Whether its link is known better than two readings would tell."""
+    return ms(facts_of(page, name)["Known to within"]) < ALONE_MS
+
+
+def facts_of(page: Page, name: str) -> dict[str, str]:
+    """What it says, by its names."""
+    facts = link(page, name)
+    return dict(zip(facts.locator("dt").all_inner_texts(), facts.locator("dd").all_inner_texts()))
 
 
 def asked(page: Page, *devices: str) -> None:

@@ -147,7 +147,6 @@ def test_a_page_compares_its_counter_with_the_servers_and_what_is_known_is_true(
 
     known = eventually(link)
     assert known["restarts"] == 0
-    assert known["width_ms"] < 100
     coarse_ms = stamp["resolutionNs"] / 1e6
     least_ms = (int(stamp["counterNs"]) - after_ns) / 1e6 - coarse_ms
     most_ms = (int(stamp["counterNs"]) - before_ns) / 1e6 + coarse_ms
@@ -187,7 +186,7 @@ def test_a_browser_that_was_asleep_has_another_counter_and_soon_another_link(
     known = eventually(lambda: link(before))
     page.evaluate("window.slept = 60000")
     after = eventually(lambda: name if (name := counter()) != before else None)
-    anew = eventually(lambda: link(after), within_s=20)
+    anew = eventually(lambda: link(after))
     assert known["restarts"] == anew["restarts"] == 0
     # It counts on, under another name: what was learnt of both is true of one counter.
     assert anew["lower_ms"] <= known["upper_ms"] + 50

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from support import ROOT, environment, eventually
+from support import PATIENCE_S, ROOT, environment, eventually
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
@@ -79,7 +79,7 @@ class Gateway:
         return f"ws://127.0.0.1:{self._port}"
 
     def send(self, frame: str | bytes | dict[str, Any]) -> None:
-        assert eventually(lambda: self._connection is not None, within_s=30), "no device"
+        assert eventually(lambda: self._connection is not None), "no device"
         assert self._connection is not None
         self._connection.send(json.dumps(frame) if isinstance(frame, dict) else frame)
 
@@ -89,7 +89,7 @@ class Gateway:
         self.send({**message, "command": name, "payload": payload, "trace": {}, **more})
         return request_id
 
-    def response(self, request_id: str, within_s: float = 10) -> dict[str, Any]:
+    def response(self, request_id: str, within_s: float = PATIENCE_S) -> dict[str, Any]:
         arrived = eventually(lambda: request_id in self.responses, within_s)
         assert arrived, (request_id, list(self.responses))
         return self.responses[request_id]
@@ -97,7 +97,7 @@ class Gateway:
     def ask(self, name: str, payload: object = None, **more: Any) -> dict[str, Any]:
         return self.response(self.command(name, payload, **more))
 
-    def connected(self, times: int, within_s: float = 15) -> bool:
+    def connected(self, times: int, within_s: float = PATIENCE_S) -> bool:
         return eventually(lambda: len(self.hellos) >= times, within_s)
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -182,15 +182,15 @@ class Device:
         self._log.seek(0)
         return self._log.read()
 
-    def says(self, text: str, within_s: float = 10) -> bool:
+    def says(self, text: str, within_s: float = PATIENCE_S) -> bool:
         return eventually(lambda: text in self.log, within_s)
 
-    def ended(self, within_s: float = 20) -> Ended:
+    def ended(self, within_s: float = PATIENCE_S) -> Ended:
         code = self.process.wait(timeout=within_s)
         return Ended(code, self.log)
 
     def end(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=PATIENCE_S)
         self._log.close()

@@ -63,7 +63,7 @@ class Authority:
             cwd=self._folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert ran.returncode == 0, ran.stderr

@@ -37,14 +37,14 @@ class WebServer(NamedTuple):
     port: int
 
     def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             return ask(connection, path, method, **headers)
         finally:
             connection.close()
 
     def connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
 
     def socket(self, path: str, **options: Any) -> ClientConnection:
         options.setdefault("proxy", None)
@@ -98,7 +98,7 @@ def serving(command: list[str], ntp_server: str, **settings: Any) -> Iterator[We
         text=True,
     )
     try:
-        up = eventually(lambda: _listens(port) or process.poll() is not None, within_s=40)
+        up = eventually(lambda: _listens(port) or process.poll() is not None)
         assert up, "the server does not listen"
         assert process.poll() is None, process.communicate()[0]
         yield WebServer(port)
@@ -115,7 +115,7 @@ def serving(command: list[str], ntp_server: str, **settings: Any) -> Iterator[We
 
 def synchronised(server: WebServer, path: str) -> bool:
     """Waits until the relay's clock has the time."""
-    return eventually(lambda: server.get(f"{path}?request_id=first").status == 200, within_s=30)
+    return eventually(lambda: server.get(f"{path}?request_id=first").status == 200)
 
 
 def _listens(port: int) -> bool:
@@ -127,5 +127,5 @@ def _listens(port: int) -> bool:
 
 
 def truth_ms() -> float:
-    """This machine's wall clock, which chrony tells."""
+    """This machine's wall clock, which the time server tells."""
     return time.time_ns() / 1e6

@@ -7,7 +7,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING
 
-from support import PACKAGE
+from support import PACKAGE, eventually, quickest_s
 
 from portacode.utils.ntp_clock import NTPClock
 
@@ -18,34 +18,44 @@ if TYPE_CHECKING:
 
 
 def test_the_first_reading_is_there_one_round_trip_after_the_start(chrony: str) -> None:
-    took = []
-    for _ in range(5):
+    def first_reading_s() -> float:
         started = time.perf_counter()
         clock = NTPClock(chrony)
-        assert clock.wait_synced(30)
-        took.append(time.perf_counter() - started)
+        assert clock.wait_synced(60)
+        took_s = time.perf_counter() - started
         assert clock.read() is not None
+        return took_s
+
     # A round trip on loopback takes 0.1 ms, making a clock and its threads somewhat more.
-    assert min(took) < 0.02, took
+    assert quickest_s(first_reading_s, 0.02) < 0.02
 
 
 def test_every_reading_is_within_its_max_error_and_the_median_within_100_us(chrony: str) -> None:
     clock = NTPClock(chrony, sync_interval=1)
-    assert clock.wait_synced(30)
-    errors_ns = []
-    ends = time.monotonic() + 10
-    while time.monotonic() < ends:
-        before = time.time_ns()
-        reading = clock.read()
-        after = time.time_ns()
-        assert reading is not None
-        assert before - reading.max_error_ns <= reading.time_ns <= after + reading.max_error_ns
-        errors_ns.append(abs(reading.time_ns - (before + after) // 2))
-        time.sleep(0.001)
-    assert statistics.median(errors_ns) < 100_000
+    assert clock.wait_synced(60)
+
+    def median_ns() -> float:
+        errors_ns = []
+        ends = time.monotonic() + 5
+        while time.monotonic() < ends:
+            before = time.time_ns()
+            reading = clock.read()
+            after = time.time_ns()
+            assert reading is not None
+            assert before - reading.max_error_ns <= reading.time_ns <= after + reading.max_error_ns
+            errors_ns.append(abs(reading.time_ns - (before + after) // 2))
+            time.sleep(0.001)
+        return statistics.median(errors_ns)
+
+    # Longer where replies were kept waiting: only a quick one tells the time so well.
+    assert eventually(lambda: median_ns() < 100_000)
 
 
-def test_the_status_of_a_synchronised_clock_tells_everything(chrony: str, synced: NTPClock) -> None:
+def test_the_status_of_a_synchronised_clock_tells_everything(chrony: str) -> None:
+    synced = NTPClock(chrony)
+    assert synced.wait_synced(60)
+    # The first reply may have been kept waiting; later ones tell more.
+    assert eventually(lambda: (synced.get_status()["max_error_ms"] or 100) < 100)
     status = synced.get_status()
     assert status["state"] == "synchronised"
     assert 0 < (status["est_error_ms"] or 0) <= (status["max_error_ms"] or 0) < 100
@@ -74,11 +84,12 @@ def test_every_key_of_the_status_is_declared_and_no_other(synced: NTPClock) -> N
 def test_events_captured_before_the_first_reply_are_dated_afterwards(
     faulty_server: Callable[..., FaultyServer],
 ) -> None:
-    server = faulty_server("--delay-to-client", "200ms")
+    server = faulty_server("--fault", "silence")
     clock = NTPClock(server.address)
     early, early_time = time.perf_counter_ns(), time.time_ns()
     assert clock.at_perf_counter_ns(early) is None, "no reply yet, no guess"
-    assert clock.wait_synced(30)
+    server.change("silence off")
+    assert clock.wait_synced(60)
     late, late_time = time.perf_counter_ns(), time.time_ns()
     for counter, truth in ((early, early_time), (late, late_time)):
         reading = clock.at_perf_counter_ns(counter)

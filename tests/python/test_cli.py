@@ -32,7 +32,7 @@ def start(*arguments: str, server: str) -> subprocess.Popen[str]:
 
 def run(*arguments: str, server: str) -> tuple[int, str, str]:
     with start(*arguments, server=server) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         return process.returncode, out, err
 
 
@@ -45,12 +45,12 @@ def test_it_is_installed_and_tells_the_package_s_version(silent: str) -> None:
     assert (ran.code, ran.out) == (0, version)
 
 
-def test_it_tells_the_time_of_the_server_that_the_variable_names(chrony: str) -> None:
-    code, out, err = run("now", "--format", "json", server=chrony)
+def test_it_tells_the_time_of_the_server_that_the_variable_names(time_server: str) -> None:
+    code, out, err = run("now", "--format", "json", server=time_server)
     assert (code, err) == (0, "")
     printed = json.loads(out)
     assert abs(printed["time_ns"] - time.time_ns()) < 2e9
-    assert printed["server"] == chrony
+    assert printed["server"] == time_server
 
 
 def test_its_exit_status_tells_why_it_failed(silent: str, tmp_path: Path) -> None:
@@ -88,32 +88,32 @@ def test_ctrl_c_ends_it_by_the_signal_and_without_a_traceback(
     with process:
         comes_to_wait(process.pid)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
     os.close(writing)
     assert (process.returncode, err) == (-signal.SIGINT, b"")
 
 
-def test_ctrl_c_ends_a_recording_well(chrony: str, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_recording_well(time_server: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
 
     def has_recorded() -> bool:
         text = log.read_text() if log.exists() else ""
         return text.count('"read"') > 60 and '"exchange"' in text
 
-    with start("record", str(log), "--reads", "5ms", server=chrony) as process:
-        assert eventually(has_recorded, within_s=60)
+    with start("record", str(log), "--reads", "5ms", server=time_server) as process:
+        assert eventually(has_recorded)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
     assert (process.returncode, "exchanges" in err) == (0, True), err
-    code, out, _ = run("replay", str(log), server=chrony)
+    code, out, _ = run("replay", str(log), server=time_server)
     assert (code, out.count("\n") > 50) == (0, True)
 
 
-def test_a_closed_pipe_is_no_error(chrony: str) -> None:
-    with start("watch", "--interval", "1ms", server=chrony) as process:
+def test_a_closed_pipe_is_no_error(time_server: str) -> None:
+    with start("watch", "--interval", "1ms", server=time_server) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr is not None
         assert process.stderr.read() == ""
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0

@@ -42,13 +42,13 @@ class Logged(logging.Handler):
 
 logging.getLogger("portacode").addHandler(Logged())
 logging.getLogger("portacode").setLevel(logging.DEBUG)
-assert ntp_clock.wait_synced(30)
+assert ntp_clock.wait_synced(60)
 os.closerange(3, 256)
 files = own_files()
 lines.clear()
 began_s, process_s = time.monotonic(), time.process_time()
-assert ntp_clock.sync()
-deadline = began_s + 15
+assert any(ntp_clock.sync() for _ in range(10))
+deadline = began_s + 60
 while not lines and time.monotonic() < deadline:
     time.sleep(0.1)
 assert lines, "events are logged again"
@@ -58,14 +58,14 @@ untouched(files)
 """
 
 DAEMON = f"""{FILES}
-assert ntp_clock.wait_synced(30)
+assert ntp_clock.wait_synced(60)
 child = os.fork()
 if child == 0:
     try:
         os.closerange(3, 256)
         files = own_files()
         assert ntp_clock.now_ms() is not None
-        assert ntp_clock.sync()
+        assert any(ntp_clock.sync() for _ in range(10))
         time.sleep(0.5)
         untouched(files)
         os._exit(0)
@@ -73,7 +73,7 @@ if child == 0:
         print(error, file=sys.stderr)
         os._exit(1)
 assert os.waitpid(child, 0)[1] == 0
-assert ntp_clock.sync()
+assert any(ntp_clock.sync() for _ in range(10))
 """
 
 EXHAUSTED = f"""{FILES}
@@ -89,8 +89,8 @@ status = clock.get_status()
 assert status["last_error_code"] == "no_resources", status
 assert not status["is_synced"] and status["state"] != "synchronised", status
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-assert clock.wait_synced(30) is True, clock.get_status()
-assert clock.sync() is True
+assert clock.wait_synced(60) is True, clock.get_status()
+assert any(clock.sync() for _ in range(10))
 """
 
 

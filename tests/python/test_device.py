@@ -35,11 +35,11 @@ def gateway() -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def start(gateway: Gateway, chrony: str, tmp_path: Path) -> Iterator[Start]:
+def start(gateway: Gateway, time_server: str, tmp_path: Path) -> Iterator[Start]:
     """Starts devices with these arguments, connected where the gateway lets them."""
     devices: list[Device] = []
 
-    def start(*arguments: str, ntp_server: str = chrony, **variables: str) -> Device:
+    def start(*arguments: str, ntp_server: str = time_server, **variables: str) -> Device:
         devices.append(Device(gateway, ntp_server, tmp_path, *arguments, **variables))
         return devices[-1]
 
@@ -97,10 +97,10 @@ def test_a_device_compares_its_counter_with_the_servers_and_anew_over_each_conne
 ) -> None:
     start()
     assert gateway.connected(1)
-    assert eventually(lambda: len(gateway.exchanges[0]) >= 3, within_s=30)
+    assert eventually(lambda: len(gateway.exchanges[0]) >= 3)
     gateway.cut()
     assert gateway.connected(2)
-    assert eventually(lambda: len(gateway.exchanges[1]) >= 2, within_s=30)
+    assert eventually(lambda: len(gateway.exchanges[1]) >= 2)
     first, second = gateway.exchanges
     assert {message["counter"] for message in (*first, *second)} == {first[0]["counter"]}
     for one, next_one in (*zip(first, first[1:]), second[:2]):
@@ -119,7 +119,7 @@ def test_a_server_that_compares_nothing_has_its_requests_answered_as_ever(
     gateway.compares = False
     start()
     assert gateway.connected(1)
-    assert eventually(lambda: len(gateway.exchanges[0]) >= 2, within_s=30)
+    assert eventually(lambda: len(gateway.exchanges[0]) >= 2)
     assert gateway.ask("echo", 7)["payload"] == 7
     assert all("last" not in message for message in gateway.exchanges[0])
     assert len(gateway.hellos) == 1
@@ -361,7 +361,7 @@ def test_a_signal_lets_handlers_end_and_delivers_what_they_give(
 ) -> None:
     device = start(*OWN)
     slow = gateway.command("sleep", 1.0)
-    assert eventually(lambda: len(gateway.progress) > 0, within_s=30)
+    assert eventually(lambda: len(gateway.progress) > 0)
     device.process.send_signal(number)
     assert device.says("ending")
     late = gateway.command("echo", 1)
@@ -377,14 +377,14 @@ def test_a_device_that_ends_in_good_order_closes_its_connection_as_one_that_does
     assert gateway.connected(1)
     device.process.terminate()
     assert device.ended().code == 0
-    assert eventually(lambda: gateway.ends == [1000], 5)
+    assert eventually(lambda: gateway.ends == [1000])
 
 
 def test_a_handler_that_outlasts_the_grace_is_answered_for(gateway: Gateway, start: Start) -> None:
     device = start(*OWN, "--grace", "0.5")
     slow = gateway.command("sleep", 20)
     slower = gateway.command("slow_task", {"seconds": 60})
-    assert eventually(lambda: len(gateway.progress) > 1, within_s=30)
+    assert eventually(lambda: len(gateway.progress) > 1)
     device.process.terminate()
     for request_id in (slow, slower):
         assert gateway.response(request_id)["error"]["code"] == "shutting_down"
@@ -404,7 +404,7 @@ def test_what_cannot_be_delivered_in_the_end_is_said(gateway: Gateway, start: St
 def test_a_second_signal_ends_it_at_once(gateway: Gateway, start: Start) -> None:
     device = start(*OWN)
     gateway.command("sleep", 20)
-    assert eventually(lambda: len(gateway.progress) > 0, within_s=30)
+    assert eventually(lambda: len(gateway.progress) > 0)
     device.process.send_signal(signal.SIGINT)
     assert device.says("once more ends at once")
     device.process.send_signal(signal.SIGINT)
@@ -519,4 +519,4 @@ def synced(gateway: Gateway) -> None:
     def stamped() -> bool:
         return "device_send" in gateway.ask("echo")["trace"]
 
-    assert eventually(stamped, within_s=30)
+    assert eventually(stamped)

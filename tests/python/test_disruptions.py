@@ -15,12 +15,13 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the watches are
 
 
 @linux_only
-def test_a_process_that_was_stopped_reads_right_says_so_and_asks_at_once(chrony: str) -> None:
-    answer = answer_of("stopped.py", chrony, server=chrony)
+@pytest.mark.slow
+def test_a_process_that_was_stopped_reads_right_says_so_and_asks_at_once(time_server: str) -> None:
+    answer = answer_of("stopped.py", time_server, server=time_server)
     assert answer["asked_again"], answer
     assert answer["worst_ns"] <= 0, "a reading was outside its bound"
     # A machine that is busy enough pauses it once more.
-    words = f"the process or the machine was paused: {chrony} is asked at once"
+    words = f"the process or the machine was paused: {time_server} is asked at once"
     assert all(line == ["paused", "INFO", words] for line in answer["reported"]), answer
     assert (answer["epoch"], answer["last_disruption"]) == (1, "paused")
     assert answer["disruptions"] >= 1
@@ -32,5 +33,6 @@ def test_the_status_says_what_is_watched(synced: NTPClock) -> None:
     assert status["vmclock"] in {"watched", "absent", "unreadable", "other_version", "too_short"}
     assert ("vmclock" in status["watches"]) == (status["vmclock"] == "watched")
     assert "monotonic" in status["watches"]
-    assert status["disruptions"] == 0
-    assert status["last_disruption"] is None
+    # A machine that is busy enough pauses it.
+    assert status["last_disruption"] in (None, "paused")
+    assert (status["disruptions"] == 0) == (status["last_disruption"] is None)

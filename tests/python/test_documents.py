@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from documents import Runner, Section, all_sections, sections_of
@@ -24,10 +24,19 @@ PLACES = ["*.md", "docs/**/*.md", "[a-z]*/README.md", "[a-z]*/*/README.md"]
 ALL = sorted({str(path.relative_to(ROOT)) for place in PLACES for path in ROOT.glob(place)})
 
 
-@pytest.mark.timeout(700)  # Rust's first block compiles what it depends on.
-@pytest.mark.parametrize("section", all_sections(RUN), ids=str)
-def test_the_blocks_of_each_section_run(section: Section, tmp_path: Path, chrony: str) -> None:
-    Runner(section, tmp_path, chrony).run()
+def sections() -> list[Any]:
+    """All that have code; Rust's first block compiles what it depends on."""
+    slow = [pytest.mark.slow]
+    return [
+        pytest.param(section, id=str(section), marks=slow if section.is_rust else [])
+        for section in all_sections(RUN)
+    ]
+
+
+@pytest.mark.timeout(700)
+@pytest.mark.parametrize("section", sections())
+def test_the_blocks_of_each_section_run(section: Section, tmp_path: Path, time_server: str) -> None:
+    Runner(section, tmp_path, time_server).run()
 
 
 @pytest.mark.parametrize("document", sorted(set(ALL) - set(RUN)))

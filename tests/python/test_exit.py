@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from support import Ran, environment, run_python, without_attempts
+from support import Ran, environment, quickest_s, run_python, without_attempts
 
 #: Shorter than any attempt to reach a server, and long enough for a busy machine.
 AT_ONCE_S = 4
@@ -73,7 +73,7 @@ def after(preparing: str, ending: str, server: str) -> Ran:
         assert process.stdout is not None
         process.stdout.readline()
         began_s = time.monotonic()
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         return Ran(
             process.returncode, out, without_attempts(err, server), time.monotonic() - began_s
         )
@@ -81,16 +81,22 @@ def after(preparing: str, ending: str, server: str) -> Ran:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_process_ends_at_once_and_in_silence(ending: str, silent: str) -> None:
-    ran = after(IMPORT, ENDINGS[ending], silent)
-    assert (ran.code, ran.out, ran.err) == (7 if "exit(7)" in ENDINGS[ending] else 0, "", "")
-    assert ran.seconds < AT_ONCE_S
+    def ending_s() -> float:
+        ran = after(IMPORT, ENDINGS[ending], silent)
+        assert (ran.code, ran.out, ran.err) == (7 if "exit(7)" in ENDINGS[ending] else 0, "", "")
+        return ran.seconds
+
+    assert quickest_s(ending_s, AT_ONCE_S) < AT_ONCE_S
 
 
 @pytest.mark.parametrize("ending", ["after the import", "while daemon threads read"])
-def test_a_synchronised_process_ends_so_too(ending: str, chrony: str) -> None:
-    ran = after(IMPORT + "assert ntp_clock.wait_synced(30)\n", ENDINGS[ending], chrony)
-    assert (ran.code, ran.out, ran.err) == (0, "", "")
-    assert ran.seconds < AT_ONCE_S
+def test_a_synchronised_process_ends_so_too(ending: str, time_server: str) -> None:
+    def ending_s() -> float:
+        ran = after(IMPORT + "assert ntp_clock.wait_synced(60)\n", ENDINGS[ending], time_server)
+        assert (ran.code, ran.out, ran.err) == (0, "", "")
+        return ran.seconds
+
+    assert quickest_s(ending_s, AT_ONCE_S) < AT_ONCE_S
 
 
 def test_ending_while_warnings_pour_out_is_no_fatal_error() -> None:
@@ -119,7 +125,7 @@ def test_control_c_interrupts_whoever_waits(call: str, silent: str) -> None:
     time.sleep(0.2)
     interrupted = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert time.monotonic() - interrupted < AT_ONCE_S
     assert process.returncode == -signal.SIGINT
     assert errors.rstrip().endswith("KeyboardInterrupt")

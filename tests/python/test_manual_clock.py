@@ -87,15 +87,15 @@ def test_setting_it_wakes_a_thread_that_waits() -> None:
     clock = ManualClock()
     threading.Timer(0.05, clock.set, (1_000,)).start()
     started = time.monotonic()
-    assert clock.wait_synced(30) is True
-    assert time.monotonic() - started < 20
+    assert clock.wait_synced(60) is True
+    assert time.monotonic() - started < 50
 
 
 def test_setting_it_wakes_a_task_that_waits() -> None:
     async def wait() -> bool:
         clock = ManualClock()
         asyncio.get_running_loop().call_later(0.05, clock.set, 1_000)
-        return await clock.wait_synced_async(10)
+        return await clock.wait_synced_async(60)
 
     assert asyncio.run(wait()) is True
 
@@ -114,7 +114,8 @@ def test_impossible_settings_are_refused() -> None:
 def test_it_needs_no_thread_and_no_descriptor() -> None:
     before = threading.active_count()
     clocks = [ManualClock() for _ in range(50)]
-    assert threading.active_count() == before
+    # Clocks of other tests may end meanwhile.
+    assert threading.active_count() <= before
     assert len(clocks) == 50
 
 

@@ -34,7 +34,7 @@ def server(synced: NTPClock) -> Iterator[MetricsServer]:
 
 def scrape(server: MetricsServer, path: str = "/metrics") -> str:
     url = f"http://127.0.0.1:{server.port}{path}"
-    with urllib.request.urlopen(url, timeout=30) as reply:
+    with urllib.request.urlopen(url, timeout=120) as reply:
         assert reply.headers["Content-Type"] == CONTENT_TYPE
         text: str = reply.read().decode()
         return text
@@ -114,17 +114,17 @@ def test_an_address_of_another_machine_is_named_too() -> None:
         serve_metrics("192.0.2.1:0")
 
 
-def test_a_device_serves_its_clocks_metrics(chrony: str) -> None:
+def test_a_device_serves_its_clocks_metrics(time_server: str) -> None:
     port = free_port()
     command = ["-m", "portacode.connection.command", "connect", "--server", "http://127.0.0.1:1"]
     with subprocess.Popen(
         [sys.executable, *command, "--token", "none", "--metrics", f"127.0.0.1:{port}"],
-        env=environment(chrony),
+        env=environment(time_server),
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as device:
         try:
-            assert eventually(lambda: " 1\n" in scraped(port), within_s=30)
+            assert eventually(lambda: " 1\n" in scraped(port))
         finally:
             device.terminate()
 
@@ -132,7 +132,7 @@ def test_a_device_serves_its_clocks_metrics(chrony: str) -> None:
 def scraped(port: int) -> str:
     """The line that tells whether it is synchronised."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as reply:
             lines: list[str] = reply.read().decode().splitlines(keepends=True)
     except OSError:
         return ""

@@ -7,6 +7,8 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from support import eventually
+
 from portacode.utils.ntp_clock import NTPClock, ntp_clock
 
 if TYPE_CHECKING:
@@ -76,25 +78,28 @@ def test_iso_text_is_in_utc_and_sorts_by_time(synced: NTPClock) -> None:
 
 
 def test_offset_is_synchronised_time_less_system_time(synced: NTPClock) -> None:
-    # chronyd tells this machine's system time.
+    # The server tells this machine's system time.
     offset, status = synced.offset, synced.get_status()
     assert offset is not None
-    assert abs(offset) < 0.01
+    reading = synced.read()
+    assert reading is not None
+    assert abs(offset) * 1e9 <= reading.max_error_ns
     assert abs((status["offset_ms"] or 0) - offset * 1e3) < 1
 
 
 def test_last_sync_is_the_true_time_of_the_last_reply(synced: NTPClock) -> None:
     assert synced.last_sync is not None
-    assert 0 <= time.time() - synced.last_sync < 5
     status = synced.get_status()
+    max_error_s = (status["max_error_ms"] or 0) / 1e3
+    assert -max_error_s <= time.time() - synced.last_sync < 60
     assert status["last_sync"] is not None
     assert ISO.fullmatch(status["last_sync"])
-    assert 0 <= (status["time_since_sync_sec"] or -1) < 5
+    assert 0 <= (status["time_since_sync_sec"] or -1) < 60
 
 
 def test_sync_blocks_for_one_attempt_and_tells_how_it_ended(synced: NTPClock) -> None:
     before = synced.last_sync
-    assert synced.sync() is True
+    assert eventually(synced.sync), "on a busy machine one may get no reply"
     assert (synced.last_sync or 0) > (before or 0)
 
 

@@ -89,7 +89,7 @@ def exported(
                 OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
                 **(variables or {}),
             )
-            arrived = asyncio.to_thread(lambda: eventually(lambda: len(spans) >= expected, 10))
+            arrived = asyncio.to_thread(lambda: eventually(lambda: len(spans) >= expected))
             assert await arrived, f"{len(spans)} of {expected} spans arrived"
         await gathering
         assert len(spans) == expected

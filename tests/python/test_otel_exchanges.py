@@ -259,14 +259,14 @@ def test_members_of_others_go_on_behind_ours() -> None:
     assert Member.parse(ours.removeprefix("ntpclock=")) == exchanges.member(None)
 
 
-def test_a_service_says_that_its_span_is_after_what_its_client_sent(chrony: str) -> None:
+def test_a_service_says_that_its_span_is_after_what_its_client_sent(time_server: str) -> None:
     port = free_port()
     # As on another machine: its counter has another name.
     service = subprocess.Popen(
         [sys.executable, str(PROGRAMS / "otel_exchanges.py"), str(port)],
-        env={**environment(chrony), "PORTACODE_MACHINE": "another"},
+        env={**environment(time_server), "PORTACODE_MACHINE": "another"},
     )
-    clock = NTPClock(chrony)
+    clock = NTPClock(time_server)
     otel.install(clock)
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
     url = f"http://127.0.0.1:{port}/"
@@ -284,7 +284,7 @@ def test_a_service_says_that_its_span_is_after_what_its_client_sent(chrony: str)
         return said["attributes"], took_ns
 
     try:
-        assert eventually(lambda: answers(port), 20)
+        assert eventually(lambda: answers(port))
         first, _ = ask()
         assert first["ntp_clock.parent_order"] == "unknown"
         assert "ntp_clock.parent_gap_ns" not in first
@@ -292,7 +292,7 @@ def test_a_service_says_that_its_span_is_after_what_its_client_sent(chrony: str)
         gaps = [ask() for _ in range(5)]
     finally:
         service.terminate()
-        service.wait(10)
+        service.wait(120)
     for said, took_ns in gaps:
         gap_ns, error_ns = (
             said["ntp_clock.parent_gap_ns"],

@@ -75,7 +75,7 @@ class Behind:
         )
 
     def _send(self, batch: list[int]) -> str:
-        self.goes_on.wait(10)
+        self.goes_on.wait(60)
         self.got.append(batch)
         if self.raises:
             raise OSError("the collector is down")
@@ -160,7 +160,7 @@ def test_an_exporter_that_blocks_blocks_only_who_waited_for_it_before() -> None:
     # Each of them is in the exporter itself, as without a gate: none waits for another.
     behind.goes_on.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert sorted(behind.got) == [[n] for n in range(16)]
 
 
@@ -189,7 +189,7 @@ def test_16_threads_lose_nothing_and_double_nothing_while_the_gate_opens() -> No
         thread.start()
     behind.synchronised = True
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert behind.door.flush(0.0, 5.0)
     assert sorted(number for batch in behind.got for number in batch) == list(range(3200))
 

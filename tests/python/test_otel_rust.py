@@ -54,7 +54,7 @@ def run(server: str, *, mood: Mood = Mood.ANSWERS, **variables: Any) -> Report:
             },
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=400,
             check=False,
         )
         assert ran.returncode == 0, ran.stderr

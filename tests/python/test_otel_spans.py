@@ -50,7 +50,9 @@ class Traced:
 def ahead(faulty_server: Callable[..., FaultyServer]) -> NTPClock:
     """A clock whose server is an hour ahead of this machine's: as if this one's were slow."""
     clock = NTPClock(faulty_server("--offset", "+1h").address)
-    assert clock.wait_synced(30)
+    assert clock.wait_synced(60)
+    # Better than the first reply tells, which may have been kept waiting.
+    assert eventually(lambda: (clock.get_status()["max_error_ms"] or 100) < 50)
     return clock
 
 
@@ -111,7 +113,7 @@ def test_spans_from_before_the_first_synchronisation_wait_and_leave_true_and_in_
         time.sleep(0.1)
     assert traced.spans() == {}
     server.change("silence off")
-    assert clock.wait_synced(30)
+    assert clock.wait_synced(60)
     with traced.tracer.start_as_current_span("late"):
         pass
     spans = traced.spans()
@@ -130,11 +132,11 @@ def test_without_time_spans_leave_as_they_are_after_their_wait_and_say_so(
 ) -> None:
     otel.install(unsynced, gate=otel.GateLimits(wait_s=0.2))
     traced = Traced()
-    before_ns = time.time_ns()
+    before_ns, begun_s = time.time_ns(), time.monotonic()
     with traced.tracer.start_as_current_span("lost"):
         pass
     after_ns = time.time_ns()
-    assert traced.spans() == {}
+    assert traced.spans() == {} or time.monotonic() - begun_s >= 0.2
     # Longer than the wait: the gate opens by itself.
     assert traced.provider.force_flush(5000)
     span = traced.spans()["lost"]
@@ -150,9 +152,9 @@ def test_who_is_synchronised_after_the_wait_says_of_each_span_whether_it_is_true
     otel.install(clock, gate=otel.GateLimits(wait_s=0.1))
     traced = Traced()
     traced.tracer.start_span("early").end()
-    assert eventually(lambda: bool(traced.spans()), 5)
+    assert eventually(lambda: bool(traced.spans()))
     server.change("silence off")
-    assert clock.wait_synced(30)
+    assert clock.wait_synced(60)
     traced.tracer.start_span("late").end()
     early, late = traced.spans().values()
     assert [attributes_of(span)["ntp_clock.synchronised"] for span in (early, late)] == [
@@ -274,7 +276,7 @@ def test_16_threads_lose_nothing_and_double_nothing(ahead: NTPClock) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     provider.shutdown()
     spans = kept.get_finished_spans()
     assert sorted(span.name for span in spans) == sorted(

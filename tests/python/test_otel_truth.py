@@ -42,7 +42,7 @@ def spans(names: list[str], time_ns: int, **attributes: Any) -> bytes:
 def post(receiver: Receiver, body: bytes, path: str = "/v1/traces", **headers: str) -> int:
     request = urllib.request.Request(receiver.endpoint + path, body, headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=120) as response:
             status: int = response.status
             return status
     except urllib.error.HTTPError as refused:
@@ -187,7 +187,7 @@ def test_json_and_protobuf_say_the_same() -> None:
 def test_a_body_in_chunks_is_read_whole() -> None:
     body = spans(["a"], 1_700_000_000_123_456_789)
     with Receiver() as receiver:
-        connection = http.client.HTTPConnection(receiver.endpoint.split("//")[1], timeout=30)
+        connection = http.client.HTTPConnection(receiver.endpoint.split("//")[1], timeout=120)
         for _ in range(2):
             connection.request("POST", "/v1/traces", iter([body[:7], body[7:]]))
             with connection.getresponse() as answer:
@@ -202,7 +202,7 @@ def test_a_page_of_another_origin_may_post() -> None:
     with Receiver() as receiver:
         request = urllib.request.Request(receiver.endpoint + "/v1/traces", None, asked)
         request.method = "OPTIONS"
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=120) as response:
             assert response.headers["Access-Control-Allow-Origin"] == "http://page.test"
             assert response.headers["Access-Control-Allow-Headers"] == "content-type"
 
@@ -210,7 +210,7 @@ def test_a_page_of_another_origin_may_post() -> None:
 def test_who_cannot_read_the_counter_learns_so() -> None:
     with Receiver() as receiver:
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-        with urllib.request.urlopen(receiver.endpoint + "/raw", timeout=30) as response:
+        with urllib.request.urlopen(receiver.endpoint + "/raw", timeout=120) as response:
             raw_ns = int(json.load(response)["raw_ns"])
         assert before < raw_ns < time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
 
@@ -226,7 +226,7 @@ def test_a_collector_refuses_is_down_hangs_and_comes_back_at_its_port() -> None:
         receiver.mood = Mood.HANGS
         with ThreadPoolExecutor() as pool:
             waiting = pool.submit(post, receiver, body)
-            assert eventually(lambda: receiver.posts == 2, within_s=30)
+            assert eventually(lambda: receiver.posts == 2)
             assert not waiting.done()
             receiver.mood = Mood.ANSWERS
             assert waiting.result(10) == 503

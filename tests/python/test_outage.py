@@ -24,10 +24,10 @@ def test_readings_go_on_through_three_attempts_then_end_with_the_reason_and_come
     server = Chrony(tmp_path, free_port())
     server.start()
     clock = NTPClock(server.address, sync_interval=1)
-    assert clock.wait_synced(30)
+    assert clock.wait_synced(60)
 
     server.stop()
-    assert eventually(lambda: clock.get_status()["attempts"] == 1, within_s=30)
+    assert eventually(lambda: clock.get_status()["attempts"] == 1)
     first_failure = time.monotonic()
     newest = clock.now_ns()
     while clock.get_status()["attempts"] < 3:
@@ -42,7 +42,7 @@ def test_readings_go_on_through_three_attempts_then_end_with_the_reason_and_come
         time.sleep(0.05)
     assert time.monotonic() - first_failure > 40, "three attempts, a minute apart in all"
 
-    assert eventually(lambda: clock.now_ms() is None, within_s=30)
+    assert eventually(lambda: clock.now_ms() is None)
     status = clock.get_status()
     assert status["state"] == "failed"
     assert status["is_synced"] is False
@@ -56,12 +56,12 @@ def test_readings_go_on_through_three_attempts_then_end_with_the_reason_and_come
         warnings = [r.getMessage() for r in list(caplog.records) if r.levelno == logging.WARNING]
         return any("clock failed, no readings" in message for message in warnings)
 
-    assert eventually(failure_is_logged, within_s=30)
+    assert eventually(failure_is_logged)
 
     server.start()
-    assert clock.wait_synced(30), "by itself"
+    assert clock.wait_synced(60), "by itself"
     # The round that began with the first reply is to end.
-    assert eventually(lambda: clock.get_status()["attempts"] == 0, within_s=30)
+    assert eventually(lambda: clock.get_status()["attempts"] == 0)
     assert clock.get_status()["last_error"] is None
     assert clock.get_status()["state"] == "synchronised"
     server.stop()
@@ -70,9 +70,7 @@ def test_readings_go_on_through_three_attempts_then_end_with_the_reason_and_come
         records = [r for r in list(caplog.records) if r.levelno == logging.INFO]
         return [r.getMessage() for r in records if f"with {server.address}:" in r.getMessage()]
 
-    assert eventually(lambda: len(synchronisations()) == 2, within_s=30), (
-        "first synchronised, then recovered"
-    )
+    assert eventually(lambda: len(synchronisations()) == 2), "first synchronised, then recovered"
 
 
 def test_holdover_serves_on_after_failure(silent: str) -> None:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import PROGRAMS, answer_of, environment, run_python
+from support import PATIENCE_S, PROGRAMS, answer_of, environment, eventually, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,26 +25,27 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
 
-def test_children_forked_under_readers_read_at_once_and_synchronise(chrony: str) -> None:
-    answers = answer_of("fork_often.py", server=chrony)
+def test_children_forked_under_readers_read_at_once_and_synchronise(time_server: str) -> None:
+    answers = answer_of("fork_often.py", server=time_server)
     assert answers == {"codes": [0] * 60, "synced": True}
 
 
-def test_generations_of_forks_do_not_pile_up_descriptors(chrony: str) -> None:
-    first, *later = answer_of("fork_chain.py", "5", server=chrony)
-    assert later == [first] * 4
+@pytest.mark.slow
+def test_generations_of_forks_do_not_pile_up_descriptors(time_server: str) -> None:
+    first, *later = answer_of("fork_chain.py", "5", server=time_server)
+    assert all(count <= first for count in later), (first, later)
 
 
 @pytest.mark.parametrize("use", ["sync", "read"])
-def test_a_forked_child_logs_what_happens_to_its_own_clock(chrony: str, use: str) -> None:
-    ran = run_python(str(PROGRAMS / "fork_logging.py"), use, server=chrony)
+def test_a_forked_child_logs_what_happens_to_its_own_clock(time_server: str, use: str) -> None:
+    ran = run_python(str(PROGRAMS / "fork_logging.py"), use, server=time_server)
     assert (ran.code, ran.err) == (0, "")
     (child,) = re.findall(r"^(\d+) child$", ran.out, re.MULTILINE)
-    lines = [line for line in ran.out.splitlines() if f"synchronised with {chrony}" in line]
+    lines = [line for line in ran.out.splitlines() if f"synchronised with {time_server}" in line]
     assert {line.split()[0] == child for line in lines} == {True, False}
 
 
-def test_workers_share_a_counter_and_another_pretended_machine_does_not(chrony: str) -> None:
+def test_workers_share_a_counter_and_another_pretended_machine_does_not(time_server: str) -> None:
     code = """
 import os
 from portacode.utils.ntp_clock import stamp
@@ -58,7 +59,7 @@ if os.fork() == 0:
 os.wait()
 """
     answers = [
-        run_python("-W", "ignore", "-c", code, server=chrony, PORTACODE_MACHINE=m)
+        run_python("-W", "ignore", "-c", code, server=time_server, PORTACODE_MACHINE=m)
         for m in ("", "", "other")
     ]
     assert [(ran.code, ran.err) for ran in answers] == [(0, "")] * 3
@@ -72,15 +73,15 @@ os.wait()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_every_worker_of_a_pool_reads_and_synchronises(chrony: str, method: str) -> None:
-    answers = answer_of("pool.py", method, server=chrony)
+def test_every_worker_of_a_pool_reads_and_synchronises(time_server: str, method: str) -> None:
+    answers = answer_of("pool.py", method, server=time_server)
     assert answers["synced"] is True
     assert answers["still"] is not None
     for pid, at_once, waited, off_ms, synced in answers["probes"]:
         assert pid > 0
         assert at_once or method != "fork", "a forked child goes on with what its parent knew"
         assert (waited, synced) == (True, True)
-        assert off_ms < 50
+        assert off_ms == 0, "beyond what its bound says"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -112,19 +113,17 @@ class Workers:
             )
 
     def url(self) -> str:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            listening = re.search(r"http://127\.0\.0\.1:\d+", self._log.read_text())
-            if listening:
-                return listening.group()
-            time.sleep(0.05)
-        raise AssertionError(self._log.read_text())
+        listening = re.compile(r"http://127\.0\.0\.1:\d+")
+        eventually(lambda: listening.search(self._log.read_text()) is not None)
+        found = listening.search(self._log.read_text())
+        assert found is not None, self._log.read_text()
+        return found.group()
 
     def reported_by(self, count: int) -> dict[int, Any]:
         """The newest answer of each of `count` workers."""
         url = self.url()
         answers: dict[int, Any] = {}
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         with ThreadPoolExecutor(4 * count) as pool:
             while len(answers) < count and time.monotonic() < deadline:
                 for body in pool.map(self._get, [url] * 4 * count):
@@ -138,21 +137,20 @@ class Workers:
         import json
 
         try:
-            with urllib.request.urlopen(url, timeout=30) as response:
+            with urllib.request.urlopen(url, timeout=PATIENCE_S) as response:
                 return json.load(response)
         except OSError:
             return None  # The workers are still starting.
 
     def stop(self) -> str:
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=PATIENCE_S)
         return self._log.read_text()
 
 
 def served(answers: dict[int, Any]) -> None:
     for answer in answers.values():
-        assert answer["now_ms"] is not None
-        assert abs(answer["now_ms"] - answer["time_ms"]) < 50
+        assert answer["off_ms"] == 0, "a reading, within its bound"
 
 
 GUNICORN = ["gunicorn", "--bind=127.0.0.1:0", "web:wsgi"]
@@ -171,15 +169,16 @@ SERVERS = {
 
 @pytest.fixture(params=SERVERS)
 def workers(
-    request: pytest.FixtureRequest, chrony: str, tmp_path: Path
+    request: pytest.FixtureRequest, time_server: str, tmp_path: Path
 ) -> Iterator[tuple[int, Workers]]:
     count, command = SERVERS[request.param]
-    workers = Workers(*command, server=chrony, log=tmp_path / "log")
+    workers = Workers(*command, server=time_server, log=tmp_path / "log")
     yield count, workers
     log = workers.stop()
     assert "Traceback" not in log, log
 
 
+@pytest.mark.slow
 def test_every_web_worker_is_synchronised_and_keeps_synchronising(
     workers: tuple[int, Workers],
 ) -> None:

@@ -44,7 +44,7 @@ def _python(*arguments: str, ntp_server: str = "127.0.0.1:1", **settings: Any) -
         env=project_environment(ntp_server, **settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         stdin=subprocess.DEVNULL,
     )

@@ -32,7 +32,7 @@ def node_over(relay: str, samples: int = 300) -> Any:
         [node, program, str(ROOT), relay, str(samples)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -41,22 +41,22 @@ def node_over(relay: str, samples: int = 300) -> Any:
 
 
 @pytest.fixture(scope="module")
-def bare(chrony: str) -> Iterator[WebServer]:
-    with serving(BARE, chrony) as server:
+def bare(time_server: str) -> Iterator[WebServer]:
+    with serving(BARE, time_server) as server:
         assert synchronised(server, "/")
         yield server
 
 
 @pytest.fixture(scope="module")
-def django(chrony: str) -> Iterator[WebServer]:
-    with serving(DJANGO, chrony) as server:
+def django(time_server: str) -> Iterator[WebServer]:
+    with serving(DJANGO, time_server) as server:
         assert synchronised(server, "/clock/")
         yield server
 
 
 @pytest.fixture(scope="module")
-def wsgi(chrony: str) -> Iterator[WebServer]:
-    with serving(gunicorn("django_project.wsgi"), chrony) as server:
+def wsgi(time_server: str) -> Iterator[WebServer]:
+    with serving(gunicorn("django_project.wsgi"), time_server) as server:
         assert synchronised(server, "/sync/")
         yield server
 
@@ -73,12 +73,12 @@ def wsgi(chrony: str) -> Iterator[WebServer]:
     ],
 )
 def test_through_the_relay_every_reading_is_within_its_error(
-    served: str, url: str, via: str, request: pytest.FixtureRequest, chrony: str
+    served: str, url: str, via: str, request: pytest.FixtureRequest, time_server: str
 ) -> None:
     server: WebServer = request.getfixturevalue(served)
     answer = node_over(url.format(f"127.0.0.1:{server.port}"))
     assert answer["synced"], answer
-    assert (answer["server"], answer["via"], answer["stratum"]) == (chrony, via, 2)
+    assert (answer["server"], answer["via"], answer["stratum"]) == (time_server, via, 2)
     assert answer["rejections"] == {}
     bounds = []
     for before_ms, time_ms, max_error_ms, after_ms in answer["readings"]:

@@ -273,7 +273,7 @@ def test_pages_are_admitted_by_origin(
 
 def test_a_leap_warning_is_passed_on(faulty_server: Callable[..., FaultyServer]) -> None:
     clock = NTPClock(faulty_server("--leap", "insert").address)
-    assert clock.wait_synced(30)
+    assert clock.wait_synced(60)
     relay = Relay(clock)
     outcomes = relay.answer(REQUEST, relay.receipt())
     assert outcomes is not None

@@ -86,7 +86,7 @@ def test_replies_not_believed_are_reported_by_reason(
     faulty_server: Callable[..., FaultyServer],
 ) -> None:
     clock = NTPClock(faulty_server("--stratum", "16").address)
-    assert eventually(lambda: bool(clock.get_status()["rejections"]), within_s=30)
+    assert eventually(lambda: bool(clock.get_status()["rejections"]))
     types, values = parsed(prometheus_text(clock))
     assert types["rejections_total"] == "counter"
     label = f'server="{clock.ntp_server}",reason="unsynchronised"'
@@ -97,7 +97,7 @@ def test_why_the_last_attempt_failed_is_reported_by_its_code(
     faulty_server: Callable[..., FaultyServer],
 ) -> None:
     clock = NTPClock(faulty_server("--fault", "kiss DENY").address)
-    assert eventually(lambda: clock.get_status()["last_error_code"] is not None, within_s=30)
+    assert eventually(lambda: clock.get_status()["last_error_code"] is not None)
     types, values = parsed(prometheus_text(clock))
     assert types["last_error"] == "gauge"
     assert values[f'last_error{{server="{clock.ntp_server}",code="kiss_deny"}}'] == 1

@@ -53,15 +53,15 @@ REQUEST = json.dumps({"event": "clock_sync_request", "request_id": "000000000000
 
 
 @pytest.fixture(scope="module")
-def serve(chrony: str) -> Iterator[Callable[[list[str]], WebServer]]:
-    """Servers whose clocks ask chrony; each is started once."""
+def serve(time_server: str) -> Iterator[Callable[[list[str]], WebServer]]:
+    """Servers whose clocks ask the time server; each is started once."""
     with ExitStack() as stack:
         started: dict[str, WebServer] = {}
 
         def start(command: list[str]) -> WebServer:
             key = " ".join(command)
             if key not in started:
-                started[key] = stack.enter_context(serving(command, chrony))
+                started[key] = stack.enter_context(serving(command, time_server))
             return started[key]
 
         yield start
@@ -90,7 +90,7 @@ def holds(
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_over_http_the_relays_stamps_are_within_their_bounds(
-    name: str, serve: Callable[[list[str]], WebServer], chrony: str
+    name: str, serve: Callable[[list[str]], WebServer], time_server: str
 ) -> None:
     command, path = SERVERS[name]
     server = serve(command)
@@ -101,7 +101,7 @@ def test_over_http_the_relays_stamps_are_within_their_bounds(
         answer = ask(connection, f"{path}?request_id={index:016x}")
         holds(answer.json, before, truth_ms())
         assert answer.json["request_id"] == f"{index:016x}"
-        assert answer.json["server"] == chrony
+        assert answer.json["server"] == time_server
         if index == 0:
             headers = answer.headers
             assert headers["content-type"] == "application/json"
@@ -158,7 +158,7 @@ def test_over_a_websocket_the_relays_stamps_are_within_their_bounds(
         for _ in range(30):
             before = truth_ms()
             socket.send(REQUEST)
-            reply = json.loads(socket.recv(timeout=30))
+            reply = json.loads(socket.recv(timeout=120))
             holds(reply, before, truth_ms())
             assert reply["request_id"] == "00000000000000a7"
 
@@ -180,7 +180,7 @@ def test_over_a_websocket_what_is_no_request_is_refused_with_its_code(
             for case in cases[start : start + 20]:
                 sent = case["text"] if "text" in case else base64.b64decode(case["base64"])
                 socket.send(sent)
-                reply = json.loads(socket.recv(timeout=30))
+                reply = json.loads(socket.recv(timeout=120))
                 outcome = case["outcome"]
                 code = reply.get("error", {}).get("code")
                 assert code == outcome.get("error"), (case["name"], reply)
@@ -191,21 +191,21 @@ def test_over_a_websocket_what_is_no_request_is_refused_with_its_code(
     ("command", "path"), [(DJANGO, "/ws/clock/"), (FASTAPI, "/seldom/")], ids=["Channels", "bare"]
 )
 def test_a_socket_that_asks_too_much_is_refused_then_closed(
-    command: list[str], path: str, chrony: str
+    command: list[str], path: str, time_server: str
 ) -> None:
-    with serving(command, chrony, PORTACODE_RELAY_RATE=1) as server:
+    with serving(command, time_server, PORTACODE_RELAY_RATE=1) as server:
         codes: list[str | None] = []
         with server.socket(path) as socket:
             with suppress(ConnectionClosed):
                 for _ in range(2000):
                     socket.send(REQUEST)
-                    codes.append(json.loads(socket.recv(timeout=30)).get("error", {}).get("code"))
+                    codes.append(json.loads(socket.recv(timeout=120)).get("error", {}).get("code"))
             assert socket.close_code == 1008
         assert codes[:2] == [None] * 2
         assert codes[-64:] == ["rate_limited"] * 64
         with server.socket(path) as socket:
             socket.send(REQUEST)
-            assert "error" not in json.loads(socket.recv(timeout=30)), "another connection may"
+            assert "error" not in json.loads(socket.recv(timeout=120)), "another connection may"
 
 
 def test_http_connections_are_limited_one_by_one(
@@ -244,17 +244,17 @@ def test_a_page_of_another_origin_is_refused_where_only_some_may_ask(
     assert refused.value.response.status_code == 403
     with server.socket("/limited/", origin="https://a.example") as socket:
         socket.send(REQUEST)
-        assert json.loads(socket.recv(timeout=30))["stratum"] == 2
+        assert json.loads(socket.recv(timeout=120))["stratum"] == 2
 
 
-def test_channels_refuses_pages_of_other_origins_and_obeys_the_settings(chrony: str) -> None:
+def test_channels_refuses_pages_of_other_origins_and_obeys_the_settings(time_server: str) -> None:
     settings = {
         "PORTACODE_RELAY_ORIGINS": ["https://a.example"],
         "PORTACODE_RELAY_RATE": 5,
         "PORTACODE_RELAY_MAX_BYTES": 200,
         "PORTACODE_RELAY_METRICS": False,
     }
-    with serving(DJANGO, chrony, **settings) as server:
+    with serving(DJANGO, time_server, **settings) as server:
         with pytest.raises(InvalidStatus) as refused:
             server.socket("/ws/clock/", origin="https://b.example")
         assert refused.value.response.status_code == 403
@@ -262,7 +262,7 @@ def test_channels_refuses_pages_of_other_origins_and_obeys_the_settings(chrony: 
             codes = []
             for text in [REQUEST + " " * 200, *[REQUEST] * 40]:
                 socket.send(text)
-                codes.append(json.loads(socket.recv(timeout=30)).get("error", {}).get("code"))
+                codes.append(json.loads(socket.recv(timeout=120)).get("error", {}).get("code"))
         assert codes[:2] == ["oversize", None]
         assert "rate_limited" in codes
         assert server.get("/clock/?request_id=a7", Origin="https://b.example").status == 403
@@ -278,9 +278,9 @@ WORKERS = [
 
 @pytest.mark.parametrize("command", WORKERS, ids=["preloaded", "threads", "uvicorn"])
 def test_each_of_several_workers_answers_under_a_name_of_its_own(
-    command: list[str], chrony: str
+    command: list[str], time_server: str
 ) -> None:
-    with serving(command, chrony) as server:
+    with serving(command, time_server) as server:
         assert synchronised(server, "/clock/")
         epochs: dict[str, int] = {}
 
@@ -294,7 +294,7 @@ def test_each_of_several_workers_answers_under_a_name_of_its_own(
                 epochs[answer.json["instance"]] = answer.json["epoch"]
             return len(epochs) == int(command[command.index("--workers") + 1])
 
-        assert eventually(all_have_answered, within_s=30), epochs
+        assert eventually(all_have_answered), epochs
         assert set(epochs.values()) == {1}
 
 
@@ -304,9 +304,9 @@ def test_other_messages_on_a_socket_with_the_mixin_go_their_way(
     with serve(DJANGO).socket("/ws/dashboard/") as socket:
         for message in ({"event": "hello"}, ["clock_sync_request"], 7):
             socket.send(json.dumps(message))
-            assert json.loads(socket.recv(timeout=30)) == {"echo": message, "stamped": True}
+            assert json.loads(socket.recv(timeout=120)) == {"echo": message, "stamped": True}
         socket.send(json.dumps({"event": "clock_sync_request", "request_id": 5}))
-        assert json.loads(socket.recv(timeout=30))["error"]["code"] == "bad_request_id"
+        assert json.loads(socket.recv(timeout=120))["error"]["code"] == "bad_request_id"
 
 
 def test_a_mounted_relay_leaves_the_applications_lifespan_alone(
@@ -326,7 +326,7 @@ def test_a_relay_before_django_takes_its_own_path_alone(
     assert server.get("/").status == 404
     with server.socket("/ws/dashboard/") as socket:
         socket.send("{}")
-        assert json.loads(socket.recv(timeout=30))["echo"] == {}
+        assert json.loads(socket.recv(timeout=120))["echo"] == {}
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_without_a_time_of_its_own_a_relay_says_so(
         if socket_path is not None:
             with server.socket(socket_path) as socket:
                 socket.send(REQUEST)
-                replies.append(json.loads(socket.recv(timeout=30)))
+                replies.append(json.loads(socket.recv(timeout=120)))
         for reply in replies:
             assert reply["server_time"] is None
             assert reply["server_send_time"] is None
@@ -373,7 +373,7 @@ def test_metrics_tell_of_clock_and_relay(
     path: str,
     clock: str,
     serve: Callable[[list[str]], WebServer],
-    chrony: str,
+    time_server: str,
 ) -> None:
     server = serve(command)
     assert synchronised(server, clock)
@@ -381,7 +381,7 @@ def test_metrics_tell_of_clock_and_relay(
     assert before.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     server.get(f"{clock}?request_id=a7")
     after = server.get(path).body.decode()
-    assert f'ntp_clock_synchronised{{server="{chrony}"}} 1\n' in after
+    assert f'ntp_clock_synchronised{{server="{time_server}"}} 1\n' in after
     counted = r'relay_requests_total\{transport="http",outcome="answered"\} (\d+)\n'
 
     def count(text: str) -> int:

@@ -49,7 +49,7 @@ def meeting() -> Iterator[Path]:
 
 
 @pytest.fixture
-def sharer(chrony: str, meeting: Path) -> Iterator[Callable[..., Sharer]]:
+def sharer(time_server: str, meeting: Path) -> Iterator[Callable[..., Sharer]]:
     """Starts processes that share a clock by a directory, or as the word says."""
     with ExitStack() as ends:
 
@@ -60,7 +60,7 @@ def sharer(chrony: str, meeting: Path) -> Iterator[Callable[..., Sharer]]:
             sharer.process.communicate()
 
         def start(word: str = str(meeting)) -> Sharer:
-            return ends.enter_context(ending(Sharer(chrony, word)))
+            return ends.enter_context(ending(Sharer(time_server, word)))
 
         yield start
 
@@ -102,9 +102,9 @@ def test_a_clock_that_cannot_be_shared_is_one_of_its_own_and_says_why(
 
 
 def test_clocks_of_one_program_share_the_directory_that_they_name(
-    chrony: str, meeting: Path
+    time_server: str, meeting: Path
 ) -> None:
-    clocks = [NTPClock(chrony, shared=meeting) for _ in range(2)]
+    clocks = [NTPClock(time_server, shared=meeting) for _ in range(2)]
     assert all(clock.wait_synced(60) for clock in clocks)
 
     def parts() -> list[str]:
@@ -112,4 +112,4 @@ def test_clocks_of_one_program_share_the_directory_that_they_name(
         return sorted(sharing["part"] for sharing in parts if sharing)
 
     assert eventually(lambda: parts() == ["reader", "writer"], 60), parts()
-    assert NTPClock(chrony).get_status()["sharing"] is None
+    assert NTPClock(time_server).get_status()["sharing"] is None

@@ -44,12 +44,12 @@ class SiteServer:
         command = [Chrony.path(), "-x", "-d", *user, "-f", str(self._conf)]
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
-        assert eventually(lambda: self.leap() is not None, within_s=30), "chronyd does not answer"
+        assert eventually(lambda: self.leap() is not None), "chronyd does not answer"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=120)
 
     def leap(self) -> int | None:
         """The leap indicator of its answer, 3 while it has no time; None without an answer."""
@@ -87,33 +87,34 @@ def upstream(tmp_path: Path) -> Iterator[Chrony]:
 
 def test_a_fleet_gets_its_time_through_the_sites_server(tmp_path: Path, upstream: Chrony) -> None:
     with SiteServer(tmp_path, upstream.address) as site:
-        assert eventually(lambda: site.leap() == 0, within_s=30)
+        assert eventually(lambda: site.leap() == 0)
         fleet = [NTPClock(site.address) for _ in range(20)]
-        assert all(clock.wait_synced(30) for clock in fleet)
+        assert all(clock.wait_synced(60) for clock in fleet)
         status = fleet[0].get_status()
         assert status["server"] == site.address
         # One further from the primary source than the server above, and it counts that.
         assert status["stratum"] == 2
         for clock in fleet:
-            reading, now_ns = clock.read(), time.time_ns()
+            before_ns, reading, after_ns = time.time_ns(), clock.read(), time.time_ns()
             assert reading is not None
             # What it asks and we compare with is this machine's own clock.
-            assert abs(reading.time_ns - now_ns) < reading.max_error_ns + 50_000_000
+            bound_ns = reading.max_error_ns + 50_000_000
+            assert before_ns - bound_ns <= reading.time_ns <= after_ns + bound_ns
 
 
 def test_cut_off_the_sites_server_goes_on_and_the_bound_tells(
     tmp_path: Path, upstream: Chrony
 ) -> None:
     with SiteServer(tmp_path, upstream.address) as site:
-        assert eventually(lambda: site.leap() == 0, within_s=30)
+        assert eventually(lambda: site.leap() == 0)
         upstream.stop()
         before_ns = site.root_dispersion_ns()
         clock = NTPClock(site.address)
-        assert clock.wait_synced(30)
+        assert clock.wait_synced(60)
         epoch = clock.get_status()["epoch"]
         # In steps of 2^-16 s.
-        assert eventually(lambda: site.root_dispersion_ns() > before_ns, within_s=60)
-        assert clock.sync()
+        assert eventually(lambda: site.root_dispersion_ns() > before_ns)
+        assert eventually(clock.sync)
         assert clock.get_status()["epoch"] == epoch
 
 
@@ -123,7 +124,7 @@ def test_a_sites_server_that_never_had_the_time_is_not_believed(
     upstream.stop()
     with SiteServer(tmp_path, upstream.address) as site:
         clock = NTPClock(site.address)
-        assert not clock.wait_synced(4)
-        status = clock.get_status()
-        assert status["rejections"].get("unsynchronised", 0) > 0
-        assert status["last_error"] == "server is not synchronised"
+        why = "server is not synchronised"
+        assert eventually(lambda: clock.get_status()["last_error"] == why)
+        assert clock.get_status()["rejections"].get("unsynchronised", 0) > 0
+        assert not clock.wait_synced(0.5)

@@ -11,9 +11,9 @@ import pytest
 from portacode.utils.ntp_clock import NTPClock
 
 
-def test_readings_of_many_threads_never_decrease_within_an_epoch(chrony: str) -> None:
-    clock = NTPClock(chrony, sync_interval=1)
-    assert clock.wait_synced(30)
+def test_readings_of_many_threads_never_decrease_within_an_epoch(time_server: str) -> None:
+    clock = NTPClock(time_server, sync_interval=1)
+    assert clock.wait_synced(60)
     ends = time.monotonic() + 6
     newest: dict[int, int] = {}
     lock = threading.Lock()

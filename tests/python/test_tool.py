@@ -8,19 +8,19 @@ from support import ROOT, run_python
 TOOL = str(ROOT / "tools" / "test_python_ntp_clock.py")
 
 
-def test_it_shows_status_and_readings_and_exits_0_when_synchronised(chrony: str) -> None:
-    ran = run_python(TOOL, "--server", chrony, "--watch", "1", server="127.0.0.1:1")
+def test_it_shows_status_and_readings_and_exits_0_when_synchronised(time_server: str) -> None:
+    ran = run_python(TOOL, "--server", time_server, "--watch", "1", server="127.0.0.1:1")
     assert ran.code == 0
-    assert f"Asking {chrony} ..." in ran.out
+    assert f"Asking {time_server} ..." in ran.out
     for shown in ("max_error_ms", "reference_id", "now_iso()", "never went backwards", "est_error"):
         assert shown in ran.out
     assert ran.out.endswith("OK: synchronised and sane\n")
 
 
-def test_it_asks_what_the_variable_names_by_default(chrony: str) -> None:
-    ran = run_python(TOOL, server=chrony)
+def test_it_asks_what_the_variable_names_by_default(time_server: str) -> None:
+    ran = run_python(TOOL, server=time_server)
     assert (ran.code, ran.err) == (0, "")
-    assert f"Asking {chrony} ..." in ran.out
+    assert f"Asking {time_server} ..." in ran.out
 
 
 def test_it_exits_1_with_the_reason_when_not_synchronised(silent: str) -> None:

@@ -261,7 +261,7 @@ def test_a_program_of_the_demo_ends_with_its_parent(tmp_path: Path, how: str) ->
             "child = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)\n"
             "sys.stdin.read()\n"
             "child.stdin.close()\n"
-            "sys.exit(child.wait(timeout=30) != -15)\n",
+            "sys.exit(child.wait(timeout=120) != -15)\n",
         ],
         stdin=subprocess.PIPE,
     )
@@ -274,12 +274,12 @@ def test_a_program_of_the_demo_ends_with_its_parent(tmp_path: Path, how: str) ->
     assert parent.stdin is not None
     if how == "close":
         parent.stdin.close()
-        assert parent.wait(timeout=30) == 0, "as by SIGTERM"
+        assert parent.wait(timeout=120) == 0, "as by SIGTERM"
     else:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
         parent.stdin.close()
-    assert eventually(lambda: not runs(int(number)), within_s=30)
+    assert eventually(lambda: not runs(int(number)))
 
 
 def runs(pid: int) -> bool:

@@ -86,7 +86,7 @@ def test_a_wait_outlasts_an_error_that_grows_and_a_clock_that_fails() -> None:
         clock.set(TIME_NS - 1)
         still_waits("an epoch began earlier")
         clock.set(TIME_NS + 3, 2)
-        reading = waiting.result(20)
+        reading = waiting.result(60)
     assert reading.time_ns - reading.max_error_ns == TIME_NS + 1
 
 
@@ -117,7 +117,7 @@ def test_no_commit_of_threads_and_tasks_ends_before_its_time_has_passed(
 ) -> None:
     """The truth is this machine's wall clock, which the server tells, 20 ms late one way."""
     clock = NTPClock(faulty_server("--delay-to-server", "20ms").address, sync_interval=1)
-    assert clock.wait_synced(10)
+    assert clock.wait_synced(60)
 
     def stamp(of: int) -> int:
         latest_ns = clock.latest_ns()
@@ -131,11 +131,11 @@ def test_no_commit_of_threads_and_tasks_ends_before_its_time_has_passed(
 
     def commit(of: int) -> None:
         stamp_ns = stamp(of)
-        check((stamp_ns, clock.wait_until_past(stamp_ns, 30)))
+        check((stamp_ns, clock.wait_until_past(stamp_ns, 60)))
 
     async def commit_async(of: int) -> None:
         stamp_ns = stamp(of)
-        check((stamp_ns, await clock.wait_until_past_async(stamp_ns, 30)))
+        check((stamp_ns, await clock.wait_until_past_async(stamp_ns, 60)))
 
     async def commit_many() -> None:
         await asyncio.gather(*(commit_async(of) for of in range(200)))
@@ -161,7 +161,7 @@ def test_a_task_that_waits_lets_its_loop_go_on_and_is_cancelled_at_once() -> Non
         # The others' end changes nothing for the one that goes on.
         assert not waiting[0].done()
         clock.advance(1)
-        reading = await asyncio.wait_for(waiting[0], 20)
+        reading = await asyncio.wait_for(waiting[0], 60)
         assert reading == clock.read()
 
     asyncio.run(cancel_many())

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from support import eventually, quickest_s
 
 from portacode.utils.ntp_clock import ManualClock, NTPClock
 
@@ -30,13 +31,21 @@ def test_waiting_in_vain_ends_at_the_timeout(unsynced: NTPClock) -> None:
 def test_no_timeout_waits_for_as_long_as_it_takes(
     faulty_server: Callable[..., FaultyServer],
 ) -> None:
-    server = faulty_server("--delay", "150ms")
-    clock = NTPClock(server.address)
-    assert clock.now_ms() is None
-    started = time.monotonic()
-    assert clock.wait_synced() is True
-    assert time.monotonic() - started < 1.5, "the first reply is enough, not the whole round"
-    assert clock.now_ms() is not None
+    server = faulty_server("--fault", "silence")
+    late = NTPClock(server.address)
+    assert late.now_ms() is None
+    server.change("silence off")
+    assert late.wait_synced() is True
+
+    def first_reading_s() -> float:
+        started = time.monotonic()
+        clock = NTPClock(server.address)
+        assert clock.wait_synced() is True
+        took_s = time.monotonic() - started
+        assert clock.now_ms() is not None
+        return took_s
+
+    assert quickest_s(first_reading_s, 1.5) < 1.5, "the first reply is enough, not the whole round"
 
 
 def test_an_infinite_timeout_is_one(synced: NTPClock) -> None:
@@ -61,36 +70,39 @@ def test_a_log_handler_that_blocks_delays_nobody_who_waits(
         server = faulty_server("--fault", "kiss RATE")
         other = faulty_server("--delay", "20ms")
         refused = NTPClock(server.address)
-        assert held.wait(10)
+        assert held.wait(60)
         assert refused.sync() is False, "it is answered that it may not ask"
         clock = NTPClock(other.address)
-        assert clock.wait_synced(30) is True
-        assert clock.sync() is True
-        assert asyncio.run(clock.wait_synced_async(5)) is True
+        assert clock.wait_synced(60) is True
+        assert eventually(clock.sync)
+        assert asyncio.run(clock.wait_synced_async(60)) is True
         assert not release.is_set()
     finally:
         release.set()
         logger.removeHandler(handler)
 
 
-def test_other_threads_go_on_while_one_waits(unsynced: NTPClock) -> None:
-    counted = 0
-    waiting = threading.Thread(target=unsynced.wait_synced, args=(0.5,))
+def test_other_threads_go_on_while_one_waits(faulty_server: Callable[..., FaultyServer]) -> None:
+    server = faulty_server("--fault", "silence")
+    clock = NTPClock(server.address)
+    waiting = threading.Thread(target=clock.wait_synced)
     waiting.start()
-    while waiting.is_alive():
-        counted += 1
+    for _ in range(50):
         time.sleep(0.001)
-    assert counted > 50
+        assert waiting.is_alive()
+    server.change("silence off")
+    waiting.join(60)
+    assert not waiting.is_alive()
 
 
 def test_all_threads_that_wait_are_woken() -> None:
     clock = ManualClock()
     with ThreadPoolExecutor(16) as pool:
-        waiting = [pool.submit(clock.wait_synced, 20) for _ in range(16)]
+        waiting = [pool.submit(clock.wait_synced, 60) for _ in range(16)]
         time.sleep(0.1)
         assert not any(future.done() for future in waiting)
         clock.set(1)
-        assert all(future.result(5) for future in waiting)
+        assert all(future.result(60) for future in waiting)
 
 
 def test_threads_that_sync_at_once_share_attempts(synced: NTPClock) -> None:
@@ -101,25 +113,18 @@ def test_threads_that_sync_at_once_share_attempts(synced: NTPClock) -> None:
 
 
 def test_a_task_waits_without_blocking_its_loop(faulty_server: Callable[..., FaultyServer]) -> None:
-    clock = NTPClock(faulty_server("--delay", "100ms").address)
+    server = faulty_server("--fault", "silence")
+    clock = NTPClock(server.address)
 
-    async def count_until(done: asyncio.Event) -> int:
-        counted = 0
-        while not done.is_set():
-            counted += 1
+    async def both() -> bool:
+        waiting = asyncio.ensure_future(clock.wait_synced_async(60))
+        for _ in range(20):
             await asyncio.sleep(0.001)
-        return counted
+            assert not waiting.done()
+        server.change("silence off")
+        return await waiting
 
-    async def both() -> tuple[bool, int]:
-        done = asyncio.Event()
-        counting = asyncio.ensure_future(count_until(done))
-        synced = await clock.wait_synced_async(5)
-        done.set()
-        return synced, await counting
-
-    synced, counted = asyncio.run(both())
-    assert synced is True
-    assert counted > 20
+    assert asyncio.run(both()) is True
 
 
 def test_a_task_that_waits_in_vain_ends_at_its_timeout(unsynced: NTPClock) -> None:
@@ -153,16 +158,16 @@ def test_tasks_on_many_loops_are_all_woken() -> None:
     clock = ManualClock()
 
     async def several() -> list[bool]:
-        return await asyncio.gather(*(clock.wait_synced_async(20) for _ in range(10)))
+        return await asyncio.gather(*(clock.wait_synced_async(60) for _ in range(10)))
 
     with ThreadPoolExecutor(8) as pool:
         loops = [pool.submit(asyncio.run, several()) for _ in range(8)]
         time.sleep(0.2)
         clock.set(1)
-        assert [loop.result(10) for loop in loops] == [[True] * 10] * 8
+        assert [loop.result(60) for loop in loops] == [[True] * 10] * 8
 
 
-def test_a_clock_that_is_gone_takes_its_threads_and_descriptors_along(chrony: str) -> None:
+def test_a_clock_that_is_gone_takes_its_threads_and_descriptors_along(time_server: str) -> None:
     def threads() -> int:
         return sum(thread.name == "ntp-clock-events" for thread in threading.enumerate())
 
@@ -173,12 +178,9 @@ def test_a_clock_that_is_gone_takes_its_threads_and_descriptors_along(chrony: st
         time.sleep(0.02)
         counts.append(threads())
     before = counts[-1]
-    clocks = [NTPClock(chrony) for _ in range(20)]
-    assert all(clock.wait_synced(30) for clock in clocks)
+    clocks = [NTPClock(time_server) for _ in range(20)]
+    assert all(clock.wait_synced(60) for clock in clocks)
     assert threads() == before + 20
     clocks.clear()
     gc.collect()
-    deadline = time.monotonic() + 60
-    while threads() > before and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert threads() == before
+    assert eventually(lambda: threads() == before)

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 READ = """
 import json, time
 from portacode.utils.ntp_clock import ntp_clock
-synced = ntp_clock.wait_synced(30)
+synced = ntp_clock.wait_synced(60)
+ends = time.monotonic() + 60
+# The first reply may have been kept waiting; later ones tell more.
+while ntp_clock.get_status()["max_error_ms"] >= 100 and time.monotonic() < ends:
+    time.sleep(0.05)
 print(json.dumps([synced, ntp_clock.now_ns(), time.time_ns(), ntp_clock.get_status()]))
 """
 
@@ -38,13 +42,13 @@ def faketime_library() -> str:
 
 @pytest.mark.parametrize("hours", [1, -1])
 def test_readings_are_true_while_the_system_clock_is_off_by_an_hour(
-    chrony: str, hours: int
+    time_server: str, hours: int
 ) -> None:
     before = time.time_ns()
     ran = run_python(
         "-c",
         READ,
-        server=chrony,
+        server=time_server,
         LD_PRELOAD=faketime_library(),
         FAKETIME=f"{3600 * hours:+d}",
         FAKETIME_DONT_FAKE_MONOTONIC="1",
@@ -63,7 +67,7 @@ def test_readings_are_true_while_the_system_clock_is_off_by_an_hour(
 BOUND = """
 import json, time
 from portacode.utils.ntp_clock import ntp_clock
-assert ntp_clock.wait_synced(30), ntp_clock.get_status()
+assert ntp_clock.wait_synced(60), ntp_clock.get_status()
 before = time.time_ns()
 reading = ntp_clock.read()
 print(json.dumps([before, reading.time_ns, reading.max_error_ns, time.time_ns()]))

@@ -15,10 +15,15 @@ os.environ["PORTACODE_NTP_SERVER"] = "127.0.0.1:1"
 sys.path.append(str(Path(__file__).resolve().parents[1] / "python"))
 
 from support import FaultyServer
-from system import Obedient, RawDevice, Server, Session, Socket
+from system import Obedient, RawDevice, Server, Session, Socket, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow ones first: with several workers none of them begins when all others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 class World(NamedTuple):
@@ -40,14 +45,18 @@ def time_source() -> Iterator[FaultyServer]:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory, time_source: FaultyServer) -> Iterator[World]:
-    """One server for most tests, with short limits so that they can be seen at work."""
+    """One server for most tests, with short limits so that they can be seen at work.
+
+    None is so short that who keeps it on a quiet machine breaks it on a busy one.
+    """
     folder = tmp_path_factory.mktemp("server")
     server = Server(
         folder,
         time_source.address,
-        HANDSHAKE_S="1",
-        REQUEST_TIMEOUT_S="2",
-        SLOW_READER_S="1",
+        DEVICE_IDLE_S="600",
+        HANDSHAKE_S="3",
+        REQUEST_TIMEOUT_S="8",
+        SLOW_READER_S="2",
         BROWSER_RATE="10/100",
         SESSION_CHECK_S="1",
         USER_SOCKETS_MAX="8",
@@ -102,8 +111,6 @@ def device_id(world: World) -> str:
 
 
 def wait_online(world: World, device_id: str, online: bool = True) -> None:
-    from system import eventually
-
     def there() -> bool:
         devices = world.user.get("/api/devices/").json()["devices"]
         return any(d["id"] == device_id and d["online"] is online for d in devices)

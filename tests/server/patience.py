@@ -127,10 +127,12 @@ class Bystander:
         self._server = server
         self._verdict = verdict
         self._abuse = abuse
+        self._asks = True
+        self._reached_device: set[str] = set()
         self.done: Counter[str] = Counter()
 
     async def device(self, token: str) -> None:
-        """Shares the strangers' address."""
+        """Shares the strangers' address, and stays until its page has its last answer."""
         socket = connect(
             f"{self._server.ws_url}/ws/devices/",
             additional_headers={"Authorization": f"Bearer {token}"},
@@ -143,7 +145,7 @@ class Bystander:
                 about = {"name": "bystander", "version": "1", "platform": "test", "commands": []}
                 await peer.send(json.dumps({"event": "hello", "device": about}))
                 beat_s = 0.0
-                while not self._abuse.over:
+                while self._asks:
                     if time.monotonic() - beat_s > 5:
                         beat_s = time.monotonic()
                         # Without it a device counts as gone, however much it answers.
@@ -153,20 +155,28 @@ class Bystander:
                     except (TimeoutError, asyncio.TimeoutError):
                         continue
                     if message["event"] == "command":
+                        self._reached_device.add(message["request_id"])
                         await peer.send(_answer(message))
 
     async def page(self, cookie: str, device_id: str) -> None:
         """Every request is answered, and well."""
-        with self._noticing("its page"):
-            async with page_of(self._server, cookie) as peer:
-                while not self._abuse.over:
-                    request_id = new_id()
-                    ask = {"event": "command", "request_id": request_id, "device_id": device_id}
-                    await peer.send(json.dumps({**ask, "command": "echo", "payload": 1}))
-                    answer = await _until(peer, "response", request_id)
-                    assert answer["status"] == "ok", answer
-                    self.done["requests"] += 1
-                    await asyncio.sleep(0.5)
+        try:
+            with self._noticing("its page"):
+                async with page_of(self._server, cookie) as peer:
+                    while not self._abuse.over:
+                        await self._request(peer, device_id)
+                        self.done["requests"] += 1
+                        await asyncio.sleep(0.5)
+        finally:
+            self._asks = False
+
+    async def _request(self, peer: ClientConnection, device_id: str) -> None:
+        request_id = new_id()
+        ask = {"event": "command", "request_id": request_id, "device_id": device_id}
+        await peer.send(json.dumps({**ask, "command": "echo", "payload": 1}))
+        answer = await _until(peer, "response", request_id)
+        reached = "reached" if request_id in self._reached_device else "never reached"
+        assert answer["status"] == "ok", f"it {reached} its device: {answer}"
 
     async def relayed(self, address: str) -> None:
         """A page without a name, that asks for the time."""
@@ -198,7 +208,10 @@ class Bystander:
         try:
             yield
         except (*GONE, AssertionError, httpx.HTTPError) as error:
-            self._verdict.troubles.append(f"{what}: {error!r}"[:300])
+            left_s = self._abuse.ends_s - time.monotonic()
+            self._verdict.troubles.append(
+                f"{what}, {left_s:.1f} s before the end: {error!r}"[:1500]
+            )
 
 
 async def watch_memory(

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "server/portacode_django"
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 #: For whatever is to happen: a busy machine may be slow to it.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def eventually(happened: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import comes_to_wait
 from system import Device, Server, Session, eventually
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def test_whoever_is_killed_no_response_is_lost_and_none_is_stored_twice(
     seed = 20_251_006
     print(f"seed {seed}")
     dice = random.Random(seed)
-    server = Server(tmp_path, time_source.address, REQUEST_TIMEOUT_S="2")
+    server = Server(tmp_path, time_source.address, REQUEST_TIMEOUT_S="5")
     made = server.prepare()
     server.start()
     user = Session(server, made["user"], made["password"])
@@ -48,7 +48,7 @@ def test_whoever_is_killed_no_response_is_lost_and_none_is_stored_twice(
                 server.kill()
             if dice.random() < 0.75:
                 # What it has been sent it does; then it has nothing but its outbox left.
-                wait_idle(device)
+                comes_to_wait(device.pid)
                 device.kill()
                 device.start()
             server.start()
@@ -81,14 +81,6 @@ def answered(user: Session, request_id: str) -> dict[str, Any] | None:
     """The stored record, once its response is there."""
     record: dict[str, Any] = user.get(f"/api/traces/{request_id}/").json()
     return record if record["status"] == "ok" else None
-
-
-def wait_idle(device: Device) -> None:
-    """Until it has done nothing new for half a second."""
-    before: list[int] = [-1]
-    while counted(device) != before:
-        before = counted(device)
-        time.sleep(0.5)
 
 
 def has_done(device: Device, count: int) -> bool:

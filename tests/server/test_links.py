@@ -41,7 +41,7 @@ def test_an_exchange_bounds_the_difference_of_both_counters_and_the_reply_names_
     took_s = (counter_ns() - begun_ns) / 1e9
     assert 0 < link["width_ms"] <= link["round_trip_ms"] + 2.1 * took_s + 0.01
     assert lower_ms <= link["est_ms"] <= upper_ms
-    assert link["age_s"] < 5
+    assert link["age_s"] < 30
 
 
 def test_one_way_bounds_one_side_until_a_reply_came(world: World, device: RawDevice) -> None:
@@ -201,6 +201,3 @@ def test_a_response_that_waited_in_an_outbox_counts_for_what_is_true_of_it(
     assert (known["messages"], known["restarts"]) == (2, 0)
     assert holds_the_truth(known, 3_000)
     assert known["width_ms"] > 400, "it may have been on its way for all that time"
-
-
-# --- Several servers, and devices as processes ----------------------------------------------------

@@ -264,7 +264,10 @@ def test_text_that_is_not_utf_8_ends_the_connection_with_one_line_in_the_log(
     browser.connection.send(b'{"event": "\xb1"}', text=True)
     assert browser.close_code()[0] == 1007
     eventually(lambda: "(1007)" in server.log[before:])
-    assert len(server.log[before:].splitlines()) == 1
+    # Clocks, and devices that have gone, may have their own.
+    lines = [line for line in server.log[before:].splitlines() if "/ws/dashboard/" in line]
+    assert len(lines) == 1
+    assert "Traceback" not in server.log[before:]
 
 
 def test_bytes_are_refused(browser: Socket) -> None:
@@ -332,8 +335,8 @@ def test_login_tells_nobody_whether_a_user_exists(server: Server) -> None:
 
 def test_a_device_that_says_nothing_is_let_go(world: World, server: Server) -> None:
     with RawDevice(server, world.devices[1]["token"], hello=False) as device:
-        assert device.close_code() == (4408, "nothing heard for 1 s")
-    assert server.has_logged("(4408): nothing heard for 1 s")
+        assert device.close_code() == (4408, "nothing heard for 3 s")
+    assert server.has_logged("(4408): nothing heard for 3 s")
 
 
 def test_a_device_has_to_say_hello_first(world: World, server: Server) -> None:
@@ -389,7 +392,15 @@ def test_who_does_not_read_is_cut_off_and_nobody_waits_for_it(
             deaf.send({**request, "request_id": new_id(), "payload": "x" * 60_000})
         request_id = browser.ask(device_id)
         assert browser.receive("response", request_id=request_id)["status"] == "ok"
-        assert eventually(lambda: "who does not read" in server.log)
+
+        def is_noticed() -> bool:
+            # More, where the device was too slow to answer all of them in time.
+            with contextlib.suppress(OSError):
+                deaf.send({**request, "request_id": new_id(), "payload": "x" * 60_000})
+            time.sleep(0.2)
+            return "who does not read" in server.log
+
+        assert eventually(is_noticed)
         assert eventually(deaf.is_cut_off)
     assert obedient.obeyed
 

@@ -58,11 +58,11 @@ class Receiver:
         self._over = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._receive()))
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     def close(self) -> None:
         self._over.set()
-        self._thread.join(10)
+        self._thread.join(60)
 
     async def _receive(self) -> None:
         settings = OtelTapHttpProtobufReceiverSettings(http_port=self.port)

@@ -19,13 +19,15 @@ def open_descriptors() -> int:
 
 def main() -> None:
     generations = int(sys.argv[1])
-    counts = []
+    counts: list[int] = []
     for _ in range(generations):
-        if not (ntp_clock.wait_synced(30) and ntp_clock.sync()):
+        if not (ntp_clock.wait_synced(60) and ntp_clock.sync()):
             os._exit(3)
-        time.sleep(
-            2.5
-        )  # After the round, of which the last requests are late, its socket is closed.
+        # After the round, of which the last requests are late, its socket is closed.
+        time.sleep(2.5)
+        deadline = time.monotonic() + 60
+        while counts and open_descriptors() > counts[0] and time.monotonic() < deadline:
+            time.sleep(0.05)
         counts.append(open_descriptors())
         pid = os.fork()
         if pid != 0:

@@ -56,7 +56,7 @@ def tick() -> None:
 
 
 threading.Thread(target=tick, daemon=True).start()
-waited = ntp_clock.wait_synced(30)
+waited = ntp_clock.wait_synced(60)
 synced = ntp_clock.sync()
 in_vain = ManualClock().wait_synced(0.5)
 counted = ticks

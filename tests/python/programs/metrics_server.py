@@ -14,7 +14,7 @@ from portacode.utils.ntp_clock import ntp_clock
 
 
 async def main() -> None:
-    await ntp_clock.wait_synced_async(10)
+    await ntp_clock.wait_synced_async(60)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     address = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -27,7 +27,7 @@ async def main() -> None:
 
     def ask() -> None:
         with contextlib.suppress(OSError):  # At the end nobody listens any more.
-            urllib.request.urlopen(f"http://{address}/?request_id=a7", timeout=30).close()
+            urllib.request.urlopen(f"http://{address}/?request_id=a7", timeout=120).close()
 
     while not server.should_exit:
         await asyncio.to_thread(ask)

@@ -36,6 +36,6 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": json.dumps(said).encode()})
 
 
-if not ntp_clock.wait_synced(30):
+if not ntp_clock.wait_synced(60):
     sys.exit("no synchronised time")
 uvicorn.run(otel.ExchangeMiddleware(app), port=int(sys.argv[1]), log_level="error", lifespan="off")

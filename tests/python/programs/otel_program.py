@@ -122,7 +122,7 @@ note("counted", since=(before, raw()))
 if number("SYNCHRONISE", 0) and os.environ.get("TRUE_TIME") != "0":
     from portacode.utils.ntp_clock import ntp_clock
 
-    if not ntp_clock.wait_synced(30):
+    if not ntp_clock.wait_synced(60):
         sys.exit("no synchronised time within 10 s")
 threads = [threading.Thread(target=work, args=(place,)) for place in range(number("THREADS", 1))]
 for thread in threads:

@@ -9,6 +9,8 @@ import sys
 import time
 import warnings
 
+from bounds import beyond_its_bound_ms
+
 from portacode.utils.ntp_clock import ntp_clock
 
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -16,16 +18,15 @@ warnings.simplefilter("ignore", DeprecationWarning)
 
 def probe(_task: int) -> tuple[int, bool, bool, float, bool]:
     reading_at_once = ntp_clock.now_ms() is not None
-    waited = ntp_clock.wait_synced(30)
-    reading = ntp_clock.read()
-    off_ns = abs(reading.time_ns - time.time_ns()) if reading else 1e18
+    waited = ntp_clock.wait_synced(60)
+    off_ms = beyond_its_bound_ms(ntp_clock)
     time.sleep(0.05)
-    return os.getpid(), reading_at_once, waited, off_ns / 1e6, ntp_clock.sync()
+    return os.getpid(), reading_at_once, waited, off_ms, ntp_clock.sync()
 
 
 def main() -> None:
     method = sys.argv[1]
-    synced = ntp_clock.wait_synced(30)
+    synced = ntp_clock.wait_synced(60)
     context = multiprocessing.get_context(method)
     with context.Pool(3) as pool:
         probes = pool.map(probe, range(3), chunksize=1)

@@ -7,6 +7,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from bounds import beyond_its_bound_ms
+
 from portacode.utils.ntp_clock import ntp_clock
 
 if TYPE_CHECKING:
@@ -22,8 +24,7 @@ def report() -> bytes:
         pass
     status = {
         "pid": os.getpid(),
-        "now_ms": ntp_clock.now_ms(),
-        "time_ms": time.time_ns() // 1_000_000,
+        "off_ms": beyond_its_bound_ms(ntp_clock),
         "last_sync": ntp_clock.last_sync,
         "believed": ntp_clock.get_status()["believed"],
         "authenticated": ntp_clock.get_status()["authenticated"],
@@ -32,7 +33,7 @@ def report() -> bytes:
 
 
 def wsgi(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    ntp_clock.wait_synced(30)
+    ntp_clock.wait_synced(60)
     start_response("200 OK", [("Content-Type", "application/json")])
     return [report()]
 
@@ -40,7 +41,7 @@ def wsgi(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[b
 async def asgi(scope: dict[str, Any], _receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         return
-    await ntp_clock.wait_synced_async(10)
+    await ntp_clock.wait_synced_async(60)
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": report()})
