@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::step::Outcome;
-use super::steps::{compiles, told};
+use super::steps::{compiles, in_words};
 use crate::command::{Job, answer_of, cargo};
 use crate::project::Project;
 use crate::tally::{Counts, cargo_failures, cargo_skips};
@@ -94,7 +94,7 @@ impl Ran {
         let mut failures = Vec::new();
         for Ran { output, success } in ran {
             outcome.counts += Counts::of_cargo_test(&output, success);
-            outcome.skips.extend(told(cargo_skips(&output)));
+            outcome.skips.extend(in_words(cargo_skips(&output)));
             if !success {
                 failures.push(cargo_failures(&output));
             }

@@ -287,15 +287,7 @@ pub(super) fn compiles(job: &Job, command: &mut Command) -> Result<Outcome> {
     Ok(Outcome { failures, ..Outcome::check(passed) })
 }
 
-fn cargo_test(job: &Job, command: &mut Command) -> Result<Outcome> {
-    let success = job.run(command)?.success();
-    let output = job.output();
-    let counts = Counts::of_cargo_test(&output, success);
-    let failures = Some(cargo_failures(&output)).filter(|text| !success && !text.is_empty());
-    Ok(Outcome { counts, skips: in_words(cargo_skips(&output)), failures })
-}
-
-fn in_words(skips: Vec<(String, u64)>) -> Vec<String> {
+pub(super) fn in_words(skips: Vec<(String, u64)>) -> Vec<String> {
     skips.into_iter().map(|(reason, count)| format!("{count} skipped: {reason}")).collect()
 }
 
