@@ -200,12 +200,13 @@ test('what one server forbids is nothing to another', async (t) => {
     const denies = await faultyServer(t, '--fault', 'kiss DENY');
     const clock = clockOf(t, { source: denies });
     assert.equal(await clock.sync(), false);
-    const { lastErrorCode, state } = clock.getStatus();
+    // On a busy machine it is asked once more before its answer comes.
+    const { lastErrorCode, state, requests } = clock.getStatus();
     assert.deepEqual([lastErrorCode, state], ['kiss_deny', 'failed']);
     // The one that said so is obeyed, however often it is configured.
     clock.configure({ source: denies });
     assert.equal(await clock.sync(), false);
-    assert.equal(clock.getStatus().requests, 1);
+    assert.equal(clock.getStatus().requests, requests);
     clock.configure({ source: await faultyServer(t) });
     await syncs(clock);
     assert.equal(clock.getStatus().lastErrorCode, null);
