@@ -36,9 +36,10 @@ impl Report {
             Counts { passed: 0, skipped: 1.., .. } => "skipped",
             _ => "ok",
         };
-        let took = seconds(took);
-        self.lines
-            .print(format!("  {name:<24} {verdict:<8} {took:>7}  {}", in_words(counts)).trim_end());
+        self.used += job.used();
+        let (took, used) = (seconds(took), seconds(job.used()));
+        let line = format!("  {name:<24} {verdict:<8} {took:>7} {used:>9}  {}", in_words(counts));
+        self.lines.print(line.trim_end());
         self.skipped.extend(skips.into_iter().map(|skip| format!("{name}: {skip}")));
         if counts.failed > 0 {
             let log = job.project().shown(job.log()).to_string();
