@@ -8,7 +8,6 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::geteuid;
 
 use super::page::{Identity, LAYOUT};
@@ -129,10 +128,11 @@ impl Directory {
     /// is the writer of this generation.
     pub(crate) fn claim(&self, draft: &Path, key: Key, generation: u64) -> io::Result<bool> {
         let name = self.name(key, generation);
-        match renameat2(AT_FDCWD, draft, AT_FDCWD, &name, RenameFlags::RENAME_NOREPLACE) {
-            Ok(()) => Ok(true),
-            Err(nix::errno::Errno::EEXIST) => Ok(false),
-            Err(error) => Err(error.into()),
+        // A rename that replaces nothing would do it in one step, but not every libc has one.
+        match fs::hard_link(draft, name) {
+            Ok(()) => fs::remove_file(draft).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
