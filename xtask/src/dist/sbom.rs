@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::archive::Member;
 use super::build::Build;
 use super::contents::traces;
+use super::crates::metadata;
 use crate::command::{answer_of, cargo};
 
 /// Writes `CRATE.cdx.json` for each thing that is built from a crate, and one for npm's package.
@@ -34,11 +35,11 @@ pub(super) fn of_crate(build: &Build, package: &str, out: &Path) -> Result<PathB
     build.job.must(&mut command)?;
     // It writes beside the manifests of all members of the workspace.
     let mut text = None;
-    for member in fs::read_dir(project.path("crates"))? {
-        let member = member?;
-        let written = member.path().join(format!("{BESIDE}.json"));
+    for member in metadata(build.job)? {
+        let manifest = Path::new(member["manifest_path"].as_str().unwrap_or_default());
+        let written = manifest.with_file_name(format!("{BESIDE}.json"));
         if written.is_file() {
-            if member.file_name() == package {
+            if member["name"] == package {
                 text = Some(fs::read_to_string(&written)?);
             }
             fs::remove_file(written)?;
