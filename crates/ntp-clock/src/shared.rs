@@ -117,9 +117,12 @@ impl Shared {
     /// a forked child: no lock is asked for.
     #[inline]
     pub(crate) fn now_at_a_glance(&self) -> Option<Reading> {
+        // Its own page has no reading then: that needs no look at the counter.
+        if self.is_attached.load(Ordering::Relaxed) {
+            return None;
+        }
         let glance = self.page.glance(|| self.counters.local())?;
-        let quiet = !self.is_attached.load(Ordering::Relaxed)
-            && self.compared.covers(glance.local)
+        let quiet = self.compared.covers(glance.local)
             && self.host.is_none_or(|page| page.glance() == glance.host);
         quiet.then_some(glance.reading)
     }
