@@ -38,7 +38,7 @@ class TraceError(ValueError):
 
 
 class Stamp(NamedTuple):
-    """One event, by the clock of whoever stamps it. Milliseconds are since the Unix epoch."""
+    """One event, by the clock of its entity. Milliseconds are since the Unix epoch."""
 
     time_ms: float | None
     """True time; None where the clock was not synchronised."""

@@ -1,8 +1,8 @@
 """Messages as text: strict JSON, ids and sizes, the same for the device, the relay and the server.
 
-JSON is that of RFC 8259: no NaN, no number that a double cannot hold. Whoever passes on what is not
-its own, say a payload, passes on the text as it came, so that every number and every character
-arrives as it was written, and no second encoding has limits of its own:
+JSON is that of RFC 8259: no NaN, no number that a double cannot hold. A process that passes on
+a payload passes on the text as it came, so that every number and every character arrives as it was
+written, and no second encoding has limits of its own:
 
     message = parse(frame)             # an object; its members as Python has them
     payload = message.text("payload")  # one of them as it was written
@@ -29,8 +29,8 @@ LABEL_CHARS = 64
 """The most characters of a `request_id` of docs/WIRE.md."""
 
 COUNTER = "[0-9a-f]{16}(?:~[0-9]{1,6})?"
-"""A counter's name, as a regular expression: free-running, or steered by so many parts per million
-at most."""
+"""A counter's name, as a regular expression: free-running, or steered by this many parts per
+million at most."""
 COUNTER_FORM = "16 hexadecimal digits, lower case, and ~PPM where the counter is steered"
 """What `is_counter` asks for, in words."""
 NANOSECONDS_FORM = "text of a whole number of nanoseconds from 0 to 2^63 - 1"
@@ -154,7 +154,7 @@ def dumps(value: object) -> Json:
     except (TypeError, ValueError) as error:
         raise NotJsonError(str(error)) from None
     if _LONG.search(text):
-        loads(text)  # Whoever gets it would refuse such a number.
+        loads(text)  # The receiver would refuse such a number.
     # Half a surrogate pair is in UTF-8 only as an escape. It can only be within a string.
     return Json(text if text.isascii() else _HALF.sub(_escape, text))
 

@@ -131,7 +131,7 @@ class Asking:
 async def keep_asking(
     asking: Asking, clock: NTPClock, send: Callable[[str], Awaitable[None]]
 ) -> None:
-    """Asks at the times of docs/WIRE.md, until it is cancelled; anew where the counter is another.
+    """Asks at the times of docs/WIRE.md, until it is cancelled; again where the counter is another.
 
     Args:
         asking: Of this very connection.

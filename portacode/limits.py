@@ -18,7 +18,7 @@ __all__ = ["Buckets", "Places", "TokenBucket", "network_of"]
 
 
 class TokenBucket:
-    """So many at once, and so many a second in the long run. It is full at first.
+    """This many at once, and this many a second in the long run. It is full at first.
 
     Args:
         per_second: What it gets back.
@@ -121,7 +121,7 @@ class Buckets:
 
 
 class Places:
-    """So many at a time for each key."""
+    """This many at a time for each key."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -144,7 +144,7 @@ class Places:
 def network_of(address: str | None) -> str:
     """Whom an address stands for: itself in IPv4, its network of 64 bits in IPv6.
 
-    Whoever has one address of such a network has all of them. Text that is no address is itself.
+    A host with one address of such a network has all of them. Text that is no address is itself.
     """
     try:
         parsed = ipaddress.ip_address((address or "").partition("%")[0])

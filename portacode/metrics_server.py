@@ -79,7 +79,7 @@ class MetricsServer:
 
 
 class _Server(ThreadingHTTPServer):
-    """Serves whoever comes, and waits for nobody."""
+    """Serves every client, and waits for none."""
 
     daemon_threads = True
 
@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path.partition("?")[0] != "/metrics":
-            self.send_error(404, "there is /metrics and nothing else")
+            self.send_error(404, "not found: only /metrics is served here")
             return
         body = self.text().encode()
         self.send_response(200)
@@ -141,14 +141,17 @@ def _address(listen: str) -> tuple[str, int]:
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     good = colon and bare and port.isascii() and port.isdigit() and int(port) < 65536
     if not good or (":" in bare and bare == host):
-        raise ValueError(f"an address and a port are wanted, like 127.0.0.1:9123, not {listen!r}")
+        raise ValueError(f"write an address and a port such as 127.0.0.1:9123, not {listen!r}")
     return bare, int(port)
 
 
 def _refused(listen: str, error: OSError) -> str:
     what = f"cannot serve metrics on {listen}: {error.strerror}"
     if error.errno == errno.EADDRINUSE:
-        return f"{what}; end what listens there, or give another port (0 for a free one)"
+        return (
+            f"{what}; stop the program that listens there, or choose another port"
+            " (0 for a free one)"
+        )
     return f"{what}; give an address of this machine, and a port that you may listen on"
 
 

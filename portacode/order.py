@@ -46,11 +46,11 @@ class Order(enum.Enum):
 
 
 class Moment(NamedTuple):
-    """An event, by the counter of whoever stamped it."""
+    """An event, by the counter of the entity that stamped it."""
 
     counter: str
     """The counter's name, 1 to 256 characters. One that ends in `~` and a number is steered by its
-    system by up to so many parts per million."""
+    system by up to this many parts per million."""
     counter_ns: int
     """What it read, nanoseconds."""
     time_ns: int | None = None
@@ -176,7 +176,7 @@ class Links:
 
         Returns:
             "kept" where it says something new, "dropped" where it does not, "restarted" where it
-            contradicts what was known: the link then begins anew with this alone.
+            contradicts what was known: the link then starts again with this alone.
 
         Raises:
             ValueError: The stamps cannot be those of an exchange, or a name is none.
@@ -187,7 +187,7 @@ class Links:
         return self._native.exchange(a, b, stamps)
 
     def message(self, sender: str, receiver: str, sent_ns: int, received_ns: int) -> str:
-        """Something was sent and received, each stamped by the counter of whoever did it.
+        """Something was sent and received, each stamped by the counter of the side that did it.
 
         Args:
             sender: The sender's counter.
@@ -297,7 +297,9 @@ def _counted(counts: tuple[int, int, int, int | None]) -> dict[str, int]:
 
 def _checked_ns(name: str, value: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise ValueError(f"{name} is no whole number of nanoseconds from 0 to 2**63 - 1: {value!r}")
+        raise ValueError(
+            f"{name} is not a whole number of nanoseconds from 0 to 2**63 - 1: {value!r}"
+        )
     return value
 
 
@@ -315,7 +317,7 @@ def _relation(plain: _native._PlainRelation) -> Relation:
 
 def _plain_link(name: str, link: Mapping[str, Any]) -> _native._PlainLink:
     if not isinstance(link, Mapping):
-        raise ValueError(f"{name} is no object")
+        raise ValueError(f"{name} is not an object")
     a, b = (_text(f"{name}.{end}", link.get(end)) for end in ("a", "b"))
     bounds = [
         _number(f"{name}.{key}", link.get(key))
@@ -351,13 +353,13 @@ def _two(name: str, link: Mapping[str, Any], may_lack: bool) -> tuple[Any, Any]:
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= _NAME_CHARS:
-        raise ValueError(f"{name} is no text of 1 to {_NAME_CHARS} characters")
+        raise ValueError(f"{name} is not text of 1 to {_NAME_CHARS} characters")
     return value
 
 
 def _counter(name: str, value: object) -> int:
     if not isinstance(value, str) or not (value.isascii() and value.isdigit() and len(value) <= 19):
-        raise ValueError(f"{name} is no text of a whole number of nanoseconds")
+        raise ValueError(f"{name} is not text of a whole number of nanoseconds")
     return _checked_ns(name, int(value))
 
 
@@ -365,7 +367,7 @@ def _number(name: str, value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{name} is no number")
+        raise ValueError(f"{name} is not a number")
     try:
         number = float(value)
     except OverflowError:

@@ -307,7 +307,7 @@ class Trace:
         return [key for key in KEYS if key not in timed]
 
     def order(self, a: str, b: str) -> Order:
-        """What can be said of the order of two stamps, whoever made them."""
+        """What can be said of the order of two stamps, no matter who made them."""
         return self.relation(a, b).order
 
     def relation(self, a: str, b: str, *, evidence: Evidence = "all") -> Relation:

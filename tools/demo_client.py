@@ -90,7 +90,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="wait up to so long for the clocks' second round, which narrows their errors",
+        help="wait up to this long for the clocks' second round, which narrows their errors",
     )
     parser.add_argument(
         "--skewed",

@@ -62,7 +62,7 @@ class World:
     kill_after: int = 0  # how many items
     variables: dict[str, str] = field(default_factory=dict)
     may_admit: bool = False  # some leave before the clock can be known
-    may_lose: int = 0  # so many more than without our line
+    may_lose: int = 0  # this many more than without our line
 
 
 def worlds(spans: int, down_s: float, silent_s: float) -> dict[str, World]:

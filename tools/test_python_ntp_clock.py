@@ -77,7 +77,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=seconds,
         default=0.0,
         metavar="SECONDS",
-        help="then show a reading each second for so long",
+        help="then show a reading each second for this long",
     )
     return parser.parse_args(arguments)
 

@@ -18,7 +18,7 @@ struct Input {
 #[derive(Arbitrary, Debug)]
 enum Step {
     Wait(Length, Driving),
-    /// To the request so many before the newest one.
+    /// To the request this many before the newest one.
     Reply {
         before: u8,
         says: Says,

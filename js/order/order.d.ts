@@ -7,8 +7,8 @@ export const Order: {
 export type Order = (typeof Order)[keyof typeof Order];
 
 /**
- * Thrown by `new Relations()` and `new Links()` where WebAssembly does not start: mostly because the
- * page's Content-Security-Policy lacks 'wasm-unsafe-eval' in its script-src.
+ * Thrown by `new Relations()` and `new Links()` where WebAssembly does not start: mostly because
+ * the page's Content-Security-Policy lacks 'wasm-unsafe-eval' in its script-src.
  */
 export class WasmUnavailable extends Error {
     /** `wasm_forbidden` by a Content-Security-Policy, or `wasm_failed`. */
@@ -21,11 +21,11 @@ export type Nanos = bigint | string;
 /** What an answer uses: all there is, or exchanges alone, without causes and other messages. */
 export type Evidence = 'all' | 'exchanges';
 
-/** An event, by the counter of whoever stamped it. */
+/** An event, by the counter of the entity that stamped it. */
 export interface Moment {
     /**
      * The counter's name, 1 to 256 characters. One that ends in `~` and a number is steered by its
-     * system by up to so many parts per million.
+     * system by up to this many parts per million.
      */
     readonly counter: string;
     /** What it read. */
@@ -78,7 +78,7 @@ export interface Pair extends Link {
     readonly exchanges: number;
     /** How many single messages. */
     readonly messages: number;
-    /** How often evidence contradicted what was known, so that it began anew. */
+    /** How often evidence contradicted what was known, so that it started again. */
     readonly restarts: number;
     /** Since the newest evidence, by the counter of `a`; null where that is not one's own. */
     readonly age_ns: number | null;
@@ -108,12 +108,12 @@ export class Relations {
  * where it is full, the link goes that was fed longest ago.
  */
 export class Links {
-    /** It holds so many links at the most, 4096 where nothing is said. */
+    /** It holds this many links at the most, 4096 where nothing is said. */
     constructor(most?: number);
     /**
      * The counter `a` stamped a request and its reply, `b` their receipt and dispatch. Stamps of
      * sending are taken before, those of receipt after it. 'restarted': it contradicts what was
-     * known, and the link begins anew with this alone. Throws a TypeError where the stamps cannot
+     * known, and the link starts again with this alone. Throws a TypeError where the stamps cannot
      * be those of an exchange.
      */
     exchange(
@@ -121,7 +121,7 @@ export class Links {
         b: string,
         stamps: { sentANs: Nanos; receivedBNs: Nanos; sentBNs: Nanos; receivedANs: Nanos },
     ): 'kept' | 'dropped' | 'restarted';
-    /** Something was sent and received, each stamped by the counter of whoever did it. */
+    /** Something was sent and received, each stamped by the counter of the side that did it. */
     message(
         sender: string,
         receiver: string,

@@ -143,7 +143,7 @@ function nanos(name, value) {
     const nanos = text ? BigInt(value) : value;
     if (typeof nanos !== 'bigint' || nanos < 0n || nanos > MOST_NS) {
         throw new TypeError(
-            `${name} is no whole number of nanoseconds from 0 to 2**63 - 1, ` +
+            `${name} is not a whole number of nanoseconds from 0 to 2**63 - 1, ` +
                 `as a BigInt or as text: ${String(value)}`,
         );
     }
@@ -153,7 +153,7 @@ function nanos(name, value) {
 function plainMoment(moment, place) {
     const name = `moments[${place}]`;
     const { counter, counterNs, timeNs = null, maxErrorNs = null } = moment;
-    if (typeof counter !== 'string') throw new TypeError(`${name}.counter is no text`);
+    if (typeof counter !== 'string') throw new TypeError(`${name}.counter is not text`);
     const known = timeNs !== null && maxErrorNs !== null;
     return {
         counter,
@@ -182,12 +182,12 @@ function plainCause(cause, place, count) {
 /** The numbers of a link in their order; infinite and NaN where they are not known. */
 function plainLink(name, link) {
     if (link === null || typeof link !== 'object' || Array.isArray(link)) {
-        throw new TypeError(`${name} is no object`);
+        throw new TypeError(`${name} is not an object`);
     }
     const own = (key) => (Object.hasOwn(link, key) ? link[key] : null);
     const number = (key, value, unknown) => {
         if (value === null || value === undefined) return unknown;
-        if (typeof value !== 'number') throw new TypeError(`${name}.${key} is no number`);
+        if (typeof value !== 'number') throw new TypeError(`${name}.${key} is not a number`);
         if (!Number.isFinite(value)) throw new TypeError(`${name}.${key} is out of range`);
         return value;
     };
@@ -202,14 +202,14 @@ function plainLink(name, link) {
         const value = own(key);
         const length = typeof value === 'string' ? [...value].length : 0;
         if (length < 1 || length > NAME_CHARS) {
-            throw new TypeError(`${name}.${key} is no text of 1 to ${NAME_CHARS} characters`);
+            throw new TypeError(`${name}.${key} is not text of 1 to ${NAME_CHARS} characters`);
         }
         return value;
     };
     const reading = (key) => {
         const value = own(key);
         if (typeof value !== 'string' || !/^[0-9]{1,19}$/.test(value)) {
-            throw new TypeError(`${name}.${key} is no text of a whole number of nanoseconds`);
+            throw new TypeError(`${name}.${key} is not text of a whole number of nanoseconds`);
         }
         return nanos(`${name}.${key}`, value);
     };

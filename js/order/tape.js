@@ -24,7 +24,7 @@ class Writer {
     #bytes = new Uint8Array(256);
     #length = 0;
 
-    /** The place of so many bytes more. */
+    /** The place of this many bytes more. */
     #room(count) {
         const at = this.#length;
         this.#length += count;

@@ -14,7 +14,7 @@ export const LIMITS = Object.freeze({
     exportMs: 30_000,
 });
 
-/** So many times the limits may be on their way, for whoever exports without waiting for the answer. */
+/** A program that exports without waiting may have this many times the limits on their way. */
 const HELD_UP = 4;
 /** What a page sends at once that is left; an exporter of OTLP refuses more than 30 by default. */
 const AT_ONCE = 16;
@@ -83,8 +83,8 @@ class Queue {
  *
  * `prepare(items)` gives the items as they leave: re-dated, or marked where that is not possible.
  * `synchronised()` says whether the clock has ever been synchronised, and `awaited()` whether it has
- * lost its readings by a sleep or a step since, and asks its server again; whoever hears that there
- * are readings calls `open()`.
+ * lost its readings by a sleep or a step since, and asks its server again; a caller that hears that
+ * there are readings calls `open()`.
  */
 export class Gate {
     #inner;
@@ -136,7 +136,8 @@ export class Gate {
             return;
         }
         this.#hold(this.#batch(items, null));
-        // A slow exporter holds up the SDK as it would without a gate, so that the SDK's own queue fills.
+        // A slow exporter holds up the SDK as it would without a gate, so that the SDK's own queue
+        // fills.
         if (this.#isFree()) done({ code: 0 });
         else this.#heldUp.push(done);
     }
@@ -281,7 +282,7 @@ export class Gate {
                 this.#openers.delete(finish);
                 resolve();
             };
-            // Not unref'ed: whoever flushes waits for the answer.
+            // Not unref'ed: code that flushes waits for the answer.
             const timer = setTimeout(finish, milliseconds);
             this.#openers.add(finish);
         });

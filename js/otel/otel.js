@@ -22,7 +22,7 @@ class Installation {
             const limit = limits[name];
             if (limit === undefined) delete limits[name];
             else if (!(typeof limit === 'number' && limit >= 0)) {
-                throw new TypeError(`${name} is a number from 0 on, not ${limit}`);
+                throw new TypeError(`${name} must be a number of 0 or more, not ${limit}`);
             }
         }
         const dates = datesBy(clock);
@@ -78,7 +78,7 @@ function datesBy(clock) {
     } catch (error) {
         if (!(error instanceof WebAssembly.CompileError)) throw error;
         console.warn(
-            `ntp-clock: no time of OpenTelemetry is corrected, because this page forbids WebAssembly (${error.message}): add 'wasm-unsafe-eval' to script-src of its Content-Security-Policy`,
+            `ntp-clock: the times of OpenTelemetry are not corrected, because this page forbids WebAssembly (${error.message}): add 'wasm-unsafe-eval' to script-src of its Content-Security-Policy`,
         );
         return new NoDates();
     }
@@ -89,7 +89,7 @@ let warned = false;
 function failed(error) {
     if (warned) return;
     warned = true;
-    console.warn(`ntp-clock: a batch for OpenTelemetry left late, or without true time: ${error}`);
+    console.warn(`ntp-clock: a batch for OpenTelemetry was sent late, or without true time: ${error}`);
 }
 
 export function install({ tracerProvider, loggerProvider, meterProvider, ...options } = {}) {

@@ -9,7 +9,7 @@ import {
     withMember,
 } from './member.js';
 
-/** What comes from the network fills so many links, and is kept apart from the program's own. */
+/** What comes from the network fills this many links, and is kept apart from the program's own. */
 const MOST_LINKS = 1024;
 /** The last exchanges of this many peers are sent in turn. */
 const MOST_PEERS = 16;

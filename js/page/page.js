@@ -84,7 +84,7 @@ function facts() {
     tell('via', way);
     tell('address', target.replace(/^[a-z]+:\/\//, ''));
     const stated = isSynced ? ['stated', 'and counted'] : ['\u2013'];
-    const own = status.boundAssumed ? ['50 ms', 'assumed, for it states none'] : stated;
+    const own = status.boundAssumed ? ['50 ms', 'assumed, because the server states none'] : stated;
     tell('assumed', ...own);
     tell('stratum', status.stratum > 0 ? String(status.stratum) : '\u2013');
     problem(refused ?? words.problemOf(status, target));
@@ -269,7 +269,7 @@ function fromAddress() {
         target = relay ?? source;
         refused = {
             mild: false,
-            title: 'No synchronised time: the source in the address is none',
+            title: 'No synchronised time: the source in the address is wrong',
             why: error.message,
             remedy: 'Correct the address of this page, or choose a source below.',
         };

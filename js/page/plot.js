@@ -140,7 +140,7 @@ export class Plot {
         pen.fillStyle = colour('quiet');
         pen.textBaseline = 'middle';
         pen.textAlign = 'right';
-        // Where the newest stands, but not upon the axis.
+        // Where the newest stands, but not on the axis.
         const at = Math.min(y(last.maxErrorMs), frame.bottom - 8);
         pen.fillText(`\u00b1 ${span(last.maxErrorMs)}`, frame.left - 8, at);
         pen.save();

@@ -87,7 +87,7 @@ const REMEDIES = {
     rejected_unauthenticated:
         'The reply does not carry the proof that is required. If this stays, somebody changes it on the way: look at the relay\u2019s server and its network.',
     rejected_nak:
-        'The server has forgotten the keys that were agreed with it. Others are exchanged by themselves.',
+        'The server has forgotten the keys that were agreed with it. New ones are exchanged automatically.',
     rejected_malformed: 'This is not the answer of a relay or of an HTTPS time. Check the URL.',
     kiss_deny: FEWER,
     kiss_rstr: FEWER,

@@ -60,9 +60,9 @@ export class NTPClock extends Clock {
     }
 
     /**
-     * Chooses the one way to the time: `{relay: url}` or `{source: 'cloudflare' | url | host[:port]}`.
-     * Throws a TypeError where that is no way. Another way than before begins a new epoch; the same
-     * changes nothing.
+     * Chooses the one way to the time: `{relay: url}` or `{source: 'cloudflare' | url |
+     * host[:port]}`. Throws a TypeError where that is no way. Another way than before begins a new
+     * epoch; the same changes nothing.
      */
     configure(options) {
         this.#driver.use(wayOf(options));
@@ -82,7 +82,7 @@ export class NTPClock extends Clock {
     /** Called with the reason and its code whenever an attempt fails. */
     onClockSyncFailure(callback) {
         if (callback != null && typeof callback !== 'function') {
-            throw new TypeError('the callback is no function');
+            throw new TypeError('the callback is not a function');
         }
         this.#onFailure = callback;
     }
@@ -120,8 +120,8 @@ export class NTPClock extends Clock {
     }
 
     /**
-     * Tells listeners in a task of its own: whoever waits for the clock goes on first, however long
-     * a listener takes.
+     * Tells listeners in a task of its own: code that waits for the clock goes on first, however
+     * long a listener takes.
      */
     #tell(type, detail) {
         this.#news.push([type, detail]);

@@ -2,7 +2,7 @@
 
 const STEPS = 12;
 const LONGEST_LOOK_MS = 8;
-/** So many looks without a step take longer than a millisecond, which is the coarsest in use. */
+/** This many looks without a step take longer than a millisecond, which is the coarsest in use. */
 const LOOKS = 100_000;
 // A double of a day in milliseconds is no finer, and its rounding is an error too.
 const FINEST_MS = 0.0001;

@@ -12,7 +12,7 @@ const SYNC_INTERVAL_MS = 300_000;
 const FRESH_MS = 10_000;
 /** After an error of our own. */
 const RETRY_MS = 15_000;
-const HELD = failure('held', "the server asked not to be asked for now (kiss-o'-death)");
+const HELD = failure('held', "the server asked for a pause, and nothing is sent before its end (kiss-o'-death)");
 const ABSENCES = {
     suspended: 'the machine slept or its wall clock was set; the server is being asked again',
     wall_clock_stopped:
@@ -150,7 +150,7 @@ export class Driver {
             return Promise.resolve(false);
         }
         return new Promise((resolve) => {
-            // As with waitSynced, whoever waits keeps a process alive.
+            // As with waitSynced, code that waits keeps a process alive.
             const release = wait();
             this.#asking.push((synced) => {
                 release();
@@ -273,7 +273,7 @@ export class Driver {
         this.#drive();
     }
 
-    /** Says once, to whoever first looks, that the default way is none. */
+    /** Says once, at the first look, that the default way is none. */
     #default() {
         const way = defaultWay();
         if (way.failure && this.#failure?.text !== way.failure.text) {

@@ -42,7 +42,7 @@ export class Clock extends EventTarget {
      * has not after `timeout` ms or certainly will not have, or when `signal` aborts.
      */
     async waitUntilPast(timeMs, { timeout = Infinity, signal } = {}) {
-        if (!Number.isFinite(timeMs)) throw new TypeError(`${timeMs} is no number of milliseconds`);
+        if (!Number.isFinite(timeMs)) throw new TypeError(`${timeMs} is not a number of milliseconds`);
         const began = now();
         for (;;) {
             const reading = this.read();
@@ -51,7 +51,7 @@ export class Clock extends EventTarget {
             const left = timeout - (now() - began);
             const ahead = reading ? timeMs - latestOf(reading) : 0;
             if (ahead > left * FASTEST + LEAP_SECOND_MS) {
-                throw timedOut(`it is ${ahead} ms ahead at least, which is beyond the timeout`);
+                throw timedOut(`it is at least ${ahead} ms ahead, longer than the timeout`);
             }
             if (!(left > 0)) {
                 throw timedOut(reading ? 'it may not have yet' : 'the clock is not synchronised');
@@ -78,7 +78,7 @@ export class Clock extends EventTarget {
                 resolve(synced);
             };
             const no = () => done(false);
-            // Whoever waits keeps a process alive; also where there is no limit.
+            // Code that waits keeps a process alive; also where there is no limit.
             const release = wait(timeout, no);
             this.#waiting.add(done);
             signal?.addEventListener('abort', no, { once: true });

@@ -1,4 +1,4 @@
-// One module, one clock: whoever imports it, from wherever, gets the same.
+// One module, one clock: code that imports it, from wherever, gets the same.
 
 import { NTPClock } from './clock.js';
 

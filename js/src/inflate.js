@@ -95,7 +95,7 @@ export function inflate(bytes, length) {
 
 const LENGTHS_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/** Base and extra bits of each symbol (section 3.2.5): the extra bits grow by one each so many. */
+/** Base and extra bits of each symbol (section 3.2.5): every Nth symbol has one extra bit more. */
 function table(first, size, each) {
     const rows = [];
     for (let i = 0, base = first; i < size; i++) {

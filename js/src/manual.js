@@ -18,7 +18,7 @@ export class ManualClock extends Clock {
     set(timeMs, { maxErrorMs = 0, estErrorMs = 0 } = {}) {
         for (const number of [timeMs, maxErrorMs, estErrorMs]) {
             if (!Number.isFinite(number))
-                throw new TypeError(`${number} is no number of milliseconds`);
+                throw new TypeError(`${number} is not a number of milliseconds`);
         }
         if (maxErrorMs < 0 || estErrorMs < 0) throw new RangeError('an error is not negative');
         const earlier = this.#set !== null && timeMs < this.#set;

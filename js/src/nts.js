@@ -1,6 +1,7 @@
 // Network Time Security, which JavaScript does not have: who requires it gets no time, rather than
-// time that nobody has proved. Over TLS a relay or a trace proves itself; without TLS anybody on the
-// way can change what it says, except to a loopback address, since that never leaves the machine.
+// time that nobody has proved. Over TLS a relay or a trace proves itself; without TLS anybody on
+// the way can change what it says, except to a loopback address, since that never leaves the
+// machine.
 
 /** Names the choice for a program's environment, as in Rust and Python. */
 const VARIABLE = 'PORTACODE_NTP_NTS';
@@ -55,5 +56,5 @@ function check(choice, asked, remedy, before = '') {
         .toLowerCase();
     if (word === 'off') return;
     if (word === 'required') throw NtsError.required(asked, remedy);
-    throw new NtsError(`${before}NTS is "off" or "required", not ${JSON.stringify(choice)}`);
+    throw new NtsError(`${before}NTS must be "off" or "required", not ${JSON.stringify(choice)}`);
 }

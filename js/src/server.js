@@ -22,7 +22,7 @@ const PORT = 'its port is not a number from 1 to 65535';
  * their interface behind a %. Blanks and one pair of quotation marks around it are left out.
  */
 export function parseServer(text = DEFAULT) {
-    if (typeof text !== 'string') throw new ServerError(text, 'it is no text');
+    if (typeof text !== 'string') throw new ServerError(text, 'it is not text');
     try {
         return read(unwrapped(text));
     } catch (error) {
@@ -73,7 +73,7 @@ function splitV6(text) {
     if (end < 0) throw new Malformed('the bracket of its IPv6 address is not closed');
     const [inner, after] = [text.slice(1, end), text.slice(end + 1)];
     if (!isV6(inner.split('%')[0]))
-        throw new Malformed('what stands in its brackets is no IPv6 address');
+        throw new Malformed('the text in its brackets is not an IPv6 address');
     if (after && after[0] !== ':') throw new Malformed('only :port may follow the closing bracket');
     return [inner, after];
 }
@@ -90,7 +90,7 @@ function checkedV6(address, zone) {
     if (multicast) return address;
     if (!linkLocal)
         throw new Malformed('only a link-local address (fe80::) has an interface behind a %');
-    if (!/^[^%/\s]{1,15}$/.test(zone)) throw new Malformed('what follows the % is no interface');
+    if (!/^[^%/\s]{1,15}$/.test(zone)) throw new Malformed('the text after the % is not the name of an interface');
     return `${address}%${zone}`;
 }
 
@@ -110,7 +110,7 @@ function checkedHost(name) {
     if (!/^(0x[0-9a-f]*|\d+)$/.test(labels.at(-1))) return name;
     const octet = /^(0|[1-9]\d{0,2})$/;
     if (labels.length !== 4 || labels.some((label) => !octet.test(label) || label > 255)) {
-        throw new Malformed('its host ends in a number and is no IPv4 address');
+        throw new Malformed('its host ends in a number but is not an IPv4 address');
     }
     return labels.join('.');
 }

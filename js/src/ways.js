@@ -33,7 +33,7 @@ export function wayOf(options) {
 
 /** The page's own connection carries requests. */
 export function pageWay(sender) {
-    if (typeof sender !== 'function') throw new TypeError('the sender is no function');
+    if (typeof sender !== 'function') throw new TypeError('the sender is not a function');
     return { via: 'ws-relay', key: sender, open: (host) => new PageRelay(host, sender) };
 }
 
@@ -62,10 +62,10 @@ function relayWay(relay, credentials = 'omit') {
         const given = JSON.stringify(credentials);
         throw new TypeError(`credentials are "${CREDENTIALS.join('", "')}", not ${given}`);
     }
-    const url = parsed(relay, () => `${JSON.stringify(relay)} is no URL of a relay`);
+    const url = parsed(relay, () => `${JSON.stringify(relay)} is not the URL of a relay`);
     // It names a place within a document, is never sent, and a WebSocket takes no URL that has one.
     url.hash = '';
-    // From a page that came over TLS browsers ask nobody without it. Whoever wrote the URL may not
+    // From a page that came over TLS browsers ask nobody without it. The author of the URL may not
     // have known that a proxy adds it.
     const page = new URL(addressOfPage() ?? url);
     if (page.protocol === 'https:' && page.host === url.host) {
@@ -104,7 +104,7 @@ function udpWay(text, nts) {
 }
 
 function httpsWay(text, nts) {
-    const url = parsed(text, () => `${JSON.stringify(text)} is no URL`);
+    const url = parsed(text, () => `${JSON.stringify(text)} is not a URL`);
     url.hash = '';
     urlWillDo(url, nts, environment());
     return {

@@ -190,7 +190,7 @@ test('a process stopped past the end of its readings has no reading and says why
     assert.notEqual(state, 'synchronised');
     assert.match(lastError, /readings expired/);
     assert.equal(clock.now(), null);
-    // Whoever looks wakes it.
+    // A look wakes it.
     assert.equal(await clock.waitSynced({ timeout: 60_000 }), true);
     assert.equal(clock.read().epoch, epoch);
     assert.equal(clock.getStatus().state, 'synchronised');
@@ -332,7 +332,7 @@ test('a clock set by hand tells what it was set to', async () => {
     assert.equal(clock.now(), null);
     const { lastError, lastErrorCode } = clock.getStatus();
     assert.deepEqual([lastError, lastErrorCode], ['failed by hand', 'by_hand']);
-    assert.throws(() => clock.set(NaN), /NaN is no number of milliseconds/);
+    assert.throws(() => clock.set(NaN), /NaN is not a number of milliseconds/);
     assert.throws(() => clock.set(1, { maxErrorMs: -1 }), RangeError);
     assert.throws(() => clock.advance(-1), RangeError);
 });

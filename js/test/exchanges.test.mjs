@@ -62,7 +62,7 @@ test('a counter that is another one after a sleep is compared as from the beginn
     exchanges.stop();
 });
 
-test('requests come at their times until the connection ends, and anew over the next one', (t) => {
+test('requests come at their times until the connection ends, and again over the next one', (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const sent = [];
     const clock = new ManualClock();

@@ -133,13 +133,13 @@ test('pairs say how each link stands', () => {
 test('what is no counter, no stamp and no moment is refused', () => {
     const links = new Links();
     for (const bad of [5, -1n, 2n ** 63n, '5.0', '', null, undefined]) {
-        assert.throws(() => links.message('a', 'b', bad, 5n), /sentNs is no whole number/);
+        assert.throws(() => links.message('a', 'b', bad, 5n), /sentNs is not a whole number/);
     }
     assert.throws(() => links.message('a', 5, 1n, 5n), /name is text/);
     assert.throws(() => links.message('', 'b', 1n, 5n), /1 to 256 characters, not 0/);
     assert.throws(() => exchange(links, 5n * MS, 0n, 'a', 'a'), /both names are the same/);
     assert.throws(() => new Links(0), /most must be 1 or more/);
-    assert.throws(() => new Relations([{ counter: 5, counterNs: 5n }]), /counter is no text/);
+    assert.throws(() => new Relations([{ counter: 5, counterNs: 5n }]), /counter is not text/);
     const one = new Relations([{ counter: 'a', counterNs: 5n }]);
     assert.throws(() => one.between(0, 1), RangeError);
     assert.throws(() => one.between(0, 0, { evidence: 'some' }), /evidence must be/);

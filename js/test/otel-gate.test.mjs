@@ -205,7 +205,7 @@ test('an inner exporter that hangs loses what it holds, and the next batch leave
     await provider.shutdown();
 });
 
-test('an exporter that is slow holds up whoever exports, and no batch is dropped for that', async () => {
+test('an exporter that is slow holds up the exporting program, and no batch is dropped for that', async () => {
     const { receiver, gate } = set(SimpleSpanProcessor, { limits: { items: 10 } });
     const answers = [];
     receiver.export = (items, done) => answers.push(() => done({ code: 0 }));
@@ -278,7 +278,7 @@ test('held items are exported in the context of their export, in which nothing i
     spans(0, 12);
     await settled();
     assert.deepEqual(seen, []);
-    // Whoever opens the gate is in the midst of something else.
+    // The caller that opens the gate is in the middle of something else.
     context.with(trace.setSpan(ROOT_CONTEXT, provider.getTracer('').startSpan('other')), () =>
         gate.open(),
     );

@@ -59,7 +59,7 @@ for (const stopped of [false, true]) {
 }
 
 for (const way of ['ws', 'http']) {
-    test(`over ${way} the server is empty until the relay names it, be it with no time`, async (t) => {
+    test(`over ${way} the server is empty until the relay names it, even with no time`, async (t) => {
         const urls = await relay(t, (id, received, path) => {
             const body = { ...reply(id, received), server_time: null, server: '127.0.0.1:1' };
             return path === 'ws' ? body : { status: 503, body };
@@ -189,7 +189,7 @@ test('a relay that changes its server is not believed', async (t) => {
     assert.ok(clock.getStatus().rejections.server >= 1);
 });
 
-test('workers of other instances may have other epochs, one whose own time began anew starts an epoch', async (t) => {
+test('workers of other instances may have other epochs, one whose own time started again starts an epoch', async (t) => {
     let epoch = 1;
     const { clock, sent } = paged(t, (id, received, n) => ({
         ...reply(id, received),

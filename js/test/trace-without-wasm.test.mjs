@@ -133,7 +133,7 @@ test('readings of different counters are not on one line for the number of an ep
     assert.deepEqual([false, true].map(orders), ['cannot_tell', 'certainly_before']);
 });
 
-test('links and relations say by a type that WebAssembly is not to be had, and what to do', () => {
+test('links and relations say by a type that WebAssembly is missing, and what to do', () => {
     const { answers, tries } = withoutWasm(
         forbidden,
         `const thrown = [];

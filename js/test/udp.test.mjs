@@ -120,7 +120,7 @@ test('a server that is not there fails the attempt, with the reason', async (t) 
     const { lastError, lastErrorCode, server } = clock.getStatus();
     assert.equal(lastError, `no reply within 2 s (${server}: recvmsg ECONNREFUSED)`);
     assert.equal(lastErrorCode, 'refused');
-    // Listeners come after whoever waits.
+    // Listeners come after code that waits.
     assert.ok(await eventually(() => failures.length > 0));
     assert.deepEqual(failures, [{ attempt: 1, error: lastError, code: 'refused' }]);
     assert.equal(clock.now(), null);
@@ -146,7 +146,7 @@ test('a name that does not resolve is reported once', async (t) => {
 });
 
 test('a server that is no text is refused', () => {
-    const refused = { name: 'ServerError', message: /invalid NTP server 7: it is no text/ };
+    const refused = { name: 'ServerError', message: /invalid NTP server 7: it is not text/ };
     assert.throws(() => new NTPClock({ source: 7 }), refused);
     assert.throws(() => new NTPClock({ source: null }), TypeError);
 });

@@ -74,7 +74,7 @@ class DeviceClient(Sender):
         _check_package()
         self.url = server_url(server)
         if not token or not token.isascii() or not token.isprintable() or " " in token:
-            raise ValueError("the token is not one: printable ASCII without blanks is wanted")
+            raise ValueError("the token is malformed: it must be printable ASCII without blanks")
         self._token = token
         self._name = name or platform.node() or "device"
         self._registry = registry if registry is not None else Registry(builtin(), clock=clock)
@@ -361,7 +361,7 @@ def server_url(text: str) -> str:
     Raises:
         ValueError: Where it cannot be one; the message says why.
     """
-    wanted = "wanted is a URL such as wss://portacode.example or ws://127.0.0.1:8000"
+    wanted = "write a URL such as wss://portacode.example or ws://127.0.0.1:8000"
     try:
         parts = urlsplit(text.strip())
         port = parts.port
@@ -369,7 +369,7 @@ def server_url(text: str) -> str:
         raise ValueError(f"{text!r}: {error}; {wanted}") from None
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     if scheme not in ("ws", "wss") or not parts.hostname or port == 0:
-        raise ValueError(f"{text!r} is no server: {wanted}")
+        raise ValueError(f"{text!r} is not the URL of a server: {wanted}")
     if parts.username is not None or parts.fragment:
         raise ValueError(f"{text!r}: neither a user nor a fragment belongs there; {wanted}")
     path = parts.path if parts.path not in ("", "/") else "/ws/devices/"

@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="info",
-        help="how much to tell on standard error (default: %(default)s)",
+        help="how much to log to standard error (default: %(default)s)",
     )
     return parser
 
@@ -219,7 +219,7 @@ def _named(name: str) -> list[BaseHandler]:
     """What `module:name` names."""
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
-        raise UsageError(f"--handlers {name!r}: wanted is MODULE:NAME")
+        raise UsageError(f"--handlers {name!r}: write MODULE:NAME")
     # The user's own module is where the user is.
     if "" not in sys.path:
         sys.path.insert(0, "")
@@ -247,7 +247,7 @@ def _handlers_of(found: Any) -> Iterable[BaseHandler]:
         return _handlers_of(found())
     if isinstance(found, (list, tuple, set, frozenset)):
         return [handler for part in found for handler in _handlers_of(part)]
-    raise NoHandlerError(f"{found!r} is no handler: subclass AsyncHandler or SyncHandler")
+    raise NoHandlerError(f"{found!r} is not a handler: subclass AsyncHandler or SyncHandler")
 
 
 def _wants_nothing(function: Any) -> bool:
@@ -273,7 +273,7 @@ async def _serve(client: DeviceClient, grace_s: float) -> int:
         nonlocal came
         came += 1
         if came == 1:
-            logger.info("ending; once more ends at once")
+            logger.info("stopping; a second Ctrl-C or SIGTERM stops at once")
             client.stop()
         elif this is not None:
             this.cancel()

@@ -35,7 +35,7 @@ class Command(NamedTuple):
     command: str
     payload: Any
     trace: object
-    """As it came; whoever takes it up parses it."""
+    """As it came; its user parses it."""
     traceparent: str | None
 
 

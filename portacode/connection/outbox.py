@@ -244,7 +244,7 @@ def _opened(path: Path) -> io.FileIO:
         except OSError:
             file.close()
             raise
-        # Whoever had it has put another in its place meanwhile, and has that one locked.
+        # The process that had it has put another in its place meanwhile, and has that one locked.
         file.close()
 
 

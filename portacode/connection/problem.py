@@ -56,15 +56,20 @@ class Problem:
                 return cls(f"{url}: {cause}: {hint}", "refused", logging.ERROR)
             return cls(f"{url}: {cause}: {hint}")
         if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
-            return cls(f"{url}: the server speaks no TLS there: is it http://?")
+            return cls(
+                f"{url}: the server there does not use TLS: should the URL begin with http://?"
+            )
         # Of several addresses, asyncio tells in words alone.
         refused = f"[Errno {errno.ECONNREFUSED}]"
         if isinstance(error, ConnectionRefusedError) or refused in str(error):
             return cls(f"{url}: nothing listens there: is the server running?")
         if isinstance(error, InvalidMessage):
-            return cls(f"{url}: what answers there is no gateway: {error}")
+            return cls(f"{url}: the server there is not a portacode gateway: {error}")
         if isinstance(error, ConnectionResetError) and url.startswith("wss:"):
-            return cls(f"{url}: the server hung up: does it speak TLS there, or is it http://?")
+            return cls(
+                f"{url}: the server closed the connection: does it use TLS there, or should the URL"
+                " begin with http://?"
+            )
         return cls(f"{url}: {str(error) or type(error).__name__}")
 
     @classmethod
@@ -78,10 +83,12 @@ class Problem:
             why = _REFUSALS.get(status, "is this the gateway's URL?")
             if status in (403, 404):
                 # Servers that know no such path say either.
-                why += "; or is the path of the URL wrong?"
+                why += "; or check the path of the URL"
             return cls(f"{url} refused: {why} ({cause})", "refused", logging.ERROR)
         if status < 400:
-            return cls(f"{url}: {cause}: that is no gateway; is the path of the URL right?")
+            return cls(
+                f"{url}: {cause}: that is not a portacode gateway: check the path of the URL"
+            )
         return cls(f"{url}: {cause}")
 
 

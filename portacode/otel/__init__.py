@@ -5,7 +5,7 @@ them, whose length only synchronised clocks can tell. Nothing is exported, and n
 unless OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) names a backend.
 
     export_trace(trace, "server", request_id=request_id)   # what this entity knows of it
-    inject(message, "server")                              # W3C context for whoever is next
+    inject(message, "server")                              # W3C context for the next service
     extract(message)                                       # what came with a message
 
 Browser, server and device export their own parts, apart from one another, into one tree: a span's
@@ -81,7 +81,7 @@ def install(
     limits = gate or GateLimits()
     for name, limit in zip(limits._fields, limits):
         if not limit >= 0:
-            raise ValueError(f"GateLimits.{name} is {limit}: give a number from 0 on")
+            raise ValueError(f"GateLimits.{name} is {limit}: it must be 0 or more")
     _installing().install(clock or ntp_clock, limits, exchanges)
 
 
@@ -191,7 +191,7 @@ def inject(
     *,
     clock: NTPClock | None = None,
 ) -> None:
-    """Puts the context for whoever receives the message next into its `traceparent`.
+    """Puts the context for the next receiver of the message into its `traceparent`.
 
     The one that came with it, if any, says which trace it is. Does nothing unless spans are
     exported: an entity that exports none passes on what it received.

@@ -223,7 +223,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def _after_fork_in_child() -> None:
-    # The SDK starts its threads anew; whoever held our lock is not there to let it go.
+    # The SDK starts its threads again; the thread that held our lock is not there to release it.
     global _making, _patience
     _making = threading.Lock()
     _patience = None

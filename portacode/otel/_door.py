@@ -149,7 +149,7 @@ class Door(Generic[T]):
                 try:
                     self._send(batch)
                 except Exception:
-                    logger.exception("what waited for the clock could not be exported")
+                    logger.exception("the items that waited for the clock could not be exported")
 
 
 # How often a thread looks whether the clock is synchronised, while something waits.

@@ -1,4 +1,4 @@
-"""What stands in the place of the program's exporters."""
+"""Exporters in the place of the program's own."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def nearest_span(trace: Trace, entity: str, request_id: str, context: TraceParen
 
 
 def span_id(request_id: str, name: str) -> int:
-    """The id of a request's span: the same for whoever works it out."""
+    """The id of a request's span: the same for every process that computes it."""
     digest = hashlib.sha256(f"{request_id}/{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") or 1
 

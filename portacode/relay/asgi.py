@@ -135,7 +135,7 @@ class RelayApp:
             getattr(task, "uncancel", int)()
             reason = silent_text(silent_s)
             close = {"type": "websocket.close", "code": 1000, "reason": reason}
-            # Whoever is silent may not read either; and a server that wanted the place for another
+            # A silent client may not read either; and a server that wanted the place for another
             # has closed the socket already, of which uvicorn says so by a RuntimeError.
             with contextlib.suppress(OSError, asyncio.TimeoutError, RuntimeError):
                 await asyncio.wait_for(send(close), 1)

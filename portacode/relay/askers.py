@@ -58,7 +58,8 @@ def checked_proxies(value: object) -> tuple[Network, ...]:
             networks.append(ipaddress.ip_network(part))
         except ValueError:
             raise ValueError(
-                f'has {part!r}, which is no address of a proxy: write "10.0.0.7" or "10.0.0.0/8"'
+                f"has {part!r}, which is not the address of a proxy:"
+                ' write "10.0.0.7" or "10.0.0.0/8"'
             ) from None
     return tuple(networks)
 

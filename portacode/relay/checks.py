@@ -49,7 +49,7 @@ def _names() -> Iterator[CheckMessage]:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
             yield CheckWarning(
-                f"{name} is no setting of portacode's", hint=hint, id="portacode.W001"
+                f"{name} is not a setting of portacode", hint=hint, id="portacode.W001"
             )
     for name in _VARIABLES:
         if hasattr(django_settings, name):

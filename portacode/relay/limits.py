@@ -20,9 +20,9 @@ class Limits(NamedTuple):
     """Length of a request at the most."""
     origins: tuple[str, ...] = ("*",)
     """Whose pages may ask, `https://example.org`; `*` is everybody. A page of the relay's own
-    host always may, and so may whoever is no page."""
+    host always may, and so may a client that is not a page."""
     idle_s: float = 660.0
-    """A WebSocket that is silent for so many seconds is closed: more than two of a clock's pauses.
+    """A WebSocket that is silent for this many seconds is closed: more than two pauses of a clock.
     The first message has `silence.FIRST_S`."""
     proxies: tuple[Network, ...] = LOOPBACK
     """Whose `X-Forwarded-For` says who asks over HTTP."""
@@ -137,7 +137,7 @@ def checked_origins(value: object) -> tuple[str, ...]:
     for origin in origins:
         if not _is_origin(origin):
             raise ValueError(
-                f'has {origin!r}, which is no origin: write "https://example.org", '
+                f'has {origin!r}, which is not an origin: write "https://example.org", '
                 'with :port where there is one and without a path, "null" or "*"'
             )
     return origins

@@ -51,4 +51,4 @@ def silent_text(limit_s: float) -> str:
 
 
 FIRST_S = 10.0
-"""By itself, seconds for the first message of whoever has opened a socket."""
+"""By itself, seconds for the first message of a client that has opened a socket."""

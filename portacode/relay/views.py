@@ -45,7 +45,7 @@ def _answer(request: HttpRequest, received: Reading | None) -> HttpResponse:
     )
     response = HttpResponse(answer.body, status=answer.status)
     # Django would log an error for each request to a clock without the time, which has logged it
-    # itself why, and a warning for each that was refused: whoever asks could fill a disk.
+    # itself why, and a warning for each that was refused: a client could fill a disk with requests.
     vars(response)["_has_been_logged"] = True
     if answer.status == 204:
         del response["Content-Type"]

@@ -35,7 +35,7 @@ class NTPClock(Clock):
             NTS is required.
         shared: Whether all processes of this user that ask for the same server have one clock: one
             of them synchronises, with its `sync_interval` and `holdover`, and all of them read. A
-            directory in which they meet may be given instead. Where that is not to be had (on other
+            directory in which they meet may be given instead. Where that is not possible (on other
             systems than Linux) it is a clock of its own, and `get_status()["sharing"]` says why.
         counter: What the clock counts with: "system", "processor" (its own counter, read without
             the kernel), or "auto": the processor's where the kernel trusts it, unless the

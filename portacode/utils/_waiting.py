@@ -40,7 +40,7 @@ def pause(seconds: float) -> None:
 def pauses(timeout: float | None) -> Iterator[float]:
     """Pauses between looks, seconds, up to the timeout: a small part of the time that has gone by.
 
-    So whoever waits is late by no more than three percent, or 50 ms.
+    So code that waits is late by no more than three percent, or 50 ms.
     """
     begun = time.monotonic()
     while True:

@@ -22,7 +22,7 @@ globalThis.probe = (clock) => {
     throw new Error('this machine is too busy to measure on');
 };
 
-/** So many readings, so far apart. */
+/** This many readings, this far apart. */
 globalThis.probes = async (clock, count, everyMs) => {
     const found = [];
     for (let i = 0; i < count; i++) {

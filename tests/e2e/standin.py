@@ -84,7 +84,7 @@ class StandIn:
         # More headers of those pages.
         self.headers: dict[str, str] = {}
         self.asked: list[str] = []
-        # A cookie that the relay wants of whoever asks by HTTP.
+        # A cookie that the relay wants from HTTP clients.
         self.wanted_cookie: str | None = None
         self._tls = tls
         self.port = 0

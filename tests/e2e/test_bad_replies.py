@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Answer = Callable[[object, float], object]
 
 
-def spoilt(**changes: object) -> Answer:
+def malformed(**changes: object) -> Answer:
     return lambda request_id, received: {**honest(request_id, received), **changes}
 
 
@@ -32,14 +32,14 @@ BAD: dict[str, Answer] = {
     "a depth of a thousand": lambda *_: "[" * 1000 + "]" * 1000,
     "NaN": nan,
     "a number": lambda *_: 7,
-    "times that are text": spoilt(server_receive_time="1", server_send_time="2"),
-    "a time of another age": spoilt(server_send_time=1e300, server_receive_time=1e300),
-    "an error below zero": spoilt(root_dispersion_ms=-5),
-    "no error": spoilt(root_dispersion_ms=None),
-    "an error of a day": spoilt(root_dispersion_ms=86_400_000),
-    "a server that is an object": spoilt(server={"a": ["b"]}),
-    "another's request": spoilt(request_id="0123456789abcdef"),
-    "a stratum of none": spoilt(stratum=17),
+    "times that are text": malformed(server_receive_time="1", server_send_time="2"),
+    "a time of another age": malformed(server_send_time=1e300, server_receive_time=1e300),
+    "an error below zero": malformed(root_dispersion_ms=-5),
+    "no error": malformed(root_dispersion_ms=None),
+    "an error of a day": malformed(root_dispersion_ms=86_400_000),
+    "a server that is an object": malformed(server={"a": ["b"]}),
+    "another's request": malformed(request_id="0123456789abcdef"),
+    "a stratum of none": malformed(stratum=17),
 }
 
 
@@ -108,7 +108,7 @@ def test_a_relay_that_changes_its_server_is_not_believed(page: Page, stand_in: S
     opened(page, stand_in, relay=stand_in.ws)
     settled(page)
     before = status(page)
-    stand_in.answer = spoilt(server="time.example.org")
+    stand_in.answer = malformed(server="time.example.org")
     assert page.evaluate("clock.sync()") is False
     after = status(page)
     assert after["server"] == "time.cloudflare.com"
@@ -120,7 +120,7 @@ def test_a_relay_that_changes_its_server_is_not_believed(page: Page, stand_in: S
 def test_a_relay_whose_own_epoch_changes_begins_one_here(page: Page, stand_in: StandIn) -> None:
     opened(page, stand_in, relay=stand_in.ws)
     settled(page)
-    stand_in.answer = spoilt(epoch=2)
+    stand_in.answer = malformed(epoch=2)
     page.evaluate("clock.sync()")
     page.wait_for_function("clock.read()?.epoch > 1")
     near(page)

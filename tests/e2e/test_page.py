@@ -163,7 +163,7 @@ def test_a_source_in_the_address_that_is_none_is_reported_and_nothing_is_asked_i
 ) -> None:
     asked = len(cloudflare.asked)
     opened(page, f"relay={relay}")
-    page.locator("#problem", has_text="the source in the address is none").wait_for()
+    page.locator("#problem", has_text="the source in the address is wrong").wait_for()
     page.wait_for_timeout(300)
     expect(page.locator("#bound")).to_have_text("no reading", use_inner_text=True)
     # Nor does the page name a source that is not asked.

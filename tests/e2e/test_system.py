@@ -189,8 +189,8 @@ def test_a_browser_that_was_asleep_has_another_counter_and_soon_another_link(
     anew = eventually(lambda: link(after))
     assert known["restarts"] == anew["restarts"] == 0
     # It counts on, under another name: what was learnt of both is true of one counter.
-    assert anew["lower_ms"] <= known["upper_ms"] + 50
-    assert anew["upper_ms"] >= known["lower_ms"] - 50
+    assert again["lower_ms"] <= known["upper_ms"] + 50
+    assert again["upper_ms"] >= known["lower_ms"] - 50
     ask(page)
     expect(page.locator("#ask-result")).to_contain_text("Answered after")
     eventually(lambda: newest(page)["trace"].get("counter", {}).get("client_receive"))

@@ -45,7 +45,7 @@ class Gateway:
         self.ends: list[int | None] = []
         """With what code each connection was closed by the device, if it was."""
         self.acks = True
-        # After so many responses the connection is cut without an acknowledgement.
+        # After this many responses the connection is cut without an acknowledgement.
         self.cut_after: int | None = None
         self._connection: ServerConnection | None = None
         self._server: Server | None = None

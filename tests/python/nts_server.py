@@ -23,7 +23,7 @@ ISSUER = "CN=ntp-clock's test authority"
 
 
 class Authority:
-    """Whoever says whose certificates are right, in the years 2020 to 2039; `file` has its own."""
+    """The authority that signs certificates, for the years 2020 to 2039; `file` has its own."""
 
     def __init__(self, folder: Path, name: str = ISSUER) -> None:
         if shutil.which("openssl") is None:

@@ -178,7 +178,7 @@ def test_connections_are_limited_apart_and_an_address_together() -> None:
 
 def test_behind_a_proxy_each_page_has_a_limit_of_its_own_and_there_is_one() -> None:
     buckets = AskerBuckets(Limits(rate=1))
-    # Each asks more than one connection may, as whoever shares an address with others does.
+    # Each asks more than one connection may, as clients that share an address do.
     for page in range(240):
         assert all(buckets.take(Asker(f"10.0.0.{page}")) for _ in range(10))
     taken = sum(buckets.take(Asker("192.0.2.7")) for _ in range(1000))

@@ -92,7 +92,7 @@ def test_a_device_says_who_it_is_and_answers_with_all_its_stamps(
     assert trace.problems() == []
 
 
-def test_a_device_compares_its_counter_with_the_servers_and_anew_over_each_connection(
+def test_a_device_compares_its_counter_with_the_servers_and_again_over_each_connection(
     gateway: Gateway, start: Start
 ) -> None:
     start()
@@ -406,7 +406,7 @@ def test_a_second_signal_ends_it_at_once(gateway: Gateway, start: Start) -> None
     gateway.command("sleep", 20)
     assert eventually(lambda: len(gateway.progress) > 0)
     device.process.send_signal(signal.SIGINT)
-    assert device.says("once more ends at once")
+    assert device.says("a second Ctrl-C or SIGTERM stops at once")
     device.process.send_signal(signal.SIGINT)
     assert device.ended(within_s=30).code == 130
     assert "Traceback" not in device.log
@@ -438,7 +438,7 @@ def test_a_refusal_after_connecting_is_reported_and_not_hammered(
     ("arguments", "text"),
     [
         (("--token", "wrong"), "does not know this token (HTTP 401, unknown token)"),
-        (("--server", "{url}/elsewhere"), "is the path of the URL wrong? (HTTP 404, no gateway"),
+        (("--server", "{url}/elsewhere"), "check the path of the URL (HTTP 404, no gateway"),
     ],
 )
 def test_a_refused_handshake_is_reported_and_not_hammered(
@@ -474,13 +474,15 @@ def test_a_server_without_tls_and_one_that_is_not_there_are_reported(
     gateway: Gateway, start: Start
 ) -> None:
     hangs_up = start("--server", gateway.url.replace("ws:", "https:"))
-    assert hangs_up.says("does it speak TLS there, or is it http://?; trying again in")
+    assert hangs_up.says("should the URL begin with http://?; trying again in")
     with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         answers = start("--server", f"https://127.0.0.1:{server.server_port}")
-        assert answers.says("the server speaks no TLS there: is it http://?; trying again in")
+        assert answers.says(
+            "the server there does not use TLS: should the URL begin with http://?; trying again in"
+        )
         plain = start("--server", f"http://127.0.0.1:{server.server_port}")
-        assert plain.says("what answers there is no gateway: ")
+        assert plain.says("the server there is not a portacode gateway: ")
         server.shutdown()
     gateway.stop()
     absent = start("--server", gateway.url)

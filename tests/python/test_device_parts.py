@@ -295,8 +295,8 @@ def test_what_is_no_handler_is_refused() -> None:
         async def execute(self, payload: Any, context: Context) -> Any: ...
 
     for wrong, text in [
-        (cast(Any, object()), "is no handler"),
-        (cast(Any, Echo), "is no handler"),
+        (cast(Any, object()), "is not a handler"),
+        (cast(Any, Echo), "is not a handler"),
         (Nameless(), "needs a command"),
         (Echo(), "'echo' has two handlers"),
     ]:
@@ -370,13 +370,13 @@ def test_a_server_is_named_by_its_url(text: str, url: str) -> None:
     ],
 )
 def test_what_is_no_url_of_a_server_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="wanted is a URL such as"):
+    with pytest.raises(ValueError, match="write a URL such as"):
         server_url(text)
 
 
 @pytest.mark.parametrize("token", ["", "two words", "grüße", "line\nbreak"])
 def test_what_is_no_token_is_refused(token: str) -> None:
-    with pytest.raises(ValueError, match="the token is not one"):
+    with pytest.raises(ValueError, match="the token is malformed"):
         DeviceClient("ws://127.0.0.1", token)
 
 
@@ -411,9 +411,9 @@ def test_a_refusal_is_one_also_where_it_arrives_while_something_is_sent(code: in
 @pytest.mark.parametrize(
     ("status", "body", "patience", "text"),
     [
-        (200, b"<!DOCTYPE html>\n<h1>Hello", "lost", "HTTP 200: that is no gateway"),
-        (403, b"", "refused", "or is the path of the URL wrong? (HTTP 403)"),
-        (404, b"\n<html>no</html>", "refused", "or is the path of the URL wrong? (HTTP 404)"),
+        (200, b"<!DOCTYPE html>\n<h1>Hello", "lost", "HTTP 200: that is not a portacode gateway"),
+        (403, b"", "refused", "or check the path of the URL (HTTP 403)"),
+        (404, b"\n<html>no</html>", "refused", "or check the path of the URL (HTTP 404)"),
         (401, b"unknown token\nmore", "refused", "this token (HTTP 401, unknown token)"),
         (502, b"<html>no</html>", "lost", "ws://x: HTTP 502"),
     ],
@@ -438,19 +438,19 @@ CONNECT = ("-m", "portacode.connection.command", "connect")
     ("arguments", "text"),
     [
         ((), "required: --server"),
-        (("--server", "x"), "'x' is no server"),
+        (("--server", "x"), "'x' is not the URL of a server"),
         (("--server", "ws://x"), "no token: give --token, --token-file or PORTACODE_TOKEN"),
-        (("--server", "ws://x", "--token", "a b"), "the token is not one"),
+        (("--server", "ws://x", "--token", "a b"), "the token is malformed"),
         (("--server", "ws://x", "--token-file", "/no/such"), "cannot read the token"),
         (("--server", "ws://x", "--token-file", "/dev/null"), "/dev/null: the file is empty"),
         (("--server", "ws://x", "--token", "a", "--token-file", "b"), "not allowed with"),
         (("--server", "ws://x", "--token", "a", "--grace", "-1"), "-1 is not 0 or more seconds"),
         (("--server", "ws://x", "--token", "a", "--outbox", "/"), "cannot use /"),
         (("--server", "ws://x", "--token", "a", "--no-builtin"), "there are no handlers"),
-        (("--server", "ws://x", "--token", "a", "--handlers", "x"), "wanted is MODULE:NAME"),
+        (("--server", "ws://x", "--token", "a", "--handlers", "x"), "write MODULE:NAME"),
         (("--server", "ws://x", "--token", "a", "--handlers", "no_such:x"), "No module named"),
         (("--server", "ws://x", "--token", "a", "--handlers", "json:no"), "has no attribute"),
-        (("--server", "ws://x", "--token", "a", "--handlers", "math:pi"), "is no handler"),
+        (("--server", "ws://x", "--token", "a", "--handlers", "math:pi"), "is not a handler"),
         (
             ("--server", "ws://x", "--token", "a", "--handlers", "json:loads"),
             "error: --handlers json:loads: <function loads",

@@ -111,7 +111,7 @@ def test_ending_while_warnings_pour_out_is_no_fatal_error() -> None:
 
 
 @pytest.mark.parametrize("call", ["wait_synced()", "sync()"])
-def test_control_c_interrupts_whoever_waits(call: str, silent: str) -> None:
+def test_control_c_interrupts_a_waiting_caller(call: str, silent: str) -> None:
     code = f"{IMPORT}print('ready', flush=True)\nwhile True: ntp_clock.{call}"
     process = subprocess.Popen(
         [sys.executable, "-c", code],

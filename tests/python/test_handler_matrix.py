@@ -132,10 +132,10 @@ GIVEN: dict[str, tuple[Behaviour, str, str]] = {
     "object": (object, "handler_failed", "not JSON serializable"),
     "function": (lambda: print, "handler_failed", "not JSON serializable"),
     "keys": (lambda: {(1, 2): 3}, "handler_failed", "keys must be"),
-    "nan": (lambda: [float("nan")], "handler_failed", "the result is no JSON"),
-    "infinite": (lambda: float("inf"), "handler_failed", "the result is no JSON"),
+    "nan": (lambda: [float("nan")], "handler_failed", "the result is not JSON"),
+    "infinite": (lambda: float("inf"), "handler_failed", "the result is not JSON"),
     "400 digits": (lambda: 10**400, "handler_failed", "double holds"),
-    "5000 digits": (lambda: 10**5000, "handler_failed", "the result is no JSON"),
+    "5000 digits": (lambda: 10**5000, "handler_failed", "the result is not JSON"),
     "200 deep": (lambda: nested(200), "handler_failed", "128 deep"),
     "700 deep": (lambda: nested(700), "handler_failed", "deep"),
     "5000 deep": (lambda: nested(5000), "handler_failed", "deep"),
@@ -143,7 +143,7 @@ GIVEN: dict[str, tuple[Behaviour, str, str]] = {
     "huge": (lambda: "x" * 70_000, "too_large", "65536 are the most"),
     "huge in bytes": (lambda: "\U0001f4a1" * 20_000, "too_large", "65536 are the most"),
     "unwilling": (lambda: Unwilling(a=1), "handler_failed", "no items"),
-    "exiting": (lambda: Exiting(a=1), "handler_failed", "the result is no JSON: 4"),
+    "exiting": (lambda: Exiting(a=1), "handler_failed", "the result is not JSON: 4"),
 }
 GOOD: dict[str, tuple[Behaviour, Any]] = {
     "none": (lambda: None, None),

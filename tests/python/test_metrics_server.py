@@ -1,4 +1,4 @@
-"""Metrics of programs without a web server: served from a thread, to whoever scrapes."""
+"""Metrics of programs without a web server: served from a thread, to anyone who scrapes."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_port_that_is_taken_is_an_error_that_names_it_and_says_what_to_do(
     server: MetricsServer,
 ) -> None:
     listen = f"127.0.0.1:{server.port}"
-    expected = rf"cannot serve metrics on {re.escape(listen)}: .* in use; .* give another port"
+    expected = rf"cannot serve metrics on {re.escape(listen)}: .* in use; .* choose another port"
     with pytest.raises(OSError, match=expected) as caught:
         serve_metrics(listen)
     assert caught.value.errno == errno.EADDRINUSE

@@ -257,8 +257,8 @@ def test_what_cannot_be_required_is_refused_with_the_reason(tmp_path: Path) -> N
     empty.write_text("")
     missing = tmp_path / "missing.pem"
     cases: list[tuple[dict[str, Any], str]] = [
-        ({"nts": "on"}, 'NTS is "off" or "required", not "on"'),
-        ({"nts": ""}, 'NTS is "off" or "required", not ""'),
+        ({"nts": "on"}, 'NTS must be "off" or "required", not "on"'),
+        ({"nts": ""}, 'NTS must be "off" or "required", not ""'),
         ({"nts_ca": empty}, "but NTS is off"),
         ({"nts": "off", "nts_ca": empty}, "but NTS is off"),
         ({"nts": "required", "nts_ca": empty}, "there is no certificate in"),
@@ -278,7 +278,10 @@ def test_what_cannot_be_required_is_refused_with_the_reason(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("variables", "reason"),
     [
-        ({"PORTACODE_NTP_NTS": "yes"}, 'PORTACODE_NTP_NTS: NTS is "off" or "required", not "yes"'),
+        (
+            {"PORTACODE_NTP_NTS": "yes"},
+            'PORTACODE_NTP_NTS: NTS must be "off" or "required", not "yes"',
+        ),
         (
             {"PORTACODE_NTP_NTS": "required", "PORTACODE_NTP_NTS_CA": "/nowhere/ca.pem"},
             'PORTACODE_NTP_NTS_CA: cannot read certificates from "/nowhere/ca.pem": ',
@@ -331,4 +334,4 @@ def test_the_tool_asks_a_server_at_nts_and_shows_what_is_proved(
     assert plain.code == 1, "that port gives no keys"
     never = run_python(TOOL, "--timeout", "600", server="127.0.0.1:1", PORTACODE_NTP_NTS="maybe")
     assert never.code == 1
-    assert never.out.endswith('NTS is "off" or "required", not "maybe"\n')
+    assert never.out.endswith('NTS must be "off" or "required", not "maybe"\n')

@@ -170,13 +170,16 @@ def test_evidence_that_contradicts_itself_is_void_and_shown() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"a": ""}, "links[0].a is no text of 1 to 256 characters"),
-        ({"b": 5}, "links[0].b is no text"),
-        ({"a_ns": 5}, "links[0].a_ns is no text of a whole number"),
-        ({"a_ns": "-5"}, "links[0].a_ns is no text of a whole number"),
-        ({"b_ns": "9999999999999999999"}, "links[0].b_ns is no whole number of nanoseconds from 0"),
-        ({"lower_ns": "5"}, "links[0].lower_ns is no number"),
-        ({"lower_ns": True}, "links[0].lower_ns is no number"),
+        ({"a": ""}, "links[0].a is not text of 1 to 256 characters"),
+        ({"b": 5}, "links[0].b is not text"),
+        ({"a_ns": 5}, "links[0].a_ns is not text of a whole number"),
+        ({"a_ns": "-5"}, "links[0].a_ns is not text of a whole number"),
+        (
+            {"b_ns": "9999999999999999999"},
+            "links[0].b_ns is not a whole number of nanoseconds from 0",
+        ),
+        ({"lower_ns": "5"}, "links[0].lower_ns is not a number"),
+        ({"lower_ns": True}, "links[0].lower_ns is not a number"),
         ({"upper_ns": float("nan")}, "links[0].upper_ns is out of range"),
         ({"upper_ns": 10**400}, "links[0].upper_ns is out of range"),
         ({"upper_ns": -1e9}, "link 0 has numbers that no link has"),
@@ -197,9 +200,9 @@ def test_what_is_no_link_is_refused(change: dict[str, Any], says: str) -> None:
 
 
 def test_what_is_no_moment_and_no_cause_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^moments\[0\].counter_ns is no whole number"):
+    with pytest.raises(ValueError, match=r"^moments\[0\].counter_ns is not a whole number"):
         Relations([Moment("a", -1)])
-    with pytest.raises(ValueError, match=r"^moments\[0\].max_error_ns is no whole number"):
+    with pytest.raises(ValueError, match=r"^moments\[0\].max_error_ns is not a whole number"):
         Relations([Moment("a", 1, 1, -1)])
     with pytest.raises(ValueError, match=r"^cause 0 is of moments 0 and 1, and there are 1"):
         Relations([Moment("a", 1)], causes=[(0, 1)])

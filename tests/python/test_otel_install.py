@@ -59,7 +59,7 @@ def clock() -> ManualClock:
 
 
 def test_a_negative_limit_is_refused_before_anything_is_installed() -> None:
-    with pytest.raises(ValueError, match=r"GateLimits\.wait_s is -1: give a number from 0 on"):
+    with pytest.raises(ValueError, match=r"GateLimits\.wait_s is -1: it must be 0 or more"):
         otel.install(gate=otel.GateLimits(wait_s=-1))
     assert _install._installation is None
 

@@ -278,8 +278,8 @@ def test_a_project_that_is_right_has_nothing_to_hear() -> None:
         ),
         (
             {"PORTACODE_RELAY_ORIGINS": ["a.example"]},
-            "(portacode.E001) PORTACODE_RELAY_ORIGINS has 'a.example', which is no origin: write "
-            '"https://example.org"',
+            "(portacode.E001) PORTACODE_RELAY_ORIGINS has 'a.example', which is not an origin:"
+            ' write "https://example.org"',
         ),
         (
             {"PORTACODE_RELAY_URL": "clock.example"},
@@ -291,7 +291,7 @@ def test_a_project_that_is_right_has_nothing_to_hear() -> None:
         ),
         (
             {"PORTACODE_RELAY_ORIGIN": ["*"]},
-            "(portacode.W001) PORTACODE_RELAY_ORIGIN is no setting of portacode's\n"
+            "(portacode.W001) PORTACODE_RELAY_ORIGIN is not a setting of portacode\n"
             "\tHINT: Did you mean PORTACODE_RELAY_ORIGINS?",
         ),
         (
@@ -337,7 +337,7 @@ def test_check_tells_of_a_choice_of_nts_that_cannot_be_followed(
     monkeypatch.setenv("PORTACODE_NTP_NTS", "always")
     ran = manage("check")
     assert ran.code == 1
-    reason = 'environment variable PORTACODE_NTP_NTS: NTS is "off" or "required", not "always"'
+    reason = 'environment variable PORTACODE_NTP_NTS: NTS must be "off" or "required", not "always"'
     assert f"(portacode.E004) {reason}\n\tHINT: Correct PORTACODE_NTP_NTS and" in ran.err
 
 

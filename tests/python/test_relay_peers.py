@@ -67,7 +67,7 @@ def _answers(server: WebServer) -> bool:
         return False
 
 
-def spoilt(dice: random.Random) -> str:
+def malformed(dice: random.Random) -> str:
     """A request with pieces put in and taken out."""
     text = dice.choice(GOOD)
     for _ in range(dice.randrange(1, 5)):
@@ -84,7 +84,7 @@ def test_both_take_and_refuse_the_same_of_thousands_of_spoilt_requests(silent: s
     outcomes: dict[str, int] = {}
     with command_relay(silent) as server, server.socket("/clock/ws") as socket:
         for _ in range(ROUNDS):
-            text = spoilt(dice)
+            text = malformed(dice)
             socket.send(text)
             reply = json.loads(socket.recv(timeout=30))
             refusal = (reply.get("error", {}).get("code"), reply["request_id"])

@@ -29,7 +29,7 @@ def test_it_exits_1_with_the_reason_when_not_synchronised(silent: str) -> None:
     reason = f"FAILED: not synchronised with {silent} after 0.2 s: no attempt has ended yet. "
     last = ran.out.splitlines()[-1]
     assert last.startswith(reason)
-    # What whoever has no Internet can do.
+    # What a site without Internet can do.
     assert "--server HOST[:PORT], or PORTACODE_NTP_SERVER" in last
 
 

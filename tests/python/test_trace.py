@@ -155,7 +155,7 @@ def test_whatever_is_read_can_be_put_in_order_without_a_failure_or_crossed_limit
                     assert shown.lower_ms <= shown.upper_ms, (seed, number, a, b)
 
 
-def spoilt(dice: random.Random) -> dict[str, Any]:
+def malformed(dice: random.Random) -> dict[str, Any]:
     """A trace of three linked clocks, of which some stamps, times and links are wrong."""
     offsets = {"0f3a6c5d9be2714f": 10**9, "browser:5/5e884898da280471~500": 2 * 10**9}
     offsets["device:12/a7c01b22f4d95e60"] = 5 * 10**9
@@ -188,7 +188,7 @@ def test_problems_are_all_pairs_that_clocks_without_causes_certainly_contradict(
     dice = random.Random(seed)
     found = 0
     for number in range(200):
-        trace = Trace.from_message(spoilt(dice))
+        trace = Trace.from_message(malformed(dice))
         related = Related([trace._part()], causes=False)
         pairs = [
             (earlier, later)

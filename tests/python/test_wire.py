@@ -93,10 +93,10 @@ def test_nesting_is_counted_before_anything_is_parsed() -> None:
 
 
 def test_counting_takes_no_longer_for_strings_that_do_not_end() -> None:
-    spoilt = "[" * 200 + '"' + '\\"' * 32_000
+    malformed = "[" * 200 + '"' + '\\"' * 32_000
     began = time.process_time()
     with pytest.raises(TooDeepError):
-        _wire.parse(spoilt)
+        _wire.parse(malformed)
     with pytest.raises(NotJsonError):
         _wire.parse('"' + '\\"[' * 20_000)
     # The square of the length would be minutes.

@@ -1,6 +1,6 @@
-"""Abuse of all kinds at once: strangers, spoilt frames, links that are cut.
+"""Abuse of all kinds at once: strangers, malformed frames, links that are cut.
 
-Those whom it must not touch are in `patience.py`; tools/abuse_server.py sets both upon two servers.
+Those whom it must not touch are in `patience.py`; tools/abuse_server.py sets both on two servers.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Stranger:
 
 
 class Spoiler:
-    """Whoever is known and sends what is no message: a page, or a device with its own token."""
+    """A known client that sends malformed messages: a page, or a device with its own token."""
 
     def __init__(
         self, open_: Callable[[], connect], device_id: str, dice: random.Random, abuse: Abuse
@@ -163,7 +163,7 @@ class Spoiler:
             try:
                 for _ in range(self._dice.randrange(1, 120)):
                     self._abuse.acts["spoiler: frames"] += 1
-                    await peer.send(spoilt(self._dice, self._device_id))
+                    await peer.send(malformed(self._dice, self._device_id))
                     await asyncio.sleep(0.02)
                 if self._dice.random() < 0.5:
                     peer.transport.abort()
@@ -171,7 +171,7 @@ class Spoiler:
                 reader.cancel()
 
 
-def spoilt(dice: random.Random, device_id: str) -> str | bytes:
+def malformed(dice: random.Random, device_id: str) -> str | bytes:
     """A frame of which something is wrong, or may be."""
     depth = dice.choice([10, 100, 200, 700, 30_000])
     payloads = [
@@ -221,7 +221,7 @@ def spoilt(dice: random.Random, device_id: str) -> str | bytes:
 class Cutter:
     """A line to a server that breaks at random points, either way it may break.
 
-    Whoever comes through it comes from the strangers' address.
+    Each client that comes through it comes from the strangers' address.
     """
 
     def __init__(self, server: Server, dice: random.Random, abuse: Abuse, bytes_: int) -> None:

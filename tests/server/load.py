@@ -54,7 +54,7 @@ async def run(
     requests: int,
     under_way: int,
 ) -> Tally:
-    """Asks so many times, so many at once; socket `i` asks all devices in turn."""
+    """Asks this many times, this many at once; socket `i` asks all devices in turn."""
     tally = Tally()
     numbers = iter(range(requests))
     began = time.monotonic()

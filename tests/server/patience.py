@@ -32,7 +32,7 @@ class Verdict:
     asked: set[str] = field(default_factory=set)
     """Requests over connections that hold."""
     answers: Counter[str] = field(default_factory=Counter)
-    """How often each of them was answered, be it with an error."""
+    """How often each of them was answered, even with an error."""
     outcomes: Counter[str] = field(default_factory=Counter)
     cut_off: set[str] = field(default_factory=set)
     """Requests over connections that were cut: their records tell."""

@@ -133,7 +133,7 @@ def test_a_trace_has_the_links_between_page_server_and_device_and_they_hold_the_
     assert of_device["a"] == of_page["a"] == counters["server_receive"]
     assert of_device["b"] == counters["device_send"]
     assert all(side is not None for side in of_device["exchanges_ns"]), "by its own exchanges"
-    # Kept as they were, for whoever asks later.
+    # Kept as they were, for later questions.
     stored = machines.user.get(f"/api/traces/{record['request_id']}/").json()
     assert stored["trace"]["links"] == links
     assert stored["problems"] == 0
@@ -197,14 +197,14 @@ def test_a_server_that_is_restarted_learns_anew_and_says_nothing_wrong(
         machines.one.stop()
         machines.one.start()
         eventually(lambda: [link for link in links_of(machines.user) if link["exchanges"]])
-        (anew,) = [link for link in links_of(machines.user) if link["b"] == counter]
+        (again,) = [link for link in links_of(machines.user) if link["b"] == counter]
         record = machines.ask(machines.one)
     finally:
         program.stop()
-    assert (anew["a"], anew["b"]) == (known["a"], known["b"]), "of the same boot"
-    assert anew["messages"] < known["messages"]
-    assert anew["restarts"] == 0
-    assert holds_the_truth(anew)
+    assert (again["a"], again["b"]) == (known["a"], known["b"]), "of the same boot"
+    assert again["messages"] < known["messages"]
+    assert again["restarts"] == 0
+    assert holds_the_truth(again)
     assert all(holds_the_truth(link) for link in record["trace"]["links"])
     assert record["problems"] == 0
 

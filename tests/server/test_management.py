@@ -77,9 +77,12 @@ def test_it_is_not_in_debug_mode_unless_asked(tmp_path: Path) -> None:
         ({"REQUEST_TIMEOUT_S": "-1"}, "REQUEST_TIMEOUT_S='-1': give a number"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='LOUD': give one of DEBUG, INFO"),
         ({"HANDSHAKE_S": "nan"}, "HANDSHAKE_S='nan': give a number"),
-        ({"DATABASE_URL": "mine:secret"}, "DATABASE_URL is no URL of a database: give postgres:"),
+        (
+            {"DATABASE_URL": "mine:secret"},
+            "DATABASE_URL is not the URL of a database: write postgres:",
+        ),
         ({"DATA_DIR": "/dev/null/x"}, "DATA_DIR='/dev/null/x' cannot be a directory: Not a dir"),
-        ({"REDIS_URL": "localhost:6379"}, "REDIS_URL is no URL of a Redis: give redis://"),
+        ({"REDIS_URL": "localhost:6379"}, "REDIS_URL is not the URL of a Redis: write redis://"),
     ],
 )
 def test_a_malformed_variable_is_named(

@@ -1,4 +1,4 @@
-"""Every request that was taken is answered, once, to whoever asked: whatever breaks or is odd."""
+"""Every request that was taken is answered, once, to the client that asked, whatever breaks."""
 
 from __future__ import annotations
 

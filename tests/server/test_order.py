@@ -23,7 +23,7 @@ class Pair:
         self.page, self.device, self.device_id = page, device, device_id
         self.of_page = Comparing(page, f"{secrets.token_hex(8)}~500", 7_000 * MS)
         self.of_device = Comparing(device, ahead_ns=1_000 * MS)
-        # How long it took by the counter that all have: what its name is to whoever stamped.
+        # How far ahead it is by the counter of each entity, by the name that the entity has for it.
         self.ahead_ns = {
             **dict.fromkeys(KEYS, 0),
             **dict.fromkeys(DEVICE_KEYS, self.of_device.ahead_ns),

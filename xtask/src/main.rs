@@ -13,6 +13,8 @@ mod dist;
 mod fuzz;
 mod host_clock;
 mod js;
+#[cfg(test)]
+mod messages;
 mod miri;
 mod mutants;
 mod project;

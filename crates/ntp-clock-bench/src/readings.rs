@@ -126,8 +126,8 @@ fn batch(threads: usize, calls: u32, call: &(dyn Fn() + Sync)) -> f64 {
         return time(calls, call).as_nanos() as f64 / f64::from(calls);
     }
     let barrier = Barrier::new(threads);
-    // From the first thread's start to the last one's end, as they saw it themselves: whoever only
-    // waits for them may be woken late.
+    // From the first thread's start to the last one's end, as they saw it themselves: a thread that
+    // only waits for them may be woken late.
     let spans: Vec<(Instant, Instant)> = thread::scope(|scope| {
         let work = || {
             barrier.wait();

@@ -116,7 +116,7 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_positive)]
     pub(crate) interval: Duration,
 
-    /// End after so many readings
+    /// End after this many readings
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
 
@@ -241,10 +241,10 @@ Examples:
   ntp-clock --server localhost:11123 now   ask that server
 
 Every time has two errors. max_error is a hard bound: the true time is within it, as long as the
-server tells the truth. est_error is one standard deviation: how far off it probably is.
+server is right. est_error is one standard deviation: how far off it probably is.
 
 Server:
-  One server is asked, and nothing ever stands in for it. --server names it, else the environment
+  One server is asked, and no other is ever asked in its place. --server names it, else the environment
   variable PORTACODE_NTP_SERVER, else it is time.cloudflare.com. Written as a host name or an
   address, with :port if that is not 123: time.example.org, 10.0.0.1:11123, [::1]:11123.
 
@@ -274,7 +274,7 @@ Examples:
   ntp-clock now --format ms          1759639032768
   ntp-clock now --format json | jq .max_error_ns
 
-Prints nothing and exits with 1 where the server gives no time within --timeout.";
+Prints nothing and exits with 1 if the server gives no time within --timeout.";
 
 const QUERY: &str = "\
 Examples:
@@ -284,8 +284,8 @@ Examples:
 
 One burst is at most 8 requests. Of each exchange you see its offset (the server's clock less the
 system's) and its round trip, and both errors of a clock that has seen it and those before. With
-nts:// also what the key exchange gave, and the certificate. What was not believed is counted by its
-reason. Exits with 1 where nothing was believed.";
+nts:// also what the key exchange gave, and the certificate. Replies that were not believed
+are counted by reason. Exits with 1 if none was believed.";
 
 const STATUS: &str = "\
 Examples:
@@ -365,15 +365,15 @@ https: and /clock.
 Paths:
   /clock      HTTP: GET /clock?request_id=...; 503 and \"server_time\": null while not synchronised
   /clock/ws   the same over a WebSocket
-  /metrics    for Prometheus: the clock and the relay; keep it from strangers by a proxy
+  /metrics    for Prometheus: the clock and the relay; let a proxy keep it private
   /healthz    200 while synchronised, else 503
 
 Listens at once, and says when it is synchronised; until then it gives no time. The stamps are those
 of the clock, and each has the relay's own error. Ctrl-C and SIGTERM end it: requests under
 way are answered, WebSockets closed (code 1001), after 5 s at the latest.
 
-Limits: 1024 bytes a request, --rate for each connection, --max-connections in all. Who asks too
-often gets 429 (over a WebSocket an error; after 64 in a row it is closed with 1008). Connections
+Limits: 1024 bytes a request, --rate for each connection, --max-connections in all. A client that asks
+too often gets 429 (over a WebSocket an error; after 64 in a row it is closed with 1008). Connections
 that send nothing for 75 s (WebSockets: --idle), or take no answer for 10 s, are closed.
 
 Behind a proxy give --rate 0: its connections carry many clients. It must not cache (the answers

@@ -9,7 +9,7 @@ pub(crate) enum Failure {
     Usage(String),
     /// The world's: not synchronised, the server failed, the disk is full.
     Failed(String),
-    /// Whoever reads our output has read enough.
+    /// The reader of our output has read enough.
     ClosedPipe,
 }
 

@@ -59,7 +59,7 @@ fn proved_by(roots: &NtsRoots) -> String {
     }
 }
 
-/// The keys as the status has them, with what was agreed upon; `null` with plain NTP.
+/// The keys as the status has them, with what was agreed on; `null` with plain NTP.
 pub(crate) fn json_in_full(status: &Status) -> Value {
     let mut value = status.nts.as_ref().map_or(Value::Null, NtsStatus::to_json);
     if let Some(members) = value.as_object_mut() {

@@ -16,7 +16,7 @@ use crate::sync;
 
 pub(crate) fn run(args: &RecordArgs, clock: Builder) -> Result<(), Failure> {
     if args.answers.as_deref() == Some(args.file.as_path()) {
-        return Err(Failure::Usage("the log and the answers need a file each".to_owned()));
+        return Err(Failure::Usage("the log and the answers need two different files".to_owned()));
     }
     let mut log = Sink::create(&args.file)?;
     let mut answers = args.answers.as_deref().map(Sink::create).transpose()?;

@@ -125,7 +125,7 @@ fn check_descriptors(_: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What happens to the clock, for whoever watches.
+/// What happens to the clock, for its operator.
 struct News {
     events: Events,
     come: Arc<Notify>,
@@ -165,7 +165,7 @@ fn is_news(event: &ClockEvent) -> bool {
     event.is_warning() || matches!(event.kind(), Event::Synchronised { recovered: true, .. })
 }
 
-/// Whoever read this may be gone: that is no reason to stop.
+/// The reader of this may be gone, which is not a reason to stop.
 fn say(line: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -74,7 +74,7 @@ impl SourceArgs {
             (true, None) => Nts::Required(NtsRoots::from_env()),
             (false, None) => Nts::Off,
             (false, Some(_)) => {
-                let message = "--nts-ca is of use only with NTS: name the server as nts://HOST";
+                let message = "--nts-ca needs NTS: name the server as nts://HOST";
                 return Err(Failure::Usage(message.to_owned()));
             }
         };

@@ -154,12 +154,12 @@ fn a_key_exchange_that_fails_is_reported_by_its_reason_and_a_code() {
     let (ours, stranger) = (&server.authority, Authority::new());
     let at = |host: &str, address: SocketAddr| format!("nts://{host}:{}", address.port());
     let other_name = "the certificate is not for 127.0.0.1, but for localhost";
-    let by_stranger = "signed by nobody who is trusted here";
+    let by_stranger = "not signed by an authority that is trusted here";
     let cases = [
         (at("localhost", free_tcp_address()), ours, "refused", "refused"),
         (at("127.0.0.1", server.keys_at), ours, other_name, "certificate"),
         (target(&server), &stranger, by_stranger, "certificate"),
-        (at("localhost", web), ours, "what answers speaks no TLS", "key_exchange"),
+        (at("localhost", web), ours, "the server there does not use TLS", "key_exchange"),
         (target(&expired), &expired.authority, "expired (2026-11-15", "certificate"),
     ];
     thread::scope(|all| {
@@ -179,7 +179,7 @@ fn what_cannot_be_followed_is_an_error_of_usage_and_nobody_is_asked() {
         assert_eq!((outcome.code, outcome.out.as_str()), (Some(2), ""), "{outcome:?}");
         outcome.err
     };
-    let words = "NTS is \"off\" or \"required\", not \"on\"";
+    let words = "NTS must be \"off\" or \"required\", not \"on\"";
     let said = refused(&["now"], &[("PORTACODE_NTP_NTS", "on")]);
     assert_eq!(said, format!("error: environment variable PORTACODE_NTP_NTS: {words}\n"));
     for (text, reason) in [
@@ -212,7 +212,7 @@ fn what_cannot_be_followed_is_an_error_of_usage_and_nobody_is_asked() {
     assert!(said.contains("no certificate can prove"), "{said}");
 }
 
-/// Leads whoever connects to there, from the moment at which it may; gives where to connect.
+/// Leads a client that connects to there, from the moment at which it may; gives where to connect.
 fn lead(there: SocketAddr, may: Receiver<()>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let here = listener.local_addr().expect("bound");

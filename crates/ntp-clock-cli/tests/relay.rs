@@ -263,7 +263,7 @@ fn optional(program: &str, package: &str, args: &[&str], input: &str) -> Option<
     command.args(args).env_remove("PORTACODE_NTP_SERVER");
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let Ok(mut child) = piped.spawn() else {
-        // Written past the capture, so that whoever counts skips sees it.
+        // Written past the capture, so that the program that counts skips sees it.
         let _ =
             writeln!(std::io::stderr(), "SKIPPED: {program} is missing: apt-get install {package}");
         return None;

@@ -1,6 +1,6 @@
 //! The clock discipline: from believed exchanges to the mapping that readers use, and its epochs.
 //!
-//! Knows nothing of requests and schedules: whoever has exchanges (the engine, a log that is
+//! Knows nothing of requests and schedules: a caller that has exchanges (the engine, a log that is
 //! replayed, a simulation) gets the same answers from it.
 
 use crate::drift;

@@ -14,9 +14,9 @@
 //!
 //! The allowance covers the worst oscillator that is promised to be survived: steps of 3 ppm that
 //! follow one another a quarter of an hour apart, all in one direction, 15 ppm in all. With the
-//! distance `d` in minutes, such steps have moved the phase by 3 (d - 0) + 3 (d - 15) + ... ppm min:
-//! 135 at 30, 270 at 45, 450 at 60, 675 at 75 minutes. The allowance has 157, 293, 470 and 686. A
-//! day's swing of 7 ppm either way stays far inside.
+//! distance `d` in minutes, such steps have moved the phase by 3 (d - 0) + 3 (d - 15) + ... ppm
+//! min: 135 at 30, 270 at 45, 450 at 60, 675 at 75 minutes. The allowance has 157, 293, 470 and
+//! 686. A day's swing of 7 ppm either way stays far inside.
 //!
 //! Time runs alike in both directions here: what the rate may do after a moment it may have done
 //! before it. So the same widening serves readings of now, of the past, holdover, and old lines of
@@ -45,7 +45,7 @@ pub(crate) fn rise(distance_ns: f64) -> f64 {
 }
 
 /// How fast the widening grows at a distance: what the growth of a line has become that is known
-/// anew there.
+/// again there.
 pub(crate) fn growth_at(growth: f64, distance_ns: f64) -> f64 {
     let late = distance_ns - QUIET_NS;
     if late <= 0.0 || growth <= 0.0 { growth } else { growth + RISE * (late / RISING_NS).min(1.0) }
@@ -100,7 +100,7 @@ pub(crate) const RISE: f64 = 11e-6;
 /// Within a span of the first number (nanoseconds) all rates of an oscillator lie in a band of the
 /// second one's width. Ten minutes have one step, or one ramp of a machine that warms up; 25
 /// minutes can have two steps, a quarter of an hour apart; and all that an oscillator moves, RFC
-/// 5905's PHI, is never exceeded: two days are enough for whoever was away for a night.
+/// 5905's PHI, is never exceeded: two days are enough for a machine that was off for a night.
 pub(crate) const BANDS: [(f64, f64); 3] =
     [(QUIET_NS, STEP), (1_500e9, 7e-6), (2.0 * 86_400e9, WANDER)];
 

@@ -50,8 +50,8 @@ pub enum HybridError {
     /// The clock is not synchronised.
     #[error("no stamp: the clock is not synchronised")]
     NoReading,
-    /// The stamp received is later than true time can be, by this much: whoever made it has a
-    /// wrong clock, or this one has.
+    /// The stamp received is later than true time can be, by this much: the machine that made it
+    /// has a wrong clock, or this one has.
     #[error("the stamp received is {by:?} later than true time can be here: a clock is wrong")]
     Future {
         /// From the latest that true time can be until the stamp.
@@ -66,10 +66,10 @@ pub enum HybridError {
         /// From the latest that true time can be until the last stamp.
         by: Span,
     },
-    /// All 2^20 stamps of the last one's moment are taken; or half of them are by the stamp that was
-    /// received, so that nobody else can use them up. The next one can be had once the earliest that
-    /// true time can be has passed that moment, in so long.
-    #[error("the stamps of one moment are used up: the next one is to be had in {wait:?}")]
+    /// All 2^20 stamps of the last one's moment are taken; or half of them are by the stamp that
+    /// was received, so that nobody else can use them up. The next one can be had once the earliest
+    /// that true time can be has passed that moment, in so long.
+    #[error("the stamps of one moment are used up: the next one is possible in {wait:?}")]
     Exhausted {
         /// From the earliest that true time can be until the next moment.
         wait: Span,

@@ -41,25 +41,25 @@ impl Span {
     /// The longest negative span; arithmetic saturates here.
     pub const MIN: Span = Span(i64::MIN);
 
-    /// A span of so many nanoseconds.
+    /// A span of this many nanoseconds.
     #[must_use]
     pub const fn from_nanos(nanos: i64) -> Self {
         Span(nanos)
     }
 
-    /// A span of so many microseconds, saturating.
+    /// A span of this many microseconds, saturating.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Span(micros.saturating_mul(NANOS_PER_MICRO))
     }
 
-    /// A span of so many milliseconds, saturating.
+    /// A span of this many milliseconds, saturating.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Span(millis.saturating_mul(NANOS_PER_MILLI))
     }
 
-    /// A span of so many seconds, saturating.
+    /// A span of this many seconds, saturating.
     #[must_use]
     pub const fn from_secs(secs: i64) -> Self {
         Span(secs.saturating_mul(NANOS_PER_SEC))
@@ -202,7 +202,7 @@ macro_rules! time_type {
             /// The latest time that can be said.
             pub const MAX: $name = $name(i64::MAX);
 
-            /// The time so many nanoseconds after this scale's zero.
+            /// The time this many nanoseconds after this scale's zero.
             #[must_use]
             pub const fn from_nanos(nanos: i64) -> Self {
                 $name(nanos)

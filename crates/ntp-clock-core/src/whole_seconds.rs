@@ -169,7 +169,7 @@ impl Limits {
     }
 }
 
-/// A counter may be wrong by one part in so many: 500 ppm.
+/// A counter may be wrong by one part in this many: 500 ppm.
 const COUNTER_PARTS: i64 = 2_000;
 /// Log2 of the precision, seconds: the stamp's coarseness is in the interval already.
 const EXACT: i8 = -30;

@@ -6,7 +6,7 @@ use ntp_clock_core::{LocalTime, Span};
 /// 4.2 suggests.
 ///
 /// They grow with each exchange after which no reply was proved, whether the exchange itself
-/// succeeded or not: whoever forges NTS-NAKs and drops replies causes one exchange per pause.
+/// succeeded or not: anyone who forges NTS-NAKs and drops replies causes one exchange per pause.
 ///
 /// ```
 /// use ntp_clock_core::{LocalTime, Span};
@@ -70,7 +70,7 @@ impl Renewal {
 
     /// The last exchange reached no server: no name, no route, nobody listening. Nobody's work was
     /// wasted, so it does not make pauses grow: after an outage the clock has time again as soon as
-    /// one without keys. Those before it count as they did, or whoever refuses every other
+    /// one without keys. Those before it count as they did, or a server that refuses every other
     /// connection would keep pauses short.
     pub const fn unreached(&mut self) {
         self.in_vain = self.in_vain.saturating_sub(1);

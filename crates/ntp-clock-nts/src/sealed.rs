@@ -81,9 +81,9 @@ mod tests {
         let longer = [&body[..], &[0; 8]].concat();
         assert_eq!(Sealed::from_body(&longer), Some(sealed), "more padding is allowed");
         for padding in [4 + 15, 4 + 16 + 17, 4 + 16 + 19, 4 + 16 + 20, 4 + 16 + 27] {
-            let mut spoilt = longer.clone();
-            spoilt[padding] = 1;
-            assert_eq!(Sealed::from_body(&spoilt), None, "byte {padding}");
+            let mut malformed = longer.clone();
+            malformed[padding] = 1;
+            assert_eq!(Sealed::from_body(&malformed), None, "byte {padding}");
         }
     }
 

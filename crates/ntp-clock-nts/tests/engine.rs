@@ -1,4 +1,4 @@
-//! An engine that requires proof, with an association, between a server and whoever stands on the
+//! An engine that requires proof, with an association, between a server and an attacker on the
 //! way.
 
 use ntp_clock_core::{

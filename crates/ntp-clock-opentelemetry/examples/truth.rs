@@ -79,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     log(&logs, "last log");
     let begun = raw_ns();
     if threads * each > QUEUE {
-        // The SDK gives a shutdown five seconds, and a busy machine takes longer for so many.
+        // The SDK gives a shutdown five seconds, and a busy machine takes longer for that many.
         (0..12).find(|_| spans.force_flush().is_ok());
     }
     let ended = [spans.shutdown(), logs.shutdown(), metrics.shutdown()];

@@ -27,7 +27,7 @@ fn state() -> &'static mut State {
     unsafe { &mut *STATE.0.get() }
 }
 
-/// Where to write a question of so many bytes.
+/// Where to write a question of this many bytes.
 #[unsafe(no_mangle)]
 extern "C" fn tape(length: usize) -> *mut u8 {
     let tape = &mut state().tape;

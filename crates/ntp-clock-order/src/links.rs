@@ -80,7 +80,7 @@ pub enum LinksError {
 }
 
 impl Links {
-    /// A table of so many links at the most, at least one.
+    /// A table of this many links at the most, at least one.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Links { most: most.max(1), table: HashMap::new(), fed: BTreeMap::new(), feeds: 0 }
@@ -208,8 +208,8 @@ impl Links {
         self.table.is_empty()
     }
 
-    /// Feeds the link of these two, made where there is none; the argument of `feed` says whether its A is `b`.
-    /// What is refused makes none, and so drives none out.
+    /// Feeds the link of these two, made where there is none; the argument of `feed` says whether
+    /// its A is `b`. What is refused makes none, and so drives none out.
     fn feed(
         &mut self,
         a: &str,

@@ -56,7 +56,7 @@ pub(crate) enum Why {
 }
 
 impl Why {
-    /// For whoever asks; nothing for the beginning.
+    /// In words; nothing for the beginning.
     pub(crate) fn reason(self) -> Option<Reason> {
         match self {
             Why::Start => None,

@@ -2,7 +2,7 @@
 
 use ntp_clock_core::{LinkSnapshot, LocalTime, Oscillator, Span, UnixTime};
 
-/// An event, by the counter of whoever stamped it.
+/// An event, by the counter of the entity that stamped it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stamp {
     /// Whose counter, by its place among the clocks.

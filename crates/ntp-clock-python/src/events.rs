@@ -2,7 +2,7 @@
 //! that waits at the other end takes them.
 //!
 //! Nothing of the clock's may call into Python, because an interpreter that is being finalised
-//! hangs or ends whoever does.
+//! hangs or ends the program that does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,7 +80,7 @@ impl Bell {
         if self.rung.swap(true, Ordering::SeqCst) {
             return;
         }
-        // One that the program has closed is made again by whoever waits.
+        // One that the program has closed is made again by the caller that waits.
         *wake = wake.take().filter(Wake::write);
     }
 

@@ -17,7 +17,7 @@ pub(crate) enum Seen {
     Pause(f64),
 }
 
-/// One look of somebody whose time-out leaves them so many seconds; `None` for as long as it takes.
+/// One look of a caller whose time-out leaves this many seconds; `None` for as long as it takes.
 pub(crate) fn look(clock: &ntp_clock::Clock, time_ns: i64, left_s: Option<f64>) -> PyResult<Seen> {
     let left = left_s.map_or(Duration::MAX, |left_s| {
         numbers::duration(left_s.max(0.0)).unwrap_or(Duration::MAX)

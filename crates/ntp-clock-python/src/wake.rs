@@ -105,7 +105,7 @@ mod windows {
             (&self.writer).write(&[1]).is_ok()
         }
 
-        /// Whoever waits has read the byte.
+        /// The waiting thread has read the byte.
         pub(crate) fn drain(&self) {}
 
         pub(crate) fn descriptor(&self) -> Option<isize> {

@@ -25,7 +25,7 @@ impl Connection {
         Connection { _held: Some(Arc::new(held)), ..Connection::default() }
     }
 
-    /// Whether it may make one more request, of so many a second.
+    /// Whether it may make one more request, at this many a second.
     pub(crate) fn may_ask(&self, per_second: u32) -> bool {
         self.budget.take(per_second)
     }

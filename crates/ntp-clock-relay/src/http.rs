@@ -1,4 +1,4 @@
-//! The relay over HTTP, the handshake of WebSockets, and the pages for whoever runs it.
+//! The relay over HTTP, the handshake of WebSockets, and the pages for its operator.
 
 use axum::Router;
 use axum::body::Body;
@@ -32,7 +32,7 @@ impl Relay {
             .with_state(self.clone())
     }
 
-    /// Routes for whoever runs it: `/metrics` for Prometheus, and `/healthz`, which is 200 while
+    /// Routes for its operator: `/metrics` for Prometheus, and `/healthz`, which is 200 while
     /// the clock is synchronised and 503 while it is not.
     pub fn operations_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         Router::new()
@@ -86,7 +86,7 @@ async fn upgrade(State(relay): State<Relay>, request: Request) -> Response {
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => websocket::accept(upgrade, relay, connection),
         Err(_) => {
-            let what = "this is no WebSocket's handshake: connect by a WebSocket";
+            let what = "this is not the handshake of a WebSocket: connect with a WebSocket client";
             let error = RequestError::Malformed(what.to_owned());
             refusal(&relay, &error, permissions(relay.config(), &parts.headers))
         }

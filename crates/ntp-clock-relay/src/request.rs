@@ -8,7 +8,7 @@ use serde_json::Value;
 #[non_exhaustive]
 pub enum RequestError {
     /// Neither GET, HEAD nor OPTIONS.
-    #[error("{0} is no method of a relay: use GET")]
+    #[error("{0} is not a method of a relay: use GET")]
     Method(String),
     /// A page of an origin that may not ask here.
     #[error("pages of {0} may not ask this relay; its operator can allow them")]
@@ -73,10 +73,10 @@ pub(crate) fn of_text(text: &str) -> Result<String, RequestError> {
         return Err(RequestError::Nested);
     }
     let message: Value = serde_json::from_str(text)
-        .map_err(|error| RequestError::Malformed(format!("this is no JSON ({error})")))?;
+        .map_err(|error| RequestError::Malformed(format!("this is not JSON ({error})")))?;
     let Value::Object(members) = message else {
         let is = kind(&message);
-        return Err(RequestError::Malformed(format!("a request is an object, and this is {is}")));
+        return Err(RequestError::Malformed(format!("a request must be a JSON object, not {is}")));
     };
     let id = members.get("request_id");
     let good_id = id.and_then(Value::as_str).filter(|id| is_id(id)).map(str::to_owned);

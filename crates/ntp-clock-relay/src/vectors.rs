@@ -10,7 +10,7 @@ pub(crate) fn cases(file: &str) -> Vec<Value> {
     let path = format!("{}/../../tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect("the vectors are in the checkout");
     let Value::Object(mut whole) = serde_json::from_str(&text).expect("JSON") else {
-        panic!("{file} is no object")
+        panic!("{file} is not an object")
     };
     let Some(Value::Array(cases)) = whole.remove("cases") else { panic!("{file}: no cases") };
     assert!(!cases.is_empty(), "{file}");

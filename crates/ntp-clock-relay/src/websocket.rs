@@ -17,7 +17,8 @@ use crate::request;
 /// Accepts the handshake; the conversation is a task of its own.
 pub(crate) fn accept(upgrade: WebSocketUpgrade, relay: Relay, connection: Connection) -> Response {
     upgrade
-        // A message that is somewhat too long gets an error, one that is much too long ends the connection.
+        // A message that is somewhat too long gets an error, one that is much too long ends the
+        // connection.
         .max_message_size(MESSAGE_MAX)
         .max_frame_size(MESSAGE_MAX)
         // Thousands of sockets may be open, and messages are small.
@@ -29,7 +30,7 @@ pub(crate) fn accept(upgrade: WebSocketUpgrade, relay: Relay, connection: Connec
 
 async fn serve(mut socket: WebSocket, relay: Relay, connection: Connection) {
     relay.metrics().websocket_opened();
-    // Whoever opens a socket has something to ask.
+    // A client that opens a socket has something to ask.
     let mut patience = relay.config().first;
     let ended = converse(&mut socket, &relay, &connection, &mut patience).await;
     relay.metrics().websocket_ended(ended);
@@ -128,6 +129,6 @@ fn farewell(ended: Ended, patience: Duration) -> Option<CloseFrame> {
 const MESSAGE_MAX: usize = 64 * 1024;
 const BUFFER: usize = 2048;
 const WRITE_BUFFER_MAX: usize = 16 * 1024;
-/// Who goes on after so many refusals does not listen.
+/// A client that goes on after this many refusals does not listen.
 const REFUSED_MAX: u32 = 64;
 const FAREWELL: Duration = Duration::from_secs(1);

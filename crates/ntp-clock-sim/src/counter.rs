@@ -13,7 +13,7 @@ pub enum Part {
         /// Parts per million; negative is slow.
         ppm: f64,
     },
-    /// White frequency noise, drawn anew every second.
+    /// White frequency noise, drawn again every second.
     White {
         /// Standard deviation over a second, parts per billion.
         ppb: f64,

@@ -241,6 +241,6 @@ pub(crate) fn cost(cost: &Cost) -> String {
     format!("{table}an engine takes {} bytes\n", size_of::<ntp_clock_core::SyncEngine>())
 }
 
-/// An error so many times the world's p99 would be a divergence.
+/// An error this many times the world's p99 would be a divergence.
 const DIVERGED: f64 = 10.0;
 const SHOWN: usize = 12;

@@ -160,7 +160,7 @@ impl Clock {
         self.engine.handle_suspend(millis::local(now_ms));
     }
 
-    /// How often it was noticed that the counter lost time: whoever compares its moments does so
+    /// How often it was noticed that the counter lost time: code that compares its moments does so
     /// only between two of these.
     #[must_use]
     pub fn suspends(&self) -> u32 {

@@ -57,7 +57,7 @@ numbered! {
         Failed = "failed",
         /// A new epoch began.
         Epoch = "epoch",
-        /// What JavaScript does not act upon.
+        /// What JavaScript does not act on.
         Other = "other",
     }
 }
@@ -116,7 +116,7 @@ pub struct EventNumbers {
 }
 
 impl EventNumbers {
-    /// An event of an engine that followed others with so many epochs, and whose counter was last
+    /// An event of an engine that followed others with this many epochs, and whose counter was last
     /// taken for broken for this reason.
     pub(crate) fn of(event: Event, epochs_before: u64, suspended_for: NewEpoch) -> EventNumbers {
         let failed = |kind, reason: AttemptError, attempt| EventNumbers {

@@ -293,7 +293,7 @@ impl Clock {
         Ok(())
     }
 
-    /// Events from now on. In a forked child, subscribe anew.
+    /// Events from now on. In a forked child, subscribe again.
     ///
     /// ```
     /// use ntp_clock::{Clock, Event};

@@ -42,7 +42,7 @@ fn after_a_suspend_there_is_no_reading_until_a_new_round_and_then_a_new_epoch() 
     let events = machine.clock.subscribe();
 
     machine.stand_in.sleep(Span::from_secs(3_600));
-    // The reading that notices gives nothing, whoever makes it and however soon.
+    // The reading that notices gives nothing, no matter who makes it and however soon.
     if let Some(reading) = machine.clock.now() {
         assert_eq!(reading.epoch(), 2, "a reading of the old epoch after a suspend");
     }

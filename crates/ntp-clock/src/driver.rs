@@ -282,8 +282,8 @@ impl Driver {
     fn disorder(&self) -> Option<Failure> {
         let back = self.shared.counters.steps_back(self.examined as usize);
         let detail = format!(
-            "the counter runs back by {} us from one processor to another; there is no time on \
-             this machine until it does not",
+            "the counter runs back by {} us from one processor to another; no time can be \
+             given on this machine until that ends",
             back.as_nanos() / 1_000
         );
         (back > COUNTER_SLACK).then(|| Failure::new(FailureKind::CounterDisagrees, detail))
@@ -456,7 +456,7 @@ impl Driver {
 
     fn tell(&mut self) {
         self.report.tell(self.publisher.engine_mut(), &mut self.carrier);
-        // Afterwards: whoever sees that keys have come sees the round that uses them, too.
+        // Afterwards: code that sees that keys have come sees the round that uses them, too.
         self.shared.runtime().lock().nts = self.proof.status();
     }
 

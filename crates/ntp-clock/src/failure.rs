@@ -103,7 +103,7 @@ pub enum FailureKind {
     Certificate,
     /// The machine's processors do not agree about the counter, so no reading could be in order.
     CounterDisagrees,
-    /// The server asked not to be asked for now (kiss-o'-death).
+    /// The server asked for a pause, which is not over (kiss-o'-death).
     Held,
     /// The clock's thread did not answer in time: the process was stopped or starved.
     NoAnswer,

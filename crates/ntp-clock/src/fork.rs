@@ -2,7 +2,7 @@
 //!
 //! In the child only the forking thread lives on. Locks may be held by threads that are gone, and
 //! descriptors are shared with the parent. So the child takes over nothing but plain memory: a
-//! counter tells it that it is one, and everything with a lock or a thread is made anew at first
+//! counter tells it that it is one, and everything with a lock or a thread is made again at first
 //! use and swapped in; the old one is leaked.
 //!
 //! The counter is in a page that the kernel wipes in every child, also in one that was made behind
@@ -21,7 +21,7 @@ pub(crate) fn generation() -> u64 {
     if shared == WIPED { next_generation() } else { shared }
 }
 
-/// In a child whose page is wiped: this is the next generation, whoever of its threads finds out.
+/// In a child whose page is wiped: this is the next generation, whichever of its threads finds out.
 #[cold]
 fn next_generation() -> u64 {
     // SAFETY: as in `generation`.

@@ -31,7 +31,7 @@ pub enum Recorded {
 /// The log has a hole: its items were not taken in time, or it was made before a fork. What was
 /// taken before is whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the recording has a hole: its items were not taken in time")]
+#[error("the recording has a gap: its items were not read in time")]
 pub struct Missed;
 
 /// What clock and recording share.

@@ -1,8 +1,8 @@
 //! Keeps a thread behind a clock: starts it, starts it again where the system had none to give or
 //! it died, and gives a forked child one of its own.
 //!
-//! Starting is a state that is tried again by whoever reads, asks or waits, with growing pauses. A
-//! thread goes on from what the page says, whoever wrote that.
+//! Starting is a state that is tried again by each caller that reads, asks or waits, with growing
+//! pauses. A thread goes on from what the page says, no matter who wrote that.
 
 use std::sync::Arc;
 use std::sync::Weak;

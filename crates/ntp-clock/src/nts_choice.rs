@@ -17,7 +17,7 @@ use crate::text::bare;
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default, Hash)]
 pub enum Nts {
-    /// Plain NTP: whoever can change packets on the way can change the time.
+    /// Plain NTP: anyone who can change packets on the way can change the time.
     #[default]
     Off,
     /// Only replies that were proved with keys from the server, whose certificate is by one of
@@ -41,7 +41,7 @@ impl Nts {
     ///
     /// # Errors
     /// [`NtsError::Word`]; [`NtsError::RootsWithoutNts`] where a file is named and the word is
-    /// "off": whoever names roots means to have something proved.
+    /// "off": a user who names roots means to have something proved.
     pub fn from_words(word: &str, roots: Option<PathBuf>) -> Result<Nts, NtsError> {
         match (word.parse()?, roots) {
             (Nts::Off, Some(file)) => Err(NtsError::RootsWithoutNts(file)),
@@ -91,7 +91,7 @@ impl fmt::Display for NtsRoots {
 #[non_exhaustive]
 pub enum NtsError {
     /// Another word.
-    #[error("NTS is \"off\" or \"required\", not {0:?}")]
+    #[error("NTS must be \"off\" or \"required\", not {0:?}")]
     Word(String),
     /// A file of roots is named, but NTS is off.
     #[error("certificates to trust are named ({0:?}), but NTS is off; say that it is \"required\"")]
@@ -112,7 +112,7 @@ pub enum NtsError {
     #[error("a certificate in {0:?} cannot be trusted: {1}")]
     Unusable(PathBuf, String),
     /// There is no certificate in the file.
-    #[error("there is no certificate in {0:?}; it has to be PEM")]
+    #[error("found no certificate in {0:?}; the file must be PEM")]
     Empty(PathBuf),
     /// The platform trusts nobody, or does not say whom.
     #[error("found no certificate that this machine trusts{0}; name a file with some")]
@@ -136,7 +136,7 @@ mod tests {
         }
         for text in ["", "on", "prefer", "true", "1", "requiredd", "\"required", "off required"] {
             let error = text.parse::<Nts>().expect_err(text);
-            let said = format!("NTS is \"off\" or \"required\", not {text:?}");
+            let said = format!("NTS must be \"off\" or \"required\", not {text:?}");
             assert_eq!(error.to_string(), said);
         }
     }

@@ -27,7 +27,7 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Goes on from what the page says, whoever wrote that.
+    /// Goes on from what the page says, no matter who wrote that.
     pub(crate) fn new(shared: Arc<Shared>, entropy: u64) -> Self {
         let now = shared.counters.local();
         let view = shared.page.view(|| now);
@@ -46,8 +46,8 @@ impl Publisher {
         }
     }
 
-    /// Begins the machine's page, which is busy until now: goes on from `legacy`, in the same epoch,
-    /// or in a new one.
+    /// Begins the machine's page, which is busy until now: goes on from `legacy`, in the same
+    /// epoch, or in a new one.
     pub(crate) fn of_machine(
         shared: Arc<Shared>,
         shown: Shown,

@@ -11,7 +11,7 @@ use crate::moment::Moment;
 use crate::server::Server;
 use crate::shared::Shared;
 
-/// Tells whoever shares the clock.
+/// Notifies the processes that share the clock.
 #[derive(Debug)]
 pub(crate) struct Report {
     shared: Arc<Shared>,
@@ -76,7 +76,7 @@ impl Report {
         delivered.notify();
     }
 
-    /// Tells what happened since the last time, and leaves the status for whoever asks.
+    /// Tells what happened since the last time, and leaves the status for callers that ask.
     pub(crate) fn tell(&mut self, engine: &mut SyncEngine, carrier: &mut Carrier) {
         let mut events = Vec::new();
         let mut ended = false;

@@ -18,7 +18,7 @@ use crate::nts_status::NtsStatus;
 use crate::os::Bell;
 use crate::watches::Watches;
 
-/// Everything with a lock or a thread: made anew in a forked child.
+/// Everything with a lock or a thread: made again in a forked child.
 #[derive(Debug)]
 pub(crate) struct Runtime {
     /// The fork generation that this belongs to.
@@ -72,7 +72,7 @@ pub(crate) struct State {
     pub(crate) nts: Option<NtsStatus>,
     /// This process's part in the machine's clock, where that is to be shared.
     pub(crate) sharing: Option<SharingStatus>,
-    /// After so many vain starts of the thread the next one may be tried at this moment.
+    /// After this many vain starts of the thread the next one may be tried at this moment.
     pub(crate) vain_starts: u32,
     pub(crate) next_start: Option<LocalTime>,
 }

@@ -262,7 +262,7 @@ impl Shared {
 
     /// Whether the host said something since the page was written, or is about to. It is looked at
     /// after the counter was read: a machine stands still while its host moves or restores it, so
-    /// what the counter says of afterwards is read by whoever finds the host's word changed.
+    /// what the counter says of afterwards is read by a caller that finds the host's word changed.
     #[inline(always)]
     fn host_spoke(&self, view: &View) -> bool {
         self.host.is_some_and(|page| page.glance() != view.reference.past.host)
@@ -392,7 +392,8 @@ const SPINS: u32 = 64;
 /// ... and then as often after a nap.
 const NAPS: u32 = 20;
 const NAP: Duration = Duration::from_micros(50);
-/// A page's first epoch is the sixteenths of a second since boot, and so many bits for those after.
+/// A page's first epoch is the sixteenths of a second since boot, and this many bits for those
+/// after.
 const EPOCHS_BITS: u32 = 20;
 
 /// Ticks of the coarse clock and scheduling between two readings ...

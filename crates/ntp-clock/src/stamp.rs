@@ -7,7 +7,7 @@ use crate::counter_id::CounterId;
 /// A moment by the counter and, where there is one, by the clock: both of one look at the counter.
 ///
 /// The counter is there also without synchronised time. Two stamps of the same `counter_id` are in
-/// the order of their `counter`, whoever made them.
+/// the order of their `counter`, no matter who made them.
 ///
 /// ```
 /// use std::time::Duration;

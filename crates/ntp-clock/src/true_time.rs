@@ -65,10 +65,11 @@ impl Clock {
     /// Waits until this time has certainly passed, at most so long, and gives the reading that
     /// says so: its `earliest()` is later. It never returns one that does not.
     ///
-    /// The wait is as long as the error of the moment asks for, and is worked out again whenever the
-    /// clock hears of its server: so it ends as early as is right and no earlier, also where errors
-    /// grow and shrink meanwhile. It goes on through new epochs, and a clock that has no reading is
-    /// waited for, as after a sleep of the machine, during which the time-out stands still.
+    /// The wait is as long as the error of the moment asks for, and is worked out again whenever
+    /// the clock hears of its server: so it ends as early as is right and no earlier, also where
+    /// errors grow and shrink meanwhile. It goes on through new epochs, and a clock that has no
+    /// reading is waited for, as after a sleep of the machine, during which the time-out stands
+    /// still.
     ///
     /// # Errors
     /// [`WaitError`] where the time-out passes first, and at once where it is certain to.
@@ -123,19 +124,19 @@ pub enum Look {
     NotYet(Duration),
 }
 
-/// Why it is not certain that a time has passed. Whoever waited to commit must not.
+/// Why it is not certain that a time has passed. A caller that waited to commit must not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
     /// The time-out passed first.
-    #[error("the time-out passed before that time certainly had: {}", in_words(.left))]
+    #[error("timed out before that time had certainly passed: {}", in_words(.left))]
     TimedOut {
         /// How much longer it would have taken, by the error of the moment; `None` where the clock
         /// has no reading.
         left: Option<Span>,
     },
     /// The time is further ahead than the time-out: it was not waited for.
-    #[error("that time is {ahead:?} ahead at least, which is beyond the time-out: not waited for")]
+    #[error("that time is at least {ahead:?} ahead, longer than the time-out: did not wait")]
     TooFar {
         /// From the latest that true time can be now; [`Span::MAX`] where it is never past.
         ahead: Span,

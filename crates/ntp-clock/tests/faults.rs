@@ -127,7 +127,7 @@ fn deny_and_rstr_silence_the_clock_for_an_hour() {
     for code in [*b"DENY", *b"RSTR"] {
         let (server, clock) = with_fault(Fault::Kiss(code));
         let refused = clock.sync_now().expect_err("asking is forbidden").to_string();
-        assert!(refused.contains("asked not to be asked"), "{refused}");
+        assert!(refused.contains("asked for a pause"), "{refused}");
         assert!(server.stats().requests <= 2);
         let status = clock.status();
         assert_eq!(status.state, SyncState::Failed);
@@ -278,7 +278,7 @@ fn polls_are_never_more_than_eight_in_eight_seconds_whatever_the_interval() {
 }
 
 #[test]
-fn whoever_waits_for_a_round_does_not_wait_for_the_last_requests_of_the_first() {
+fn a_caller_that_waits_for_a_round_does_not_wait_for_the_last_requests_of_the_first() {
     let server = serve(|_| {});
     let clock = clock_of(&server);
     clock.sync_now().expect("the server answers");

@@ -95,7 +95,7 @@ fn no_wait_of_hundreds_returns_before_its_time_while_delays_and_errors_change() 
     let clock = busy_clock_of(&server);
     assert!(clock.wait_synced(Duration::from_secs(30)), "{:?}", clock.status());
     let (begun, waits) = (Instant::now(), AtomicU32::new(0));
-    // So many, over some rounds of the clock.
+    // This many, over some rounds of the clock.
     let go_on = || waits.load(Ordering::SeqCst) < 300 || begun.elapsed() < ms(2_500);
     let seed = 11;
     println!("seed {seed}");

@@ -56,11 +56,11 @@ pub enum Fault {
     ShiftReceive(Span),
     /// T3 is so far off from what the server's clock says.
     ShiftTransmit(Span),
-    /// Only the first so many bytes are sent (the whole reply, if it is shorter).
+    /// Only the first this many bytes are sent (the whole reply, if it is shorter).
     Truncate(usize),
-    /// So many random bytes follow the header; at most 60,000.
+    /// This many random bytes follow the header; at most 60,000.
     Junk(usize),
-    /// So many valid extension fields follow the header (RFC 7822; 28 bytes each, of a type for
+    /// This many valid extension fields follow the header (RFC 7822; 28 bytes each, of a type for
     /// experiments); at most 2,000.
     Extensions(usize),
     /// Another mode than [`Mode::Server`].
@@ -79,7 +79,7 @@ pub enum Fault {
 pub enum When {
     /// Every one until the fault is removed.
     Always,
-    /// The next so many. A reply that is lost on the way counts; one kept back by silence only
+    /// The next N. A reply that is lost on the way counts; one kept back by silence only
     /// counts for the silence.
     Next(u32),
     /// Those made within this time from now on.
@@ -121,7 +121,7 @@ impl Faults {
         self.set(fault, When::Always);
     }
 
-    /// Puts a fault in force for the next so many replies.
+    /// Puts a fault in force for the next this many replies.
     pub fn next(&mut self, replies: u32, fault: Fault) {
         self.set(fault, When::Next(replies));
     }

@@ -272,7 +272,7 @@ impl Ord for Entry {
     }
 }
 
-/// The truth of this server: the system's wall clock, read anew each time.
+/// The truth of this server: the system's wall clock, read again each time.
 pub(crate) fn true_time() -> UnixTime {
     let epoch = UnixTime::from_nanos(0);
     match SystemTime::now().duration_since(UNIX_EPOCH) {

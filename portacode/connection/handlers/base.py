@@ -337,8 +337,8 @@ def _reply_to(
     # What a handler gives is asked for its parts, and may then do as it likes.
     except BaseException as problem:
         text = _text_of(problem)
-        logger.error("%s %s: the result is no JSON: %s", *command_of(request), text)
-        error = "handler_failed", f"the result is no JSON: {text}"
+        logger.error("%s %s: the result is not JSON: %s", *command_of(request), text)
+        error = "handler_failed", f"the result is not JSON: {text}"
     else:
         return Reply(message["delivery_id"], command.request_id, frame), error
     message = messages.response(command, trace, error=error)

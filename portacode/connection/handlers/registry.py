@@ -73,7 +73,7 @@ class Registry:
             ValueError: Where it is none, has no usable command, or its command has a handler.
         """
         if not isinstance(handler, BaseHandler):
-            raise ValueError(f"{handler!r} is no handler: subclass AsyncHandler or SyncHandler")
+            raise ValueError(f"{handler!r} is not a handler: subclass AsyncHandler or SyncHandler")
         command = getattr(handler, "command", None)
         if not isinstance(command, str) or not 0 < len(command) <= 128:
             raise ValueError(f"{handler!r} needs a command, text of 1 to 128 characters")

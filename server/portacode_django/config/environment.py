@@ -81,7 +81,7 @@ def database(name: str, default: str, **options: Any) -> dict[str, Any]:
         return {**dj_database_url.config(name, default, **options)}
     except ValueError as error:
         raise ImproperlyConfigured(
-            f"{name} is no URL of a database: give postgres://USER:PASSWORD@HOST/NAME"
+            f"{name} is not the URL of a database: write postgres://USER:PASSWORD@HOST/NAME"
             " or sqlite:///FILE"
         ) from error
 
@@ -90,7 +90,7 @@ def redis(name: str) -> str:
     """Redis' URL, or nothing; it may have a password as well."""
     url = os.environ.get(name, "").strip()
     if url and not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ImproperlyConfigured(f"{name} is no URL of a Redis: give redis://HOST:6379/0")
+        raise ImproperlyConfigured(f"{name} is not the URL of a Redis: write redis://HOST:6379/0")
     return url
 
 

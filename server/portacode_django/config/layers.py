@@ -1,8 +1,8 @@
 """A channel layer whose queues are bounded in bytes.
 
 Channels' own queues are bounded in messages, or not at all, and a message may have 64 KiB: for
-whoever reads slowly hundreds of megabytes could be kept. Here a queue that has grown too long is
-emptied and ends with one message, `channel.overflow`, so that whoever reads it knows that it missed
+a slow reader hundreds of megabytes could be kept. Here a queue that has grown too long is
+emptied and ends with one message, `channel.overflow`, so that its reader knows that it missed
 something, and can say so.
 """
 
@@ -47,7 +47,7 @@ class InMemoryLayer(InMemoryChannelLayer):
 
 
 class BoundedQueue(asyncio.Queue[Any]):
-    """A queue of messages, plain or packed, that holds so many bytes.
+    """A queue of messages, plain or packed, that holds this many bytes.
 
     Args:
         most: How many. One message always fits.

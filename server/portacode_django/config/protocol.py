@@ -27,7 +27,7 @@ class BoundedHttp(H11Protocol):
         address = self.client[0] if self.client else None
         self._place = room.enter(address, self._give_up)
         if self._place is None:
-            # Nothing is said: that would cost more than it tells whoever floods us.
+            # Nothing is said: that would cost more than it tells a client that floods us.
             self._give_up()
             return
         # How the applications find it, and the WebSocket that this may become.
@@ -74,7 +74,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         before = self.app_state.get(STATE)
         if before is not None:
-            # Whoever was known over HTTP may be a stranger on a socket.
+            # A client that was known over HTTP may be a stranger on a socket.
             before.leave()
         self._place = room.enter(self.client[0] if self.client else None, self._make_room)
         self.app_state = {**self.app_state, STATE: self._place}

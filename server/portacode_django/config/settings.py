@@ -171,7 +171,7 @@ BROWSER_IDLE_S = number("BROWSER_IDLE_S", 180, 1)
 SESSION_CHECK_S = number("SESSION_CHECK_S", 30, 0.1)
 # Seconds that a peer may leave us unable to write.
 SLOW_READER_S = number("SLOW_READER_S", 10, 0.1)
-# Seconds for a device to answer, counted anew at each progress.
+# Seconds for a device to answer, restarted at each progress.
 REQUEST_TIMEOUT_S = number("REQUEST_TIMEOUT_S", 30, 0.1)
 
 # --- Traces -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""JSON over HTTP for whoever is logged in: devices, traces, requests to devices."""
+"""JSON over HTTP for anyone who is logged in: devices, traces, requests to devices."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def _for_users(view: Callable[..., JsonResponse]) -> Callable[..., JsonResponse]:
-    """Refuses whoever is not logged in, in JSON, and answers a `Refusal` with its status."""
+    """Refuses clients that are not logged in, in JSON, and answers a `Refusal` with its status."""
 
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:

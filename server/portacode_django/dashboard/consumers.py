@@ -101,7 +101,7 @@ class DashboardConsumer(JsonSocket):
 
     def _user(self) -> int:
         if self.user_id is None:
-            raise RuntimeError("nobody is logged in, and nothing is done in anybody's name")
+            raise RuntimeError("not logged in: nothing is done in anybody's name")
         return self.user_id
 
     # --- News -----------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class DashboardConsumer(JsonSocket):
         """The browser asks something of a device."""
         request_id = id_field(message, "request_id")
         if request_id in self._pending:
-            raise Refusal("duplicate_request", "a request of this request_id is under way")
+            raise Refusal("duplicate_request", "a request with this request_id is under way")
         trace = self._trace_of(message)
         asked = Asked(
             request_id,

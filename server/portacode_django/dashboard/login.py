@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class LimitedLoginView(LoginView):
-    """Whoever tries passwords out does not get far with it."""
+    """A limit on guesses of passwords."""
 
     redirect_authenticated_user = True
     _given_back: list[tuple[Buckets, Hashable]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Refusal(Exception):  # noqa: N818
-    """What was asked is not done; code and message are for whoever asked."""
+    """What was asked is not done; code and message are for the client that asked."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

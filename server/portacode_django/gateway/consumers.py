@@ -156,14 +156,14 @@ class DeviceConsumer(JsonSocket):
         await self.refuse(4409, "the device has another connection")
 
     async def device_revoked(self, message: dict[str, Any]) -> None:
-        """From whoever took its token back."""
+        """From the process that revoked its token."""
         del message
         await self.refuse(4401, "unknown or revoked token")
 
     # --- Requests and responses -----------------------------------------------------------------
 
     async def device_command(self, event: dict[str, Any]) -> None:
-        """From whoever asks, in whatever process: a request for the device."""
+        """From a client, in any process: a request for the device."""
         request_id, channel = event["request_id"], event["reply_channel"]
         trace = Trace.from_message(json.loads(event["trace"]))
         more: dict[str, Any] = {"request_id": request_id, "traceparent": event["traceparent"]}
@@ -184,7 +184,7 @@ class DeviceConsumer(JsonSocket):
         await self.send_text(text)
 
     async def on_progress(self, message: Message) -> None:
-        """News of a request, for whoever waits for it."""
+        """News of a request, for a client that waits for it."""
         device = self._greeted()
         request_id = id_field(message, "request_id")
         sent = self._sent.get(request_id)
@@ -225,7 +225,7 @@ class DeviceConsumer(JsonSocket):
         )
         if await requests.deliver(device.pk, answer) is Outcome.UNKNOWN:
             # Its record may have been pruned: nobody waits for it, and the device need not either.
-            logger.warning("%s answers %s, which nobody asked", self.who(), request_id)
+            logger.warning("%s answers request %s, which does not exist", self.who(), request_id)
         self._sent.pop(request_id, None)
         await self.send_json({"event": "ack", "delivery_id": answer.delivery_id})
 
@@ -251,12 +251,14 @@ class DeviceConsumer(JsonSocket):
 
     def _known(self) -> Device:
         if self.device is None:
-            raise RuntimeError("a device that is not known is not listened to")
+            raise RuntimeError("unknown device: connect with a valid token")
         return self.device
 
     def _check_news(self) -> None:
         if not self._news.take():
-            raise Refusal("rate_limited", "too much news of the device; once in 10 s will do")
+            raise Refusal(
+                "rate_limited", "too many status messages of the device; send one every 10 s"
+            )
 
     def _greeted(self) -> Device:
         if not self._attached:

@@ -177,7 +177,9 @@ class JsonSocket(AsyncConsumer):
         except asyncio.CancelledError:
             if not self._stuck:
                 raise
-            logger.warning("%s: cut off %s, who does not read", scope["path"], self.who())
+            logger.warning(
+                "%s: closed the connection of %s, which does not read", scope["path"], self.who()
+            )
         except OSError:
             # The peer has gone; why is among what was not received yet.
             with contextlib.suppress(asyncio.TimeoutError):
@@ -227,7 +229,7 @@ class JsonSocket(AsyncConsumer):
         await self.opened()
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        """The end, whoever wanted it."""
+        """The end, no matter who wanted it."""
         del message
         raise StopConsumer
 

@@ -1,9 +1,10 @@
 """Who may hold connections of this process: those who have shown who they are, before strangers.
 
-There are so many places. Strangers get a part of them only, and so many for an address. Where there
-is none left, a newcomer gets that of the stranger who has been silent for longest, of the address
-that holds the most: so whoever floods us drives out their own, and somebody with a token, who
-needs a place among strangers for the moment of showing it, always gets in.
+The number of places is limited. Strangers get a part of them only, and a limited number for an
+address. Where none is left, a newcomer gets the place of the stranger who has been silent for
+longest, of the address that holds the most. So a client that floods us drives out its own
+connections, and a client with a token, which needs a place among strangers while it shows it,
+always gets in.
 """
 
 from __future__ import annotations
@@ -131,7 +132,9 @@ class Room:
 
     def _send_away(self, network: str) -> None:
         place = next(iter(self._strangers[network]))
-        logger.info("%s has had to make room: silent for longest, and a stranger", network)
+        logger.info(
+            "%s was closed to make room: not logged in, and silent for the longest time", network
+        )
         place.leave()
         place.end()
 

@@ -36,7 +36,7 @@ pub(crate) struct BenchArgs {
     /// What relays bear instead: requests a second, and open WebSockets
     #[arg(long, conflicts_with_all = ["network", "js", "order"])]
     relay: bool,
-    /// With --relay: so many open WebSockets of each relay; may be given again
+    /// With --relay: the number of open WebSockets of each relay; may be given again
     #[arg(long = "hold", requires = "relay", default_values_t = [1_000, 5_000])]
     holds: Vec<u32>,
     /// With --network: fresh starts of each client on each network

@@ -110,7 +110,7 @@ fn cell(values: &[f64], percent: usize, digits: usize) -> String {
 }
 
 const OURS: &str = "ntp-clock";
-/// 95 % of the errors at 2 s are to be at most so many milliseconds. What no client can know, the
+/// 95 % of the errors at 2 s are to be at most this many milliseconds. What no client can know, the
 /// asymmetry of a path, has no aim.
 const AIMS: [(&str, f64); 4] = [("wan", 0.4), ("mobile", 3.5), ("uplink", 0.25), ("loss", 0.45)];
 

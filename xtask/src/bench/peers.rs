@@ -23,7 +23,10 @@ pub(super) fn ours(job: &Job) -> Result<Venv> {
 /// The same with what its relays are served by.
 pub(super) fn serving(job: &Job) -> Result<Venv> {
     let tools = Venv::of(job.project());
-    ensure!(tools.python().exists(), "no environment yet: cargo xtask test python makes it");
+    ensure!(
+        tools.python().exists(),
+        "no environment yet: run cargo xtask test python, which makes it"
+    );
     let mut with_extra = wheel(job, &tools)?.into_os_string();
     with_extra.push("[server]");
     let venv = environment(job, &tools, "serving")?;

@@ -223,7 +223,7 @@ pub(super) fn port(wanted: Option<Option<u16>>) -> Result<u16> {
     };
     match wanted {
         Some(Some(port)) => {
-            free(port).with_context(|| format!("port {port} is not to be had: choose another"))
+            free(port).with_context(|| format!("port {port} is in use: choose another with --port"))
         }
         Some(None) => Ok(free(8000).or_else(|_| free(0))?),
         None => Ok(free(0)?),

@@ -34,7 +34,7 @@ pub(crate) struct MutantsArgs {
     /// Name the changes and test none
     #[arg(long)]
     list: bool,
-    /// Tell of the last run again
+    /// Show the results of the last run again
     #[arg(long, conflicts_with_all = ["list", "shard", "re"])]
     again: bool,
 }
@@ -107,7 +107,7 @@ fn copy_checkout(project: &Project, tree: &Path) -> Result<()> {
     if !listed.status.success() {
         bail!("git cannot list the checkout: {}", String::from_utf8_lossy(&listed.stderr).trim());
     }
-    let names = String::from_utf8(listed.stdout).context("a file's name is no text")?;
+    let names = String::from_utf8(listed.stdout).context("a file's name is not text")?;
     // Files that were deleted are listed too, and links lead out of the tree.
     let is_file = |name: &&str| root.join(name).is_file() && !root.join(name).is_symlink();
     let names: BTreeSet<&str> = names.split('\0').filter(is_file).collect();

@@ -51,7 +51,7 @@ impl Report {
 
     /// A step that makes no sense because what it needs failed.
     pub(super) fn not_run(&mut self, name: &str) {
-        self.lines.print(&format!("  {name:<24} not run: what it needs failed"));
+        self.lines.print(&format!("  {name:<24} not run: a step that it needs failed"));
     }
 
     /// Prints the summary and the closing line; gives whether all is well.

@@ -133,7 +133,7 @@ fn checked(text: String) -> Result<String> {
 
 /// A reply's number.
 pub(super) fn number(reply: &Value, name: &str) -> Result<f64> {
-    reply[name].as_f64().with_context(|| format!("{name} is no number: {reply}"))
+    reply[name].as_f64().with_context(|| format!("{name} is not a number: {reply}"))
 }
 
 const ID: &str = "00000000000000a7";

@@ -33,7 +33,7 @@ pub(crate) struct RelayArgs {
     /// Busy connections, each with one request under way
     #[arg(long, default_value_t = 16)]
     connections: usize,
-    /// So many open WebSockets of each relay; may be given again
+    /// This many open WebSockets of each relay; may be given again
     #[arg(long = "hold")]
     holds: Vec<usize>,
     /// For how long they are held

@@ -5,7 +5,7 @@ use crate::packet::Packet;
 /// Which replies an engine believes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub enum Authentication {
-    /// Plain NTP: whoever can change packets on the way can change the time.
+    /// Plain NTP: anyone who can change packets on the way can change the time.
     #[default]
     None,
     /// Only [`Authenticated`] ones. Whatever else comes in is counted as

@@ -47,7 +47,8 @@ impl SyncEngine {
         if now > round.deadline() + schedule::REPLY_TIMEOUT
             && let Some(mapping) = self.mapping()
         {
-            // Whoever sleeps through the end of a round does not make its readings last longer.
+            // A machine that sleeps through the end of a round does not get readings that last
+            // longer.
             expiry = expiry.min(mapping.valid_until);
         }
         self.discipline.finish_round(expiry, now);

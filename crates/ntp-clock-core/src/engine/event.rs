@@ -55,8 +55,8 @@ pub enum Event {
     /// Replies come from another address of the server's name than before. Reported by the carrier;
     /// an epoch begins only where what that server says contradicts what was known.
     ServerChanged,
-    /// The machine or this process was disturbed. Reported by the driver; where readings end for it, a
-    /// new epoch follows, and in every case a round, if a kiss-o'-death does not forbid it.
+    /// The machine or this process was disturbed. Reported by the driver; where readings end for
+    /// it, a new epoch follows, and in every case a round, if a kiss-o'-death does not forbid it.
     Disrupted(Disruption),
 }
 
@@ -78,7 +78,7 @@ pub enum Disruption {
     Paused,
     /// The wall clock was set, by more than the clock's own error.
     WallClockSet,
-    /// Whoever steers the kernel's clock gave it up, or steers it by force.
+    /// The program that steers the kernel's clock gave it up, or steers it by force.
     KernelClock,
 }
 

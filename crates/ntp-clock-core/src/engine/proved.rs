@@ -7,7 +7,7 @@ use crate::time::LocalTime;
 
 impl SyncEngine {
     /// The same engine, believing only such replies from now on. It is no part of the
-    /// configuration: whoever resumes an engine says it again.
+    /// configuration: the caller that resumes an engine sets it again.
     #[must_use]
     pub fn with_authentication(self, authentication: Authentication) -> Self {
         SyncEngine { authentication, ..self }

@@ -1,10 +1,10 @@
 //! What a server's kisses-o'-death ask of us (RFC 5905, section 7.4): to wait, and to send less.
 //!
-//! A server with a rate limit answers one packet every few seconds and says RATE to the next. Asking
-//! less often does not help there, as long as each round is a burst. So RATE makes bursts smaller
-//! first: no larger than what was answered of this one. Pauses get longer where a smaller burst
-//! would not help: its first request met RATE already. After some rounds without RATE bursts grow again by one request; each RATE
-//! doubles how many rounds that takes.
+//! A server with a rate limit answers one packet every few seconds and says RATE to the next.
+//! Asking less often does not help there, as long as each round is a burst. So RATE makes bursts
+//! smaller first: no larger than what was answered of this one. Pauses get longer where a smaller
+//! burst would not help: its first request met RATE already. After some rounds without RATE bursts
+//! grow again by one request; each RATE doubles how many rounds that takes.
 
 use super::schedule::{self, Backoff};
 use crate::exchange::KissCode;
@@ -32,8 +32,8 @@ impl Restraint {
         pauses: Backoff::RATE,
     };
 
-    /// The server sent a kiss in a round of which so many replies were believed. Returns whether it
-    /// is one that asks for anything.
+    /// The server sent a kiss in a round of which this many replies were believed. Returns whether
+    /// it is one that asks for anything.
     pub(super) fn obey(&mut self, code: KissCode, believed: u8, now: LocalTime) -> bool {
         let hold = match code {
             KissCode::Deny | KissCode::Restrict => schedule::DENY_HOLD,
@@ -91,7 +91,7 @@ impl Restraint {
     }
 }
 
-/// So many rounds without RATE let bursts grow by one request, the first time.
+/// This many rounds without RATE let bursts grow by one request, the first time.
 const CLEAN_ROUNDS: u32 = 8;
 /// At five minutes' polls, ten hours.
 const CLEAN_ROUNDS_MAX: u32 = 128;

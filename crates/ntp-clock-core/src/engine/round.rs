@@ -114,7 +114,7 @@ impl Round {
     /// The driver sent the request at `place`.
     pub(super) fn sent(&mut self, place: u8, at: LocalTime) {
         self.in_hand = false;
-        // Whoever takes longer than a reply may take to send gets no more time for the reply.
+        // A driver that takes longer to send than a reply may take gets no more time for the reply.
         self.last_sent = self.last_sent.max(at.min(self.last_sent + REPLY_TIMEOUT));
         if let Some(Some(request)) = self.requests.get_mut(usize::from(place)) {
             request.sent_at = Some(at);
@@ -191,7 +191,7 @@ impl Round {
         self.believed > 0 && self.sent >= self.target() && all_answered
     }
 
-    /// Whoever waits for the round has what there is to wait for: what is still to come are the
+    /// A caller that waits for the round has what it waits for: what is still to come are the
     /// spread requests of a first burst.
     pub(super) fn is_answered(&self) -> bool {
         let quick = usize::from(schedule::LATER_BURST);

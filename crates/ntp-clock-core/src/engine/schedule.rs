@@ -11,8 +11,8 @@ pub(super) const LATER_BURST: u8 = 4;
 /// Distance between the requests of a burst.
 const BURST_SPACING: Span = Span::from_millis(50);
 /// Distances between the requests of the first round beyond those, 1.5 s together: a queue that
-/// stands for some hundred milliseconds, which a quick burst meets as a whole, meets one of these at
-/// most. The first comes early, because correcting what the queue did takes its time: 5 % of it.
+/// stands for some hundred milliseconds, which a quick burst meets as a whole, meets one of these
+/// at most. The first comes early, because correcting what the queue did takes its time: 5 % of it.
 const SPREAD_SPACING: [Span; (FIRST_BURST - LATER_BURST) as usize] =
     [Span::from_millis(200), Span::from_millis(500), Span::from_millis(800)];
 /// While nothing is answered, the distance doubles up to this.
@@ -45,7 +45,7 @@ pub(super) const RATE_HOLD_MIN: Span = Span::from_secs(60);
 const RATE_HOLD_MAX: Span = Span::from_secs(3600);
 /// Intervals lose up to a tenth at random, so that a fleet does not march in step.
 const JITTER_PARTS: i64 = 10;
-/// A public server's usual rate limit allows so many packets ...
+/// A public server's usual rate limit allows this many packets ...
 const BUDGET_PACKETS: usize = 8;
 /// ... in 8 s, as it sees them: the path may draw them closer together.
 const BUDGET_WINDOW: Span = Span::from_millis(8_200);

@@ -40,7 +40,7 @@ pub struct RequestId {
 
 /// A kiss-o'-death forbids asking for now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the server asked not to be asked for now (kiss-o'-death)")]
+#[error("the server asked for a pause, and nothing is sent before its end (kiss-o'-death)")]
 pub struct Held {
     /// When asking is allowed again.
     pub until: LocalTime,

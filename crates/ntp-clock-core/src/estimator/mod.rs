@@ -149,7 +149,8 @@ impl Estimator {
         }
     }
 
-    /// The same on a counter whose rate the operating system may turn by so many parts per million.
+    /// The same on a counter whose rate the operating system may turn by this many parts per
+    /// million.
     #[must_use]
     pub fn steered(self, ppm: u16) -> Self {
         let steering = f64::from(ppm) * 1e-6;
@@ -173,7 +174,7 @@ impl Estimator {
     }
 
     /// One that knows nothing, on the same counter.
-    fn anew(&self) -> Self {
+    fn restarted(&self) -> Self {
         Estimator {
             steering: self.steering,
             rates: self.any_rates(),
@@ -289,12 +290,12 @@ impl Estimator {
                 (fit.bounds.rates.after_sleep().within(self.any_rates()), prior, fit.track.path())
             }
         };
-        *self = Estimator { rates, prior, path, ..self.anew() };
+        *self = Estimator { rates, prior, path, ..self.restarted() };
     }
 
     /// The local counter may be another one: offset and frequency are void.
     pub fn forget(&mut self) {
-        *self = self.anew();
+        *self = self.restarted();
     }
 
     /// Sets a sample aside that contradicts the estimate, unless it is the last of several that
@@ -309,12 +310,12 @@ impl Estimator {
             return Verdict::Contradiction;
         }
         let fresh = self.suspects.clone();
-        let mut anew = self.anew();
+        let mut rebuilt = self.restarted();
         for suspect in fresh.iter() {
-            let Some((window, fit)) = anew.with(*suspect) else { return Verdict::Contradiction };
-            (anew.window, anew.fit) = (window, Some(fit));
+            let Some((window, fit)) = rebuilt.with(*suspect) else { return Verdict::Contradiction };
+            (rebuilt.window, rebuilt.fit) = (window, Some(fit));
         }
-        *self = anew;
+        *self = rebuilt;
         Verdict::Broken
     }
 }
@@ -328,7 +329,7 @@ const DOUBTED: f64 = 16.0;
 const WALK_NS: f64 = 1e11;
 /// A counter coarser than this is no clock.
 const RESOLUTION_MAX: Span = Span::from_secs(1);
-/// One sample that does not fit is an outlier; so many in a row are a change.
+/// One sample that does not fit is an outlier; this many in a row are a change.
 const SUSPECTS: usize = 3;
 
 #[cfg(test)]

@@ -227,9 +227,9 @@ impl Path {
         let base = if self.count == 0 { fastest } else { fastest.min(self.base_ns) };
         let n = round.clone().count() as f64;
         // While few exchanges are known, the fastest may be slow as well, by what is typical or by
-        // chance, and half of that is offset. Of a single one nobody knows what part of its delay was
-        // a queue: a quarter of it is about the deviation of an offset that is anywhere within half
-        // a delay (0.29).
+        // chance, and half of that is offset. Of a single one nobody knows what part of its delay
+        // was a queue: a quarter of it is about the deviation of an offset that is anywhere within
+        // half a delay (0.29).
         let known = n + BURST * self.count as f64;
         let known_before = n + BURST * self.count.saturating_sub(1) as f64;
         let single = base / (4.0 * known_before);
@@ -292,13 +292,15 @@ const NOISE_MIN_NS: f64 = 20_000.0;
 const BURST: f64 = 4.0;
 /// Rounds remembered: 80 minutes at the usual interval, after which a queue is over.
 const MINIMA: usize = 16;
-/// So many rounds in a row that are all slower, and alike, show a longer path; in a queue they differ.
+/// This many rounds in a row that are all slower, and alike, show a longer path; in a queue they
+/// differ.
 const SETTLED: usize = 4;
 /// Rounds on a longer path differ by less than this share of what it is longer.
 const ALIKE: f64 = 16.0;
-/// The smallest delay of so many rounds is their path's.
+/// The smallest delay of this many rounds is their path's.
 const LEVEL: usize = 8;
-/// Half of a change is bias where it is one way's, and mostly it is. In `est_error` only, as the next.
+/// Half of a change is bias where it is one way's, and mostly it is. In `est_error` only, as the
+/// next.
 const UNNOTICED_SHARE: f64 = 0.42;
 /// By this part of the typical excess the smallest delay of eight rounds differs by chance.
 const UNNOTICED_PART: f64 = 8.0;

@@ -129,7 +129,7 @@ fn a_steered_counter_may_have_rates_beyond_any_oscillators() {
     assert!(near(estimator.steering, 50e-6) && estimator.resolution == Span::from_nanos(7));
     let beyond = RATE_MAX + 50e-6;
     assert!(near(estimator.rates.high, beyond) && near(estimator.rates.low, -beyond));
-    let fresh = estimator.anew();
+    let fresh = estimator.restarted();
     assert_eq!((fresh.steering, fresh.rates), (estimator.steering, estimator.rates));
     assert_eq!(fresh.resolution, Span::from_nanos(7));
 }

@@ -70,7 +70,7 @@ impl Track {
         self.now.path
     }
 
-    /// Takes the round under way into account, all of it anew; `fresh` where it has just begun.
+    /// Takes the round under way into account, all of it again; `fresh` where it has just begun.
     /// It may be off by `doubt_ns` besides. `None` where that leaves no line of finite numbers.
     #[must_use]
     pub(super) fn with_round(

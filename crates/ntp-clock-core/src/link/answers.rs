@@ -80,7 +80,7 @@ impl Link {
         self.messages
     }
 
-    /// How often evidence contradicted what was known, so that it began anew.
+    /// How often evidence contradicted what was known, so that it started again.
     #[must_use]
     pub const fn restarts(&self) -> u64 {
         self.restarts

@@ -50,7 +50,7 @@ pub enum Fed {
     Kept,
     /// It says nothing that was not known.
     Dropped,
-    /// It cannot be true if what was known is. That is forgotten, and the link begins anew: with
+    /// It cannot be true if what was known is. That is forgotten, and the link starts again: with
     /// this alone, or, where this is older than the newest that was known, with nothing.
     Restarted,
 }

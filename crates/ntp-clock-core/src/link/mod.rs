@@ -3,8 +3,8 @@
 //! Two clocks that are synchronised with the same far server share most of their error: that of
 //! the path to it. What happened first follows better from the messages between the two,
 //! for what is received was sent before. A [`Link`] relates two **free-running counters**, A and B,
-//! never readings, which are slewed and begin anew. It is about theta = B - A, the difference of the
-//! two at one moment:
+//! never readings, which are slewed and start again. It is about theta = B - A, the difference of
+//! the two at one moment:
 //!
 //! - A message that A sent when its counter read `s`, or later, and that B received when its
 //!   counter read `r`, or earlier: theta is at most `r - s` at all moments from A's `s` to B's `r`.
@@ -334,7 +334,7 @@ impl Link {
         }
     }
 
-    /// Begins some spans anew, and learns their rates from all lines.
+    /// Restarts some spans, and learns their rates from all lines.
     fn begin_spans(&mut self, which: impl Fn(&Centre) -> bool) {
         let Some((newest, _)) = self.newest else { return };
         for part in Evidence::All.parts() {
@@ -352,7 +352,7 @@ impl Link {
     }
 }
 
-/// A message, by the counters of whoever sent and received it.
+/// A message, by the counter of the side that sent and received it.
 struct Way {
     sent: LocalTime,
     received: LocalTime,

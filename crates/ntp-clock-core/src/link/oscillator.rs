@@ -21,7 +21,7 @@ impl Oscillator {
     /// A counter that nobody steers: within 500 ppm of nominal.
     pub const FREE: Oscillator = Oscillator { steering: 0.0 };
 
-    /// A counter that its system steers by up to so many parts per million, either way: what
+    /// A counter that its system steers by up to this many parts per million, either way: what
     /// `performance.now()` reads, or CLOCK_MONOTONIC. Less than 0 or NaN is 0; 100,000 is the most.
     #[must_use]
     pub const fn steered(ppm: f64) -> Self {

@@ -50,10 +50,10 @@ pub struct LinkSnapshot {
     pub a: LocalTime,
     /// B's counter near the moment.
     pub b: LocalTime,
-    /// B less A less (`b` less `a`) is at least so many nanoseconds; minus infinity where nothing
+    /// B less A less (`b` less `a`) is at least this many nanoseconds; minus infinity where nothing
     /// says so.
     pub lower_ns: f64,
-    /// It is at most so many nanoseconds; infinity where nothing says so.
+    /// It is at most this many nanoseconds; infinity where nothing says so.
     pub upper_ns: f64,
     /// The best guess, nanoseconds; not a number without both sides.
     pub estimate_ns: f64,

@@ -146,7 +146,7 @@ impl Association {
     ///
     /// # Errors
     /// [`Refusal`] where it is not believed. The request that it claims to answer stays
-    /// outstanding: whoever forges a reply does not spoil the real one.
+    /// outstanding: a forged reply does not spoil the real one.
     pub fn open(&mut self, datagram: &[u8]) -> Result<Opened, Refusal> {
         let packet = Packet::decode(datagram).map_err(|_| Refusal::Malformed)?;
         let parts = Parts::of(datagram)?;

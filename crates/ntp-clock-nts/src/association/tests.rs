@@ -1,4 +1,4 @@
-//! An association and its server, with whoever stands between them.
+//! An association and its server, with an attacker between them.
 
 use super::*;
 use ntp_clock_core::{Leap, NtpShort};

@@ -106,7 +106,7 @@ pub enum ExchangeError {
     #[error("bytes follow the end of the key exchange's answer")]
     TrailingBytes,
     /// The connection ended before the message did.
-    #[error("the key exchange's server closed the connection in the midst of its answer")]
+    #[error("the key exchange's server closed the connection in the middle of its answer")]
     Truncated,
 }
 

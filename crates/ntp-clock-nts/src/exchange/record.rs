@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Record<'a> {
-    /// Whoever does not know the type must refuse the message.
+    /// A receiver that does not know the type must refuse the message.
     pub critical: bool,
     /// Its type, 15 bits.
     pub kind: u16,

@@ -38,7 +38,7 @@ impl World {
         Closure::new(&self.clocks, &self.stamps, &self.links, &self.causes).expect("sound")
     }
 
-    /// With so many clocks, stamps and causes.
+    /// With this many clocks, stamps and causes.
     pub(crate) fn random(rng: &mut Rng, clocks: usize, stamps: usize, causes: usize) -> World {
         let counters: Vec<_> = (0..clocks).map(|_| Counter::of(rng)).collect();
         let mut world = World {

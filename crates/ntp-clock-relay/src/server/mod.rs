@@ -114,7 +114,8 @@ impl Server {
         drop(listener);
         shared.ending.send_replace(true);
         shared.relay.close_websockets();
-        // All slots in hand means that nobody has one. Whoever does not end is left behind.
+        // All slots in hand means that no connection has one. A connection that does not end is
+        // left behind.
         let _ = timeout(shared.config.grace, slots.acquire_many(most)).await;
     }
 }
@@ -184,7 +185,7 @@ impl Shared {
     }
 }
 
-/// One of so many connections, for as long as it lasts.
+/// One of this many connections, for as long as it lasts.
 #[derive(Debug)]
 pub(crate) struct Slot {
     _permit: OwnedSemaphorePermit,

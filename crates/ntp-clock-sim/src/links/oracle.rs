@@ -138,7 +138,7 @@ impl<'a> Oracle<'a> {
     pub(super) fn contradicted(&mut self, t_ns: i64, honest: bool) {
         if honest {
             self.tally.restarts += 1;
-            self.broke(LinkPromise::NeverContradicts, t_ns, "it began anew".to_owned());
+            self.broke(LinkPromise::NeverContradicts, t_ns, "it started again".to_owned());
         } else {
             self.tally.restarts_of_liars += 1;
         }

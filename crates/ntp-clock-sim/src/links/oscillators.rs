@@ -24,7 +24,7 @@ pub(super) fn restless(d: &mut Dice) -> Oscillator {
     of(KINDS[d.count(0, KINDS.len() as u64 - 1) as usize], d)
 }
 
-/// One of a family's. Some draw moves that follow one another too closely; those are drawn anew.
+/// One of a family's. Some draw moves that follow one another too closely; those are drawn again.
 pub(super) fn of(family: Family, d: &mut Dice) -> Oscillator {
     loop {
         let oscillator = Setup::draw(family, d.bits()).oscillator;
@@ -79,7 +79,7 @@ fn noise_ppm(parts: &[Part], window_s: f64) -> f64 {
         .sum()
 }
 
-/// The largest difference between two values that are at most so many places apart.
+/// The largest difference between two values that are at most this many places apart.
 fn widest(values: &[f64], places: usize) -> f64 {
     let windows = (0..values.len()).map(|from| &values[from..values.len().min(from + places + 2)]);
     if places >= values.len() {

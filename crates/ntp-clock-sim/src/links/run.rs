@@ -20,7 +20,7 @@ pub struct LinkOutcome {
     pub violations: Vec<LinkViolation>,
 }
 
-/// Lives through a system's time and makes about so many comparisons.
+/// Lives through a system's time and makes about this many comparisons.
 #[must_use]
 pub fn run_links(system: &System, comparisons: u32) -> LinkOutcome {
     let mut machines: Vec<Machine> = system

@@ -35,8 +35,8 @@ impl LinkSwarm {
     }
 }
 
-/// Runs every world's seeds with about so many comparisons each. `progress` hears of each run that
-/// is over.
+/// Runs every world's seeds with about this many comparisons each. `progress` hears of each run
+/// that is over.
 ///
 /// # Panics
 /// Where a run does.

@@ -78,7 +78,7 @@ pub struct Tally {
     pub widest: f64,
     /// Evidence that was fed.
     pub fed: u64,
-    /// Links that began anew because of a contradiction, between honest ends.
+    /// Links that started again because of a contradiction, between honest ends.
     pub restarts: u64,
     /// The same where an end lies.
     pub restarts_of_liars: u64,

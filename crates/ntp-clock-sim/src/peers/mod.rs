@@ -1,4 +1,4 @@
-//! Other ways of estimating time, built anew from their published descriptions, for comparison.
+//! Other ways of estimating time, rebuilt from their published descriptions, for comparison.
 
 mod chrony;
 mod feed;

@@ -256,7 +256,8 @@ fn mixed(w: &mut Setup, d: &mut Dice) {
             ingredient(w, d);
         }
     }
-    // Faults may meet: whoever sleeps through the end of an outage needs its grace afterwards.
+    // Faults may meet: a machine that sleeps through the end of an outage needs its grace
+    // afterwards.
     w.merge_faults();
 }
 

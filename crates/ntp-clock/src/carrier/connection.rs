@@ -140,7 +140,7 @@ impl ClockPair {
     }
 }
 
-/// The wall clock is believed while it is steered by no more than one part in so many.
+/// The wall clock is believed while it is steered by no more than one part in this many.
 const STEERING_DIVISOR: i64 = 1_000;
 /// Resolution of the wall clock and of the kernel's stamps.
 const READING_SLACK: Span = Span::from_nanos(100);
@@ -183,8 +183,8 @@ mod tests {
         }
     }
 
-    /// A request and its reply 20 ms later, read 20 ms after that: T1 and T4 as they are reported, the
-    /// moments before and after which they must be, and when the reply was read.
+    /// A request and its reply 20 ms later, read 20 ms after that: T1 and T4 as they are reported,
+    /// the moments before and after which they must be, and when the reply was read.
     struct Exchanged {
         t1: LocalTime,
         left: LocalTime,

@@ -69,7 +69,7 @@ pub(crate) enum Connecting {
 pub(crate) enum Arrival {
     /// The kernel's stamp for a request: it left at `at` or a little later.
     Departed { id: RequestId, at: LocalTime },
-    /// A datagram from this address of so many bytes, which arrived at `t4` at the latest.
+    /// A datagram from this address of this many bytes, which arrived at `t4` at the latest.
     Datagram { from: SocketAddr, len: usize, t4: LocalTime },
     /// An address refuses. Whether the next request shall go to another one at once.
     Refused { hasten: bool },
@@ -192,7 +192,7 @@ impl Carrier {
                 Err(error) => {
                     let hasten = order.failed(from, refusal(&error));
                     if !is_of_network(&error) {
-                        // The socket itself is spoilt; another request opens a new one.
+                        // The socket itself is broken; another request opens a new one.
                         connections.retain(|connection| connection.address != from);
                     }
                     return Some(Arrival::Refused { hasten });
@@ -298,5 +298,5 @@ fn is_of_network(error: &io::Error) -> bool {
     )
 }
 
-/// An address that answered once is tried first in so many attempts that it does not answer.
+/// An address that answered once is tried first in this many attempts that it does not answer.
 const ATTEMPTS_FOR_HOME: u32 = 3;

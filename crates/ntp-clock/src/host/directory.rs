@@ -124,8 +124,8 @@ impl Directory {
         self.path.join(format!("{key}.{random:016x}.{DRAFT}"))
     }
 
-    /// Gives a socket its final name, unless another process has that already. Whoever succeeds
-    /// is the writer of this generation.
+    /// Gives a socket its final name, unless another process has that already. The process that
+    /// succeeds is the writer of this generation.
     pub(crate) fn claim(&self, draft: &Path, key: Key, generation: u64) -> io::Result<bool> {
         let name = self.name(key, generation);
         // A rename that replaces nothing would do it in one step, but not every libc has one.

@@ -43,9 +43,9 @@ pub(crate) fn look<const N: usize, T>(
     }
 }
 
-/// Ends a page. Whoever has read a line of it read the counter before; the words returned are the
-/// last that anybody can have read, and the counter is to be read after this. There are none where
-/// a writer gone mad never lets them stand.
+/// Ends a page. A reader that has read a line of it read the counter before; the words returned are
+/// the last that anybody can have read, and the counter is to be read after this. There are none
+/// where a writer gone mad never lets them stand.
 pub(crate) fn supersede<const N: usize>(
     latch: &Latch<N>,
     superseded: &AtomicU64,

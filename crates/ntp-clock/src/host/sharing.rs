@@ -109,7 +109,7 @@ pub enum SharedPart {
     Writer,
     /// It only reads what another process writes.
     Reader,
-    /// It keeps a clock of its own, because sharing is not to be had.
+    /// It keeps a clock of its own, because sharing is not possible.
     Alone,
 }
 

@@ -79,7 +79,7 @@ type Report = (SocketAddr, Result<Keys, KeysError>);
 /// Tries one address in a thread of its own.
 fn begin(server: &KeyServer, judged: Judged, address: SocketAddr, report: &Sender<Report>) {
     let (server, sender) = (server.clone(), report.clone());
-    // Whoever has the keys already listens no more.
+    // The receiver has the keys already and listens no more.
     let attempt = move || drop(sender.send((address, server.exchange(address, judged, LIMIT))));
     if let Err(error) = os::spawn_quietly(THREAD_NAME, attempt) {
         drop(report.send((address, Err(KeysError::Unreachable(error)))));

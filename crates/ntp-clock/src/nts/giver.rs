@@ -62,7 +62,7 @@ impl Named {
                     let tls = ServerConnection::new(config).expect("sound");
                     let mut stream = StreamOwned::new(tls, socket);
                     if stream.read_exact(&mut [0; 16]).is_ok() {
-                        // Whoever has keys from another address hangs up.
+                        // A client that has keys from another address hangs up.
                         let _ = stream.write_all(&answer);
                         stream.conn.send_close_notify();
                         let _ = stream.flush();

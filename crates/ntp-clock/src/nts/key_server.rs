@@ -21,8 +21,8 @@ use crate::server::Server;
 
 /// A server of keys: its name, and whose word counts for that it is the one.
 ///
-/// Clocks exchange keys by themselves ([`Builder::nts`](crate::Builder::nts)); this is for whoever
-/// wants nothing but the exchange.
+/// Clocks exchange keys by themselves ([`Builder::nts`](crate::Builder::nts)); this is for programs
+/// that wants nothing but the exchange.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_trusts_nobody_gets_no_keys() {
+    fn a_client_that_trusts_no_authority_gets_no_keys() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
         let address = listener.local_addr().expect("bound");
         let server = "localhost".parse().expect("a server");

@@ -251,14 +251,14 @@ impl Keyring {
         self.renewal.moved();
     }
 
-    /// Anyone who has the certificate's key can give a time, and that key may be stolen and old. So no
-    /// time is taken over from a reply that is not within the certificates' validity: not the first
-    /// one, and not one that is far from ours. Our time judges them too, once: it may have come
-    /// from older keys, since an exchange that had none. That they have expired after that is no
-    /// reason for other keys (RFC 8915 section 8.5).
+    /// Anyone who has the certificate's key can give a time, and that key may be stolen and old. So
+    /// no time is taken over from a reply that is not within the certificates' validity: not the
+    /// first one, and not one that is far from ours. Our time judges them too, once: it may have
+    /// come from older keys, since an exchange that had none. That they have expired after that is
+    /// no reason for other keys (RFC 8915 section 8.5).
     fn judge(&mut self, time: UnixTime, ours: Option<UnixTime>) -> Result<(), Rejection> {
         if time < FLOOR {
-            let detail = format!("the server tells {time}, which was before this release");
+            let detail = format!("the server reports {time}, which is before this release");
             return Err(self.disprove(Failure::new(FailureKind::KeyExchange, detail)));
         }
         if let Some(ours) = ours {

@@ -10,15 +10,15 @@ use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 pub(super) fn of(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(error) => of_certificate(error),
-        Error::NoCertificatesPresented => "the server shows no certificate".to_owned(),
+        Error::NoCertificatesPresented => "the server sent no certificate".to_owned(),
         Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
-            "the server exchanges no keys for NTP (it refuses the protocol ntske/1)".to_owned()
+            "the server does not exchange keys for NTP (it refuses the protocol ntske/1)".to_owned()
         }
         Error::AlertReceived(AlertDescription::ProtocolVersion)
         | Error::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig) => {
-            "the server has no TLS 1.3".to_owned()
+            "the server does not support TLS 1.3".to_owned()
         }
-        Error::InvalidMessage(_) => format!("what answers speaks no TLS ({error})"),
+        Error::InvalidMessage(_) => format!("the server there does not use TLS ({error})"),
         other => format!("TLS: {other}"),
     }
 }
@@ -27,7 +27,9 @@ fn of_certificate(error: &CertificateError) -> String {
     match error {
         // By somebody else, who may have the name of one who is.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            format!("the certificate is signed by nobody who is trusted here ({error:?})")
+            format!(
+                "the certificate is not signed by an authority that is trusted here ({error:?})"
+            )
         }
         CertificateError::Expired => "the certificate has expired".to_owned(),
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -44,7 +46,7 @@ fn of_certificate(error: &CertificateError) -> String {
             let names = if names.is_empty() { presented.join(", ") } else { names.join(", ") };
             format!("the certificate is not for {}, but for {names}", expected.to_str())
         }
-        other => format!("the certificate is of no use: {other}"),
+        other => format!("the certificate cannot be used: {other}"),
     }
 }
 

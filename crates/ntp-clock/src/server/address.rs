@@ -1,4 +1,4 @@
-//! Which addresses are never asked for the time, whoever named them.
+//! Which addresses are never asked for the time, no matter who named them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -139,7 +139,7 @@ pub(super) enum Reason {
     Several,
     #[error("the bracket of its IPv6 address is not closed")]
     Bracket,
-    #[error("what stands in its brackets is no IPv6 address")]
+    #[error("the text in its brackets is not an IPv6 address")]
     NotIpv6,
     #[error("only :port may follow the closing bracket")]
     AfterBracket,
@@ -147,7 +147,7 @@ pub(super) enum Reason {
     NoZone,
     #[error("only a link-local address (fe80::) has an interface behind a %")]
     StrayZone,
-    #[error("what follows the % is no interface")]
+    #[error("the text after the % is not the name of an interface")]
     Zone,
     #[error("its host is empty")]
     NoHost,
@@ -155,7 +155,7 @@ pub(super) enum Reason {
     TooLong,
     #[error("its host has a character other than letters, digits, '.', '-' and '_'")]
     Character,
-    #[error("its host ends in a number and is no IPv4 address")]
+    #[error("its host ends in a number but is not an IPv4 address")]
     NotIpv4,
     #[error("its host is {0}")]
     Unusable(Unusable),

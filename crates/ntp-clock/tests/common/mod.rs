@@ -150,7 +150,7 @@ impl Chrony {
     pub fn start_with(more: impl FnOnce(&Path) -> String) -> Option<Self> {
         let path = ["/usr/sbin/chronyd", "/usr/local/sbin/chronyd", "/sbin/chronyd"];
         let Some(program) = path.into_iter().find(|path| Path::new(path).exists()) else {
-            // Written past the capture, so that whoever counts skips sees it.
+            // Written past the capture, so that the program that counts skips sees it.
             let _ =
                 writeln!(std::io::stderr(), "SKIPPED: chronyd is missing: apt-get install chrony");
             return None;

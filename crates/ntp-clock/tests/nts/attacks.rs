@@ -121,7 +121,7 @@ fn when_all_cookies_went_with_packets_that_were_lost_keys_are_exchanged_again() 
 }
 
 #[test]
-fn whoever_answers_each_request_by_a_forged_nak_causes_one_key_exchange_in_a_pause() {
+fn answering_each_request_by_a_forged_nak_causes_one_key_exchange_in_a_pause() {
     let attack = |_: &[u8], reply: &[u8], _: &mut fastrand::Rng| vec![kiss(reply, b"NTSN")];
     let Some(scene) = Scene::with(attack) else { return };
     let begun = Instant::now();

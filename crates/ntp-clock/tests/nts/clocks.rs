@@ -130,8 +130,8 @@ fn a_program_has_its_servers_time_whatever_its_wall_clock_says() {
     }
 }
 
-/// One that was killed has left a semaphore with its number, which whoever gets that number next
-/// cannot make: then another one tries.
+/// One that was killed has left a semaphore with its number, which the process that gets that
+/// number next cannot make: then another one tries.
 fn output_of_faketime(command: &mut Command) -> io::Result<Output> {
     let mut output = command.output()?;
     for _ in 0..5 {

@@ -66,7 +66,7 @@ fn the_shared_clock_requires_proof_where_its_environment_says_so_in_children_too
     }
 
     let word = report(&[("SERVER", named), ("NTS", OsStr::new("yes"))]);
-    let both = "NTS is \"off\" or \"required\", not \"yes\"";
+    let both = "NTS must be \"off\" or \"required\", not \"yes\"";
     assert_eq!(word, format!("{at} no_nts: environment variable PORTACODE_NTP_NTS: {both}"));
     let folder = env::temp_dir().into_os_string();
     for (roots, why) in [

@@ -15,10 +15,10 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_tim
 use crate::common::truth_ns;
 use crate::peer::Peer;
 
-/// Whoever says whose certificates are right.
+/// The authority that says whose certificates are right.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// Its own certificate, for whoever trusts it; for as long as this lives.
+    /// Its own certificate, for clients that trust it; for as long as this lives.
     file: PathBuf,
 }
 

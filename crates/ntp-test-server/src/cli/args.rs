@@ -171,7 +171,7 @@ DELAY: terms joined by +, each kind at most once:
   uniform 1ms                       evenly from 0 to this
   pareto 1ms 1.5 cap 500ms          at least 1ms, shape 1.5, at most 500ms
   lognormal 3ms 0.8 cap 500ms       median 3ms, sigma 0.8, at most 500ms
-  burst 140ms on 2s off 10s         so much longer during bursts; mean times on and off
+  burst 140ms on 2s off 10s         longer by this much during bursts; mean times on and off
 
 FAULT:
   kiss CODE                         stratum 0 with four ASCII characters: RATE, DENY, RSTR ...

@@ -182,8 +182,8 @@ export interface ClockSyncRequest {
 }
 
 /**
- * Listeners are called in a task of their own, after whoever waits for `waitSynced()` or `sync()`;
- * of a `ManualClock` at once.
+ * Listeners are called in a task of their own, after code that waits for `waitSynced()` or
+ * `sync()`; of a `ManualClock` at once.
  */
 export interface ClockEvents {
     /** A round ended with a believed reply. */
@@ -226,11 +226,10 @@ export interface Clock extends EventTarget {
     /** Whether this time has certainly not come yet; null while not synchronised. */
     isFuture(timeMs: number): boolean | null;
     /**
-     * Commit wait: resolves, once this time has certainly passed, to the reading that says so. It is
-     * as long as the error of the moment asks for, looks again while that changes, and waits for a
-     * clock that is not synchronised.
-     * @throws DOMException (`TimeoutError`) where that is not so after `timeout` ms, or certainly
-     * will not be; the reason of `signal` where that aborts.
+     * Commit wait: resolves, once this time has certainly passed, to the reading that says so. It
+     * is as long as the error of the moment asks for, looks again while that changes, and waits for
+     * a clock that is not synchronised. @throws DOMException (`TimeoutError`) where that is not so
+     * after `timeout` ms, or certainly will not be; the reason of `signal` where that aborts.
      */
     waitUntilPast(
         timeMs: number,
@@ -304,7 +303,7 @@ export class ManualClock extends EventTarget implements Clock {
     constructor();
     /** It is `timeMs` now; an earlier time than before begins a new epoch. */
     set(timeMs: number, errors?: { maxErrorMs?: number; estErrorMs?: number }): void;
-    /** So many milliseconds pass. */
+    /** This many milliseconds pass. */
     advance(ms: number): void;
     /** From now on there is no reading. */
     fail(error?: string, code?: FailureCode): void;

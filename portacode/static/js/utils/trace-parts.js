@@ -40,13 +40,13 @@ const REASON_CHARS = 200;
 const NAME_CHARS = 64;
 const UNKNOWN_MAX = 64;
 const UNKNOWN_CHARS = 8192;
-// Free-running, or steered by at most so many parts per million.
+// Free-running, or steered by at most this many parts per million.
 const COUNTER = /^(?:([ -.0-~]{1,64})\/)?[0-9a-f]{16}(?:~[0-9]{1,6})?$/;
 const SCOPE = /^[ -.0-~]{1,64}$/;
 const WHOLE = /^(?:0|[1-9][0-9]{0,18})$/;
 const NO_COUNTER = Object.freeze({ counter: null, counterNs: null, counterResolutionNs: null });
 
-/** One event, by the clock of whoever stamps it, now. */
+/** One event, by the clock of the entity that stamps it, now. */
 export function takeStamp(clock) {
     const { reading, ...moment } = clock.stamp?.() ?? { reading: clock.read() };
     const rawMs = Date.now();
@@ -163,8 +163,8 @@ function counterOf(key, part, scope) {
 }
 
 /**
- * A counter's name as it is kept: in the scope of the peer that reported it, if it was a peer. A peer
- * speaks of its own counters alone: what it names is bare, or in its very scope.
+ * A counter's name as it is kept: in the scope of the peer that reported it, if it was a peer. A
+ * peer speaks of its own counters alone: what it names is bare, or in its very scope.
  */
 export function scopedCounter(name, where, scope) {
     const found = typeof name === 'string' ? COUNTER.exec(name) : null;

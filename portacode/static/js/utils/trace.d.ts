@@ -84,7 +84,7 @@ export interface Hop {
 /** What a stamp needs of a clock; one that has no `stamp` is stamped without its counter. */
 export type StampClock = Pick<Clock, 'read' | 'getStatus'> & Partial<Pick<Clock, 'stamp'>>;
 
-/** One event, by the clock of whoever stamps it, now. */
+/** One event, by the clock of the entity that stamps it, now. */
 export function takeStamp(clock: StampClock): Stamp;
 
 /** The stamps of one request. */
@@ -93,8 +93,9 @@ export class Trace {
     /**
      * The trace that a message has as its `trace`; null or undefined is one without stamps. Stamps
      * other than `only` are left out, because they are not the sender's to make. `scope` is the
-     * name of the peer that sent it, say `device:12`: it is put before the names of its counters, so
-     * that it can speak of no other's, and its links are left out; null for a trace of the server.
+     * name of the peer that sent it, say `device:12`: it is put before the names of its counters,
+     * so that it can speak of no other's, and its links are left out; null for a trace of the
+     * server.
      *
      * @throws TraceError where it breaks a limit of docs/TRACE.md, or names another's counter;
      * RangeError where the scope is none.
@@ -138,7 +139,7 @@ export class Trace {
     readonly unsynced: Partial<Record<Key, string>>;
     /** The keys that have no time, in causal order; a complete trace misses none. */
     missing(): Key[];
-    /** What can be said of the order of two stamps, whoever made them. */
+    /** What can be said of the order of two stamps, no matter who made them. */
     order(a: Key, b: Key): Order;
     /**
      * How one stamp stands to another: by counters, links, readings and what caused what. The
@@ -159,8 +160,8 @@ export class Trace {
 export type Event = readonly [Trace, Key];
 
 /**
- * How a stamp stands to one of another trace, by all that both traces know. The evidence 'exchanges'
- * leaves out causes, and what links know by messages of requests.
+ * How a stamp stands to one of another trace, by all that both traces know. The evidence
+ * 'exchanges' leaves out causes, and what links know by messages of requests.
  */
 export function relation(a: Event, b: Event, options?: { evidence?: Evidence }): Relation;
 /** What can be said of the order of two stamps of two traces: that of their relation. */
@@ -176,8 +177,8 @@ export interface TraceParent {
 }
 
 /**
- * What a `traceparent` says; null for what is none. Of versions later than 00 what is known is read;
- * version 00 has nothing that could follow.
+ * What a `traceparent` says; null for what is none. Of versions later than 00 what is known is
+ * read; version 00 has nothing that could follow.
  */
 export function parseTraceparent(value: unknown): TraceParent | null;
 /** The `traceparent` to pass on for one that came, in version 00; null where there is none. */

@@ -253,7 +253,7 @@ export class Trace {
         return KEYS.filter((key) => !timed.includes(key));
     }
 
-    /** What can be said of the order of two stamps, whoever made them. */
+    /** What can be said of the order of two stamps, no matter who made them. */
     order(a, b) {
         return this.relation(a, b).order;
     }
@@ -355,8 +355,8 @@ export class Trace {
 }
 
 /**
- * How a stamp stands to one of another trace, by all that both traces know: `[trace, key]` each. The
- * evidence 'exchanges' leaves out causes, and what links know by messages of requests.
+ * How a stamp stands to one of another trace, by all that both traces know: `[trace, key]` each.
+ * The evidence 'exchanges' leaves out causes, and what links know by messages of requests.
  */
 export function relation([one, a], [other, b], { evidence = 'all' } = {}) {
     if (one === other) return one.relation(a, b, { evidence });

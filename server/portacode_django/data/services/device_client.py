@@ -61,7 +61,7 @@ class DeviceClient:
 
     Args:
         user_id: In whose name: other users' devices are unknown.
-        timeout_s: Seconds for an answer, counted anew at each progress.
+        timeout_s: Seconds for an answer, restarted at each progress.
     """
 
     def __init__(self, user_id: int, timeout_s: float | None = None) -> None:
@@ -79,7 +79,7 @@ class DeviceClient:
     ) -> Answer:
         """Sends a traced request and waits for its answer; errors are answers as well.
 
-        Whoever is cancelled meanwhile leaves a record that says so.
+        A caller that is cancelled meanwhile leaves a record that says so.
 
         Args:
             device_id: Whom.

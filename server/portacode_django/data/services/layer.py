@@ -24,7 +24,7 @@ def channel_layer() -> BaseChannelLayer:
 
 
 async def send(channel: str, message: dict[str, Any]) -> None:
-    """Sends a message to whoever reads this channel."""
+    """Sends a message to the reader of this channel."""
     await channel_layer().send(channel, {**message, HANDED_OVER: handed_over()})
 
 

@@ -1,7 +1,7 @@
 """A request's record: what happens to it in the database, each in one short visit.
 
-A record belongs to whoever asked, by user and channel, and to the device that was asked. Nobody
-else finds it: there is no way to it by the request's id alone.
+A record belongs to the client that asked, by user and channel, and to the device that was asked.
+Nobody else finds it: the request's id alone does not lead to it.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def insert(
         with transaction.atomic():
             record.save(force_insert=True)
     except IntegrityError:
-        raise Refusal("duplicate_request", "there has been a request of this request_id") from None
+        raise Refusal(
+            "duplicate_request", "request_id has been used already; use a new one"
+        ) from None
     retention.after_insert(owner.user_id)
     if channel is None:
         raise offline

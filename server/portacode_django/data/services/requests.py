@@ -115,7 +115,7 @@ class Requests:
         return await _end(self._owner, request_id, refusal)
 
     async def leave(self, request_id: str, trace: Trace) -> None:
-        """Whoever asked waits no more: stores how far it got. What still comes is stored too."""
+        """The client that asked has left: stores how far it got. What still comes is stored too."""
         await self.expire(request_id, _GONE)
         await self.finish(request_id, trace)
 
@@ -131,10 +131,10 @@ class Requests:
 
 
 async def deliver(device_id: str, answer: Answer) -> Outcome:
-    """Stores a device's answer, once, and passes it on to whoever waits.
+    """Stores a device's answer, once, and passes it on to the client that waits.
 
     To be acknowledged after that, not before: a delivery that comes again is passed on again, and
-    whoever waits takes the first one. So one is lost only with whoever waits for it.
+    the waiting client takes the first one. So one is lost only with its waiting client.
     """
     delivered = await _store_response(
         device_id,
@@ -173,7 +173,7 @@ async def deliver(device_id: str, answer: Answer) -> Outcome:
 async def pass_on(
     reply_channel: str, device_id: str, request_id: str, payload: Json, trace: Trace
 ) -> None:
-    """Passes a device's progress on to whoever waits; it may be lost."""
+    """Passes a device's progress on to the client that waits; it may be lost."""
     message = {"event": "progress", "request_id": request_id, "device_id": device_id}
     published = {"type": "request.progress", "request_id": request_id}
     text = str(_wire.encode({**message, "payload": payload}))
@@ -182,19 +182,19 @@ async def pass_on(
 
 
 def astray() -> Refusal:
-    """For whoever waits for an answer that is stored and does not come: the record has the rest."""
+    """The refusal where an answer is stored and does not arrive: the record has the rest."""
     return Refusal("timeout", "the device has answered, and its answer was lost on the way here")
 
 
 async def refuse(reply_channel: str, request_id: str, refusal: Refusal) -> None:
-    """Tells whoever waits that a request could not be sent to its device."""
+    """Tells the waiting client that a request could not be sent to its device."""
     published = {"type": "request.refused", "request_id": request_id}
     await send(reply_channel, {**published, **refusal.to_json()})
 
 
 PASSING_S = 2.0
 """Seconds for an answer that is stored to come from the process that stored it."""
-_GONE = Refusal("disconnected", "whoever asked has gone, and there was no answer yet")
+_GONE = Refusal("disconnected", "the client has disconnected, and there was no answer yet")
 reply_channel_of = database_sync_to_async(records.reply_channel_of)
 _insert = database_sync_to_async(records.insert)
 _store_response = database_sync_to_async(records.store_response)

@@ -1,4 +1,4 @@
-"""Traces are kept for so long, and so many of each user's."""
+"""Traces are kept for a limited time, and a limited number of each user's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Pruned(NamedTuple):
 def prune(user_id: int | None = None) -> Pruned:
     """Deletes what is too old and, of each user's, or of this one's, what is too many.
 
-    Requests without an answer whose server has died with whoever waited end as timeouts.
+    Requests without an answer whose server has died with its waiting clients end as timeouts.
     """
     abandoned = timezone.now() - _NOBODY_WAITS
     TraceRecord.objects.filter(status=TraceRecord.Status.PENDING, created_at__lt=abandoned).update(

@@ -117,7 +117,7 @@ impl World {
         self.events.iter().filter(|(_, event)| wanted(event)).count()
     }
 
-    /// Whether the round under way has sent so many requests, none of them answered by now.
+    /// Whether the round under way has sent this many requests, none of them answered by now.
     pub(crate) fn in_round_with(&self, requests: usize) -> bool {
         let sent = self.sent.iter().rev().take_while(|s| s.round == self.engine.round_number());
         self.engine.in_round() && sent.count() == requests

@@ -51,7 +51,7 @@ impl Oracle {
         assert!(in_window <= 8, "{in_window} packets in 8 s");
         let round = engine.round_number();
         self.sends.push((at, round));
-        // A round that begins an epoch may come upon it in its middle.
+        // A round that begins an epoch may come in the middle of it.
         let limit = if self.rounds == 0 { 8 } else { 4 };
         let (size, allowed) = self.round_sizes.entry(round).or_insert((0, limit));
         *size += 1;

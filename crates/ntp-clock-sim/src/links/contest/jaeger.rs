@@ -1,4 +1,4 @@
-//! Jaeger's clock-skew adjuster, built anew from what is said of it in public.
+//! Jaeger's clock-skew adjuster, rebuilt from what is said of it in public.
 
 use super::Positions;
 use super::traces::{DEVICE_A, DEVICE_B, MACHINE, SERVER, Trace};

@@ -98,7 +98,7 @@ pub(super) fn asymmetric(d: &mut Dice) -> Path {
     path
 }
 
-/// Whoever moves delay from one way to the other at a constant round trip turns what the rate
+/// Anyone who moves delay from one way to the other at a constant round trip turns what the rate
 /// seems to be.
 pub(super) fn shifting(d: &mut Dice) -> Path {
     let half_ns = d.magnitude(5e4, 5e7);

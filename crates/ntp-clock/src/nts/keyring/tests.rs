@@ -342,7 +342,7 @@ fn nak(keyring: &mut Keyring) {
 }
 
 #[test]
-fn whoever_has_a_stolen_key_can_give_no_time_outside_its_certificates_validity() {
+fn a_thief_of_a_key_can_give_no_time_outside_its_certificates_validity() {
     let (server, stolen) = of_november();
     let day = |days: i64| OURS + Span::from_secs(86_400 * days);
     let limits = |before: Option<UnixTime>, time, ours| {

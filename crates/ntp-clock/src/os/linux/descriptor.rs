@@ -2,9 +2,9 @@
 //!
 //! The program that the clock lives in may close any descriptor (daemons close all of them) and
 //! open files of its own, which then get the same numbers. So each of ours has a mark by which the
-//! kernel knows it: a socket or a device its inode, a timer the interval it was armed with. The mark is looked
-//! at before anything that could hit a file of the program's: one that is lost is lost, and never
-//! written to, changed or closed.
+//! kernel knows it: a socket or a device its inode, a timer the interval it was armed with. The
+//! mark is looked at before anything that could hit a file of the program's: one that is lost is
+//! lost, and never written to, changed or closed.
 
 #![allow(unsafe_code)]
 
@@ -106,8 +106,8 @@ pub(crate) fn close_inherited() {
 }
 
 /// Has children close what they inherit as soon as they begin, not at first use: where a descriptor
-/// tells others that this process lives. A child that was made behind the C library's back does it at
-/// first use all the same.
+/// tells others that this process lives. A child that was made behind the C library's back does it
+/// at first use all the same.
 pub(super) fn close_in_children() {
     extern "C" fn in_child() {
         close_inherited();
@@ -123,7 +123,7 @@ pub(super) fn close_in_children() {
 
 fn close(number: RawFd, mark: Mark) {
     if mark.is_on(number) {
-        // SAFETY: it bears our mark, so it is ours, and whoever owned it gives it up here.
+        // SAFETY: it bears our mark, so it is ours, and its owner gives it up here.
         drop(unsafe { OwnedFd::from_raw_fd(number) });
     }
 }

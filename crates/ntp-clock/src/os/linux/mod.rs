@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_has_its_signals_blocked_before_it_runs_and_whoever_starts_it_keeps_its_own() {
+    fn a_thread_has_its_signals_blocked_before_it_runs_and_its_starter_keeps_its_own() {
         let mine = SigSet::thread_get_mask().unwrap();
         let (tell, receiver) = std::sync::mpsc::channel();
         let thread = spawn_quietly("quiet", move || {

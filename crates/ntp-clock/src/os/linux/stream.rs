@@ -77,7 +77,7 @@ impl io::Write for Stream {
     }
 }
 
-/// Waits for the event, no longer than that, which harms no file, whoever owns it.
+/// Waits for the event, no longer than that, which harms no file, no matter who owns it.
 fn wait(number: RawFd, event: libc::c_short, longest: Duration) -> io::Result<()> {
     let mut entry = libc::pollfd { fd: number, events: event, revents: 0 };
     let timeout = nix::sys::time::TimeSpec::from_duration(longest.min(NAP));

@@ -101,7 +101,7 @@ impl HostPage {
     /// two cache lines that nobody writes to but the host.
     ///
     /// Fields of two states of the page may come together. What is wrong so differs from what was
-    /// before, and whoever notices that has a closer [look](HostPage::look).
+    /// before, and a caller that notices this has a closer [look](HostPage::look).
     #[inline]
     pub(crate) fn glance(&self) -> Life {
         if word(&self.0.sequence) & 1 == 1 { Life::UNCLEAR } else { self.life() }
@@ -168,7 +168,8 @@ pub(super) fn sequence_in(bytes: &[u8; LENGTH]) -> u32 {
 
 /// Whether the page behind this descriptor can never go away: to touch a page that a file has lost
 /// ends the process (SIGBUS). A device keeps its page for as long as it is mapped; a file in memory
-/// does where it is sealed against shrinking; any other file can be cut by whoever may write to it.
+/// does where it is sealed against shrinking; any other file can be cut by anyone who may write to
+/// it.
 fn holds_for_ever(fd: &OwnedFd, length: usize) -> Result<bool, Untold> {
     // SAFETY: plain numbers, for which zeros are fine.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };

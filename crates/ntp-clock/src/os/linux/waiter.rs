@@ -30,7 +30,7 @@ struct Signal {
 #[derive(Debug, Default)]
 struct State {
     rung: bool,
-    /// Whoever rang found that the wall clock had been set.
+    /// The thread that rang found that the wall clock had been set.
     clock_set: bool,
     timer: Option<Timer>,
 }

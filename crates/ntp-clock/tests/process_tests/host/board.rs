@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 
-/// What stands in the memory: all zero at first.
+/// The contents of the memory: all zero at first.
 #[repr(C)]
 pub(super) struct Board {
     /// Not zero once all are to end.

@@ -107,7 +107,7 @@ export class Exchanges {
         } catch (error) {
             if (!this.#warned) {
                 console.warn(
-                    'the clock gives no stamp for an exchange; the next turn tries',
+                    'the clock has no stamp for an exchange now; it tries again at the next turn',
                     error,
                 );
             }

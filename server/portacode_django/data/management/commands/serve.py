@@ -73,12 +73,12 @@ class Command(BaseCommand):
         with contextlib.suppress(KeyboardInterrupt):
             server.run()
         if not server.started:
-            raise CommandError("it could not start", returncode=3)
+            raise CommandError("the server could not start", returncode=3)
 
     def _supervise(self, config: uvicorn.Config) -> None:
         """Several processes, which share a socket."""
         listener = config.bind_socket()
-        # Whoever connects from now on is served, be it as soon as a process is ready.
+        # A client that connects from now on is served, as soon as a process is ready.
         listener.listen(config.backlog)
         self._tell(config, listener)
         # Older versions of uvicorn need the program that a process runs.
@@ -96,7 +96,7 @@ class Command(BaseCommand):
 
 
 def _allow_descriptors(connections: int) -> None:
-    """Lets this process and its workers open so many connections, as far as the system allows."""
+    """Lets this process and its workers open this many connections, as far as the system allows."""
     try:
         import resource
     except ImportError:
@@ -107,7 +107,7 @@ def _allow_descriptors(connections: int) -> None:
         return
     if most != resource.RLIM_INFINITY and most < wanted:
         logger.warning(
-            "the system allows %d open files, too few for CONNECTIONS_MAX=%d: set it to %d, or"
+            "the system allows %d open files, not enough for CONNECTIONS_MAX=%d: set it to %d, or"
             " raise the limit (ulimit -Hn)",
             most,
             connections,

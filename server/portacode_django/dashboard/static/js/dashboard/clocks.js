@@ -138,7 +138,7 @@ function showLink(place, link) {
         ['Least round trip', duration(link.round_trip_ms)],
         ['Newest evidence', link.age_s === null ? '–' : ago(link.age_s * 1000)],
         ['Exchanges, messages', `${link.exchanges}, ${link.messages}`],
-        ['Contradictions', restarts > 0 ? `${restarts}, begun anew` : 'none'],
+        ['Contradictions', restarts > 0 ? `${restarts}, restarted` : 'none'],
     ];
     if (!place.firstChild) {
         const list = element('dl');

@@ -13,7 +13,7 @@ export function svg(name, attributes = {}, ...children) {
     return filled(document.createElementNS(SVG, name), attributes, children);
 }
 
-/** Sets text only where it differs, so that nothing is laid out anew for nothing. */
+/** Sets text only where it differs, so that nothing is laid out again without a change. */
 export function setText(node, text) {
     if (node.textContent !== text) node.textContent = text;
 }

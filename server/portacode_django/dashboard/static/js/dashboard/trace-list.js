@@ -33,7 +33,7 @@ export class TraceList extends EventTarget {
         return this.#records;
     }
 
-    /** Fetches what fits the filters, anew. */
+    /** Fetches the traces that fit the filters, again. */
     async load() {
         const asked = (this.#asked += 1);
         this.#say(this.#loaded ? '' : 'Loading traces…');
@@ -227,7 +227,7 @@ export class TraceList extends EventTarget {
         const [button, over] = row.children;
         button.setAttribute('aria-pressed', String(requestId === this.#chosen));
         over.setAttribute('aria-pressed', String(requestId === this.#over));
-        // Upon itself there is nothing to see.
+        // Over itself there is nothing to see.
         over.disabled = requestId === this.#chosen;
     }
 
