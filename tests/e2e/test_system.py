@@ -527,7 +527,7 @@ def test_pages_fit_their_window(
     dashboard.screenshot(path=screenshots / f"dashboard-{name}.png", full_page=True)
 
 
-def test_whoever_is_logged_out_elsewhere_is_asked_to_log_in(
+def test_a_user_who_is_logged_out_elsewhere_is_asked_to_log_in(
     context: BrowserContext, dashboard: Page, system: System
 ) -> None:
     context.clear_cookies()

@@ -77,7 +77,7 @@ def malformed(dice: random.Random) -> str:
     return text
 
 
-def test_both_take_and_refuse_the_same_of_thousands_of_spoilt_requests(silent: str) -> None:
+def test_both_take_and_refuse_the_same_of_thousands_of_malformed_requests(silent: str) -> None:
     seed = int(os.environ.get("RELAY_SEED") or random.randrange(2**32))
     print(f"RELAY_SEED={seed}")
     dice = random.Random(seed)

@@ -38,7 +38,7 @@ TRACEPARENTS = json.loads((ROOT / "tests/vectors/traceparent.json").read_text())
 
 
 @pytest.mark.parametrize("case", TRACEPARENTS, ids=[case["name"] for case in TRACEPARENTS])
-def test_a_traceparent_is_read_as_w3c_says_by_whoever_gets_one(case: dict[str, Any]) -> None:
+def test_a_traceparent_is_read_as_w3c_says_by_each_receiver(case: dict[str, Any]) -> None:
     parsed, outcome = TraceParent.parse(case["text"]), case["outcome"]
     assert carried(case["text"]) == (outcome and outcome["carried"])
     # What a device makes of a message, and what the exporter does.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.slow
-def test_whoever_is_killed_no_response_is_lost_and_none_is_stored_twice(
+def test_whatever_process_is_killed_no_response_is_lost_and_none_is_stored_twice(
     tmp_path: Path, time_source: FaultyServer
 ) -> None:
     seed = 20_251_006

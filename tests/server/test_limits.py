@@ -33,7 +33,7 @@ class Peers:
         return place
 
 
-def test_whoever_has_the_most_connections_makes_room_and_those_who_are_known_never() -> None:
+def test_the_address_with_the_most_connections_makes_room_and_those_who_are_known_never() -> None:
     peers = Peers(6, 4, 10)
     known = [peers.enter(f"known {n}", "10.0.0.1") for n in range(2)]
     for place in known:

@@ -47,6 +47,7 @@ fn the_lists_of_messages_are_those_of_the_code() {
 /// The name of a list, and where its messages are.
 const COMPONENTS: &[(&str, &str)] = &[
     ("ntp-clock", "crates/ntp-clock/src"),
+    ("ntp-clock-c", "crates/ntp-clock-c/src"),
     ("ntp-clock-cli", "crates/ntp-clock-cli/src"),
     ("ntp-clock-core", "crates/ntp-clock-core/src"),
     ("ntp-clock-nts", "crates/ntp-clock-nts/src"),

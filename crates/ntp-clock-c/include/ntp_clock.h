@@ -207,7 +207,7 @@ typedef struct {
     int64_t holdover_ns;
     /**
      * Whether processes of this machine have one clock: an ntp_clock_sharing_t; 0: a clock of its
-     * own. Where sharing is not to be had it is one of its own, and ntp_clock_status_json() says
+     * own. Where sharing is not possible it is one of its own, and ntp_clock_status_json() says
      * why.
      */
     int32_t sharing;
@@ -618,7 +618,7 @@ ntp_clock_result_t ntp_clock_is_future(const ntp_clock_t *clock,
  * null. error: receives what is missing where the call fails; may be null.
  *
  * Returns NTP_CLOCK_TIMED_OUT, or NTP_CLOCK_TOO_FAR at once where no wait of that length can
- * reach the time. Whoever waited to commit must not commit then.
+ * reach the time. A caller that waited to commit must not commit then.
  *
  * Any thread, also several at a time. Signals do not end the wait.
  *

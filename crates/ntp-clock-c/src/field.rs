@@ -14,7 +14,7 @@ pub(crate) fn copied<const SIZE: usize>(text: &str) -> [c_char; SIZE] {
     field
 }
 
-/// What stands in a field.
+/// The contents of a field.
 #[cfg(test)]
 pub(crate) fn read(field: &[c_char]) -> String {
     let bytes: Vec<u8> = field.iter().map(|byte| *byte as u8).collect();

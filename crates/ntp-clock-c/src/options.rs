@@ -35,7 +35,7 @@ pub struct ntp_clock_options_t {
     /// most 30 days; 0: not at all.
     pub holdover_ns: i64,
     /// Whether processes of this machine have one clock: an ntp_clock_sharing_t; 0: a clock of its
-    /// own. Where sharing is not to be had it is one of its own, and ntp_clock_status_json() says
+    /// own. Where sharing is not possible it is one of its own, and ntp_clock_status_json() says
     /// why.
     pub sharing: i32,
     /// Directory in which they meet; null: one of the user's. It goes with sharing alone.
@@ -92,14 +92,16 @@ fn sharing(options: &ntp_clock_options_t) -> Result<Option<Sharing>, Refusal> {
     let only_reads = match options.sharing {
         NOT_SHARED if directory.is_none() && operator.is_none() => return Ok(None),
         NOT_SHARED => {
-            let told = "options.sharing_directory or sharing_operator is set, but sharing is not";
-            return Err(Refusal::new(NTP_CLOCK_BAD_OPTION, told));
+            let message =
+                "options.sharing_directory or sharing_operator is set, but sharing is not";
+            return Err(Refusal::new(NTP_CLOCK_BAD_OPTION, message));
         }
         SHARED => false,
         SHARED_ONLY_READS => true,
         other => {
-            let told = format!("options.sharing is {other}, which is no ntp_clock_sharing_t");
-            return Err(Refusal::new(NTP_CLOCK_BAD_OPTION, told));
+            let message =
+                format!("options.sharing is {other}, which is not an ntp_clock_sharing_t");
+            return Err(Refusal::new(NTP_CLOCK_BAD_OPTION, message));
         }
     };
     let mut sharing = directory.map_or_else(Sharing::of_user, Sharing::in_directory);
@@ -115,15 +117,15 @@ fn read(options: *const ntp_clock_options_t) -> Result<ntp_clock_options_t, Refu
     // SAFETY: the caller's part is that there is a struct, of which every version has this member.
     let size = unsafe { (*options).size };
     if !(SIZE_MIN..=SIZE_MAX).contains(&size) {
-        let told = format!("options.size is {size}; begin with NTP_CLOCK_OPTIONS_INIT");
-        return Err(Refusal::new(NTP_CLOCK_BAD_ARGUMENT, told));
+        let message = format!("options.size is {size}; begin with NTP_CLOCK_OPTIONS_INIT");
+        return Err(Refusal::new(NTP_CLOCK_BAD_ARGUMENT, message));
     }
-    // SAFETY: the struct has so many bytes, all of them set; it is not written to meanwhile.
+    // SAFETY: the struct has this many bytes, all of them set; it is not written to meanwhile.
     let given = unsafe { std::slice::from_raw_parts(bytes, size) };
     let known = size.min(size_of::<ntp_clock_options_t>());
     if given[known..].iter().any(|byte| *byte != 0) {
-        let told = "an option is set that this version of libntp_clock does not know";
-        return Err(Refusal::new(NTP_CLOCK_BAD_OPTION, told));
+        let message = "an option is set that this version of libntp_clock does not know";
+        return Err(Refusal::new(NTP_CLOCK_BAD_OPTION, message));
     }
     let mut options = ntp_clock_options_t {
         size,
@@ -196,8 +198,8 @@ mod tests {
     #[test]
     fn a_size_that_no_struct_has_is_refused_and_so_is_an_option_of_a_later_version_that_is_set() {
         for size in [0, 8, SIZE_MIN - 1, SIZE_MAX + 1, usize::MAX] {
-            let told = refused(&ntp_clock_options_t { size, ..options() });
-            assert!(told.contains("NTP_CLOCK_OPTIONS_INIT"), "{told}");
+            let message = refused(&ntp_clock_options_t { size, ..options() });
+            assert!(message.contains("NTP_CLOCK_OPTIONS_INIT"), "{message}");
         }
         let size = size_of::<Later>();
         let mut later = Later { known: ntp_clock_options_t { size, ..options() }, more: 0 };

@@ -19,8 +19,8 @@ pub(crate) fn timeout(nanos: i64) -> Result<Duration, Refusal> {
         Ok(_) if nanos == NTP_CLOCK_FOREVER => Ok(Duration::MAX),
         Ok(nanos) => Ok(Duration::from_nanos(nanos)),
         Err(_) => {
-            let told = format!("timeout_ns is negative: {nanos}");
-            Err(Refusal::new(NTP_CLOCK_BAD_ARGUMENT, told))
+            let message = format!("timeout_ns is negative: {nanos}");
+            Err(Refusal::new(NTP_CLOCK_BAD_ARGUMENT, message))
         }
     }
 }

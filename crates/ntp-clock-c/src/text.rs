@@ -37,8 +37,8 @@ pub extern "C" fn ntp_clock_format(
 ) -> ntp_clock_result_t {
     guarded(|| {
         if text.is_null() || size < NTP_CLOCK_TEXT_SIZE {
-            let told = "text is a null pointer, or has too little room";
-            return Err(Refusal::new(ntp_clock_result_t::NTP_CLOCK_BAD_ARGUMENT, told));
+            let message = "text is a null pointer, or has too little room";
+            return Err(Refusal::new(ntp_clock_result_t::NTP_CLOCK_BAD_ARGUMENT, message));
         }
         let field: [c_char; NTP_CLOCK_TEXT_SIZE] =
             copied(&UnixTime::from_nanos(time_ns).to_string());
@@ -95,8 +95,8 @@ pub(crate) fn taken(what: &str, text: *const c_char) -> Result<Option<String>, R
         Ok(text) => Ok(Some(text.to_owned())),
         Err(_) => {
             let shown = String::from_utf8_lossy(bytes);
-            let told = format!("{what} is not UTF-8: {shown:?}");
-            Err(Refusal::new(ntp_clock_result_t::NTP_CLOCK_BAD_ARGUMENT, told))
+            let message = format!("{what} is not UTF-8: {shown:?}");
+            Err(Refusal::new(ntp_clock_result_t::NTP_CLOCK_BAD_ARGUMENT, message))
         }
     }
 }

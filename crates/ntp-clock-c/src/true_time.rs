@@ -124,7 +124,7 @@ pub extern "C" fn ntp_clock_is_future(
 /// null. error: receives what is missing where the call fails; may be null.
 ///
 /// Returns NTP_CLOCK_TIMED_OUT, or NTP_CLOCK_TOO_FAR at once where no wait of that length can
-/// reach the time. Whoever waited to commit must not commit then.
+/// reach the time. A caller that waited to commit must not commit then.
 ///
 /// Any thread, also several at a time. Signals do not end the wait.
 ///

@@ -26,8 +26,8 @@ fn every_function_has_an_example_in_the_header_and_every_example_runs() {
     fs::write(&source, program_of(&examples)).expect("writable");
     let program = built(Command::new(cc).args(STRICT).arg("-std=c99").arg(&source), &source);
     let server = server();
-    let told = output(Command::new(program).arg(server.addr().to_string()));
-    assert!(told.ends_with("all examples ran\n"), "{told}");
+    let printed = output(Command::new(program).arg(server.addr().to_string()));
+    assert!(printed.ends_with("all examples ran\n"), "{printed}");
 }
 
 #[test]
@@ -35,8 +35,8 @@ fn the_promises_of_the_header_hold_and_no_memory_is_lost_or_misused() {
     let Some(program) = contract() else { return };
     let server = server();
     let (answers, silent) = (server.addr().to_string(), nobody());
-    let told = output(Command::new(program).args([answers, silent]));
-    assert!(told.ends_with("all promises kept\n"), "{told}");
+    let printed = output(Command::new(program).args([answers, silent]));
+    assert!(printed.ends_with("all promises kept\n"), "{printed}");
 }
 
 #[cfg(target_os = "linux")]
@@ -49,8 +49,8 @@ fn processes_in_c_share_one_clock_that_one_of_them_synchronises() {
     let mut shared = Command::new(program);
     shared.arg("shared").arg(server.addr().to_string()).arg(&directory);
     // What a clock that joins others replaces is left for readers that may still look at it.
-    let told = output(shared.env("ASAN_OPTIONS", "detect_leaks=0"));
-    assert!(told.ends_with("all promises kept\n"), "{told}");
+    let printed = output(shared.env("ASAN_OPTIONS", "detect_leaks=0"));
+    assert!(printed.ends_with("all promises kept\n"), "{printed}");
     fs::remove_dir_all(directory).expect("ours");
 }
 
@@ -66,8 +66,8 @@ fn a_program_that_has_the_library_in_it_runs_without_the_shared_one() {
     gcc.args(needs.iter().filter(|word| !word.starts_with("-L") && *word != "-lntp_clock"));
     output(gcc.arg("-o").arg(&program));
     let server = server();
-    let told = at_last(Command::new(program).arg(server.addr().to_string()));
-    assert!(told.contains("off by at most"), "{told}");
+    let printed = at_last(Command::new(program).arg(server.addr().to_string()));
+    assert!(printed.contains("off by at most"), "{printed}");
 }
 
 #[test]
@@ -77,8 +77,11 @@ fn the_example_in_c_prints_the_time_and_its_status_or_why_there_is_none() {
     let mut gcc = Command::new(cc);
     let program = built(gcc.args(STRICT).arg("-std=c99").arg(&source), &source);
     let server = server();
-    let told = at_last(Command::new(&program).arg(server.addr().to_string()));
-    assert!(told.contains("off by at most") && told.contains("\"is_synced\":true"), "{told}");
+    let printed = at_last(Command::new(&program).arg(server.addr().to_string()));
+    assert!(
+        printed.contains("off by at most") && printed.contains("\"is_synced\":true"),
+        "{printed}"
+    );
     let refused = Command::new(&program).arg("no server").output().expect("runs");
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(2) && words.contains("\"no server\""), "{words}");
@@ -95,8 +98,8 @@ fn the_program_in_the_guide_prints_the_time() {
     let program = built(gcc.args(STRICT).arg("-std=c99").arg(&source), &source);
     let server = server();
     let address = server.addr().to_string();
-    let told = at_last(Command::new(&program).env("PORTACODE_NTP_SERVER", address));
-    assert!(told.starts_with("ordered at "), "{told}");
+    let printed = at_last(Command::new(&program).env("PORTACODE_NTP_SERVER", address));
+    assert!(printed.starts_with("ordered at "), "{printed}");
 }
 
 #[test]
@@ -106,8 +109,8 @@ fn the_example_in_cpp_commits_in_order() {
     let mut gxx = Command::new(cxx);
     let program = built(gxx.args(STRICT).arg("-std=c++11").arg(&source), &source);
     let server = server();
-    let told = at_last(Command::new(program).arg(server.addr().to_string()));
-    assert!(told.contains(" is before "), "{told}");
+    let printed = at_last(Command::new(program).arg(server.addr().to_string()));
+    assert!(printed.contains(" is before "), "{printed}");
 }
 
 #[test]
@@ -122,8 +125,8 @@ fn the_example_in_go_prints_the_time() {
     build.env("CGO_LDFLAGS", format!("-Wl,-rpath,{}", library().lib().display()));
     output(&mut build);
     let server = server();
-    let told = at_last(Command::new(program).arg(server.addr().to_string()));
-    assert!(told.contains("off by at most"), "{told}");
+    let printed = at_last(Command::new(program).arg(server.addr().to_string()));
+    assert!(printed.contains("off by at most"), "{printed}");
 }
 
 /// What an example prints that succeeds: it has seconds for its first reply, for which a busy machine

@@ -200,10 +200,10 @@ fn what_cannot_be_followed_is_an_error_of_usage_and_nobody_is_asked() {
         said
     };
     assert!(unreadable(&missing).contains("No such file"));
-    assert!(unreadable(Path::new("/dev/null")).contains("there is no certificate"));
+    assert!(unreadable(Path::new("/dev/null")).contains("found no certificate"));
     let by_variable = [("PORTACODE_NTP_NTS_CA", "/dev/null")];
     let said = refused(&["now", "--server", "NTS://a"], &by_variable);
-    assert!(said.contains("there is no certificate in \"/dev/null\""), "{said}");
+    assert!(said.contains("found no certificate in \"/dev/null\""), "{said}");
     let roots = authority.file().to_str().expect("text");
     let said = refused(&["now", "--nts-ca", roots, "--server", "127.0.0.1:1"], &[]);
     assert!(said.contains("--nts-ca is of use only with NTS"), "{said}");

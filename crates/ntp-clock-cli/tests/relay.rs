@@ -178,7 +178,7 @@ fn ctrl_c_and_a_polite_kill_end_it_in_order() {
 }
 
 #[test]
-fn whoever_reads_what_it_says_may_go() {
+fn the_reader_of_its_output_may_go() {
     let (test_server, address) = server(|_| {});
     let mut relay = Relay::start(&address, &["--poll", "1s"]);
     assert!(relay.line().starts_with("synchronised"));

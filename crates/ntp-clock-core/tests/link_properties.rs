@@ -336,7 +336,7 @@ fn a_path_that_takes_no_time_leaves_a_point_and_no_panic() {
 }
 
 #[test]
-fn contradictory_evidence_begins_the_link_anew_and_is_counted() {
+fn contradictory_evidence_restarts_the_link_and_is_counted() {
     let mut link = free();
     let ns = LocalTime::from_nanos;
     let exchange = |ahead: i64, at: i64| LinkStamps {

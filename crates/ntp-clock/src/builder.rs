@@ -122,7 +122,7 @@ impl Builder {
     /// synchronises, all of them read what it writes; when it ends, another one goes on. Not so by
     /// default. Poll interval and holdover are those of the process that writes.
     ///
-    /// Where sharing is not to be had the clock is one of its own, and
+    /// Where sharing is not possible the clock is one of its own, and
     /// [`Status::sharing`](crate::Status::sharing) says why.
     ///
     /// ```no_run

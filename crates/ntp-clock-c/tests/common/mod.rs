@@ -61,7 +61,7 @@ pub fn tool(name: &'static str, package: &str) -> Option<&'static str> {
     if Command::new(name).arg("--version").output().is_ok() {
         return Some(name);
     }
-    // Written past the capture, so that whoever counts skips sees it.
+    // Written past the capture, so that the program that counts skips sees it.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {name} is missing: apt-get install {package}");
     None
 }

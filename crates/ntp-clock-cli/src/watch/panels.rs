@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn any_size_of_terminal_is_drawn_upon() {
+    fn any_size_of_terminal_is_drawn_on() {
         for (width, height) in [(1, 1), (10, 5), (40, 12), (71, 20), (72, 3), (300, 100)] {
             assert_eq!(picture(width, height, true).len(), usize::from(height));
         }

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_sleeps_through_the_end_of_a_round_does_not_make_its_readings_last_longer() {
+    fn a_sleep_through_the_end_of_a_round_does_not_make_readings_last_longer() {
         let noticed = |ms: i64| {
             let mut engine = engine();
             send(&mut engine, 0, 7);

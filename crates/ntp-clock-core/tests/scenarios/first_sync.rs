@@ -45,7 +45,7 @@ fn a_queue_that_stands_for_300_ms_does_not_outlast_the_first_round() {
 }
 
 #[test]
-fn whoever_waits_for_the_first_round_does_not_wait_for_its_spread_requests() {
+fn a_caller_that_waits_for_the_first_round_does_not_wait_for_its_spread_requests() {
     let mut world = World::new();
     world.run_until(Span::from_secs(3), |w| w.engine.round_is_answered());
     assert!(world.elapsed() < Span::from_millis(200), "{:?}", world.elapsed());

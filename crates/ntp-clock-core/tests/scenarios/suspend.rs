@@ -54,7 +54,7 @@ fn suspends_in_quick_succession_stay_within_the_packet_budget() {
 }
 
 #[test]
-fn a_failed_clock_tries_anew_after_a_suspend_and_no_oftener_than_a_new_one() {
+fn a_failed_clock_tries_again_after_a_suspend_and_no_oftener_than_a_new_one() {
     let mut world = World::new();
     world.run(Span::from_secs(600));
     world.server.silent = true;

@@ -71,7 +71,7 @@ impl Server {
     /// Listens at this address; port 0 is a free one.
     ///
     /// # Errors
-    /// The system's, where the address is in use, not ours, or not to be had without privileges.
+    /// The system's, where the address is in use, not ours, or needs privileges.
     pub async fn bind(address: impl ToSocketAddrs, config: ServerConfig) -> io::Result<Self> {
         Ok(Server { listener: TcpListener::bind(address).await?, config })
     }

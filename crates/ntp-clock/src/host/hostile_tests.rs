@@ -71,7 +71,7 @@ fn anything(random: &mut fastrand::Rng) -> u64 {
 }
 
 /// The words of a true page's line, some of which somebody has changed.
-fn spoilt<const N: usize>(random: &mut fastrand::Rng, counters: &Counters) -> [u64; N] {
+fn damaged<const N: usize>(random: &mut fastrand::Rng, counters: &Counters) -> [u64; N] {
     let reference: Reference = counters.reference();
     let line = to_words(&nothing_of_epoch(9), reference);
     let wild = random.bool();
@@ -101,7 +101,7 @@ fn a_page_with_any_words_in_it_is_read_without_a_crash() {
     let page: &MachinePage = Box::leak(Box::new(MachinePage::with(head(), [0; _])));
     let clock = reader(page);
     for _ in 0..rounds {
-        page.scribble(random.u64(..) & !2, spoilt(&mut random, &counters()));
+        page.scribble(random.u64(..) & !2, damaged(&mut random, &counters()));
         use_all(&clock, LocalTime::from_nanos(anything(&mut random) as i64));
         let _ = (page.due(), page.busy());
     }
@@ -115,7 +115,7 @@ fn a_page_that_changes_all_the_time_is_read_without_a_crash_and_without_waiting_
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !ended.load(Ordering::SeqCst) {
-                page.scribble(random.u64(..), spoilt(&mut random, &counters()));
+                page.scribble(random.u64(..), damaged(&mut random, &counters()));
             }
         });
         let clock = reader(page);
@@ -132,7 +132,7 @@ fn a_page_that_changes_all_the_time_is_read_without_a_crash_and_without_waiting_
 fn a_successor_goes_on_from_any_words_without_a_crash() {
     let mut random = seeded();
     for _ in 0..5_000 {
-        let (mapping, _) = from_words(spoilt(&mut random, &counters()));
+        let (mapping, _) = from_words(damaged(&mut random, &counters()));
         let now = counters().local();
         let mut engine = SyncEngine::resume(EngineConfig::default(), mapping, now, random.u64(..));
         engine.handle_timeout(now + Span::from_secs(2));

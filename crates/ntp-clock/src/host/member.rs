@@ -159,7 +159,7 @@ impl Member {
         self.directory.newest(self.key).map_err(system)
     }
 
-    /// Follows the page of this generation, where that is to be had.
+    /// Follows the page of this generation, where that is possible.
     fn follow(
         &self,
         generation: u64,

@@ -73,7 +73,7 @@ fn the_shared_clock_requires_proof_where_its_environment_says_so_in_children_too
         (OsStr::new(""), "cannot read certificates from \"\": "),
         (OsStr::new("/nonexistent/roots.pem"), "\"/nonexistent/roots.pem\": No such file"),
         (&folder, "cannot read certificates"),
-        (OsStr::new("/dev/null"), "there is no certificate in \"/dev/null\""),
+        (OsStr::new("/dev/null"), "found no certificate in \"/dev/null\""),
     ] {
         let refused = report(&[("SERVER", named), ("NTS", required), ("NTS_CA", roots)]);
         let start = format!("{at} no_nts: environment variable PORTACODE_NTP_NTS_CA: ");

@@ -45,7 +45,7 @@ export type FailureCode =
     | 'kiss_rstr'
     | 'kiss_rate'
     | 'kiss_other'
-    /** The server asked not to be asked for now. */
+    /** The server asked for a pause, which is not over. */
     | 'held'
     /** A reply came and was not believed, for this reason. */
     | `rejected_${string}`
