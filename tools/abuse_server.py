@@ -96,7 +96,7 @@ class _World:
             "device", "add", "quiet", "--owner", "bystander", "--token-file", str(token)
         )
         self.quiet = shown.split()[0], token.read_text().strip()
-        # Two that are programs and get killed, one that is nobody's, two that send malformed frames.
+        # Two programs that get killed, one that nobody owns, two that send malformed frames.
         self.devices: list[dict[str, Any]] = made["devices"]
         self.programs: list[Device] = []
         self.abuse = Abuse(0)

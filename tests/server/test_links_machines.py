@@ -185,7 +185,7 @@ def test_a_device_that_moves_to_another_server_goes_on_with_another_link(
     assert len(machine) == 1, "the machine is the same one, and so is its counter"
 
 
-def test_a_server_that_is_restarted_learns_anew_and_says_nothing_wrong(
+def test_a_server_that_is_restarted_learns_again_and_says_nothing_wrong(
     machines: Machines,
 ) -> None:
     program = machines.start_device(machines.one)

@@ -215,7 +215,9 @@ def test_old_traces_and_too_many_are_pruned_the_oldest_first(unstarted: Server) 
     assert shell(unstarted, last) == oldest_to_stay
 
 
-def test_a_request_whose_server_died_with_whoever_waited_ends_as_a_timeout(tmp_path: Path) -> None:
+def test_a_request_whose_server_died_with_its_waiting_clients_ends_as_a_timeout(
+    tmp_path: Path,
+) -> None:
     server = Server(tmp_path, "127.0.0.1:1")
     server.manage("migrate", "--verbosity", "0")
     server.manage("demo_setup")

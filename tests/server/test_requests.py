@@ -168,7 +168,7 @@ def test_a_response_that_is_sent_again_is_acknowledged_and_dropped(
     assert world.user.get(f"/api/traces/{request_id}/").json() == record
 
 
-def test_a_device_that_connects_anew_delivers_what_it_was_asked_before(
+def test_a_device_that_connects_again_delivers_what_it_was_asked_before(
     server: Server, world: World, browser: Socket, device: RawDevice, device_id: str
 ) -> None:
     request_id = browser.ask(device_id)

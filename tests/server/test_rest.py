@@ -24,7 +24,7 @@ def test_nothing_is_shown_to_anyone_who_is_not_logged_in(server: Server, path: s
 
 
 @pytest.mark.parametrize("path", ["/", "/projects/", "/projects/demo/"])
-def test_pages_send_whoever_is_not_logged_in_to_the_login(server: Server, path: str) -> None:
+def test_pages_send_users_who_are_not_logged_in_to_the_login(server: Server, path: str) -> None:
     answer = fetch(server.url + path)
     assert (answer.status_code, answer.headers["location"]) == (302, f"/login/?next={path}")
 
