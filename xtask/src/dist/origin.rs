@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::command::answer;
 use crate::project::Project;
 
-/// What a build must not show, and what stands in packages instead of it.
+/// What a build must not show, and the text in packages instead of it.
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
     /// The time of the commit, Unix seconds.

@@ -124,7 +124,7 @@ fn copy_checkout(project: &Project, tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// the contents of the tree from an earlier run would be compiled as well.
+/// The contents of the tree from an earlier run would be compiled as well.
 fn remove_all_but(names: &BTreeSet<&str>, folder: &Path, tree: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries {
