@@ -89,7 +89,9 @@ let warned = false;
 function failed(error) {
     if (warned) return;
     warned = true;
-    console.warn(`ntp-clock: a batch for OpenTelemetry was sent late, or without true time: ${error}`);
+    console.warn(
+        `ntp-clock: a batch for OpenTelemetry was sent late, or without true time: ${error}`,
+    );
 }
 
 export function install({ tracerProvider, loggerProvider, meterProvider, ...options } = {}) {

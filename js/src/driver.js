@@ -12,7 +12,10 @@ const SYNC_INTERVAL_MS = 300_000;
 const FRESH_MS = 10_000;
 /** After an error of our own. */
 const RETRY_MS = 15_000;
-const HELD = failure('held', "the server asked for a pause, and nothing is sent before its end (kiss-o'-death)");
+const HELD = failure(
+    'held',
+    "the server asked for a pause, and nothing is sent before its end (kiss-o'-death)",
+);
 const ABSENCES = {
     suspended: 'the machine slept or its wall clock was set; the server is being asked again',
     wall_clock_stopped:

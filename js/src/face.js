@@ -42,7 +42,8 @@ export class Clock extends EventTarget {
      * has not after `timeout` ms or certainly will not have, or when `signal` aborts.
      */
     async waitUntilPast(timeMs, { timeout = Infinity, signal } = {}) {
-        if (!Number.isFinite(timeMs)) throw new TypeError(`${timeMs} is not a number of milliseconds`);
+        if (!Number.isFinite(timeMs))
+            throw new TypeError(`${timeMs} is not a number of milliseconds`);
         const began = now();
         for (;;) {
             const reading = this.read();

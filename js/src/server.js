@@ -90,7 +90,8 @@ function checkedV6(address, zone) {
     if (multicast) return address;
     if (!linkLocal)
         throw new Malformed('only a link-local address (fe80::) has an interface behind a %');
-    if (!/^[^%/\s]{1,15}$/.test(zone)) throw new Malformed('the text after the % is not the name of an interface');
+    if (!/^[^%/\s]{1,15}$/.test(zone))
+        throw new Malformed('the text after the % is not the name of an interface');
     return `${address}%${zone}`;
 }
 

@@ -57,7 +57,8 @@ test('where the environment requires NTS, Node asks nobody and says why', async 
 test('a choice of NTS that is none is not taken for off', async (t) => {
     const found = await ran(t, LOOK, { PORTACODE_NTP_NTS: 'yes' });
     const { lastError, lastErrorCode } = JSON.parse(found.out);
-    const said = 'environment variable PORTACODE_NTP_NTS: NTS must be "off" or "required", not "yes"';
+    const said =
+        'environment variable PORTACODE_NTP_NTS: NTS must be "off" or "required", not "yes"';
     assert.equal(lastError, said);
     assert.deepEqual([lastErrorCode, found.requests], ['no_nts', 0]);
     const malformed = { name: 'NtsError', message: 'NTS must be "off" or "required", not true' };
