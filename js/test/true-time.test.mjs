@@ -72,7 +72,7 @@ test('a wait ends at its timeout, at once where it would be in vain, and when it
     assert.ok(performance.now() - began >= 59, 'timers may be a millisecond early');
     await assert.rejects(clock.waitUntilPast(TIME + 86_400_000, { timeout: 3_600_000 }), {
         ...timeout,
-        message: /is 86399995 ms ahead at least/,
+        message: /is at least 86399995 ms ahead/,
     });
     const abort = new AbortController();
     const waiting = clock.waitUntilPast(TIME, { signal: abort.signal });

@@ -218,7 +218,7 @@ test('however often it is imported there is one clock', () => {
     assert.equal(ran.out.trim(), 'true false');
 });
 
-test('whoever waits for a round does not wait for the last requests of the first', async (t) => {
+test('code that waits for a round does not wait for the last requests of the first', async (t) => {
     const source = await faultyServer(t);
     let clock;
     let least = 7;

@@ -53,7 +53,7 @@ def spans_of(page: Page) -> list[dict[str, Any]]:
 
 
 def arrive(page: Page, got: list[dict[str, Any]], count: int) -> None:
-    """Waits for so many spans; what happens on the page is told to us only while we wait on it."""
+    """Waits for N spans; we hear of what happens on the page only while we wait on it."""
     deadline = time.monotonic() + PATIENCE_MS / 1000
     while len(got) < count:
         assert time.monotonic() < deadline, got

@@ -186,8 +186,8 @@ def test_a_browser_that_was_asleep_has_another_counter_and_soon_another_link(
     known = eventually(lambda: link(before))
     page.evaluate("window.slept = 60000")
     after = eventually(lambda: name if (name := counter()) != before else None)
-    anew = eventually(lambda: link(after))
-    assert known["restarts"] == anew["restarts"] == 0
+    again = eventually(lambda: link(after))
+    assert known["restarts"] == again["restarts"] == 0
     # It counts on, under another name: what was learnt of both is true of one counter.
     assert again["lower_ms"] <= known["upper_ms"] + 50
     assert again["upper_ms"] >= known["lower_ms"] - 50

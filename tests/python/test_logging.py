@@ -130,7 +130,7 @@ def test_a_handler_that_raises_is_reported_and_does_not_end_the_events(
         clock = NTPClock(faulty_server("--delay", "50ms").address)
         assert clock.wait_synced(60)
         assert eventually(lambda: bool(exceptions))
-        assert eventually(clock.sync), "whoever waits is still woken"
+        assert eventually(clock.sync), "code that waits is still woken"
     finally:
         logger.removeHandler(handler)
     assert {args.exc_type for args in exceptions} == {ZeroDivisionError}

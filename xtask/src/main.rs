@@ -27,6 +27,8 @@ mod structure;
 mod tally;
 mod test;
 mod usage;
+#[cfg(test)]
+mod words;
 
 use std::process::ExitCode;
 

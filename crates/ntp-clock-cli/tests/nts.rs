@@ -306,7 +306,7 @@ fn a_signal_ends_commands_also_while_the_key_exchange_hangs() {
     use std::os::unix::process::ExitStatusExt;
     let authority = Authority::new();
     let ended_by = |signal: Signal| {
-        // Whoever connects waits for ever.
+        // A client that connects waits for ever.
         let silent = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let port = silent.local_addr().expect("bound").port();
         let child = piped(

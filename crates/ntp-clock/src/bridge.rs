@@ -90,7 +90,7 @@ impl Bridge {
 /// What is between two processors' counters does not matter here.
 const SLACK: Span = Span::from_micros(1);
 const TIGHT: Span = Span::from_micros(1);
-/// Both are told in whole nanoseconds.
+/// Both are reported in whole nanoseconds.
 const RESOLUTION: Span = Span::from_nanos(2);
 /// The rate is nominal until then.
 const SHORTEST: Span = Span::from_millis(10);
@@ -103,7 +103,7 @@ const RATE_MAX: f64 = 500e-6;
 mod tests {
     use super::*;
 
-    /// What the counters show after so many nanoseconds, where the comparison is off by so much.
+    /// What the counters show after this many nanoseconds, where the comparison is off by so much.
     fn pair(nanos: i64, ppm: f64, off: i64) -> RawPair {
         let raw = nanos + (nanos as f64 * ppm * 1e-6) as i64;
         let local = LocalTime::from_nanos(7_000_000_000 + nanos + off);

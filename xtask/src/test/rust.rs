@@ -153,9 +153,9 @@ fn list(project: &Project) -> PathBuf {
 
 /// What is tested, built and run by the same words.
 const RUST_TESTS: &[&str] = &["test", "--workspace", "--all-features"];
-/// So many programs run at once ...
+/// This many programs run at once ...
 const BESIDE: usize = 3;
-/// ... and so many tests of each: more than there are cores, for most wait.
+/// ... and this many tests of each: more than there are cores, for most wait.
 const THREADS: &str = "4";
 /// What begins first; the others are over before these.
 const LONGEST: &[&str] = &["ntp-clock-outage", "ntp-clock-nts", "ntp-clock-faults"];

@@ -41,7 +41,7 @@ impl Ticks {
         if ticks.runs_as_it_should() { Ok(ticks) } else { Err(Distrust::RateUnknown) }
     }
 
-    /// The counter of so many ticks a second.
+    /// The counter of this many ticks a second.
     fn at(hertz: u64) -> Option<Self> {
         if !(HERTZ_MIN..=HERTZ_MAX).contains(&hertz) {
             return None;
@@ -243,7 +243,7 @@ const AVAILABLE_SOURCES: &str =
 const SHIFT: u32 = 56;
 const HERTZ_MIN: u64 = 10_000_000;
 const HERTZ_MAX: u64 = 100_000_000_000;
-/// What the rate may be off by at the start: one part in so many is 250 ppm, half of what the clock
+/// What the rate may be off by at the start: One part in this many is 250 ppm, half of what the clock
 /// allows to a counter.
 const RATE_DIVISOR: i64 = 4_000;
 /// Long enough to show that, with looks of some 30 ns.
