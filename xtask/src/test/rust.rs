@@ -41,8 +41,8 @@ pub(super) fn built(job: &Job) -> Result<Outcome> {
 /// All programs, those that take longest first.
 pub(super) fn tests(job: &Job) -> Result<Outcome> {
     let list = list(job.project());
-    let told = fs::read_to_string(&list).with_context(|| list.display().to_string())?;
-    let mut programs = Program::all_of(&told);
+    let reported = fs::read_to_string(&list).with_context(|| list.display().to_string())?;
+    let mut programs = Program::all_of(&reported);
     programs.sort_by_key(Program::rank);
     let logs = job.project().work("logs/rust");
     fs::create_dir_all(&logs)?;
@@ -107,8 +107,8 @@ impl Ran {
 
 impl Program {
     /// The programs that cargo has made, by what it says in JSON, a message a line.
-    fn all_of(told: &str) -> Vec<Self> {
-        let messages = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    fn all_of(reported: &str) -> Vec<Self> {
+        let messages = reported.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         messages.filter_map(|message| Program::of(&message)).collect()
     }
 
@@ -173,7 +173,7 @@ mod tests {
             )
             .replace('\n', "")
         };
-        let told = [
+        let reported = [
             message("true", r#""/w/target/debug/deps/b-1""#),
             message("false", r#""/w/target/debug/b""#),
             message("true", "null"),
@@ -185,7 +185,7 @@ mod tests {
             folder: "/w/crates/a".into(),
             path: "/w/target/debug/deps/b-1".into(),
         };
-        assert_eq!(Program::all_of(&told.join("\n")), [program]);
+        assert_eq!(Program::all_of(&reported.join("\n")), [program]);
     }
 
     #[test]
