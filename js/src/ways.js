@@ -40,10 +40,13 @@ export function pageWay(sender) {
 /** Where nobody chose: the page's relay, Node's variable, Cloudflare. Or what is wrong with it. */
 export function defaultWay() {
     const relay = relayOfPage();
-    const named = node?.env[VARIABLE];
+    let named;
     try {
         if (relay) return wayOf(relay);
-        return node ? udpWay(named || undefined) : httpsWay(CLOUDFLARE_TRACE);
+        if (!node) return httpsWay(CLOUDFLARE_TRACE);
+        // Deno lets a program read it only with permission, and throws where there is none.
+        named = node.env[VARIABLE];
+        return udpWay(named || undefined);
     } catch (error) {
         const { message } = error;
         const failed = (code, warning) => ({ failure: failure(code, message), warning });
@@ -52,7 +55,9 @@ export function defaultWay() {
             const malformed = `the page's ntp-clock-relay is malformed: ${message}`;
             return unproved || failed('no_relay', malformed);
         }
-        const malformed = `${VARIABLE} is malformed: ${message}`;
+        const what =
+            named === undefined ? 'the environment cannot be read' : `${VARIABLE} is malformed`;
+        const malformed = `${what}: ${message}`;
         return { ...(unproved || failed('no_server', malformed)), server: named };
     }
 }

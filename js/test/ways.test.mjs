@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { relayOfPage } from '../src/environment.js';
-import { wayOf } from '../src/ways.js';
+import { defaultWay, wayOf } from '../src/ways.js';
 
 /** In surroundings like these, `run`. */
 function within(surroundings, run) {
@@ -82,4 +82,22 @@ test("the page's meta element says whether requests carry credentials", () => {
     assert.equal(named({ content: '' }), null);
     const meta = { content: '/clock/', dataset: { credentials: 'same-origin' } };
     assert.deepEqual(named(meta), { relay: '/clock/', credentials: 'same-origin' });
+});
+
+test('where the environment may not be read, as in Deno, the failure says so and nothing is thrown', () => {
+    const before = Object.getOwnPropertyDescriptor(process, 'env');
+    const denied = () => {
+        throw new Error('Requires env access to "PORTACODE_NTP_SERVER"');
+    };
+    Object.defineProperty(process, 'env', { ...before, value: new Proxy({}, { get: denied }) });
+    try {
+        const { failure, warning } = defaultWay();
+        assert.deepEqual(failure, {
+            code: 'no_server',
+            text: 'Requires env access to "PORTACODE_NTP_SERVER"',
+        });
+        assert.equal(warning, `the environment cannot be read: ${failure.text}`);
+    } finally {
+        Object.defineProperty(process, 'env', before);
+    }
 });
