@@ -206,7 +206,7 @@ fn what_cannot_be_followed_is_an_error_of_usage_and_nobody_is_asked() {
     assert!(said.contains("found no certificate in \"/dev/null\""), "{said}");
     let roots = authority.file().to_str().expect("text");
     let said = refused(&["now", "--nts-ca", roots, "--server", "127.0.0.1:1"], &[]);
-    assert!(said.contains("--nts-ca is of use only with NTS"), "{said}");
+    assert!(said.contains("--nts-ca needs NTS"), "{said}");
     let said =
         refused(&["now", "--server", "nts://fe80::1%lo"], &[("PORTACODE_NTP_NTS_CA", roots)]);
     assert!(said.contains("no certificate can prove"), "{said}");
