@@ -77,9 +77,10 @@ fn synchronised() -> Clock {
     clock
 }
 
+/// An attempt under way may yet end by what is over; on a busy machine one may get no reply.
 fn syncs(clock: &Clock) {
-    let outcome = clock.sync_now();
-    assert!(outcome.is_ok(), "{outcome:?}: {:?}", clock.status());
+    let outcomes: Vec<_> = (0..10).map(|_| clock.sync_now()).take_while(Result::is_err).collect();
+    assert!(outcomes.len() < 10, "{outcomes:?}: {:?}", clock.status());
 }
 
 /// Closes all that is open, and opens files that get the numbers.
