@@ -127,7 +127,7 @@ test('a configuration that names no way, or two, is refused', (t) => {
         [{ relay: 'ws://x', source: 'y' }, /one of them/],
         [undefined, /one of them/],
         [{ relay: 'ftp://x' }, /begins with ws:, wss:, http: or https:/],
-        [{ relay: '/relative' }, /no URL/],
+        [{ relay: '/relative' }, /is not the URL of a relay/],
     ]) {
         assert.throws(
             () => clock.configure(options),

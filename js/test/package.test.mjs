@@ -64,7 +64,7 @@ test('the packed tarball installs into an empty project, imports, and its types 
     );
     const names = files.map(({ path }) => path).sort();
     const clocks = ['ntp-clock.d.ts', 'ntp-clock.js', 'order.d.ts', 'order.js'];
-    const modules = [...clocks, 'otel.d.ts', 'otel.js', 'register.js'];
+    const modules = [...clocks, 'otel.d.ts', 'otel.js', 'register.d.ts', 'register.js'];
     const dist = ['LICENSE-APACHE', 'LICENSE-MIT', ...modules].map((name) => `dist/${name}`);
     assert.deepEqual(names, ['README.md', ...dist, 'package.json']);
     writeFileSync(join(here, 'package.json'), '{"type": "module", "private": true}');

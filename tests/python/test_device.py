@@ -188,8 +188,8 @@ def test_a_handler_that_fails_answers_with_an_error_and_its_trace(
         ("crash", None, "handler_failed", "RuntimeError: a defect of the handler"),
         ("exit", None, "handler_failed", "SystemExit: 3"),
         ("choosy", None, "no_such_file", "there is no file of this name"),
-        ("no_json", "nan", "handler_failed", "no JSON"),
-        ("no_json", None, "handler_failed", "no JSON"),
+        ("no_json", "nan", "handler_failed", "not JSON"),
+        ("no_json", None, "handler_failed", "not JSON"),
         ("huge", None, "too_large", "65536 are the most"),
         ("stuck", None, "handler_timeout", "stuck took over 0.3 s"),
         ("stubborn", None, "handler_timeout", "stubborn took over 0.2 s"),
@@ -363,7 +363,7 @@ def test_a_signal_lets_handlers_end_and_delivers_what_they_give(
     slow = gateway.command("sleep", 1.0)
     assert eventually(lambda: len(gateway.progress) > 0)
     device.process.send_signal(number)
-    assert device.says("ending")
+    assert device.says("a second Ctrl-C or SIGTERM stops at once")
     late = gateway.command("echo", 1)
     assert gateway.response(late)["error"]["code"] == "shutting_down"
     assert gateway.response(slow)["payload"] == {"slept": 1.0}

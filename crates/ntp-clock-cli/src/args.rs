@@ -244,8 +244,8 @@ Every time has two errors. max_error is a hard bound: the true time is within it
 server is right. est_error is one standard deviation: how far off it probably is.
 
 Server:
-  One server is asked, and no other is ever asked in its place. --server names it, else the environment
-  variable PORTACODE_NTP_SERVER, else it is time.cloudflare.com. Written as a host name or an
+  One server is asked, and no other is ever asked in its place. --server names it, else the
+  environment variable PORTACODE_NTP_SERVER, else it is time.cloudflare.com. Written as a host name or an
   address, with :port if that is not 123: time.example.org, 10.0.0.1:11123, [::1]:11123.
 
 Network Time Security (NTS):

@@ -71,7 +71,7 @@ fn files_that_cannot_be_used_are_named() {
     }
     let outcome = run(["record", "same", "--reads", "1s", "--answers", "same"]);
     assert_eq!(outcome.code, Some(2));
-    assert!(outcome.err.contains("a file each"), "{}", outcome.err);
+    assert!(outcome.err.contains("two different files"), "{}", outcome.err);
 }
 
 #[cfg(unix)]

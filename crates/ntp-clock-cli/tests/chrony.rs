@@ -96,6 +96,7 @@ fn status_has_the_keys_of_pythons_get_status_and_a_form_for_people() {
             "next_sync",
             "epoch",
             "counter",
+            "counter_reason",
             "counter_id",
             "authenticated",
             "nts",

@@ -83,7 +83,7 @@ async fn what_is_no_request_gets_its_status_and_a_typed_error() {
         ("/clock?request_id=", 400, "bad_request_id", "is \"\""),
         ("/clock?request_id=%00", 400, "bad_request_id", "ASCII"),
         (&long, 414, "oversize", "bytes are more than the 1024"),
-        ("/clock/ws", 400, "malformed", "connect by a WebSocket"),
+        ("/clock/ws", 400, "malformed", "connect with a WebSocket client"),
         ("/nowhere", 404, "not_found", "\"/nowhere\"; there are /clock, /clock/ws"),
         ("/clock/", 404, "not_found", "nothing is at"),
     ] {

@@ -73,7 +73,7 @@ mod tests {
             ],
         };
         for (error, text) in [
-            (CertificateError::UnknownIssuer, "signed by nobody who is trusted here"),
+            (CertificateError::UnknownIssuer, "not signed by an authority that is trusted here"),
             (expired, "has expired (2026-11-01T00:00:00"),
             (early, "not valid yet (before 2030-03-17T17:46:40"),
             (other, "not for time.example, but for a.example, b.example"),
