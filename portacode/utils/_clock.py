@@ -38,8 +38,8 @@ class NTPClock(Clock):
             directory in which they meet may be given instead. Where that is not possible (on other
             systems than Linux) it is a clock of its own, and `get_status()["sharing"]` says why.
         counter: What the clock counts with: "system", "processor" (its own counter, read without
-            the kernel), or "auto": the processor's where the kernel trusts it, unless the
-            environment variable PORTACODE_NTP_COUNTER chooses.
+            the kernel, where the kernel trusts it), or "auto": what the environment variable
+            PORTACODE_NTP_COUNTER chooses, else the system's.
 
     Raises:
         ValueError: Where an argument is malformed or outside its range, or there is no certificate

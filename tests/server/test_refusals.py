@@ -398,7 +398,7 @@ def test_who_does_not_read_is_cut_off_and_nobody_waits_for_it(
             with contextlib.suppress(OSError):
                 deaf.send({**request, "request_id": new_id(), "payload": "x" * 60_000})
             time.sleep(0.2)
-            return "who does not read" in server.log
+            return "which does not read" in server.log
 
         assert eventually(is_noticed)
         assert eventually(deaf.is_cut_off)

@@ -20,9 +20,6 @@ pub(crate) struct CountersArgs {
     /// Pause between two rounds of either clock, seconds
     #[arg(long, default_value_t = 16)]
     poll_s: u64,
-    /// Take the processor's counter also where the kernel does not use it
-    #[arg(long)]
-    trusting: bool,
 }
 
 /// What was found.
@@ -93,8 +90,7 @@ pub(crate) fn run(args: &CountersArgs) -> Result<()> {
         ensure!(clock.wait_synced(Duration::from_secs(10)), "no reply from the test server");
         anyhow::Ok(clock)
     };
-    let automatic = if args.trusting { CounterChoice::Processor } else { CounterChoice::Auto };
-    let (processor, system) = (clock(automatic)?, clock(CounterChoice::System)?);
+    let (processor, system) = (clock(CounterChoice::Processor)?, clock(CounterChoice::System)?);
     let counters = [processor.status().counter, system.status().counter];
     ensure!(
         counters[0] != counters[1],

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &ReadingsArgs) -> Result<()> {
         ensure!(clock.wait_synced(Duration::from_secs(5)), "no reply from the test server");
         anyhow::Ok(clock)
     };
-    let (clock, by_system) = (clock(CounterChoice::Auto)?, clock(CounterChoice::System)?);
+    let (clock, by_system) = (clock(CounterChoice::Processor)?, clock(CounterChoice::System)?);
     let counter = Some(clock.status().counter);
     // The first round is over then, and the next one does not begin within these seconds.
     thread::sleep(Duration::from_secs(1));

@@ -202,7 +202,11 @@ mod tests {
         let deep = "[".repeat(REQUEST_MAX);
         let long = "x".repeat(REQUEST_MAX + 1);
         let cases = [
-            ("{\"event\":", "malformed", "this is not JSON (EOF while parsing a value at line 1 column 9)"),
+            (
+                "{\"event\":",
+                "malformed",
+                "this is not JSON (EOF while parsing a value at line 1 column 9)",
+            ),
             ("[]", "malformed", "this is an array; send {\"event\": \"clock_sync_request\""),
             (&deep, "nested", "more than 8 deep; send {"),
             (&long, "oversize", "1025 bytes are more than the 1024"),

@@ -137,7 +137,7 @@ impl Builder {
         self
     }
 
-    /// Which counter the clock runs on; by default the processor's own where the kernel trusts it.
+    /// Which counter the clock runs on; by default the system's.
     pub fn counter(mut self, counter: CounterChoice) -> Self {
         self.counter = counter;
         self

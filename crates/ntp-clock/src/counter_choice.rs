@@ -17,14 +17,14 @@ use crate::text::bare;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub enum CounterChoice {
     /// What the environment variable `PORTACODE_NTP_COUNTER` says (`auto`, `system` or
-    /// `processor`); without it the processor's own counter (the TSC, or ARM's CNTVCT_EL0) where
-    /// the kernel makes its clocks of that, else the system's.
+    /// `processor`); without it the system's.
     #[default]
     Auto,
     /// The system's: `CLOCK_MONOTONIC_RAW` on Linux.
     System,
-    /// The processor's, also where the kernel has one that it does not use, as in virtual machines
-    /// whose clock source is the host's. Where there is none, the system's;
+    /// The processor's own (the TSC, or ARM's CNTVCT_EL0) where the kernel makes its clocks of that.
+    /// It is read faster. It is not chosen by itself yet: what a suspend or a moved virtual machine
+    /// does to it is noticed later than with the system's. Where there is none, the system's;
     /// [`Status::counter_reason`](crate::Status::counter_reason) says why.
     Processor,
 }

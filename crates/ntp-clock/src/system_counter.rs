@@ -27,9 +27,8 @@ pub(crate) struct SystemCounter {
 impl SystemCounter {
     pub(crate) fn new(choice: CounterChoice) -> Self {
         let ticks = choice.resolved().and_then(|choice| match choice {
-            CounterChoice::System => Err(Distrust::Chosen),
-            CounterChoice::Auto => Ticks::find(false),
-            CounterChoice::Processor => Ticks::find(true),
+            CounterChoice::System | CounterChoice::Auto => Err(Distrust::Chosen),
+            CounterChoice::Processor => Ticks::find(),
         });
         SystemCounter::of(ticks)
     }

@@ -5,10 +5,14 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
 use ntp_clock_core::Mapping;
 
 use super::directory::{Directory, Key, Refused};
@@ -234,7 +238,7 @@ impl Member {
         Ok(Some(Box::new(Writer { legacy, ..made })))
     }
 
-    fn make(&self, head: &Head, draft: &std::path::Path) -> io::Result<Writer> {
+    fn make(&self, head: &Head, draft: &Path) -> io::Result<Writer> {
         let memory = MemoryFile::create(c"ntp-clock page", MachinePage::BYTES)?;
         let page: &MachinePage = memory.map_writable()?;
         page.begin(head);
@@ -254,7 +258,7 @@ impl Member {
         };
         let door = Door::open(draft)?;
         // The directory says who may come; a socket that cannot be written to lets nobody in.
-        std::fs::set_permissions(draft, Permissions::from_mode(0o666))?;
+        let_everybody_in(draft)?;
         let Head { generation, writer, .. } = *head;
         let shown = Shown { page, control, generation, writer, ending };
         Ok(Writer { shown, member: self.clone(), door, gift, _held: held, legacy: None })
@@ -298,6 +302,20 @@ enum Missed {
     Dead,
     /// Its process does not answer.
     Silent,
+}
+
+/// Makes a socket writable for all. A member of the directory's group may put something else in
+/// its place at any moment, a link to one of our files above all: so it is opened first, without
+/// following a link, and looked at.
+pub(super) fn let_everybody_in(socket: &Path) -> io::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = std::fs::File::from(open(socket, flags, Mode::empty())?);
+    let metadata = opened.metadata()?;
+    if !metadata.file_type().is_socket() || metadata.uid() != geteuid().as_raw() {
+        return Err(io::Error::other("something else stands in the place of its socket"));
+    }
+    let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
+    std::fs::set_permissions(path, Permissions::from_mode(0o666))
 }
 
 fn message(head: &Head) -> [u8; MESSAGE_BYTES] {

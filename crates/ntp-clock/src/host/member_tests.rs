@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use ntp_clock_core::{LocalTime, Span};
 
 use super::directory::{Directory, Key};
 use super::keep::identity;
-use super::member::{Follower, Member, Part, Unshared, Writer};
+use super::member::{Follower, Member, Part, Unshared, Writer, let_everybody_in};
 use super::page::{CounterKind, Identity};
 use super::sharing::Sharing;
 use crate::clock::Clock;
@@ -247,4 +248,23 @@ fn a_page_left_busy_is_gone_on_from_within_two_seconds_in_its_epoch() {
     // What it writes when it wakes up is nobody's.
     stopped.shown.page.publish(&nothing_of_epoch(1), legacy.1, LocalTime::MAX);
     assert!(reader.now().is_some());
+}
+
+#[test]
+fn a_link_in_the_place_of_a_socket_opens_no_file_to_everybody() {
+    let folder = meeting("link");
+    std::fs::create_dir(&folder).unwrap();
+    let (secret, link) = (folder.join("secret"), folder.join("socket"));
+    std::fs::write(&secret, "").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink(&secret, &link).unwrap();
+    for place in [&link, &secret] {
+        assert!(let_everybody_in(place).is_err());
+    }
+    assert_eq!(secret.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let socket = folder.join("real");
+    let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let_everybody_in(&socket).unwrap();
+    assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o666);
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -77,7 +77,7 @@ mod tests {
             (expired, "has expired (2026-11-01T00:00:00"),
             (early, "not valid yet (before 2030-03-17T17:46:40"),
             (other, "not for time.example, but for a.example, b.example"),
-            (CertificateError::BadEncoding, "the certificate is of no use: "),
+            (CertificateError::BadEncoding, "the certificate cannot be used: "),
         ] {
             let said = of(&Error::InvalidCertificate(error));
             assert!(said.contains(text), "{said}");

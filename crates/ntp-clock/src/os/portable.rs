@@ -88,7 +88,7 @@ pub(crate) fn counter_steps_back(_counter: impl Fn() -> LocalTime, _turn: usize)
 pub(crate) enum Ticks {}
 
 impl Ticks {
-    pub(crate) fn find(_trusting: bool) -> Result<Self, Distrust> {
+    pub(crate) fn find() -> Result<Self, Distrust> {
         Err(Distrust::Unsuitable)
     }
 

@@ -90,14 +90,19 @@ impl Watch {
     fn start(clock: &Clock, honest: bool) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (clock, stopped) = (clock.clone(), Arc::clone(&stop));
+        let (looked, first_look) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let mut watched = Watched::default();
+            // It looks before the test goes on, and once more after its end.
+            watched.look(&clock, honest);
+            let _ = looked.send(());
             while !stopped.load(Ordering::Relaxed) {
-                watched.look(&clock, honest);
                 sleep(Duration::from_micros(200));
+                watched.look(&clock, honest);
             }
             watched
         });
+        first_look.recv().expect("the watch itself is sound");
         Watch { stop, thread }
     }
 

@@ -90,7 +90,10 @@ fn a_clock_of_ones_own_is_refused_where_proof_cannot_be_had() {
     let expected = NtsError::Empty("/dev/null".into());
     assert_eq!(refused, ConfigError::Nts(expected.clone()));
     let text = EnvironmentError::Nts(expected).to_string();
-    assert!(text.starts_with("environment variable PORTACODE_NTP_NTS_CA: found no certificate"), "{text}");
+    assert!(
+        text.starts_with("environment variable PORTACODE_NTP_NTS_CA: found no certificate"),
+        "{text}"
+    );
 }
 
 const SELF: &str = "environment::\

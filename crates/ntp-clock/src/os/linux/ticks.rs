@@ -26,16 +26,13 @@ pub(crate) struct Ticks {
 }
 
 impl Ticks {
-    /// The counter of this machine, or why it is not to be used. `trusting` takes one that the
-    /// kernel has but does not use.
-    pub(crate) fn find(trusting: bool) -> Result<Self, Distrust> {
+    /// The counter of this machine, or why it is not to be used.
+    pub(crate) fn find() -> Result<Self, Distrust> {
         if !processor::COUNTS || !processor::is_constant() {
             return Err(Distrust::Unsuitable);
         }
-        match distrust() {
-            Some(Distrust::ClockSource) if trusting => {}
-            Some(why) => return Err(why),
-            None => {}
+        if let Some(why) = distrust() {
+            return Err(why);
         }
         let ticks = processor::hertz().and_then(Ticks::at).ok_or(Distrust::RateUnknown)?;
         if ticks.runs_as_it_should() { Ok(ticks) } else { Err(Distrust::RateUnknown) }
@@ -288,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_rate_that_is_wrong_is_noticed_before_anybody_reads_by_it() {
-        let Ok(ticks) = Ticks::find(true) else { return };
+        let Ok(ticks) = Ticks::find() else { return };
         let hertz = ((1_000_000_000_u128 << SHIFT) / u128::from(ticks.scale())) as u64;
         for wrong in [hertz / 2, hertz - hertz / 100, hertz + hertz / 100, hertz * 2] {
             assert!(
