@@ -245,8 +245,9 @@ server is right. est_error is one standard deviation: how far off it probably is
 
 Server:
   One server is asked, and no other is ever asked in its place. --server names it, else the
-  environment variable PORTACODE_NTP_SERVER, else it is time.cloudflare.com. Written as a host name or an
-  address, with :port if that is not 123: time.example.org, 10.0.0.1:11123, [::1]:11123.
+  environment variable PORTACODE_NTP_SERVER, else it is time.cloudflare.com. Written as a host
+  name or an address, with :port if that is not 123: time.example.org, 10.0.0.1:11123,
+  [::1]:11123.
 
 Network Time Security (NTS):
   nts://HOST[:PORT] in the place of a server believes nothing that is not proved; so does
@@ -372,9 +373,10 @@ Listens at once, and says when it is synchronised; until then it gives no time. 
 of the clock, and each has the relay's own error. Ctrl-C and SIGTERM end it: requests under
 way are answered, WebSockets closed (code 1001), after 5 s at the latest.
 
-Limits: 1024 bytes a request, --rate for each connection, --max-connections in all. A client that asks
-too often gets 429 (over a WebSocket an error; after 64 in a row it is closed with 1008). Connections
-that send nothing for 75 s (WebSockets: --idle), or take no answer for 10 s, are closed.
+Limits: 1024 bytes a request, --rate for each connection, --max-connections in all. A client
+that asks too often gets 429 (over a WebSocket an error; after 64 in a row it is closed with
+1008). Connections that send nothing for 75 s (WebSockets: --idle), or take no answer for 10 s,
+are closed.
 
 Behind a proxy give --rate 0: its connections carry many clients. It must not cache (the answers
 say no-store), and whatever time it holds a message for is lost precision.";

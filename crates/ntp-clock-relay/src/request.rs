@@ -207,7 +207,7 @@ mod tests {
                 "malformed",
                 "this is not JSON (EOF while parsing a value at line 1 column 9)",
             ),
-            ("[]", "malformed", "this is an array; send {\"event\": \"clock_sync_request\""),
+            ("[]", "malformed", "not an array; send {\"event\": \"clock_sync_request\""),
             (&deep, "nested", "more than 8 deep; send {"),
             (&long, "oversize", "1025 bytes are more than the 1024"),
             ("{}", "unknown_event", "\"clock_sync_request\", and is missing"),
