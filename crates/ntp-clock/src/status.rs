@@ -82,7 +82,7 @@ pub struct Status {
     /// The local counter in use: `"TSC"` or `"CNTVCT_EL0"` where it is the processor's own, or the
     /// system's, such as `"CLOCK_MONOTONIC_RAW"`.
     pub counter: &'static str,
-    /// Why it is not the processor's own: `"chosen"`; `"unsuitable"` or `"rate_unknown"`, for what
+    /// Why it is not the processor's own: `"chosen"`, or nobody chose; `"unsuitable"` or `"rate_unknown"`, for what
     /// the processor and the system have; `"clock_source"`: the kernel uses another one;
     /// `"forbidden"` to this program; `"apart"`: it ran apart from the system's;
     /// `"shared"`, with other processes; `"misspelt"`, of the environment variable `PORTACODE_NTP_COUNTER`.

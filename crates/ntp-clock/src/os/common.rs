@@ -122,7 +122,7 @@ impl Untold {
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 #[repr(u8)]
 pub(crate) enum Distrust {
-    /// The system's counter was chosen.
+    /// The system's counter was chosen, or nobody chose.
     Chosen = 1,
     /// The processor, or what is known of it on this system, has none that is of use.
     Unsuitable,
